@@ -1,0 +1,64 @@
+# make demo            install what is missing, build, start four houses, show the main job
+# make test            install what is missing, then every test; ends with "N passed, N failed"
+# make                 build the program and the library into build/
+# make check           unit and end-to-end tests of one build; SAN=address,undefined for sanitizers
+# make bench           figures, as ratios in one run;  make bench-peers  with beanstalkd and BullMQ
+# make install         to DESTDIR and PREFIX (/usr/local)
+# make help            every target
+
+PREFIX  ?= /usr/local
+VERSION := 4.0.0
+CC      ?= cc
+
+B        = build$(if $(SAN),-san)$(if $(FUZZ),-fuzz)
+CSTD     = -std=c11 -D_GNU_SOURCE
+WARN     = -Wall -Wextra -Wshadow -Wpedantic -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+CFLAGS  ?= -O2 -g
+PKGS     = libmosquitto libuv sqlite3 libcjson openssl yaml-0.1
+CPPFLAGS += -Ishared -Itools -Iintelligence -Ibroker-config -Iagent -Iagent/core -Iagent/cli \
+	-DUW_VERSION='"$(VERSION)"' -DUW_BINDIR='"$(PREFIX)/bin"' -DUW_SHAREDIR='"$(PREFIX)/share/uni-wizard"' -include shared/banned.h
+override CFLAGS += $(CSTD) $(WARN) $(if $(WERROR),-Werror) -fPIC -fno-strict-aliasing -fstack-protector-strong \
+	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(shell pkg-config --libs libsystemd 2>/dev/null) -lm -lpthread -ldl
+CPPFLAGS += $(shell pkg-config --exists libsystemd 2>/dev/null && echo -DHAVE_SYSTEMD)
+ifdef SAN
+override CFLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=$(SAN)
+endif
+
+src      = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
+SHARED   = $(call src,shared)
+TOOLS    = $(call src,tools)
+MIND     = $(call src,intelligence)
+BROKER   = $(call src,broker-config)
+CORE     = $(call src,agent/core)
+AGENT    = $(call src,agent)
+CLI      = $(call src,agent/cli)
+LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(B)/agent/harness.o
+BIN      = $(B)/uni-wizard
+LIBA     = $(B)/libuniwizard.a
+LIBSO    = $(B)/libuniwizard.so.4
+
+.PHONY: all
+all: $(BIN) $(LIBA) $(LIBSO)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIBA): $(LIBOBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+# The deterministic core: no clock, socket or random device in it.
+$(B)/libuwcore.a: $(CORE)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(LIBSO): $(LIBOBJ) shared/libuniwizard.map
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map -o $@ $(LIBOBJ) $(LIBS)
+
+$(BIN): $(filter-out $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(B)/libuwcore.a $(LIBA)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+include tests/tests.mk

@@ -1,0 +1,131 @@
+/*
+ * config.h - houses.yaml: one file for the whole cluster, the same on every host.
+ *
+ * Read once into plain structs; everything has a default, so the smallest file is the
+ * founding one that only names houses. The table of keys in config.c holds key, type,
+ * range, default and help; `uni-wizard config keys` and docs/configuration.md print it.
+ *
+ * ${VAR} in any scalar is replaced by the environment's value.
+ */
+#ifndef UW_CONFIG_H
+#define UW_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "topic.h"
+
+struct err;
+
+#define CONFIG_MAX_HOUSES 64
+#define CONFIG_MAX_AGENTS 32            /* agents per house, and candidates */
+#define CONFIG_MAX_BROKERS 8
+#define CONFIG_MAX_PEOPLE 64
+#define CONFIG_MAX_PATHS 64
+#define CONFIG_MAX_SECRETS 64
+
+typedef char config_name[NAME_MAX_LEN + 1];
+
+struct config_names {
+	config_name v[CONFIG_MAX_PEOPLE];
+	size_t n;
+};
+
+struct config_paths {
+	char *v[CONFIG_MAX_PATHS];      /* absolute */
+	size_t n;
+};
+
+struct config_house {
+	config_name name;
+	char *endpoint;                 /* NULL: none */
+	char *auth_token;               /* NULL: none; never logged or printed */
+	char *priority;                 /* low normal high critical */
+	char *role;                     /* judgement archivist artificer tempo-and-dispatch worker */
+	struct config_names agents;     /* home agents; default <house>-1 */
+	struct config_names candidates; /* may own the house, in order; default its agents */
+};
+
+struct config_broker {
+	char *host;
+	int port;
+};
+
+struct config_secret {
+	char *name;                     /* [A-Z][A-Z0-9_]* */
+	char *value;                    /* from file: or env:, already read; never printed */
+};
+
+struct config {
+	char *path;                     /* the file this came from */
+	config_name cluster;            /* "home" */
+	config_name identity;           /* who the command line is: "operator" */
+	struct config_broker brokers[CONFIG_MAX_BROKERS];       /* in order of preference */
+	size_t nbrokers;                /* default one: localhost 8883 */
+	char *pki_dir;                  /* ca.crt, <identity>.crt, <identity>.key */
+	char *state_dir;                /* databases: <agent>.db, outbox-<identity>.db */
+	char *run_dir;                  /* <agent>.sock, <agent>.pid */
+	char *log_level;                /* warn info debug */
+
+	struct config_house houses[CONFIG_MAX_HOUSES];
+	size_t nhouses;
+	struct config_names router;     /* candidates of the house "_", in order */
+	config_name sovereign;          /* "timmy" */
+	struct config_names operators, watchers;
+
+	int64_t max_payload_bytes;      /* one message; 1 MiB */
+	int64_t max_payload_lines;      /* 4096 */
+	int64_t max_task_bytes;         /* one task line; 256 KiB */
+	int64_t max_queued;             /* tasks of one house that are not terminal; 1,000,000 */
+	int64_t max_outbox_bytes;       /* 256 MiB */
+	int64_t keep_finished_s;        /* 7 days */
+	int64_t keep_finished;          /* count; 1,000,000 */
+	int64_t keep_rejected;          /* count; 1,000 */
+	int64_t keep_keys_s;            /* idempotency keys; 24 h */
+	int64_t min_free_bytes;         /* disk reserve below which tasks are refused; 64 MiB */
+
+	int64_t workers;                /* processes; 0: one per core, at least 2 */
+	int64_t stop_grace_ms;          /* SIGTERM to SIGKILL; 5,000 */
+	int64_t max_output_bytes;       /* one tool result; 256 KiB */
+	int64_t max_timeout_s;          /* cap on a task's timeout_s; 86,400 */
+	int64_t max_crashes;            /* crash budget; 3 */
+	int64_t worker_memory_bytes;    /* RLIMIT_AS of a worker and its children; 2 GiB, 0: none */
+
+	struct config_paths roots;      /* tools may read and write beneath these */
+	struct config_paths read_roots; /* tools may read beneath these */
+	struct config_paths tool_dirs;  /* own tools: directories with *.json manifests */
+	struct config_secret secrets[CONFIG_MAX_SECRETS];
+	size_t nsecrets;
+};
+
+/* The message of e names file, line, key, what was expected and what came. On failure *c is
+ * released. warn, if not NULL, is called for what is odd but usable. */
+int config_load(struct config *c, const char *path, void (*warn)(const char *msg, void *arg), void *arg,
+    struct err *e);
+int config_parse(struct config *c, const char *name, const char *text, size_t len,
+    void (*warn)(const char *msg, void *arg), void *arg, struct err *e);
+void config_release(struct config *c);
+
+/* --config, else $UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml. Borrowed. */
+const char *config_path(const char *option);
+
+const struct config_house *config_house_find(const struct config *c, const char *name);
+
+/* The house an agent calls home; NULL if nobody lists it. */
+const struct config_house *config_home(const struct config *c, const char *agent);
+
+bool config_names_has(const struct config_names *names, const char *name);
+
+/* What an identity may do, by the lists above. */
+enum config_kind { IDENTITY_UNKNOWN, IDENTITY_AGENT, IDENTITY_SOVEREIGN, IDENTITY_OPERATOR, IDENTITY_WATCHER };
+enum config_kind config_identity_kind(const struct config *c, const char *identity);
+
+/* Each identity once, the sovereign first; returns how many, out has room for max. */
+size_t config_identities(const struct config *c, const char **out, size_t max);
+
+struct buf;
+/* Every key with type, default, range and help, as a Markdown table. */
+void config_keys_markdown(struct buf *out);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * tool.h - what a worker can run: a row in a table and a function.
+ *
+ * A built-in tool is one file that ends in a `const struct tool tool_<name>`, plus its line
+ * in tools/registry.c. An own tool is an executable with a JSON manifest in a tools.d
+ * directory; manifest.c turns it into the same struct.
+ *
+ * run() is called in a worker process, one at a time, with parameters that passed the schema
+ * and have its defaults filled in. It appends one JSON value to `result` and returns 0, or
+ * returns -1 with e. Output past the limit is cut by the tool, which says so in its result
+ * ("truncated": true and how much there was).
+ */
+#ifndef UW_TOOL_H
+#define UW_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "config.h"
+#include "err.h"
+#include "json.h"
+#include "path.h"
+
+/* What a second run could do. Decides what is repeated after a crash. */
+#define TOOL_EFFECTS(X)                                                             \
+	X(TOOL_READ,       "read")       /* changes nothing */                      \
+	X(TOOL_IDEMPOTENT, "idempotent") /* twice is the same as once */            \
+	X(TOOL_EXCLUSIVE,  "exclusive")  /* never started twice without being asked */
+
+enum tool_effect {
+#define X(sym, name) sym,
+	TOOL_EFFECTS(X)
+#undef X
+	TOOL_NEFFECTS
+};
+
+/* TOOL_QUICK: answers from memory within microseconds, starts no process and waits for nothing;
+ * several may be sent to a worker at once. Only for effect read. */
+#define TOOL_QUICK 1u
+
+/* What a tool may use beside its parameters; made once per worker. */
+struct tool_env {
+	const struct config *config;
+	struct path_roots roots;
+};
+
+struct tool_run {
+	const struct tool_env *env;
+	const struct tool *tool;
+	const cJSON *params;            /* validated object */
+	const char *house;              /* the house the task belongs to */
+	const char *task_id;
+	int64_t deadline_ms;            /* clock_mono_ms() at which the worker is stopped */
+	size_t max_output;              /* bytes the result may have */
+	bool effect_begun;              /* see tool_effect_begins() */
+	void (*log)(void *arg, const char *text, size_t len);   /* live output; may be NULL */
+	void *arg;
+};
+
+struct manifest;
+
+struct tool {
+	const char *name;               /* [a-z][a-z0-9_]{0,47} */
+	const char *summary;            /* one line */
+	const char *schema;             /* JSON Schema of the parameters, see schema.h */
+	enum tool_effect effect;
+	unsigned flags;
+	int timeout_s;                  /* default; a task may ask for another up to max_timeout_s */
+	int (*run)(struct tool_run *r, struct buf *result, struct err *e);
+	const struct manifest *manifest;        /* own tools only */
+};
+
+/* An exclusive tool calls this right before the first thing that cannot be taken back. A failure
+ * before it is reported as "no effect", so the task is `failed`; after it, as unknown: `uncertain`. */
+void tool_effect_begins(struct tool_run *r);
+/* ... and this when it learned that the attempt changed nothing after all (a refused push). */
+void tool_effect_none(struct tool_run *r);
+
+/* The registry: built-in tools, then own ones from the configured directories. A bad manifest is
+ * reported through warn and left out; the other tools work. */
+struct registry;
+struct registry *registry_new(const struct config *c, void (*warn)(const char *msg, void *arg), void *arg);
+void registry_free(struct registry *r);
+const struct tool *registry_find(const struct registry *r, const char *name);
+size_t registry_count(const struct registry *r);
+const struct tool *registry_at(const struct registry *r, size_t i);    /* sorted by name */
+
+/* Checks parameters against the tool's schema and fills in defaults. ERR_MISSING or ERR_INVALID with
+ * the field as "params.x". params NULL counts as {}. The compiled schema is kept by the registry. */
+int registry_check(const struct registry *r, const struct tool *t, cJSON *params, struct err *e);
+
+const char *tool_effect_name(enum tool_effect effect);
+
+/* One tool as a JSON object: name, summary, effect, timeout_s, parameters (the schema), source. */
+void tool_put(struct buf *b, const struct tool *t);
+
+#endif
