@@ -75,6 +75,9 @@ struct pool_opts {
 	void (*on_ready)(void *arg);    /* something to read, or a worker changed: run a turn */
 };
 
+struct pool;
+struct buf;
+
 #define POOL_QUICK_DEPTH 64     /* quick attempts one worker may hold */
 
 /* Kills worker groups that a former agent with this ledger left alive (same pid and start time).
@@ -104,7 +107,6 @@ int pool_read(struct pool *p);
 bool pool_wait(struct pool *p, int64_t us);
 
 /* For health: {"workers":4,"busy":1,"started":123,"crashed":0,...}. */
-struct buf;
 void pool_put(const struct pool *p, struct buf *out);
 
 #endif
