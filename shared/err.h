@@ -22,7 +22,7 @@
 	X(ERR_ID_REQUIRED,   "id_required",   "an exclusive task needs id or key")    \
 	X(ERR_CONFLICT,      "conflict",      "same id or key, other content")        \
 	X(ERR_STALE,         "stale",         "older than what is still remembered")  \
-	X(ERR_STATE,         "state",         "not possible in this state")           \
+	X(ERR_WRONG_STATE,   "state",         "not possible in this state")           \
 	X(ERR_BUSY,          "busy",          "a limit is reached, try again later")  \
 	X(ERR_DENIED,        "denied",        "not allowed")                          \
 	X(ERR_PATH,          "path",          "outside of the configured roots")      \
