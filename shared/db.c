@@ -1,0 +1,161 @@
+#include "db.h"
+
+#include <string.h>
+
+#include "buf.h"
+#include "err.h"
+
+static int
+failed(struct db *d, struct err *e, const char *what)
+{
+	return err_set(e, ERR_STORE, "%s: %s", what, d->h ? sqlite3_errmsg(d->h) : "out of memory");
+}
+
+int
+db_exec(struct db *d, const char *sql, struct err *e)
+{
+	return sqlite3_exec(d->h, sql, NULL, NULL, NULL) ? failed(d, e, "database") : 0;
+}
+
+static int
+read_version(struct db *d, int *version, struct err *e)
+{
+	sqlite3_stmt *s;
+	int rc = -1;
+
+	if (sqlite3_prepare_v2(d->h, "PRAGMA user_version", -1, &s, NULL))
+		return failed(d, e, "database");
+	if (sqlite3_step(s) == SQLITE_ROW) {
+		*version = sqlite3_column_int(s, 0);
+		rc = 0;
+	} else {
+		failed(d, e, "database");
+	}
+	sqlite3_finalize(s);
+	return rc;
+}
+
+static int
+migrate(struct db *d, const char *path, const char *const *migrations, int n, struct err *e)
+{
+	char set[48];
+	int version = 0;
+
+	if (read_version(d, &version, e))
+		return -1;
+	if (version > n)
+		return err_set(e, ERR_STORE, "%s has version %d, this program knows up to %d: use a newer one", path,
+		    version, n);
+	for (; version < n; version++) {
+		snprintf(set, sizeof set, "PRAGMA user_version = %d", version + 1);
+		if (db_exec(d, "BEGIN IMMEDIATE", e) || db_exec(d, migrations[version], e) ||
+		    db_exec(d, set, e) || db_exec(d, "COMMIT", e)) {
+			sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
+			return err_wrap(e, "%s: bringing it to version %d", path, version + 1);
+		}
+	}
+	return 0;
+}
+
+static int
+prepare(struct db *d, const char *const *sql, int n, struct err *e)
+{
+	d->stmt = xcalloc((size_t)n, sizeof *d->stmt);
+	d->nstmt = n;
+	for (int i = 0; i < n; i++)
+		if (sql[i] && sqlite3_prepare_v3(d->h, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &d->stmt[i], NULL))
+			return failed(d, e, sql[i]);
+	return 0;
+}
+
+int
+db_open(struct db *d, const char *path, const char *vfs, const char *const *migrations, int nmigrations,
+    const char *const *sql, int nsql, struct err *e)
+{
+	static const char pragmas[] =
+	    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+	    "PRAGMA cache_size=-4096; PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=33554432;"
+	    "PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; PRAGMA trusted_schema=OFF;"
+	    "BEGIN IMMEDIATE; COMMIT";
+
+	*d = (struct db){ 0 };
+	if (sqlite3_open_v2(path, &d->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs)) {
+		failed(d, e, path);
+		goto fail;
+	}
+	if (db_exec(d, pragmas, e)) {
+		err_wrap(e, "%s", path);
+		goto fail;
+	}
+	if (migrate(d, path, migrations, nmigrations, e) || prepare(d, sql, nsql, e))
+		goto fail;
+	return 0;
+fail:
+	db_close(d);
+	return -1;
+}
+
+void
+db_close(struct db *d)
+{
+	for (int i = 0; i < d->nstmt; i++)
+		sqlite3_finalize(d->stmt[i]);
+	free(d->stmt);
+	sqlite3_close(d->h);
+	*d = (struct db){ 0 };
+}
+
+sqlite3_stmt *
+db_use(struct db *d, int q)
+{
+	sqlite3_reset(d->stmt[q]);
+	sqlite3_clear_bindings(d->stmt[q]);
+	return d->stmt[q];
+}
+
+int
+db_run(struct db *d, sqlite3_stmt *s, struct err *e)
+{
+	int rc = sqlite3_step(s);
+
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : failed(d, e, "database");
+}
+
+int
+db_step(struct db *d, sqlite3_stmt *s, struct err *e)
+{
+	int rc = sqlite3_step(s);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : failed(d, e, "database");
+}
+
+void
+db_text(sqlite3_stmt *s, int i, const char *text)
+{
+	if (text)
+		sqlite3_bind_text(s, i, text, -1, SQLITE_STATIC);
+}
+
+void
+db_textn(sqlite3_stmt *s, int i, const char *text, size_t len)
+{
+	if (text)
+		sqlite3_bind_text(s, i, text, (int)len, SQLITE_STATIC);
+}
+
+void
+db_blob(sqlite3_stmt *s, int i, const void *p, size_t len)
+{
+	if (p)
+		sqlite3_bind_blob(s, i, p, (int)len, SQLITE_STATIC);
+}
+
+void
+db_int(sqlite3_stmt *s, int i, int64_t n)
+{
+	sqlite3_bind_int64(s, i, n);
+}

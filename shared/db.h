@@ -1,0 +1,47 @@
+/*
+ * db.h - a SQLite database that one process owns: opening, migrating, prepared statements.
+ *
+ * Opened with WAL, synchronous=FULL and an exclusive lock: a commit is on the disk when it returns,
+ * and one fsync serves all that it holds. Statements are prepared once from a table of SQL; values
+ * are only ever bound.
+ */
+#ifndef UW_DB_H
+#define UW_DB_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+struct db {
+	sqlite3 *h;
+	sqlite3_stmt **stmt;
+	int nstmt;
+};
+
+/* migrations[i] brings a database of version i to version i + 1; a newer database is refused. sql may
+ * hold NULLs. vfs NULL: the default one. On failure the database is closed. */
+int db_open(struct db *d, const char *path, const char *vfs, const char *const *migrations, int nmigrations,
+    const char *const *sql, int nsql, struct err *e);
+void db_close(struct db *d);
+
+/* A statement by index, reset and without values. */
+sqlite3_stmt *db_use(struct db *d, int q);
+
+/* Runs a statement that returns no rows. -1 with ERR_STORE. */
+int db_run(struct db *d, sqlite3_stmt *s, struct err *e);
+
+/* 1: a row, 0: no more, -1: error. */
+int db_step(struct db *d, sqlite3_stmt *s, struct err *e);
+
+int db_exec(struct db *d, const char *sql, struct err *e);
+
+/* Bytes of the caller's that live until the statement is reset; NULL binds NULL. */
+void db_text(sqlite3_stmt *s, int i, const char *text);
+void db_textn(sqlite3_stmt *s, int i, const char *text, size_t len);
+void db_blob(sqlite3_stmt *s, int i, const void *p, size_t len);
+void db_int(sqlite3_stmt *s, int i, int64_t n);
+
+#endif
