@@ -2,7 +2,8 @@
  * schema.h - the part of JSON Schema (2020-12) that tool parameters need.
  *
  * Understood: type (one name or a list), properties, required, additionalProperties (false is the
- * default here: a misspelt parameter is an error), enum, const, minimum, maximum, minLength,
+ * default here: a misspelt parameter is an error; a schema that says nothing of type or members takes
+ * anything), enum, const, minimum, maximum, minLength,
  * maxLength, pattern (POSIX extended, matched with regexec), items, minItems, maxItems, default,
  * and the annotations title, description, examples. Any other keyword is an error when the schema
  * is compiled: a check that would silently not happen is worse than none.

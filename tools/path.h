@@ -1,7 +1,8 @@
 /*
  * path.h - opening files only beneath configured roots.
  *
- * A path is absolute and lies beneath a root, or is relative to the first root. It is resolved
+ * A path is absolute and lies beneath a root, or is relative to the first root. A file is writable
+ * if any writable root holds it, whatever other root does. It is resolved
  * by the kernel with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) from the root's own
  * descriptor, so "..", symbolic links and renames under our feet cannot lead outside. Where
  * there is no openat2, each component is opened in turn without following links.
@@ -19,7 +20,8 @@ struct err;
 
 struct path_root {
 	char *path;             /* no trailing slash, symbolic links resolved */
-	int fd;                 /* O_PATH, close-on-exec */
+	char *given;            /* as configured: paths that begin so are beneath it too */
+	int fd;                 /* the directory, close-on-exec */
 	bool writable;
 };
 
@@ -33,7 +35,7 @@ void path_roots_open(struct path_roots *r, const struct config *c, void (*warn)(
     void *arg);
 void path_roots_close(struct path_roots *r);
 
-/* Opens with open(2) flags (O_CLOEXEC is added) and returns the descriptor, or -1 with ERR_PATH
+/* Opens with open(2) flags (O_CLOEXEC and, so that a FIFO cannot hang us, O_NONBLOCK are added) and returns the descriptor, or -1 with ERR_PATH
  * (outside, or not writable), ERR_NOT_FOUND or ERR_IO; field is "params.<param>". */
 int path_open(const struct path_roots *r, const char *param, const char *path, int flags, mode_t mode,
     struct err *e);

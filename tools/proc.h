@@ -15,17 +15,28 @@
 
 struct err;
 
+/* 0: as the caller has it. */
+struct proc_limits {
+	int64_t memory_bytes;           /* RLIMIT_AS */
+	int64_t cpu_s;                  /* RLIMIT_CPU */
+	int64_t file_bytes;             /* RLIMIT_FSIZE: largest file it may write */
+	int64_t open_files;             /* RLIMIT_NOFILE */
+};
+
 struct proc {
 	const char *const *argv;        /* argv[0]: absolute path, or a name found in PROC_PATH */
 	const char *const *env;         /* NULL-ended "K=V"; NULL: PROC_PATH, HOME, LANG=C.UTF-8 only */
-	int exe_fd;                     /* > 0: run this open file instead of looking argv[0] up */
+	int exe_fd;                     /* > 0: run this file, open for reading; where the system cannot, argv[0] */
 	int cwd_fd;                     /* > 0: directory to run in; otherwise / */
 	const char *in;                 /* standard input; NULL: empty */
 	size_t in_len;
-	int64_t deadline_ms;            /* clock_mono_ms(); then SIGTERM, grace, SIGKILL */
+	int64_t deadline_ms;            /* clock_mono_ms(); then SIGTERM, grace, SIGKILL; 0: in a minute */
 	int64_t grace_ms;
-	size_t max_out, max_err;        /* bytes kept; the rest is read, counted and dropped */
-	void (*on_output)(void *arg, const char *text, size_t len);     /* live, both streams; may be NULL */
+	size_t max_out, max_err;        /* the first bytes of standard output and the last of standard error
+	                                 * are kept; the rest is read, counted and dropped */
+	struct proc_limits limits;
+	void (*on_output)(void *arg, const char *text, size_t len);     /* live; may be NULL */
+	bool live_err_only;             /* on_output sees standard error only */
 	void *arg;
 };
 

@@ -1,0 +1,566 @@
+#include "manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "clock.h"
+#include "proc.h"
+#include "schema.h"
+
+#define MAX_MANIFEST 65536
+#define MAX_NO_EFFECT 16
+#define MAX_ENV 96
+#define MAX_RESULT_DEPTH 24     /* the result is put inside events, whose readers stop at JSON_MAX_DEPTH */
+#define MAX_STDERR 4096
+#define GRACE_MS 2000
+
+const char manifest_schema[] =
+    "{\"type\":\"object\",\"required\":[\"name\",\"summary\",\"exec\",\"parameters\",\"effect\"],\"properties\":{"
+    "\"name\":{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9_]{0,47}$\","
+    "\"description\":\"The tool's name.\"},"
+    "\"summary\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200,\"description\":\"One line for lists.\"},"
+    "\"exec\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024,"
+    "\"description\":\"The program: absolute, or relative to the manifest's directory.\"},"
+    "\"parameters\":{\"type\":\"object\",\"additionalProperties\":true,"
+    "\"description\":\"JSON Schema of the parameters; its type is object.\"},"
+    "\"effect\":{\"enum\":[\"read\",\"idempotent\",\"exclusive\"],\"description\":\"What a second run could do.\"},"
+    "\"timeout_s\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":86400,\"default\":60,"
+    "\"description\":\"Time a run may take unless its task says otherwise.\"},"
+    "\"env\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"maxLength\":4096},\"default\":{},"
+    "\"description\":\"Environment variables and their values.\"},"
+    "\"secrets\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
+    "\"items\":{\"type\":\"string\",\"pattern\":\"^[A-Z][A-Z0-9_]{0,63}$\"},"
+    "\"description\":\"Configured secrets that the program gets as environment variables.\"},"
+    "\"paths\":{\"type\":\"object\",\"additionalProperties\":{\"enum\":[\"read\",\"write\"]},\"default\":{},"
+    "\"description\":\"Parameters that are paths: each must lie beneath a root (write: a writable one).\"},"
+    "\"no_effect\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
+    "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255},"
+    "\"description\":\"Exit codes by which the program says that it changed nothing.\"},"
+    "\"limits\":{\"type\":\"object\",\"default\":{},\"description\":\"Limits of one run; 0: none of its own.\","
+    "\"properties\":{"
+    "\"max_output_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":16777216,\"default\":0},"
+    "\"memory_bytes\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},"
+    "\"cpu_s\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},"
+    "\"file_bytes\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},"
+    "\"open_files\":{\"type\":\"integer\",\"minimum\":0,\"default\":0}}}}}";
+
+struct manifest {
+	struct tool tool;
+	cJSON *doc;                     /* passed manifest_schema, defaults filled in */
+	char *source, *exec, *schema;
+	struct proc_limits limits;
+	int64_t max_output;             /* 0: the worker's */
+};
+
+static const cJSON *
+member(const cJSON *obj, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(obj, name);
+}
+
+static int64_t
+number(const cJSON *obj, const char *name)
+{
+	int64_t n = 0;
+
+	json_int(member(obj, name), &n);
+	return n;
+}
+
+static void
+manifest_release(struct manifest *m)
+{
+	cJSON_Delete(m->doc);
+	free(m->source);
+	free(m->exec);
+	free(m->schema);
+	free(m);
+}
+
+void
+manifest_free(struct tool *t)
+{
+	if (t)
+		manifest_release((struct manifest *)(uintptr_t)t->manifest);
+}
+
+static int
+check_against(const char *schema, cJSON *doc, struct err *e)
+{
+	struct schema *s = schema_compile(schema, strlen(schema), e);
+	int rc = s ? schema_check(s, doc, e) : -1;
+
+	schema_free(s);
+	return rc;
+}
+
+static int
+check_parameters(const char *text, const cJSON *parameters, struct err *e)
+{
+	const cJSON *type = member(parameters, "type");
+	struct schema *s = schema_compile(text, strlen(text), e);
+	char got[64];
+
+	if (!s) {
+		err_in(e, "parameters");
+		return e->field[0] ? -1 : err_wrap(e, "parameters");
+	}
+	schema_free(s);
+	if (!cJSON_IsString(type) || strcmp(type->valuestring, "object") != 0)
+		return err_field(e, ERR_INVALID, "parameters.type", json_brief(type, got, sizeof got), "\"object\"");
+	return 0;
+}
+
+/* Every name under "paths" is a parameter. */
+static int
+check_paths(const cJSON *doc, struct err *e)
+{
+	const cJSON *properties = member(member(doc, "parameters"), "properties"), *m;
+	char field[96];
+
+	cJSON_ArrayForEach(m, member(doc, "paths")) {
+		if (member(properties, m->string))
+			continue;
+		snprintf(field, sizeof field, "paths.%s", m->string);
+		return err_field(e, ERR_INVALID, field, m->string, "the name of a parameter");
+	}
+	return 0;
+}
+
+/* A name that the program's loader or our own variables use would be a trap. */
+static int
+check_env(const cJSON *doc, struct err *e)
+{
+	const cJSON *m;
+	size_t n = 0;
+	char field[96];
+
+	cJSON_ArrayForEach(m, member(doc, "env")) {
+		const char *k = m->string;
+
+		snprintf(field, sizeof field, "env.%.64s", k);
+		if (++n > 64)
+			return err_field(e, ERR_INVALID, "env", "more", "at most 64 variables");
+		if (!k[0] || strspn(k, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(k) ||
+		    strncmp(k, "UW_", 3) == 0)
+			return err_field(e, ERR_INVALID, field, k, "a variable's name that does not begin with UW_");
+	}
+	return 0;
+}
+
+static enum tool_effect
+effect_of(const char *name)
+{
+	int i = 0;
+
+	while (strcmp(tool_effect_name((enum tool_effect)i), name) != 0)
+		i++;
+	return (enum tool_effect)i;
+}
+
+static int own_run(struct tool_run *r, struct buf *result, struct err *e);
+
+static void
+manifest_fill(struct manifest *m, const char *dir, const char *source)
+{
+	const cJSON *limits = member(m->doc, "limits");
+	const char *exec = member(m->doc, "exec")->valuestring;
+	struct buf b = { 0 };
+
+	m->source = xstrdup(source);
+	if (exec[0] != '/')
+		buf_addf(&b, "%s/", dir);
+	buf_adds(&b, exec);
+	m->exec = buf_take(&b);
+	m->limits = (struct proc_limits){
+		.memory_bytes = number(limits, "memory_bytes"),
+		.cpu_s = number(limits, "cpu_s"),
+		.file_bytes = number(limits, "file_bytes"),
+		.open_files = number(limits, "open_files"),
+	};
+	m->max_output = number(limits, "max_output_bytes");
+	m->tool = (struct tool){
+		.name = member(m->doc, "name")->valuestring,
+		.summary = member(m->doc, "summary")->valuestring,
+		.schema = m->schema,
+		.effect = effect_of(member(m->doc, "effect")->valuestring),
+		.timeout_s = (int)number(m->doc, "timeout_s"),
+		.run = own_run,
+		.manifest = m,
+	};
+}
+
+struct tool *
+manifest_parse(const char *text, size_t len, const char *dir, const char *source, struct err *e)
+{
+	struct manifest *m = xcalloc(1, sizeof *m);
+	struct buf b = { .max = MAX_MANIFEST };
+
+	if (len > MAX_MANIFEST) {
+		err_set(e, ERR_TOO_BIG, "%zu bytes; at most %d are allowed", len, MAX_MANIFEST);
+		goto fail;
+	}
+	m->doc = json_parse_object(text, len, e);
+	if (!m->doc || check_against(manifest_schema, m->doc, e))
+		goto fail;
+	json_put_tree(&b, member(m->doc, "parameters"));
+	m->schema = buf_take(&b);
+	if (check_parameters(m->schema, member(m->doc, "parameters"), e) || check_paths(m->doc, e) ||
+	    check_env(m->doc, e))
+		goto fail;
+	manifest_fill(m, dir, source);
+	return &m->tool;
+fail:
+	manifest_release(m);
+	return NULL;
+}
+
+static int
+file_read(const char *path, struct buf *b, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = -1;
+	struct stat st;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return err_set(e, ERR_IO, "cannot be read: %s", strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		err_set(e, ERR_CONFIG, "not a regular file");
+	} else if (st.st_mode & S_IWOTH) {
+		err_set(e, ERR_CONFIG, "everybody may write it; run chmod o-w on it");
+	} else if (st.st_size > MAX_MANIFEST) {
+		err_set(e, ERR_TOO_BIG, "%lld bytes; at most %d are allowed", (long long)st.st_size, MAX_MANIFEST);
+	} else {
+		while (n > 0 && buf_reserve(b, 8192))
+			if ((n = read(fd, b->data + b->len, 8192)) > 0)
+				b->len += (size_t)n;
+		rc = n == 0 ? 0 : err_set(e, ERR_IO, "cannot be read: %s", n < 0 ? strerror(errno) : "it grows");
+	}
+	close(fd);
+	return rc;
+}
+
+static int
+check_program(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return err_field(e, ERR_NOT_FOUND, "exec", path, "an executable file (%s)", strerror(errno));
+	if (!S_ISREG(st.st_mode) || access(path, X_OK))
+		return err_field(e, ERR_INVALID, "exec", path, "an executable file");
+	if (st.st_mode & S_IWOTH)
+		return err_field(e, ERR_INVALID, "exec", path, "a program that not everybody may write (chmod o-w)");
+	return 0;
+}
+
+struct tool *
+manifest_load(const char *path, struct err *e)
+{
+	struct buf b = { .max = MAX_MANIFEST + 16384 };
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+	struct tool *t = NULL;
+
+	if (file_read(path, &b, e) == 0)
+		t = manifest_parse(buf_str(&b), b.len, dir, path, e);
+	if (t && check_program(t->manifest->exec, e)) {
+		manifest_free(t);
+		t = NULL;
+	}
+	free(dir);
+	buf_free(&b);
+	return t;
+}
+
+void
+manifest_put(struct buf *b, const struct manifest *m)
+{
+	json_kv_str(b, "source", m->source);
+	json_kv_str(b, "exec", m->exec);
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const names[] = { "secrets", "paths", "no_effect", "limits" };
+
+		json_put_key(b, names[i]);
+		json_put_tree(b, member(m->doc, names[i]));
+	}
+}
+
+/* The program's environment: "K=V" texts that live in one block. */
+struct environment {
+	char *v[MAX_ENV + 1];
+	size_t n;
+};
+
+static void
+env_add(struct environment *env, const char *name, const char *value)
+{
+	struct buf b = { 0 };
+
+	if (env->n == MAX_ENV)
+		return;
+	buf_addf(&b, "%s=%s", name, value ? value : "");
+	env->v[env->n++] = buf_take(&b);
+}
+
+static void
+env_release(struct environment *env)
+{
+	for (size_t i = 0; i < env->n; i++)
+		free(env->v[i]);
+}
+
+static void
+env_add_roots(struct environment *env, const char *name, const struct path_roots *roots, bool writable)
+{
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < roots->n; i++)
+		if (roots->v[i].writable == writable)
+			buf_addf(&b, "%s%s", b.len ? ":" : "", roots->v[i].path);
+	env_add(env, name, buf_str(&b));
+	buf_free(&b);
+}
+
+static const char *
+secret_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; c && i < c->nsecrets; i++)
+		if (strcmp(c->secrets[i].name, name) == 0)
+			return c->secrets[i].value;
+	return NULL;
+}
+
+static int
+env_add_secrets(struct environment *env, const struct manifest *m, const struct config *c, struct err *e)
+{
+	const cJSON *name;
+
+	cJSON_ArrayForEach(name, member(m->doc, "secrets")) {
+		const char *value = secret_find(c, name->valuestring);
+
+		if (!value)
+			return err_set(e, ERR_CONFIG, "secret %s is not configured; %s needs it (see secrets in %s)",
+			    name->valuestring, m->tool.name, c && c->path ? c->path : "the configuration");
+		env_add(env, name->valuestring, value);
+	}
+	return 0;
+}
+
+static int
+env_fill(struct environment *env, const struct tool_run *r, struct err *e)
+{
+	const struct manifest *m = r->tool->manifest;
+	const char *home = getenv("HOME");
+	const cJSON *one;
+
+	env_add(env, "PATH", PROC_PATH);
+	env_add(env, "HOME", home ? home : "/");
+	env_add(env, "LANG", "C.UTF-8");
+	env_add(env, "UW_TOOL", m->tool.name);
+	env_add(env, "UW_HOUSE", r->house);
+	env_add(env, "UW_TASK_ID", r->task_id);
+	env_add_roots(env, "UW_ROOTS", &r->env->roots, true);
+	env_add_roots(env, "UW_READ_ROOTS", &r->env->roots, false);
+	cJSON_ArrayForEach(one, member(m->doc, "env"))
+		env_add(env, one->string, one->valuestring);
+	return env_add_secrets(env, m, r->env->config, e);
+}
+
+/* A path that will be written may not exist yet, but its directory must, and it may not be a link. */
+static int
+check_write(const struct path_roots *roots, const char *param, const char *path, struct err *e)
+{
+	char name[NAME_MAX + 1], field[96];
+	int dir = path_open_parent(roots, param, path, name, sizeof name, e);
+	struct stat st;
+	bool link;
+
+	if (dir < 0)
+		return -1;
+	link = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+	close(dir);
+	if (!link)
+		return 0;
+	snprintf(field, sizeof field, "params.%s", param);
+	return err_field(e, ERR_PATH, field, path, "a path that is no symbolic link");
+}
+
+static int
+check_path(const struct tool_run *r, const cJSON *rule, struct err *e)
+{
+	const cJSON *value = member(r->params, rule->string);
+	int fd;
+
+	if (!cJSON_IsString(value))
+		return 0;
+	if (strcmp(rule->valuestring, "write") == 0)
+		return check_write(&r->env->roots, rule->string, value->valuestring, e);
+	fd = path_open(&r->env->roots, rule->string, value->valuestring, O_RDONLY, 0, e);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? -1 : 0;
+}
+
+static bool
+is_no_effect(const struct manifest *m, int status)
+{
+	const cJSON *code;
+
+	cJSON_ArrayForEach(code, member(m->doc, "no_effect"))
+		if (code->valueint == status)
+			return true;
+	return false;
+}
+
+/* The end of standard error in a few readable words. */
+static void
+reason(const struct proc_end *end, char *out, size_t size)
+{
+	const char *text = buf_str(&end->err);
+	size_t n = end->err.len, from;
+
+	while (n && (unsigned char)text[n - 1] <= ' ')
+		n--;
+	from = n >= size ? n - size + 1 : 0;
+	while (from < n && ((unsigned char)text[from] & 0xc0) == 0x80)
+		from++;
+	for (size_t i = from; i < n; i++)
+		*out++ = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+	*out = '\0';
+}
+
+static int
+failed(const struct manifest *m, const struct proc_end *end, struct err *e)
+{
+	char why[301];
+
+	reason(end, why, sizeof why);
+	if (end->signal)
+		return err_set(e, ERR_TOOL, "%s was killed by signal %d (%s)%s%s", m->tool.name, end->signal,
+		    strsignal(end->signal), why[0] ? ": " : "", why);
+	return err_set(e, ERR_TOOL, "%s ended with exit code %d%s%s", m->tool.name, end->status,
+	    why[0] ? ": " : ", and said nothing on standard error", why);
+}
+
+/* Valid JSON: brackets in strings are skipped by looking for the quotes. */
+static int
+nesting(const char *text, size_t len)
+{
+	int depth = 0, deepest = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (quoted) {
+			i += c == '\\';
+			quoted = c != '"';
+		} else if (c == '"') {
+			quoted = true;
+		} else if (c == '{' || c == '[') {
+			deepest = ++depth > deepest ? depth : deepest;
+		} else if (c == '}' || c == ']') {
+			depth--;
+		}
+	}
+	return deepest;
+}
+
+int
+manifest_result(const char *text, size_t len, size_t total, size_t max, struct buf *result, struct err *e)
+{
+	struct err why = { 0 };
+
+	while (len && strchr(" \t\r\n", text[len - 1]) && text[len - 1])
+		len--;
+	if (total > max)
+		return err_set(e, ERR_TOOL, "its result has %zu bytes, the limit is %zu", total, max);
+	if (!len)
+		return err_set(e, ERR_TOOL, "it wrote nothing; expected one JSON value on standard output");
+	if (json_check(text, len, &why))
+		return err_set(e, ERR_TOOL, "its standard output is not one JSON value: %s", why.msg);
+	if (nesting(text, len) > MAX_RESULT_DEPTH)
+		return err_set(e, ERR_TOOL, "its result is nested %d deep, at most %d is allowed",
+		    nesting(text, len), MAX_RESULT_DEPTH);
+	/* A raw line end can only stand between tokens. */
+	for (size_t n; len; text += n, len -= n) {
+		n = 1;
+		if (*text == '\n' || *text == '\r')
+			continue;
+		while (n < len && text[n] != '\n' && text[n] != '\r')
+			n++;
+		buf_add(result, text, n);
+	}
+	return 0;
+}
+
+static int
+own_end(struct tool_run *r, const struct proc_end *end, size_t max, struct buf *result, struct err *e)
+{
+	const struct manifest *m = r->tool->manifest;
+
+	if (end->signal || end->status != 0) {
+		if (is_no_effect(m, end->status))
+			tool_effect_none(r);
+		return failed(m, end, e);
+	}
+	if (manifest_result(buf_str(&end->out), end->out.len, end->out_total, max, result, e))
+		return err_wrap(e, "%s", m->tool.name);
+	return 0;
+}
+
+static int
+own_exec(struct tool_run *r, const struct environment *env, struct buf *result, struct err *e)
+{
+	const struct manifest *m = r->tool->manifest;
+	size_t max = m->max_output && (size_t)m->max_output < r->max_output ? (size_t)m->max_output : r->max_output;
+	const char *const argv[] = { m->exec, NULL };
+	struct buf in = { 0 };
+	struct proc p = {
+		.argv = argv,
+		.env = (const char *const *)(uintptr_t)env->v,
+		.deadline_ms = r->deadline_ms,
+		.grace_ms = GRACE_MS,
+		.max_out = max,
+		.max_err = MAX_STDERR,
+		.limits = m->limits,
+		.on_output = r->log,
+		.live_err_only = true,
+		.arg = r->arg,
+	};
+	struct proc_end end;
+	int rc;
+
+	json_put_tree(&in, r->params);
+	p.in = in.data;
+	p.in_len = in.len;
+	tool_effect_begins(r);
+	rc = proc_run(&p, &end, e);
+	if (rc && !end.timed_out)
+		tool_effect_none(r);
+	if (rc == 0)
+		rc = own_end(r, &end, max, result, e);
+	proc_end_release(&end);
+	buf_free(&in);
+	return rc;
+}
+
+static int
+own_run(struct tool_run *r, struct buf *result, struct err *e)
+{
+	struct environment env = { .n = 0 };
+	const cJSON *rule;
+	int rc;
+
+	cJSON_ArrayForEach(rule, member(r->tool->manifest->doc, "paths"))
+		if (check_path(r, rule, e))
+			return -1;
+	rc = env_fill(&env, r, e);
+	if (rc == 0)
+		rc = own_exec(r, &env, result, e);
+	env_release(&env);
+	return rc;
+}
