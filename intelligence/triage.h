@@ -7,6 +7,7 @@
 #define UW_TRIAGE_H
 
 #include <cjson/cJSON.h>
+#include <stdint.h>
 
 #include "config.h"
 

@@ -1,0 +1,333 @@
+/*
+ * attempt.c - what follows when an attempt ends: the outcome, another attempt, or a question.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+/* "result":... or "error":..., with the braces of an object around it. */
+static void
+set_outcome(struct task *t, const char *key, const char *json, size_t len)
+{
+	struct buf b = { 0 };
+
+	json_put_open(&b, '{');
+	json_kv_raw(&b, key, json, len);
+	json_put_close(&b, '}');
+	free(t->outcome);
+	t->outcome = buf_take(&b);
+}
+
+void
+attempt_take_outcome(struct task *t, const char *key, const cJSON *value)
+{
+	char *json = value ? cJSON_PrintUnformatted(value) : NULL;
+
+	set_outcome(t, key, json ? json : "null", json ? strlen(json) : 4);
+	cJSON_free(json);
+}
+
+static void
+set_error(struct task *t, const struct err *e)
+{
+	struct buf b = { 0 };
+
+	json_put_err(&b, e);
+	set_outcome(t, "error", b.data, b.len);
+	buf_free(&b);
+}
+
+void
+attempt_put_outcome(struct buf *b, const struct task *t)
+{
+	char id[ULID_TEXT];
+
+	ulid_format(&t->id, id);
+	json_kv_str(b, "id", id);
+	if (t->house)
+		json_kv_str(b, "house", t->forward ? t->forward : t->house->name);
+	json_kv_str(b, "tool", t->tool_name);
+	json_kv_str(b, "state", task_state_name(t->state));
+	json_kv_int(b, "attempt", t->attempt);
+	if (t->run_us)
+		json_kv_num(b, "run_ms", (double)(t->run_us / 1000) + (double)(t->run_us % 1000) / 1000);
+	if (t->outcome)
+		json_put_raw(b, t->outcome + 1, strlen(t->outcome) - 2);
+}
+
+/* Tells everybody who should know: the stream, whoever set a reply address, a local connection. */
+static void
+tell(struct core *c, struct task *t)
+{
+	struct buf *b = out_event(c, t->house, "outcome");
+
+	attempt_put_outcome(b, t);
+	json_kv_str(b, "sender", t->sender);
+	out_end_line(b);
+	if (!t->reply_topic && !t->conn)
+		return;
+	b = out_reply(c, t->reply_topic, t->correlation, t->correlation_len, t->conn);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", "outcome");
+	attempt_put_outcome(b, t);
+	out_end_line(b);
+}
+
+static void
+end(struct core *c, struct task *t, enum task_state to)
+{
+	t->due_ms = 0;
+	t->finished_ms = task_state_is_terminal(to) ? c->now.wall_ms : 0;
+	task_enter(c, t, to);
+	tell(c, t);
+}
+
+void
+attempt_finish(struct core *c, struct task *t, enum task_state to, const struct err *e)
+{
+	if (e)
+		set_error(t, e);
+	end(c, t, to);
+}
+
+void
+attempt_announce(struct core *c, struct task *t)
+{
+	char id[ULID_TEXT];
+	struct buf *b = out_event(c, t->house, "started");
+
+	ulid_format(&t->id, id);
+	json_kv_str(b, "id", id);
+	json_kv_str(b, "tool", t->tool_name);
+	json_kv_int(b, "attempt", t->attempt);
+	out_end_line(b);
+	t->announced = true;
+}
+
+static void
+requeue(struct core *c, struct task *t)
+{
+	t->due_ms = 0;
+	task_enter(c, t, TASK_QUEUED);
+	house_enqueue(c, t);
+}
+
+/* Exponential with full jitter: between nothing and min(cap, base * 2^n). */
+static int64_t
+backoff_ms(struct core *c, const struct task *t)
+{
+	int64_t limit = t->retry_base_s * 1000LL, cap = t->retry_cap_s * 1000LL;
+
+	for (int i = 1; i < t->attempt && limit < cap; i++)
+		limit *= 2;
+	if (limit > cap)
+		limit = cap;
+	return 1 + (int64_t)(core_random(c) % (uint64_t)limit);
+}
+
+static void
+retry_later(struct core *c, struct task *t, const struct err *why)
+{
+	struct buf *b;
+	char id[ULID_TEXT];
+
+	t->due_ms = c->now.wall_ms + backoff_ms(c, t);
+	task_enter(c, t, TASK_RETRYING);
+	ulid_format(&t->id, id);
+	b = out_event(c, t->house, "retrying");
+	json_kv_str(b, "id", id);
+	json_kv_int(b, "attempt", t->attempt);
+	json_kv_time(b, "not_before", t->due_ms);
+	json_put_key(b, "error");
+	json_put_err(b, why);
+	out_end_line(b);
+}
+
+static bool
+is_exclusive(const struct task *t)
+{
+	return !t->tool || t->tool->effect == TOOL_EXCLUSIVE;
+}
+
+static void
+ask(struct core *c, struct task *t, const struct err *why)
+{
+	struct err e = *why;
+
+	err_wrap(&e, "it may or may not have had its effect; look, then decide");
+	set_error(t, &e);
+	end(c, t, TASK_UNCERTAIN);
+}
+
+/* The tool reports a failure, or ran out of time. */
+static void
+failed(struct core *c, struct task *t, const struct pool_end *p)
+{
+	bool repeatable = !is_exclusive(t) || p->no_effect;
+
+	if (!repeatable)
+		ask(c, t, &p->err);
+	else if (t->attempt < t->retry_max)
+		retry_later(c, t, &p->err);
+	else
+		attempt_finish(c, t, t->retry_max > 1 ? TASK_DEAD : TASK_FAILED, &p->err);
+}
+
+static void
+crashed(struct core *c, struct task *t, const struct pool_end *p)
+{
+	struct err e = p->err;
+
+	t->crashes++;
+	if (is_exclusive(t)) {
+		ask(c, t, &e);
+	} else if (t->crashes >= c->o.config->max_crashes) {
+		err_wrap(&e, "killed its worker %d times", t->crashes);
+		attempt_finish(c, t, TASK_DEAD, &e);
+	} else {
+		requeue(c, t);
+	}
+}
+
+/* A stop was asked for by somebody, or by the agent that ends and will go on later. */
+static void
+stopped(struct core *c, struct task *t, const struct pool_end *p)
+{
+	struct err e;
+
+	if (t->cancelled) {
+		err_set(&e, ERR_DENIED, "cancelled while it ran; its processes are gone");
+		attempt_finish(c, t, TASK_CANCELLED, &e);
+	} else if (is_exclusive(t)) {
+		e = p->err;
+		if (e.code == ERR_NONE)
+			err_set(&e, ERR_LOST, "stopped with its agent");
+		ask(c, t, &e);
+	} else {
+		requeue(c, t);
+	}
+}
+
+static void
+free_slot(struct core *c, struct task *t)
+{
+	c->quick_out -= t->quick;
+	c->running--;
+	if (t->house)
+		t->house->running--;
+}
+
+void
+core_attempt_end(struct core *c, const struct pool_end *p)
+{
+	struct task *t = task_by_seq(c, (int64_t)p->handle);
+
+	if (!t || (t->state != TASK_RUNNING && t->state != TASK_STARTING)) {
+		log_warnx("attempt %llu ended, but is not running", (unsigned long long)p->handle);
+		return;
+	}
+	free_slot(c, t);
+	t->run_us = p->ran_us;
+	if (t->state == TASK_STARTING && p->how != POOL_NOT_RUN)
+		task_enter(c, t, TASK_RUNNING);
+	switch (p->how) {
+	case POOL_SUCCEEDED:
+		set_outcome(t, "result", p->result, p->result_len);
+		end(c, t, TASK_SUCCEEDED);
+		break;
+	case POOL_FAILED:
+	case POOL_TIMEOUT:
+		failed(c, t, p);
+		break;
+	case POOL_CRASHED:
+		crashed(c, t, p);
+		break;
+	case POOL_STOPPED:
+		stopped(c, t, p);
+		break;
+	case POOL_NOT_RUN:
+		requeue(c, t);
+		break;
+	}
+}
+
+void
+core_attempt_log(struct core *c, uint64_t handle, const char *text, size_t len)
+{
+	struct task *t = task_by_seq(c, (int64_t)handle);
+	char topic[TOPIC_MAX], id[ULID_TEXT];
+	struct buf *b;
+
+	if (!t || !t->house || !c->up)
+		return;
+	ulid_format(&t->id, id);
+	topic_format(topic, c->o.config->cluster, TOPIC_LOG, t->house->name, c->o.agent);
+	b = out_once(c, topic);
+	json_put_open(b, '{');
+	json_kv_str(b, "id", id);
+	json_kv_int(b, "attempt", t->attempt);
+	json_put_key(b, "text");
+	json_put_strn(b, text, len);
+	out_end_line(b);
+}
+
+/* Chosen but not handed out, it never began; running, its group is stopped first. */
+void
+attempt_cancel(struct core *c, struct task *t, const char *by)
+{
+	struct err e;
+
+	if (t->chosen) {
+		bool late = t->state == TASK_STARTING;
+
+		list_remove(late ? &c->starts_late : &c->starts, t);
+		c->late -= late;
+		t->chosen = false;
+		free_slot(c, t);
+	} else if (t->state == TASK_STARTING || t->state == TASK_RUNNING) {
+		if (!t->stopping)
+			core_queue_stop(c, t);
+		t->cancelled = t->stopping = true;
+		return;
+	}
+	house_unqueue(c, t);
+	err_set(&e, ERR_DENIED, "cancelled by %s", by);
+	attempt_finish(c, t, TASK_CANCELLED, &e);
+}
+
+/* What ran when the agent died. */
+void
+attempt_recover(struct core *c, struct task *t)
+{
+	struct err e;
+
+	if (!t->house || (t->state != TASK_RUNNING && t->state != TASK_STARTING))
+		return;
+	err_set(&e, ERR_LOST, "the agent that ran it died");
+	if (is_exclusive(t))
+		ask(c, t, &e);
+	else
+		requeue(c, t);
+}
+
+void
+attempt_due(struct core *c, struct task *t)
+{
+	if (t->house && (t->state == TASK_SCHEDULED || t->state == TASK_RETRYING))
+		requeue(c, t);
+}
+
+void
+attempt_expire(struct core *c, struct task *t)
+{
+	struct err e;
+
+	if (!t->house || !task_may_enter(t->state, TASK_EXPIRED) || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
+	    t->state == TASK_FORWARDED)
+		return;
+	house_unqueue(c, t);
+	err_set(&e, ERR_TIMEOUT, "its deadline passed before it could run");
+	attempt_finish(c, t, TASK_EXPIRED, &e);
+}

@@ -1,0 +1,610 @@
+#include "core.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+#define TIDY_EVERY_MS 5000
+#define LAZY_COMMIT_MS 1000
+
+/* xoroshiro128+ (Blackman, Vigna 2018), seeded by splitmix64: replayable from one number. */
+static uint64_t
+splitmix(uint64_t *x)
+{
+	uint64_t z = (*x += 0x9e3779b97f4a7c15u);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static uint64_t
+rotate(uint64_t x, int k)
+{
+	return x << k | x >> (64 - k);
+}
+
+uint64_t
+core_random(struct core *c)
+{
+	uint64_t a = c->random[0], b = c->random[1];
+
+	c->random[0] = rotate(a, 24) ^ (a ^ b) ^ (a ^ b) << 16;
+	c->random[1] = rotate(a ^ b, 37);
+	return a + b;
+}
+
+void
+core_new_id(struct core *c, struct ulid *id)
+{
+	uint64_t r[2] = { core_random(c), core_random(c) };
+
+	ulid_make(id, c->now.wall_ms, (const uint8_t *)r);
+}
+
+static void
+add_house(struct core *c, const char *name, bool owned)
+{
+	struct house *h = &c->houses[c->nhouses++];
+
+	snprintf(h->name, sizeof h->name, "%s", name);
+	h->owned = owned;
+}
+
+/* Each house belongs to the first of its agents. "_" is always there: it holds what this agent hands on for
+ * its own users, whether or not it is the router. */
+static void
+take_houses(struct core *c)
+{
+	const struct config *f = c->o.config;
+
+	c->router = f->router.n && strcmp(f->router.v[0], c->o.agent) == 0;
+	add_house(c, "_", c->router);
+	for (size_t i = 0; i < f->nhouses; i++)
+		if (f->houses[i].agents.n && strcmp(f->houses[i].agents.v[0], c->o.agent) == 0)
+			add_house(c, f->houses[i].name, true);
+}
+
+struct house *
+core_outer_house(struct core *c)
+{
+	return &c->houses[0];
+}
+
+static int
+recover(struct core *c, struct err *e)
+{
+	int n;
+
+	do {
+		core_begin(c, c->now);
+		n = store_recover(c, 256, attempt_recover);
+		if (n && core_commit(c, e))
+			return -1;
+		core_end(c);
+	} while (n == 256);
+	return 0;
+}
+
+int
+core_open(struct core **out, const struct core_opts *o, struct core_now now, struct err *e)
+{
+	struct core *c = xcalloc(1, sizeof *c);
+	uint64_t seed = o->seed;
+	struct ulid boot;
+
+	c->o = *o;
+	c->now = now;
+	c->random[0] = splitmix(&seed);
+	c->random[1] = splitmix(&seed);
+	c->inbound = xcalloc(UINT16_MAX + 1, sizeof *c->inbound);
+	c->started_mono_ms = now.mono_ms;
+	c->due_changed = true;
+	core_new_id(c, &boot);
+	ulid_format(&boot, c->boot);
+	take_houses(c);
+	topic_format(c->health_topic, o->config->cluster, TOPIC_HEALTH, o->agent, "state");
+	topic_format(c->echo_topic, o->config->cluster, TOPIC_ECHO, o->agent, "self");
+	if (store_open(c, e) || recover(c, e)) {
+		core_close(c);
+		return -1;
+	}
+	*out = c;
+	return 0;
+}
+
+void
+core_close(struct core *c)
+{
+	if (!c)
+		return;
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (struct task *t = c->by_seq[i], *next; t; t = next) {
+			next = t->next_seq;
+			task_free(t);
+		}
+	out_release(c);
+	db_close(&c->db);
+	free(c->touched);
+	free(c->acked);
+	free(c->stops);
+	free(c->inbound);
+	free(c->inbound_new);
+	free(c);
+}
+
+void
+core_begin(struct core *c, struct core_now now)
+{
+	assert(!c->open);
+	c->now = now;
+	c->open = true;
+	c->committed = false;
+	clock_format(now.wall_ms, c->stamp, sizeof c->stamp);
+}
+
+/* ---- messages ---- */
+
+struct incoming {
+	struct core *c;
+	struct house *house;
+	const char *sender;
+	const struct mqtt_msg *m;
+};
+
+static int
+count_lines(const char *p, size_t len)
+{
+	int n = 1;
+
+	for (const char *end = p + len; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+		n++;
+	return n;
+}
+
+static bool
+is_blank(const char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!strchr(" \t\r", p[i]))
+			return false;
+	return true;
+}
+
+static void
+take_lines(const struct incoming *in)
+{
+	const char *p = in->m->payload, *end = p + in->m->len;
+
+	for (int n = 1; p < end; n++) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl ? nl : end) - p);
+
+		if (!is_blank(p, len))
+			intake_line(in->c, in->house, in->sender, p, len, n, in->m, 0);
+		p += len + 1;
+	}
+}
+
+static int
+check_payload(const struct incoming *in, struct err *e)
+{
+	const struct config *f = in->c->o.config;
+	int lines = count_lines(in->m->payload, in->m->len);
+
+	if (is_blank(in->m->payload, in->m->len))
+		return err_set(e, ERR_PARSE, "the payload is empty; expected a task such as {\"tool\":\"noop\"}");
+	if (in->m->len > (size_t)f->max_payload_bytes)
+		return err_set(e, ERR_TOO_BIG, "a payload of %zu bytes; at most %lld are allowed, nothing in it was accepted",
+		    in->m->len, (long long)f->max_payload_bytes);
+	if (lines > f->max_payload_lines + 1)
+		return err_set(e, ERR_TOO_BIG, "a payload of %d lines; at most %lld are allowed, nothing in it was accepted",
+		    lines, (long long)f->max_payload_lines);
+	return 0;
+}
+
+/* One object, however spread over lines, is one task; otherwise each line stands for itself. */
+static void
+take_tasks(const struct incoming *in)
+{
+	const char *p = in->m->payload;
+	size_t len = in->m->len;
+
+	while (len && strchr(" \t\r\n", p[len - 1]))
+		len--;
+	if (!memchr(p, '\n', len) || json_check(p, len, NULL) == 0)
+		intake_line(in->c, in->house, in->sender, p, len, 0, in->m, 0);
+	else
+		take_lines(in);
+}
+
+static void
+task_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
+{
+	struct mqtt_msg silent = *m;
+	struct incoming in = { c, house_find(c, t->name), t->id, m };
+	struct err e;
+
+	if (!in.house || !in.house->owned)
+		return;
+	silent.response_topic = NULL;
+	if (inbound_is_repeat(c, m)) {
+		c->redelivered++;
+		return;
+	}
+	if (m->response_topic && !out_reply_allowed(c, m->response_topic, t->id)) {
+		err_field(&e, ERR_DENIED, "response topic", m->response_topic, "uw/%s/client/%s/reply/<any>",
+		    c->o.config->cluster, t->id);
+		intake_refuse(c, in.house, in.sender, m->payload, m->len, &silent, 0, &e);
+	} else if (check_payload(&in, &e)) {
+		intake_refuse(c, in.house, in.sender, m->payload, m->len, m, 0, &e);
+	} else {
+		take_tasks(&in);
+	}
+	inbound_note(c, m, true);
+}
+
+void
+core_message(struct core *c, const struct mqtt_msg *m)
+{
+	struct topic t;
+
+	if (topic_parse(m->topic, c->o.config->cluster, &t, NULL))
+		return;
+	if (t.kind == TOPIC_TASK) {
+		task_message(c, &t, m);
+		return;
+	}
+	inbound_note(c, m, false);
+	if (t.kind == TOPIC_REPLY) {
+		forward_reply(c, m);
+	} else if (t.kind == TOPIC_CANCEL || t.kind == TOPIC_QUERY) {
+		struct mqtt_msg silent = *m;
+
+		if (m->response_topic && !out_reply_allowed(c, m->response_topic, t.id))
+			silent.response_topic = NULL;
+		request_message(c, &t, &silent);
+	}
+}
+
+void
+core_link_up(struct core *c, bool session)
+{
+	c->up = true;
+	c->ready = true;
+	c->resumed = session;
+	c->due_changed = true;
+	if (!session)
+		inbound_forget(c);
+}
+
+void
+core_link_down(struct core *c)
+{
+	c->up = false;
+	out_link_down(c);
+}
+
+void
+core_local_gone(struct core *c, uint64_t conn)
+{
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			if (t->conn == conn)
+				t->conn = 0;
+}
+
+void
+core_disk_low(struct core *c, bool low)
+{
+	if (low != c->disk_low)
+		log_warnx("disk: %s", low ? "below the reserve, new tasks are refused" : "enough again");
+	c->disk_low = low;
+}
+
+void
+core_drain(struct core *c)
+{
+	c->draining = true;
+}
+
+/* ---- time ---- */
+
+static void
+cap_due(struct core *c)
+{
+	if (!c->due_changed || c->open)
+		return;
+	c->due_changed = false;
+	c->next_due_ms = store_next_due(c, c->up);
+}
+
+void
+core_tick(struct core *c)
+{
+	if (c->next_due_ms && c->next_due_ms <= c->now.wall_ms) {
+		c->due_changed = true;
+		store_due(c, 256, attempt_due);
+		store_deadlines(c, 256, attempt_expire);
+		if (c->up)
+			store_forwards(c, 256, forward_again);
+	}
+	if (c->lazy && !c->lazy_since_ms)
+		c->lazy_since_ms = c->now.mono_ms;
+}
+
+/* ---- starting and stopping ---- */
+
+void
+core_slots(struct core *c, unsigned idle, unsigned quick)
+{
+	unsigned late = c->late;
+
+	c->idle = idle > late ? idle - late : 0;
+	c->quick = quick > late * POOL_QUICK_DEPTH ? quick - late * POOL_QUICK_DEPTH : 0;
+	c->round = ROUND_ANY;
+	house_schedule(c);
+}
+
+bool
+core_next_start(struct core *c, bool committed, struct pool_start *s)
+{
+	struct task *t = list_pop(&c->starts);
+	int64_t timeout_s;
+
+	if (!t && committed && (t = list_pop(&c->starts_late)))
+		c->late--;
+	if (!t)
+		return false;
+	t->chosen = false;
+	ulid_format(&t->id, c->start_id);
+	timeout_s = t->timeout_s ? t->timeout_s : t->tool->timeout_s;
+	if (timeout_s > c->o.config->max_timeout_s)
+		timeout_s = c->o.config->max_timeout_s;
+	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = t->house->name,
+		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
+		.timeout_ms = timeout_s * 1000, .quick = t->quick };
+	return true;
+}
+
+void
+core_queue_stop(struct core *c, struct task *t)
+{
+	if (c->nstops == c->stops_cap) {
+		c->stops_cap = c->stops_cap ? 2 * c->stops_cap : 16;
+		c->stops = xrealloc(c->stops, c->stops_cap * sizeof *c->stops);
+	}
+	c->stops[c->nstops++] = (uint64_t)t->seq;
+}
+
+bool
+core_next_stop(struct core *c, uint64_t *handle)
+{
+	if (!c->nstops)
+		return false;
+	*handle = c->stops[--c->nstops];
+	return true;
+}
+
+unsigned
+core_quick_out(const struct core *c)
+{
+	return c->quick_out;
+}
+
+/* ---- commit ---- */
+
+static bool
+lazy_is_due(const struct core *c)
+{
+	return c->lazy && c->lazy_since_ms && c->now.mono_ms - c->lazy_since_ms >= LAZY_COMMIT_MS;
+}
+
+bool
+core_is_dirty(const struct core *c)
+{
+	return c->urgent || lazy_is_due(c);
+}
+
+static void
+announce(struct core *c)
+{
+	for (struct task *t = c->dirty; t; t = t->next_dirty)
+		if (t->state == TASK_RUNNING && !t->announced && t->house)
+			attempt_announce(c, t);
+}
+
+int
+core_commit(struct core *c, struct err *e)
+{
+	if (core_is_dirty(c)) {
+		announce(c);
+		out_bound(c);
+		out_number(c);
+		if (store_commit(c, e))
+			return -1;
+		c->urgent = c->lazy = false;
+		c->lazy_since_ms = 0;
+	}
+	c->committed = true;
+	out_promote(c);
+	return 0;
+}
+
+static bool
+is_held(const struct task *t)
+{
+	return t->in_window || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
+	    (t->conn && !t->finished_ms);
+}
+
+static void
+let_go(struct core *c)
+{
+	for (struct task *t = c->dirty, *next; t; t = next) {
+		next = t->next_dirty;
+		t->dirty = false;
+	}
+	c->dirty = NULL;
+	for (size_t i = 0; i < c->ntouched; i++) {
+		struct task *t = c->touched[i];
+
+		t->touched = false;
+		if (!is_held(t)) {
+			task_untrack(c, t);
+			task_free(t);
+		} else if (!t->chosen) {
+			free(t->params);
+			t->params = NULL;
+		}
+	}
+	c->ntouched = 0;
+	task_forget_keys(c);
+	while (c->rejects) {
+		struct reject *r = c->rejects;
+
+		c->rejects = r->next;
+		buf_free(&r->payload);
+		buf_free(&r->error);
+		free(r);
+	}
+}
+
+bool
+core_next_local(struct core *c, uint64_t *conn, const char **text, size_t *len)
+{
+	struct local_out *l = c->local;
+
+	if (c->local_given) {
+		c->local = l->next;
+		buf_free(&l->body);
+		free(l);
+		c->local_given = false;
+		l = c->local;
+	}
+	if (!l)
+		return false;
+	*conn = l->conn;
+	*text = l->body.data;
+	*len = l->body.len;
+	c->local_given = true;
+	return true;
+}
+
+int64_t
+core_end(struct core *c)
+{
+	int64_t next = c->now.mono_ms + TIDY_EVERY_MS, due;
+
+	c->open = false;
+	let_go(c);
+	house_refill(c);
+	let_go(c);
+	if (c->now.mono_ms >= c->tidy_mono_ms) {
+		store_tidy(c);
+		c->tidy_mono_ms = c->now.mono_ms + TIDY_EVERY_MS;
+	}
+	cap_due(c);
+	if (c->next_due_ms) {
+		due = c->now.mono_ms + c->next_due_ms - c->now.wall_ms;
+		if (due < next)
+			next = due;
+	}
+	if (c->lazy && c->now.mono_ms + LAZY_COMMIT_MS < next)
+		next = c->now.mono_ms + LAZY_COMMIT_MS;
+	return next;
+}
+
+/* ---- what the shell needs ---- */
+
+bool
+core_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int *qos)
+{
+	static const enum topic_kind kinds[] = { TOPIC_TASK, TOPIC_CANCEL, TOPIC_QUERY };
+	size_t n = 0;
+
+	*qos = 1;
+	for (int h = 0; h < c->nhouses; h++)
+		for (int k = 0; k < 3; k++)
+			if (c->houses[h].owned && n++ == i) {
+				topic_format(topic, c->o.config->cluster, kinds[k], c->houses[h].name, "+");
+				return true;
+			}
+	if (i == n)
+		topic_format(topic, c->o.config->cluster, TOPIC_ECHO, c->o.agent, "self");
+	else if (i == n + 1)
+		topic_format(topic, c->o.config->cluster, TOPIC_REPLY, c->o.agent, "+");
+	return i <= n + 1;
+}
+
+const char *
+core_health_topic(const struct core *c)
+{
+	return c->health_topic;
+}
+
+const char *
+core_echo_topic(const struct core *c)
+{
+	return c->echo_topic;
+}
+
+static void
+put_house(struct buf *b, const struct core *c, const struct house *h)
+{
+	json_put_open(b, '{');
+	json_kv_str(b, "house", h->name);
+	json_kv_int(b, "queued", h->queued);
+	json_kv_int(b, "running", h->running);
+	json_kv_int(b, "open", h->open);
+	json_kv_int(b, "stream", c->stream_head[h - c->houses]);
+	for (int s = 0; s < TASK_NSTATES; s++)
+		if (h->done[s] && task_state_is_terminal((enum task_state)s))
+			json_kv_int(b, task_state_name((enum task_state)s), h->done[s]);
+	json_put_close(b, '}');
+}
+
+static void
+put_outbox(struct buf *b, const struct core *c)
+{
+	json_put_key(b, "outbox");
+	json_put_open(b, '{');
+	json_kv_int(b, "bytes", c->box_total_bytes);
+	json_kv_int(b, "in_flight", c->in_flight);
+	json_kv_int(b, "dropped_events", c->dropped_events);
+	json_kv_int(b, "refused", c->refused_publishes);
+	json_put_close(b, '}');
+}
+
+void
+core_health(struct core *c, const char *state, const char *pool_json, struct buf *b)
+{
+	json_put_open(b, '{');
+	json_kv_str(b, "agent", c->o.agent);
+	json_kv_str(b, "state", state);
+	json_kv_str(b, "boot", c->boot);
+	json_kv_int(b, "seq", (int64_t)++c->health_seq);
+	json_kv_time(b, "time", c->now.wall_ms);
+	json_kv_int(b, "up_s", (c->now.mono_ms - c->started_mono_ms) / 1000);
+	json_kv_str(b, "version", c->o.version);
+	json_kv_str(b, "host", c->o.host);
+	json_kv_str(b, "store", c->store_id);
+	json_put_key(b, "houses");
+	json_put_open(b, '[');
+	for (int i = 0; i < c->nhouses; i++)
+		if (c->houses[i].owned)
+			put_house(b, c, &c->houses[i]);
+	json_put_close(b, ']');
+	if (pool_json)
+		json_kv_raw(b, "pool", pool_json, strlen(pool_json));
+	put_outbox(b, c);
+	json_kv_int(b, "accepted", c->accepted);
+	json_kv_int(b, "rejected", c->rejected);
+	json_kv_int(b, "duplicates", c->duplicates + c->redelivered);
+	json_kv_bool(b, "disk_low", c->disk_low);
+	json_put_close(b, '}');
+}

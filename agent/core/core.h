@@ -1,0 +1,144 @@
+/*
+ * core.h - everything an agent decides, and nothing else.
+ *
+ * The core reads no clock, no socket and no random device: time, messages and a seed are arguments.
+ * What it wants done comes back as effects. A turn is
+ *
+ *      core_begin()  inputs...  core_commit()  effects...  core_end()
+ *
+ * and nothing leaves the agent that its disk does not know: publishes, replies and the start of
+ * anything that may not run twice wait for core_commit(). Two things may happen before it: the start
+ * of work that only reads (core_next_start()), and receiving more.
+ *
+ * All that is durable is written by core_commit() from memory, so a failed commit (full disk) leaves
+ * the turn open: call it again later, release nothing until then.
+ */
+#ifndef UW_CORE_H
+#define UW_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "config.h"
+#include "err.h"
+#include "mqtt.h"
+#include "pool.h"
+#include "tool.h"
+
+struct core;
+
+struct core_now {
+	int64_t wall_ms;        /* since 1970; may jump */
+	int64_t mono_ms;        /* never goes back, counts sleep */
+};
+
+struct core_opts {
+	const struct config *config;
+	const struct registry *tools;
+	const char *agent;
+	const char *store_path;
+	const char *vfs;        /* NULL: the system's */
+	uint64_t seed;          /* of the core's random numbers */
+	const char *version;
+	const char *host;
+};
+
+/* Opens the store, migrates it, and takes up what a former life left: work that may be repeated is
+ * queued again, the rest becomes uncertain. */
+int core_open(struct core **out, const struct core_opts *o, struct core_now now, struct err *e);
+void core_close(struct core *c);
+
+/* ---- inputs; between core_begin() and core_commit() ---- */
+
+void core_begin(struct core *c, struct core_now now);
+
+/* A message that the broker delivered. */
+void core_message(struct core *c, const struct mqtt_msg *m);
+
+/* The link to the broker. session: it kept ours, so redeliveries may come first. */
+void core_link_up(struct core *c, bool session);
+void core_link_down(struct core *c);
+
+/* The broker has taken (or refused) the publish that core_publish_sent() named. */
+void core_sent(struct core *c, int mid, int reason);
+
+/* How many attempts the pool can take now. */
+void core_slots(struct core *c, unsigned idle, unsigned quick);
+
+/* An attempt ended, or wrote something. */
+void core_attempt_end(struct core *c, const struct pool_end *end);
+void core_attempt_log(struct core *c, uint64_t handle, const char *text, size_t len);
+
+/* One request line from a local connection; replies come as effects for conn. who: the user name. */
+void core_local(struct core *c, uint64_t conn, const char *line, size_t len, const char *who);
+void core_local_gone(struct core *c, uint64_t conn);
+
+/* No new tasks while the disk is short. */
+void core_disk_low(struct core *c, bool low);
+
+/* No new attempts: the agent is about to stop. */
+void core_drain(struct core *c);
+
+/* What is due by time: schedules, retries, deadlines, retention, resends. Call once a turn. */
+void core_tick(struct core *c);
+
+/* ---- work that may start now ---- */
+
+/* committed: whether this turn is on the disk already. False when there is none. The caller hands it to
+ * the pool at once; pointers live until core_end(). */
+bool core_next_start(struct core *c, bool committed, struct pool_start *s);
+bool core_next_stop(struct core *c, uint64_t *handle);
+
+/* How many quick attempts are out: worth a short wait before the commit. */
+unsigned core_quick_out(const struct core *c);
+
+/* ---- commit ---- */
+
+/* True if something durable changed that cannot wait. */
+bool core_is_dirty(const struct core *c);
+
+/* -1 with e: nothing was written, the turn stays open. */
+int core_commit(struct core *c, struct err *e);
+
+/* ---- effects; after core_commit() ---- */
+
+struct core_publish {
+	int64_t seq;            /* of the outbox; 0: not kept, sent once */
+	const char *topic;
+	const char *payload;
+	size_t len;
+	int qos;
+	bool retain;
+	uint32_t expiry_s;
+	const char *response_topic;
+	const void *correlation;
+	size_t correlation_len;
+};
+
+/* The next publish, oldest first, within the window; call core_publish_sent() for each with what
+ * mqtt_publish() returned. */
+bool core_next_publish(struct core *c, struct core_publish *p);
+void core_publish_sent(struct core *c, const struct core_publish *p, int mid);
+
+/* Lines for local connections. */
+bool core_next_local(struct core *c, uint64_t *conn, const char **text, size_t *len);
+
+/* Forgets what the turn held. Returns when to call again at the latest, on the mono clock. */
+int64_t core_end(struct core *c);
+
+/* ---- what the shell needs to know ---- */
+
+/* Filters to subscribe to, one after the other; false at the end. */
+bool core_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int *qos);
+
+/* The last will and the retained health, as JSON. */
+void core_health(struct core *c, const char *state, const char *pool_json, struct buf *out);
+const char *core_health_topic(const struct core *c);
+const char *core_echo_topic(const struct core *c);
+
+/* Takes the echo of pulse n: true if it was ours and newer. */
+bool core_is_echo(const struct core *c, const char *topic);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * forward.c - handing a task to the house that should have it: the router's work, and that of an agent
+ * whose own user submits for another house.
+ *
+ * The hand-over is a state of the task: committed here, sent, and sent again until the house's owner says
+ * accepted. The owner knows the task by its id, so a second copy is no second task.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+#include "triage.h"
+
+#define FORWARD_RESEND_MS 5000
+
+static void
+reply_address(const struct core *c, char out[TOPIC_MAX])
+{
+	topic_format(out, c->o.config->cluster, TOPIC_REPLY, c->o.agent, "forward");
+}
+
+static void
+put_hex(struct buf *b, const char *p, size_t len)
+{
+	json_put_key(b, "correlation");
+	buf_addc(b, '"');
+	for (size_t i = 0; i < len; i++)
+		buf_addf(b, "%02x", (unsigned char)p[i]);
+	buf_addc(b, '"');
+}
+
+/* The body as it came, with id, and with from and reply when we speak for somebody. */
+static void
+put_forward(struct buf *b, const struct core *c, const struct task *t)
+{
+	char id[ULID_TEXT];
+	cJSON *tree = cJSON_ParseWithLength(t->body, t->body_len);
+
+	for (const char *const *p = (const char *const[]){ "id", "from", "reply", "house", NULL }; *p; p++)
+		cJSON_DeleteItemFromObjectCaseSensitive(tree, *p);
+	ulid_format(&t->id, id);
+	cJSON_AddStringToObject(tree, "id", id);
+	if (strcmp(t->sender, c->o.agent) != 0)
+		cJSON_AddStringToObject(tree, "from", t->sender);
+	json_put_tree(b, tree);
+	cJSON_Delete(tree);
+	if (!t->reply_topic || strcmp(t->sender, c->o.agent) == 0)
+		return;
+	buf_cut(b, b->len - 1);
+	json_put_key(b, "reply");
+	json_put_open(b, '{');
+	json_kv_str(b, "topic", t->reply_topic);
+	if (t->correlation_len)
+		put_hex(b, t->correlation, t->correlation_len);
+	json_put_close(b, '}');
+	json_put_close(b, '}');
+}
+
+static void
+send_forward(struct core *c, struct task *t)
+{
+	char topic[TOPIC_MAX], back[TOPIC_MAX];
+	struct buf *b;
+
+	topic_format(topic, c->o.config->cluster, TOPIC_TASK, t->forward, c->o.agent);
+	reply_address(c, back);
+	b = out_line(c, topic, back, NULL, 0);
+	put_forward(b, c, t);
+	buf_addc(b, '\n');
+	t->due_ms = c->now.wall_ms + FORWARD_RESEND_MS;
+	c->due_changed = true;
+	task_dirty(c, t);
+}
+
+void
+forward_again(struct core *c, struct task *t)
+{
+	if (t->state == TASK_FORWARDED && t->due_ms && t->forward)
+		send_forward(c, t);
+}
+
+static void
+tell_forwarded(struct core *c, struct task *t, const char *why)
+{
+	char id[ULID_TEXT];
+	struct buf *b = out_event(c, t->house, "forwarded");
+
+	ulid_format(&t->id, id);
+	json_kv_str(b, "id", id);
+	json_kv_str(b, "sender", t->sender);
+	json_kv_str(b, "to", t->forward ? t->forward : t->house->name);
+	json_kv_str(b, "why", why);
+	json_kv_raw(b, "task", t->body, t->body_len);
+	out_end_line(b);
+}
+
+static uint64_t
+hash_id(const struct ulid *id)
+{
+	uint64_t h;
+
+	memcpy(&h, id->b + 8, sizeof h);
+	return h;
+}
+
+/* Where the task should go: as it says itself (a local user names a house we do not own), or as the
+ * router finds. NULL: it stays. */
+static const char *
+target(struct core *c, struct task *t, const cJSON *tree, const char **why)
+{
+	const char *named = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "house"));
+	const struct config_house *h;
+
+	if (strcmp(t->house->name, "_") != 0)
+		return NULL;
+	h = named ? config_house_find(c->o.config, named) : NULL;
+	*why = h ? "the sender named it" : "the router decides";
+	if (!h && !c->router)
+		return "_";
+	if (!h)
+		h = triage(c->o.config, t->tool_name, cJSON_GetObjectItemCaseSensitive(tree, "params"), hash_id(&t->id), why);
+	return h ? h->name : NULL;
+}
+
+bool
+forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree)
+{
+	const char *why = "", *to = target(c, t, tree, &why);
+	struct house *own;
+
+	if (!to)
+		return false;
+	own = house_find(c, to);
+	if (own) {
+		t->house->open--;
+		own->open++;
+		t->house = own;
+		return false;
+	}
+	t->forward = xstrdup(to);
+	task_enter(c, t, TASK_FORWARDED);
+	tell_forwarded(c, t, why);
+	send_forward(c, t);
+	return true;
+}
+
+/* The house answers: it has the task, it refuses it, or (for our own user) it is done. */
+static void
+take_reply(struct core *c, const cJSON *o)
+{
+	const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "type"));
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
+	const cJSON *e = cJSON_GetObjectItemCaseSensitive(o, "error"), *r = cJSON_GetObjectItemCaseSensitive(o, "result");
+	enum task_state to;
+	struct ulid id;
+	struct task *t;
+	struct err why;
+
+	if (!type || !text || !ulid_parse(text, &id) || !(t = task_by_id(c, &id)) || t->state != TASK_FORWARDED)
+		return;
+	if (strcmp(type, "accepted") == 0) {
+		t->due_ms = 0;
+		t->finished_ms = c->now.wall_ms;
+		task_dirty(c, t);
+	} else if (strcmp(type, "rejected") == 0) {
+		err_set(&why, ERR_DENIED, "house %s refused it: %.300s", t->forward,
+		    cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "message")));
+		attempt_finish(c, t, TASK_FAILED, &why);
+	} else if (strcmp(type, "outcome") == 0) {
+		const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
+
+		if (!state || task_state_parse(state, &to) || !task_may_enter(TASK_FORWARDED, to))
+			return;
+		attempt_take_outcome(t, r ? "result" : "error", r ? r : e);
+		attempt_finish(c, t, to, NULL);
+	}
+}
+
+void
+forward_reply(struct core *c, const struct mqtt_msg *m)
+{
+	const char *p = m->payload, *end = p + m->len;
+
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl ? nl : end) - p);
+		cJSON *o = len ? json_parse_object(p, len, NULL) : NULL;
+
+		if (o)
+			take_reply(c, o);
+		cJSON_Delete(o);
+		p += len + 1;
+	}
+}

@@ -1,0 +1,196 @@
+/*
+ * house.c - the queues of the houses that this agent owns, and what starts next.
+ *
+ * All queued tasks have a row; the first of them in order (priority, then age) are also in memory, the
+ * window. While `spilled`, the window ends at (last_priority, last_seq) and all behind it is on disk only.
+ * The window is refilled between turns, when every queued task has its row.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "state.h"
+
+struct house *
+house_find(struct core *c, const char *name)
+{
+	for (int i = 0; i < c->nhouses; i++)
+		if (strcmp(c->houses[i].name, name) == 0)
+			return &c->houses[i];
+	return NULL;
+}
+
+static bool
+behind_window(const struct house *h, const struct task *t)
+{
+	return t->priority < h->last_priority || (t->priority == h->last_priority && t->seq > h->last_seq);
+}
+
+static struct task *
+window_last(struct house *h)
+{
+	for (int p = 0; p < TASK_PRIORITIES; p++)
+		if (h->queue[p].tail)
+			return h->queue[p].tail;
+	return NULL;
+}
+
+static void
+leave_window(struct house *h, struct task *t)
+{
+	list_remove(&h->queue[t->priority], t);
+	t->in_window = false;
+	h->window--;
+}
+
+static void
+evict_last(struct house *h)
+{
+	struct task *last = window_last(h);
+
+	leave_window(h, last);
+	last = window_last(h);
+	h->spilled = true;
+	h->last_priority = last->priority;
+	h->last_seq = last->seq;
+}
+
+void
+house_enqueue(struct core *c, struct task *t)
+{
+	struct house *h = t->house;
+
+	if (h->spilled && behind_window(h, t))
+		return;
+	list_insert(&h->queue[t->priority], t);
+	t->in_window = true;
+	if (++h->window > WINDOW_MAX)
+		evict_last(h);
+	(void)c;
+}
+
+/* After a task left the queue for another reason than being started. */
+void
+house_unqueue(struct core *c, struct task *t)
+{
+	(void)c;
+	if (t->in_window)
+		leave_window(t->house, t);
+}
+
+static struct task *
+next_queued(struct house *h)
+{
+	for (int p = TASK_PRIORITIES - 1; p >= 0; p--)
+		if (h->queue[p].head)
+			return h->queue[p].head;
+	return NULL;
+}
+
+/* Quick and other attempts share the workers, and one kind's start takes room of the other: so each round
+ * of choosing is of one kind, and the pool is asked again before the next. */
+static bool
+has_slot(const struct core *c, const struct task *t)
+{
+	if (t->quick)
+		return c->quick > 0 && c->round != ROUND_NORMAL;
+	return c->idle > 0 && c->round != ROUND_QUICK;
+}
+
+static void
+take_slot(struct core *c, const struct task *t)
+{
+	unsigned *slots = t->quick ? &c->quick : &c->idle;
+
+	(*slots)--;
+	c->round = t->quick ? ROUND_QUICK : ROUND_NORMAL;
+	c->quick_out += t->quick;
+	c->running++;
+}
+
+/* The params are taken from the tree at arrival, or read from the body when the task comes from disk. */
+static int
+load_params(struct core *c, struct task *t, struct err *e)
+{
+	cJSON *tree, *params;
+	int rc = -1;
+
+	if (!t->tool)
+		return err_set(e, ERR_UNKNOWN_TOOL, "tool %s is no longer known", t->tool_name);
+	if (t->params)
+		return 0;
+	tree = json_parse_object(t->body, t->body_len, e);
+	if (!tree)
+		return -1;
+	params = cJSON_GetObjectItemCaseSensitive(tree, "params");
+	if (!cJSON_IsObject(params))
+		params = cJSON_AddObjectToObject(tree, "params");
+	if (registry_check(c->o.tools, t->tool, params, e) == 0) {
+		t->params = cJSON_PrintUnformatted(params);
+		rc = 0;
+	}
+	cJSON_Delete(tree);
+	return rc;
+}
+
+/* What may run twice goes out at once; what may not is committed as STARTING first. */
+static void
+choose(struct core *c, struct task *t)
+{
+	bool exclusive = t->tool->effect == TOOL_EXCLUSIVE;
+
+	t->cancelled = t->stopping = false;
+	house_unqueue(c, t);
+	take_slot(c, t);
+	t->attempt++;
+	t->started_ms = c->now.wall_ms;
+	t->announced = false;
+	t->chosen = true;
+	t->house->running++;
+	task_enter(c, t, exclusive ? TASK_STARTING : TASK_RUNNING);
+	list_push(exclusive ? &c->starts_late : &c->starts, t);
+	c->late += exclusive;
+}
+
+static void
+schedule_house(struct core *c, struct house *h)
+{
+	struct task *t;
+	struct err e;
+
+	while ((t = next_queued(h)) && has_slot(c, t)) {
+		if (t->deadline_ms && t->deadline_ms <= c->now.wall_ms) {
+			house_unqueue(c, t);
+			err_set(&e, ERR_TIMEOUT, "the deadline passed while it was queued");
+			attempt_finish(c, t, TASK_EXPIRED, &e);
+		} else if (load_params(c, t, &e)) {
+			house_unqueue(c, t);
+			task_enter(c, t, TASK_RUNNING);
+			attempt_finish(c, t, TASK_DEAD, &e);
+		} else {
+			choose(c, t);
+		}
+	}
+}
+
+/* Houses take turns at who is asked first, so that none starves another of slots. */
+void
+house_schedule(struct core *c)
+{
+	if (c->draining)
+		return;
+	for (int i = 0; i < c->nhouses; i++)
+		schedule_house(c, &c->houses[(c->first_house + i) % c->nhouses]);
+	if (c->nhouses)
+		c->first_house = (c->first_house + 1) % c->nhouses;
+}
+
+void
+house_refill(struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
+
+		if (h->spilled && h->window < WINDOW_MAX / 4)
+			store_refill(c, h, WINDOW_MAX / 2);
+	}
+}

@@ -1,0 +1,419 @@
+/*
+ * intake.c - a line that somebody sent becomes a task, the same task again, or a refusal.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+/* One line on its way in. */
+struct intake {
+	struct core *c;
+	struct house *house;
+	const char *sender;             /* proved by the topic or the socket */
+	const char *line;
+	size_t len;
+	int nline;                      /* 0: the payload is this one task */
+	const struct mqtt_msg *m;       /* NULL: local */
+	uint64_t conn;
+	cJSON *tree;
+	struct task_msg msg;
+	const struct tool *tool;
+	bool routed;                    /* the router speaks for msg.from */
+};
+
+static bool
+wants_reply(const struct intake *in)
+{
+	return in->conn || (in->m && in->m->response_topic);
+}
+
+static struct buf *
+reply(const struct intake *in, const char *type)
+{
+	struct buf *b = in->conn ? out_local(in->c, in->conn) :
+	    out_reply(in->c, in->m->response_topic, in->m->correlation, in->m->correlation_len, 0);
+
+	json_put_open(b, '{');
+	json_kv_str(b, "type", type);
+	if (in->nline)
+		json_kv_int(b, "line", in->nline);
+	return b;
+}
+
+static void
+record_reject(const struct intake *in, const char *id, const struct err *e)
+{
+	struct reject *r = xcalloc(1, sizeof *r);
+
+	snprintf(r->house, sizeof r->house, "%s", in->house->name);
+	snprintf(r->sender, sizeof r->sender, "%s", in->sender);
+	snprintf(r->id, sizeof r->id, "%s", id ? id : "");
+	buf_add(&r->payload, in->line, in->len > 1024 ? 1024 : in->len);
+	json_put_err(&r->error, e);
+	r->next = in->c->rejects;
+	in->c->rejects = r;
+}
+
+static void
+refuse(const struct intake *in, const struct err *e)
+{
+	const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(in->tree, "id"));
+	struct buf *b = out_event(in->c, in->house, "rejected");
+
+	if (id && strlen(id) >= ULID_TEXT)
+		id = NULL;
+	in->c->rejected++;
+	json_kv_str(b, "sender", in->sender);
+	if (id)
+		json_kv_str(b, "id", id);
+	if (in->nline)
+		json_kv_int(b, "line", in->nline);
+	json_put_key(b, "error");
+	json_put_err(b, e);
+	out_end_line(b);
+	record_reject(in, id, e);
+	if (!wants_reply(in))
+		return;
+	b = reply(in, "rejected");
+	if (id)
+		json_kv_str(b, "id", id);
+	json_put_key(b, "error");
+	json_put_err(b, e);
+	out_end_line(b);
+}
+
+static void
+put_accepted(struct buf *b, const struct task *t, bool duplicate)
+{
+	char id[ULID_TEXT];
+
+	ulid_format(&t->id, id);
+	json_kv_str(b, "id", id);
+	json_kv_str(b, "house", t->forward ? t->forward : t->house ? t->house->name : NULL);
+	json_kv_str(b, "state", task_state_name(t->state));
+	json_kv_int(b, "copies", 1);
+	if (duplicate)
+		json_kv_bool(b, "duplicate", true);
+}
+
+static void
+reply_accepted(const struct intake *in, const struct task *t, bool duplicate)
+{
+	struct buf *b;
+
+	if (!wants_reply(in))
+		return;
+	b = reply(in, "accepted");
+	put_accepted(b, t, duplicate);
+	out_end_line(b);
+}
+
+/* The same task, however its members are ordered; the id does not count, for a key may stand for it. */
+static bool
+same_body(const struct intake *in, const struct task *t)
+{
+	cJSON *old, *new;
+	bool same;
+
+	if (t->body_len == in->len && memcmp(t->body, in->line, in->len) == 0)
+		return true;
+	old = cJSON_ParseWithLength(t->body, t->body_len);
+	new = cJSON_Duplicate(in->tree, true);
+	for (const char *const *p = (const char *const[]){ "id", "from", "reply", NULL }; *p; p++) {
+		cJSON_DeleteItemFromObjectCaseSensitive(old, *p);
+		cJSON_DeleteItemFromObjectCaseSensitive(new, *p);
+	}
+	same = old && cJSON_Compare(old, new, true);
+	cJSON_Delete(old);
+	cJSON_Delete(new);
+	return same;
+}
+
+/* Somebody asks again: he wants the outcome, and where to send it may have changed. */
+static void
+answer_again(struct intake *in, struct task *t)
+{
+	struct buf *b;
+
+	in->c->duplicates++;
+	reply_accepted(in, t, true);
+	if (!wants_reply(in))
+		return;
+	if (task_state_is_terminal(t->state) || t->state == TASK_UNCERTAIN) {
+		b = reply(in, "outcome");
+		attempt_put_outcome(b, t);
+		out_end_line(b);
+		return;
+	}
+	task_reply_to(t, in->routed ? in->msg.reply_topic : in->m ? in->m->response_topic : NULL,
+	    in->m && !in->routed ? in->m->correlation : NULL,
+	    in->m && !in->routed ? in->m->correlation_len : 0);
+	t->conn = in->conn;
+	task_dirty(in->c, t);
+}
+
+/* 1: it is one we have, and was answered; 0: new; -1: refused. */
+static int
+check_repeat(struct intake *in, struct err *e)
+{
+	struct core *c = in->c;
+	struct task *t = NULL;
+	const char *what = "id", *owner = in->routed ? in->msg.from : in->sender;
+	char got[ULID_TEXT];
+
+	if (in->msg.has_id)
+		t = task_by_id(c, &in->msg.id);
+	if (!t && in->msg.key) {
+		what = "key";
+		t = task_by_key(c, in->house, owner, in->msg.key);
+	}
+	if (t && strcmp(t->sender, owner) != 0)
+		return err_field(e, ERR_CONFLICT, what, "one that another sender used", "an id of your own");
+	if (t && !same_body(in, t))
+		return err_field(e, ERR_CONFLICT, what, "another task under the same one",
+		    "the same task again, or a new %s", what);
+	if (t) {
+		answer_again(in, t);
+		return 1;
+	}
+	if (in->msg.has_id && ulid_time_ms(&in->msg.id) <= c->pruned_id_ms) {
+		ulid_format(&in->msg.id, got);
+		return err_field(e, ERR_STALE, "id", got, "an id younger than what was already forgotten; submit it anew");
+	}
+	return 0;
+}
+
+static int
+check_tool(struct intake *in, struct err *e)
+{
+	cJSON *params = in->msg.params;
+
+	in->tool = registry_find(in->c->o.tools, in->msg.tool);
+	if (!in->tool)
+		return err_field(e, ERR_UNKNOWN_TOOL, "tool", in->msg.tool,
+		    "the name of a tool; `uni-wizard tool list` shows them");
+	if (!params)
+		params = in->msg.params = cJSON_AddObjectToObject(in->tree, "params");
+	if (registry_check(in->c->o.tools, in->tool, params, e))
+		return -1;
+	if (in->tool->effect == TOOL_EXCLUSIVE && !in->msg.has_id && !in->msg.key)
+		return err_field(e, ERR_ID_REQUIRED, "id", "nothing",
+		    "an id or key, since %s must not run twice if the message comes twice", in->tool->name);
+	if (in->msg.timeout_s > in->c->o.config->max_timeout_s)
+		return err_field(e, ERR_INVALID, "timeout_s", NULL, "at most %lld seconds",
+		    (long long)in->c->o.config->max_timeout_s);
+	return 0;
+}
+
+static int
+check_room(struct intake *in, struct err *e)
+{
+	const struct core *c = in->c;
+
+	if (c->disk_low)
+		return err_set(e, ERR_BUSY, "the agent's disk is nearly full; retry after 30 s");
+	if (in->house->open >= c->o.config->max_queued)
+		return err_set(e, ERR_BUSY, "house %s has %lld open tasks, its limit; retry after 5 s",
+		    in->house->name, (long long)in->house->open);
+	return 0;
+}
+
+static int
+check_time(const struct intake *in, struct err *e)
+{
+	int64_t now = in->c->now.wall_ms;
+
+	if (in->msg.has_id && ulid_time_ms(&in->msg.id) > now + 86400000)
+		return err_field(e, ERR_INVALID, "id", NULL,
+		    "a ULID whose time is not more than a day ahead; check the sender's clock");
+	if (in->msg.deadline_ms && in->msg.deadline_ms <= now)
+		return err_field(e, ERR_INVALID, "deadline", NULL, "a time in the future");
+	return 0;
+}
+
+/* Only the router may speak for somebody else, and only with an address of that somebody's. */
+static int
+check_router(struct intake *in, struct err *e)
+{
+	const struct config_names *routers = &in->c->o.config->router;
+
+	if (!in->msg.from[0])
+		return 0;
+	in->routed = in->m && config_names_has(routers, in->sender);
+	if (!in->routed)
+		return err_field(e, ERR_DENIED, "from", in->msg.from, "nothing: only the router speaks for others");
+	if (in->msg.reply_topic && !out_reply_allowed(in->c, in->msg.reply_topic, in->msg.from))
+		return err_field(e, ERR_DENIED, "reply.topic", in->msg.reply_topic, "uw/%s/client/%s/reply/<any>",
+		    in->c->o.config->cluster, in->msg.from);
+	return 0;
+}
+
+static void
+set_reply(struct intake *in, struct task *t)
+{
+	char raw[128];
+	size_t n = 0;
+	const char *hex = in->msg.reply_correlation;
+
+	if (!in->routed) {
+		if (in->m)
+			task_reply_to(t, in->m->response_topic, in->m->correlation, in->m->correlation_len);
+		t->conn = in->conn;
+		return;
+	}
+	for (; hex && hex[0] && hex[1] && n < sizeof raw; hex += 2) {
+		unsigned v;
+
+		if (sscanf(hex, "%2x", &v) != 1)
+			break;
+		raw[n++] = (char)v;
+	}
+	task_reply_to(t, in->msg.reply_topic, raw, n);
+}
+
+/* One line is kept as it was written; a task spread over lines is made one. */
+static void
+set_body(struct intake *in, struct task *t)
+{
+	if (!memchr(in->line, '\n', in->len)) {
+		t->body = xstrndup(in->line, in->len);
+		t->body_len = in->len;
+		return;
+	}
+	t->body = cJSON_PrintUnformatted(in->tree);
+	t->body_len = strlen(t->body);
+}
+
+static struct task *
+make_task(struct intake *in)
+{
+	struct core *c = in->c;
+	struct task *t = task_new(c, in->house);
+	const struct task_msg *m = &in->msg;
+
+	t->seq = ++c->last_seq;
+	if (m->has_id)
+		t->id = m->id;
+	else
+		core_new_id(c, &t->id);
+	t->tool = in->tool;
+	t->quick = in->tool->flags & TOOL_QUICK;
+	memcpy(t->tool_name, m->tool, sizeof t->tool_name);
+	snprintf(t->sender, sizeof t->sender, "%s", in->routed ? m->from : in->sender);
+	t->priority = (unsigned char)m->priority;
+	t->mode = (unsigned char)m->mode;
+	t->timeout_s = (int)m->timeout_s;
+	t->retry_max = (short)m->retry_max;
+	t->retry_base_s = (int)m->retry_base_s;
+	t->retry_cap_s = (int)m->retry_cap_s;
+	t->deadline_ms = m->deadline_ms;
+	t->accepted_ms = c->now.wall_ms;
+	t->key = m->key ? xstrdup(m->key) : NULL;
+	set_reply(in, t);
+	set_body(in, t);
+	t->params = cJSON_PrintUnformatted(m->params);
+	t->key_house = in->house;
+	task_track(c, t);
+	task_dirty(c, t);
+	if (t->key)
+		task_note_key(c, t);
+	in->house->open++;
+	c->accepted++;
+	return t;
+}
+
+static void
+tell_accepted(struct intake *in, struct task *t)
+{
+	char id[ULID_TEXT];
+	struct buf *b = out_event(in->c, in->house, "accepted");
+
+	ulid_format(&t->id, id);
+	json_kv_str(b, "id", id);
+	json_kv_str(b, "sender", t->sender);
+	json_kv_raw(b, "task", t->body, t->body_len);
+	out_end_line(b);
+}
+
+static void
+tell_waiting(struct core *c, struct task *t, const char *type)
+{
+	char id[ULID_TEXT];
+	struct buf *b = out_event(c, t->house, type);
+
+	ulid_format(&t->id, id);
+	json_kv_str(b, "id", id);
+	if (t->due_ms)
+		json_kv_time(b, "not_before", t->due_ms);
+	out_end_line(b);
+}
+
+static void
+place(struct intake *in, struct task *t)
+{
+	struct core *c = in->c;
+
+	if (in->msg.mode == MODE_SOVEREIGN) {
+		task_enter(c, t, TASK_WAITING);
+		tell_waiting(c, t, "waiting_approval");
+	} else if (in->msg.not_before_ms > c->now.wall_ms) {
+		t->due_ms = in->msg.not_before_ms;
+		task_enter(c, t, TASK_SCHEDULED);
+		tell_waiting(c, t, "scheduled");
+	} else {
+		task_enter(c, t, TASK_QUEUED);
+		house_enqueue(c, t);
+	}
+}
+
+static int
+admit(struct intake *in, struct err *e)
+{
+	struct task *t;
+	int rc;
+
+	if (in->len > (size_t)in->c->o.config->max_task_bytes)
+		return err_set(e, ERR_TOO_BIG, "a task of %zu bytes; at most %lld are allowed", in->len,
+		    (long long)in->c->o.config->max_task_bytes);
+	in->tree = json_parse_object(in->line, in->len, e);
+	if (!in->tree || task_msg_read(in->tree, &in->msg, e) || check_router(in, e))
+		return -1;
+	if ((rc = check_repeat(in, e)))
+		return rc < 0 ? -1 : 0;
+	if (check_tool(in, e) || check_time(in, e) || check_room(in, e))
+		return -1;
+	t = make_task(in);
+	if (forward_if_elsewhere(in->c, t, in->tree)) {
+		reply_accepted(in, t, false);
+		return 0;
+	}
+	in->house = t->house;
+	tell_accepted(in, t);
+	place(in, t);
+	reply_accepted(in, t, false);
+	return 0;
+}
+
+void
+intake_line(struct core *c, struct house *h, const char *sender, const char *line, size_t len, int nline,
+    const struct mqtt_msg *m, uint64_t conn)
+{
+	struct intake in = { .c = c, .house = h, .sender = sender, .line = line, .len = len, .nline = nline,
+		.m = m, .conn = conn };
+	struct err e;
+
+	if (admit(&in, &e))
+		refuse(&in, &e);
+	cJSON_Delete(in.tree);
+}
+
+void
+intake_refuse(struct core *c, struct house *h, const char *sender, const char *payload, size_t len,
+    const struct mqtt_msg *m, uint64_t conn, const struct err *e)
+{
+	struct intake in = { .c = c, .house = h, .sender = sender, .line = payload, .len = len, .m = m, .conn = conn };
+
+	refuse(&in, e);
+}

@@ -1,0 +1,338 @@
+/*
+ * out.c - what leaves the agent. Lines that one turn makes for one topic go out as one message: a
+ * broker charges by the message.
+ *
+ * A turn's messages are gathered, written to the outbox with the turn, and stay there until the broker
+ * has them; after a reconnect they are sent again, in order. At most OUTBOX_IN_MEMORY bytes are held in
+ * memory, the rest waits in rows. Messages that are worth nothing later (live output, forwards, which have
+ * their own resend) are sent once and not kept.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+/* A message larger than this is closed and another begun. */
+#define OUT_MESSAGE_MAX (256u << 10)
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool
+fits(const struct out *o, const char *topic, const char *response, const void *correlation, size_t len)
+{
+	return o->body.len < OUT_MESSAGE_MAX && o->correlation_len == len && strcmp(o->topic, topic) == 0 &&
+	    (!len || memcmp(o->correlation, correlation, len) == 0) && same_text(o->response_topic, response);
+}
+
+static struct out *
+gather(struct core *c, const char *topic, const char *response, const void *correlation, size_t len, bool kept)
+{
+	struct out *o;
+
+	for (o = c->gather; o; o = o->next)
+		if (fits(o, topic, response, correlation, len))
+			return o;
+	o = xcalloc(1, sizeof *o);
+	o->topic = xstrdup(topic);
+	o->response_topic = response ? xstrdup(response) : NULL;
+	o->correlation = len ? xstrndup(correlation, len) : NULL;
+	o->correlation_len = len;
+	o->kept = kept;
+	o->qos = 1;
+	if (c->gather_tail)
+		c->gather_tail->next = o;
+	else
+		c->gather = o;
+	c->gather_tail = o;
+	if (kept)
+		c->urgent = true;
+	return o;
+}
+
+static void
+out_free(struct out *o)
+{
+	free(o->topic);
+	free(o->response_topic);
+	free(o->correlation);
+	buf_free(&o->body);
+	free(o);
+}
+
+struct buf *
+out_line(struct core *c, const char *topic, const char *response, const void *correlation, size_t len)
+{
+	return &gather(c, topic, response, correlation, len, false)->body;
+}
+
+struct buf *
+out_once(struct core *c, const char *topic)
+{
+	struct out *o = gather(c, topic, NULL, NULL, 0, false);
+
+	o->qos = 0;
+	return &o->body;
+}
+
+/* Every event of a house is numbered, so that whoever listens can tell that one is missing. */
+struct buf *
+out_event(struct core *c, struct house *h, const char *type)
+{
+	char topic[TOPIC_MAX];
+	struct buf *b;
+
+	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, h->name, c->o.agent);
+	b = &gather(c, topic, NULL, NULL, 0, true)->body;
+	json_put_open(b, '{');
+	json_kv_str(b, "type", type);
+	json_kv_int(b, "seq", ++c->stream_head[h - c->houses]);
+	json_kv_str(b, "store", c->store_id);
+	json_kv_str(b, "time", c->stamp);
+	return b;
+}
+
+struct buf *
+out_local(struct core *c, uint64_t conn)
+{
+	struct local_out *l;
+
+	for (l = c->local; l; l = l->next)
+		if (l->conn == conn)
+			return &l->body;
+	l = xcalloc(1, sizeof *l);
+	l->conn = conn;
+	l->next = c->local;
+	c->local = l;
+	return &l->body;
+}
+
+struct buf *
+out_reply(struct core *c, const char *topic, const void *correlation, size_t len, uint64_t conn)
+{
+	return conn ? out_local(c, conn) : &gather(c, topic, NULL, correlation, len, true)->body;
+}
+
+void
+out_end_line(struct buf *b)
+{
+	json_put_close(b, '}');
+	buf_addc(b, '\n');
+}
+
+/* Replies go to the asker and nobody else: uw/<cluster>/client/<sender>/reply/<any>. */
+bool
+out_reply_allowed(const struct core *c, const char *topic, const char *sender)
+{
+	struct topic t;
+
+	return topic_parse(topic, c->o.config->cluster, &t, NULL) == 0 && t.kind == TOPIC_REPLY &&
+	    strcmp(t.name, sender) == 0 && !strpbrk(topic, "+#");
+}
+
+void
+out_append(struct core *c, struct out *o)
+{
+	o->next = NULL;
+	o->kept = true;
+	o->qos = 1;
+	if (c->box_tail)
+		c->box_tail->next = o;
+	else
+		c->box = o;
+	c->box_tail = o;
+	if (!c->box_next)
+		c->box_next = o;
+	c->box_bytes += o->body.len;
+	if (o->seq > c->box_loaded)
+		c->box_loaded = o->seq;
+}
+
+/* Before the commit: numbers for the rows. */
+void
+out_number(struct core *c)
+{
+	for (struct out *o = c->gather; o; o = o->next)
+		if (o->kept && !o->seq) {
+			o->seq = ++c->box_last;
+			c->box_total_bytes += (int64_t)o->body.len;
+		}
+}
+
+/* After the commit: the turn's messages join the queue, or stay on disk when memory has enough. */
+void
+out_promote(struct core *c)
+{
+	struct out *o = c->gather, *next;
+
+	c->gather = c->gather_tail = NULL;
+	for (; o; o = next) {
+		next = o->next;
+		o->next = NULL;
+		if (!o->kept) {
+			if (c->once_tail)
+				c->once_tail->next = o;
+			else
+				c->once = o;
+			c->once_tail = o;
+		} else if (c->box_spilled || c->box_bytes > OUTBOX_IN_MEMORY) {
+			c->box_spilled = true;
+			out_free(o);
+		} else {
+			out_append(c, o);
+		}
+	}
+}
+
+static void
+drop_once(struct core *c)
+{
+	while (c->once) {
+		struct out *o = c->once;
+
+		c->once = o->next;
+		out_free(o);
+	}
+	c->once_tail = NULL;
+}
+
+static void
+describe(const struct out *o, struct core_publish *p)
+{
+	*p = (struct core_publish){ .seq = o->seq, .topic = o->topic, .payload = o->body.data,
+		.len = o->body.len ? o->body.len - 1 : 0, .qos = o->qos, .expiry_s = o->expiry_s,
+		.response_topic = o->response_topic, .correlation = o->correlation,
+		.correlation_len = o->correlation_len };
+}
+
+bool
+core_next_publish(struct core *c, struct core_publish *p)
+{
+	if (!c->up)
+		return false;
+	if (c->once) {
+		describe(c->once, p);
+		return true;
+	}
+	if (c->in_flight >= OUTBOX_IN_FLIGHT)
+		return false;
+	if (!c->box_next && c->box_spilled)
+		store_load_outbox(c, OUTBOX_IN_MEMORY / 2);
+	if (!c->box_next)
+		return false;
+	describe(c->box_next, p);
+	return true;
+}
+
+void
+core_publish_sent(struct core *c, const struct core_publish *p, int mid)
+{
+	if (!p->seq) {
+		struct out *o = c->once;
+
+		c->once = o->next;
+		if (!c->once)
+			c->once_tail = NULL;
+		out_free(o);
+		return;
+	}
+	c->box_next->mid = mid;
+	c->box_next = c->box_next->next;
+	c->in_flight++;
+}
+
+static void
+forget_row(struct core *c, const struct out *o)
+{
+	if (c->nacked == c->acked_cap) {
+		c->acked_cap = c->acked_cap ? 2 * c->acked_cap : 64;
+		c->acked = xrealloc(c->acked, c->acked_cap * sizeof *c->acked);
+	}
+	c->acked[c->nacked++] = o->seq;
+	c->box_total_bytes -= (int64_t)o->body.len;
+	c->lazy = true;
+}
+
+static void
+unlink_out(struct core *c, struct out *o, struct out *before)
+{
+	if (before)
+		before->next = o->next;
+	else
+		c->box = o->next;
+	if (c->box_tail == o)
+		c->box_tail = before;
+	c->box_bytes -= o->body.len;
+}
+
+/* Acknowledgements come nearly always in the order of sending: the first of the list. */
+void
+core_sent(struct core *c, int mid, int reason)
+{
+	struct out *before = NULL;
+
+	for (struct out *o = c->box; o && o != c->box_next; before = o, o = o->next) {
+		if (o->mid != mid)
+			continue;
+		if (reason >= 0x80) {
+			c->refused_publishes++;
+			log_warnx("publish to %s was refused by the broker, reason 0x%02x: check its ACL", o->topic,
+			    (unsigned)reason);
+		}
+		unlink_out(c, o, before);
+		forget_row(c, o);
+		out_free(o);
+		c->in_flight--;
+		return;
+	}
+}
+
+void
+out_link_down(struct core *c)
+{
+	for (struct out *o = c->box; o && o != c->box_next; o = o->next)
+		o->mid = 0;
+	c->box_next = c->box;
+	c->in_flight = 0;
+	drop_once(c);
+}
+
+/* At the bound the oldest goes: it is a copy of what the tasks' rows still hold, and the gap in the numbers
+ * shows; how many is counted in health. */
+void
+out_bound(struct core *c)
+{
+	while (c->box_total_bytes > c->o.config->max_outbox_bytes) {
+		struct out *o = c->box;
+
+		if (!o && c->box_spilled)
+			store_load_outbox(c, OUTBOX_IN_MEMORY / 2);
+		o = c->box;
+		if (!o || o != c->box_next)
+			return;
+		c->box_next = o->next;
+		unlink_out(c, o, NULL);
+		forget_row(c, o);
+		for (size_t i = 0; i < o->body.len; i++)
+			c->dropped_events += o->body.data[i] == '\n';
+		out_free(o);
+	}
+}
+
+void
+out_release(struct core *c)
+{
+	drop_once(c);
+	for (struct out *o = c->box, *next; o; o = next) {
+		next = o->next;
+		out_free(o);
+	}
+	for (struct out *o = c->gather, *next; o; o = next) {
+		next = o->next;
+		out_free(o);
+	}
+}

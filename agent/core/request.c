@@ -1,0 +1,341 @@
+/*
+ * request.c - cancel, query and list: from the broker's topics and from local connections alike.
+ *
+ * A request is one object: {"id":...} on the cancel and query topics, or {"list":{...}} on query; on the
+ * local socket the same with "op". Each is answered in lines; a list ends with {"type":"end"}.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+/* Who asks, and where the answer goes. */
+struct asker {
+	struct core *c;
+	const char *name;
+	bool may_all;                   /* an operator, the sovereign or the host's own user */
+	const struct mqtt_msg *m;
+	uint64_t conn;
+};
+
+static struct buf *
+answer(const struct asker *a, const char *type)
+{
+	struct buf *b;
+
+	if (!a->conn && !a->m->response_topic)
+		return NULL;
+	b = a->conn ? out_local(a->c, a->conn) :
+	    out_reply(a->c, a->m->response_topic, a->m->correlation, a->m->correlation_len, 0);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", type);
+	return b;
+}
+
+static void
+answer_error(const struct asker *a, const char *id, const struct err *e)
+{
+	struct buf *b = answer(a, "error");
+
+	if (!b)
+		return;
+	if (id)
+		json_kv_str(b, "id", id);
+	json_put_key(b, "error");
+	json_put_err(b, e);
+	out_end_line(b);
+}
+
+static void
+put_times(struct buf *b, const struct task *t)
+{
+	json_kv_time(b, "accepted", t->accepted_ms);
+	if (t->due_ms && t->state != TASK_FORWARDED)
+		json_kv_time(b, "not_before", t->due_ms);
+	if (t->deadline_ms)
+		json_kv_time(b, "deadline", t->deadline_ms);
+	if (t->finished_ms)
+		json_kv_time(b, "finished", t->finished_ms);
+}
+
+static void
+put_task(struct buf *b, const struct task *t, bool full)
+{
+	if (full) {
+		attempt_put_outcome(b, t);
+	} else {
+		char id[ULID_TEXT];
+
+		ulid_format(&t->id, id);
+		json_kv_str(b, "id", id);
+		json_kv_str(b, "house", t->forward ? t->forward : t->house ? t->house->name : NULL);
+		json_kv_str(b, "tool", t->tool_name);
+		json_kv_str(b, "state", task_state_name(t->state));
+		json_kv_int(b, "attempt", t->attempt);
+	}
+	json_kv_str(b, "sender", t->sender);
+	json_kv_int(b, "priority", t->priority);
+	json_kv_str(b, "mode", task_mode_name((enum task_mode)t->mode));
+	put_times(b, t);
+	if (full)
+		json_kv_raw(b, "task", t->body, t->body_len);
+}
+
+static struct task *
+find_task(const struct asker *a, const cJSON *req)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(req, "id");
+	struct task *t = NULL;
+	struct ulid id;
+	struct err e;
+	char got[64];
+
+	if (!cJSON_IsString(v) || !ulid_parse(v->valuestring, &id)) {
+		err_field(&e, ERR_INVALID, "id", json_brief(v, got, sizeof got), "a task's ULID");
+		answer_error(a, NULL, &e);
+	} else if (!(t = task_by_id(a->c, &id))) {
+		err_set(&e, ERR_UNKNOWN_TASK, "no task %s here (finished tasks are kept for %lld s)", v->valuestring,
+		    (long long)a->c->o.config->keep_finished_s);
+		answer_error(a, v->valuestring, &e);
+	}
+	return t;
+}
+
+static void
+show(const struct asker *a, const cJSON *req)
+{
+	struct task *t = find_task(a, req);
+	struct buf *b = t ? answer(a, "task") : NULL;
+
+	if (!b)
+		return;
+	put_task(b, t, true);
+	out_end_line(b);
+}
+
+static void
+cancel(const struct asker *a, const cJSON *req)
+{
+	struct task *t = find_task(a, req);
+	struct buf *b;
+	struct err e = { 0 };
+	char id[ULID_TEXT];
+
+	if (!t)
+		return;
+	ulid_format(&t->id, id);
+	if (!a->may_all && strcmp(t->sender, a->name) != 0)
+		err_set(&e, ERR_DENIED, "only its sender %s, an operator or %s may cancel it", t->sender,
+		    a->c->o.config->sovereign);
+	else if (t->state == TASK_FORWARDED)
+		err_set(&e, ERR_WRONG_STATE, "it was handed to house %s: cancel it there", t->forward);
+	else if (task_state_is_terminal(t->state))
+		err_set(&e, ERR_WRONG_STATE, "it is %s already", task_state_name(t->state));
+	if (e.code) {
+		answer_error(a, id, &e);
+		return;
+	}
+	attempt_cancel(a->c, t, a->name);
+	b = answer(a, "cancel");
+	if (!b)
+		return;
+	json_kv_str(b, "id", id);
+	json_kv_str(b, "state", t->state == TASK_CANCELLED ? "cancelled" : "stopping");
+	out_end_line(b);
+}
+
+struct list_request {
+	char house[NAME_MAX_LEN + 1], state[24], tool[48], sender[NAME_MAX_LEN + 1];
+	int64_t limit, before;
+};
+
+static const struct json_field list_fields[] = {
+	JSON_FIELD(struct list_request, house, JSON_TEXT, false),
+	JSON_FIELD(struct list_request, state, JSON_TEXT, false),
+	JSON_FIELD(struct list_request, tool, JSON_TEXT, false),
+	JSON_FIELD(struct list_request, sender, JSON_TEXT, false),
+	JSON_FIELD_INT(struct list_request, limit, 1, TASK_LIST_MAX, false),
+	JSON_FIELD_INT(struct list_request, before, 1, INT64_MAX, false),
+	JSON_END
+};
+
+struct listing {
+	const struct asker *a;
+	int64_t n, last;
+};
+
+static void
+list_row(void *arg, struct task *t)
+{
+	struct listing *l = arg;
+	struct buf *b = answer(l->a, "task");
+
+	l->n++;
+	l->last = t->seq;
+	if (!b)
+		return;
+	put_task(b, t, false);
+	out_end_line(b);
+}
+
+static void
+list(const struct asker *a, const cJSON *req, const char *house)
+{
+	struct list_request r = { .limit = 50 };
+	struct listing l = { .a = a };
+	struct store_filter f = { .state = -1 };
+	enum task_state state;
+	struct buf *b;
+	struct err e = { 0 };
+
+	snprintf(r.house, sizeof r.house, "%s", house ? house : "");
+	if (json_read(req, list_fields, &r, &e) == 0 && r.state[0] && task_state_parse(r.state, &state))
+		err_field(&e, ERR_INVALID, "state", r.state, "a task state such as queued, running or failed");
+	if (e.code) {
+		err_in(&e, "list");
+		answer_error(a, NULL, &e);
+		return;
+	}
+	if (r.state[0])
+		f.state = (int)state;
+	f.house = r.house[0] ? r.house : NULL;
+	f.tool = r.tool[0] ? r.tool : NULL;
+	f.sender = r.sender[0] ? r.sender : NULL;
+	f.before = r.before;
+	f.limit = r.limit;
+	store_list(a->c, &f, list_row, &l);
+	b = answer(a, "end");
+	if (!b)
+		return;
+	json_kv_int(b, "count", l.n);
+	json_kv_str(b, "agent", a->c->o.agent);
+	if (l.n == r.limit)
+		json_kv_int(b, "next", l.last);
+	out_end_line(b);
+}
+
+static void
+query(const struct asker *a, const cJSON *req, const char *house)
+{
+	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list");
+
+	if (cJSON_IsObject(l))
+		list(a, l, house);
+	else
+		show(a, req);
+}
+
+void
+request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
+{
+	enum config_kind kind = config_identity_kind(c->o.config, t->id);
+	struct asker a = { .c = c, .name = t->id, .m = m,
+		.may_all = kind == IDENTITY_OPERATOR || kind == IDENTITY_SOVEREIGN };
+	const char *p = m->payload, *end = p + m->len;
+	struct err e;
+
+	/* One object a line, as with tasks. */
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl ? nl : end) - p);
+		cJSON *req = len ? json_parse_object(p, len, &e) : NULL;
+
+		if (req && t->kind == TOPIC_CANCEL)
+			cancel(&a, req);
+		else if (req)
+			query(&a, req, t->name);
+		else if (len)
+			answer_error(&a, NULL, &e);
+		cJSON_Delete(req);
+		p += len + 1;
+	}
+}
+
+static void
+local_submit(const struct asker *a, const cJSON *req)
+{
+	cJSON *task = cJSON_GetObjectItemCaseSensitive(req, "task");
+	const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(task, "house"));
+	struct core *c = a->c;
+	struct house *h = name ? house_find(c, name) : NULL;
+	struct err e;
+	char *line;
+
+	if (!cJSON_IsObject(task)) {
+		err_field(&e, ERR_MISSING, "task", "nothing", "an object with the task");
+		answer_error(a, NULL, &e);
+		return;
+	}
+	if (name && !h && !config_house_find(c->o.config, name)) {
+		err_field(&e, ERR_UNKNOWN_HOUSE, "house", name, "a house of the configuration");
+		answer_error(a, NULL, &e);
+		return;
+	}
+	line = cJSON_PrintUnformatted(task);
+	intake_line(c, h ? h : core_outer_house(c), c->o.agent, line, strlen(line), 0, NULL, a->conn);
+	free(line);
+}
+
+static void
+ping(const struct asker *a, const cJSON *req)
+{
+	struct buf *b = answer(a, "pong");
+
+	(void)req;
+	json_kv_str(b, "agent", a->c->o.agent);
+	json_kv_str(b, "version", a->c->o.version);
+	json_kv_bool(b, "ready", a->c->ready);
+	json_kv_bool(b, "connected", a->c->up);
+	out_end_line(b);
+}
+
+static void
+health(const struct asker *a, const cJSON *req)
+{
+	struct buf *b = out_local(a->c, a->conn);
+
+	(void)req;
+	core_health(a->c, a->c->draining ? "stopping" : "online", NULL, b);
+	buf_addc(b, '\n');
+}
+
+static void
+local_query(const struct asker *a, const cJSON *req)
+{
+	query(a, req, NULL);
+}
+
+static const struct {
+	const char *op;
+	void (*run)(const struct asker *a, const cJSON *req);
+} ops[] = {
+	{ "submit", local_submit },
+	{ "cancel", cancel },
+	{ "query", local_query },
+	{ "ping", ping },
+	{ "health", health },
+};
+
+void
+core_local(struct core *c, uint64_t conn, const char *line, size_t len, const char *who)
+{
+	struct asker a = { .c = c, .name = who, .may_all = true, .conn = conn };
+	struct err e;
+	cJSON *req = json_parse_object(line, len, &e);
+	const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(req, "op"));
+
+	if (!req) {
+		answer_error(&a, NULL, &e);
+		return;
+	}
+	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+		if (op && strcmp(ops[i].op, op) == 0) {
+			ops[i].run(&a, req);
+			cJSON_Delete(req);
+			return;
+		}
+	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping or health");
+	answer_error(&a, NULL, &e);
+	cJSON_Delete(req);
+}

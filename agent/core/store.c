@@ -1,0 +1,660 @@
+/*
+ * store.c - the agent's database. Rows are written only by store_commit(), from what is dirty in
+ * memory, so that a commit that failed can be tried again.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "state.h"
+
+/* Append only: a released step is never edited. The numbers are enum task_state. */
+static const char *const migrations[] = {
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
+	"CREATE TABLE tasks ("
+	" seq INTEGER PRIMARY KEY, id BLOB NOT NULL, house TEXT NOT NULL, state INTEGER NOT NULL,"
+	" priority INTEGER NOT NULL, tool TEXT NOT NULL, sender TEXT NOT NULL, body TEXT NOT NULL,"
+	" attempt INTEGER NOT NULL, crashes INTEGER NOT NULL, accepted_ms INTEGER NOT NULL, due_ms INTEGER,"
+	" deadline_ms INTEGER, finished_ms INTEGER, reply TEXT, correlation BLOB, key TEXT, outcome TEXT,"
+	" forward TEXT);"
+	"CREATE UNIQUE INDEX tasks_id ON tasks(id);"
+	"CREATE INDEX tasks_queued ON tasks(house, priority DESC, seq) WHERE state = 3;"
+	"CREATE INDEX tasks_open ON tasks(state, due_ms) WHERE state IN (0, 1, 2, 4, 5, 6, 7, 8);"
+	"CREATE INDEX tasks_deadline ON tasks(deadline_ms) WHERE deadline_ms IS NOT NULL AND state < 9;"
+	"CREATE TABLE keys (house TEXT, sender TEXT, key TEXT, id BLOB NOT NULL, at_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (house, sender, key)) WITHOUT ROWID;"
+	"CREATE INDEX keys_at ON keys(at_ms);"
+	"CREATE TABLE outbox (seq INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL,"
+	" response TEXT, correlation BLOB);"
+	"CREATE TABLE streams (house TEXT PRIMARY KEY, head INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE inbound (mid INTEGER PRIMARY KEY, hash INTEGER NOT NULL);"
+	"CREATE TABLE rejected (n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, house TEXT, sender TEXT, id TEXT,"
+	" payload BLOB, error TEXT);",
+};
+
+enum query {
+	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_BY_KEY, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ, 
+	Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_RUNNING, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE, Q_FORWARDED, Q_NEXT_FORWARD,
+	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET,
+	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST, Q_COUNT
+};
+
+#define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
+	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward"
+#define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
+
+static const char *const sql[Q_COUNT] = {
+	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
+	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
+	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
+	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19 WHERE seq = ?1",
+	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1",
+	[Q_BY_KEY] = SELECT_TASK "WHERE id = (SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3"
+	    " AND at_ms > ?4)",
+	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_QUEUED] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND (priority < ?2 OR (priority = ?2 AND seq > ?3))"
+	    " ORDER BY priority DESC, seq LIMIT ?4",
+	[Q_LAST_SEQ] = "SELECT max(seq) FROM tasks",
+	[Q_COUNT_QUEUED] = "SELECT house, count(*) FROM tasks WHERE state = 3 GROUP BY house",
+	[Q_COUNT_OPEN] = "SELECT house, count(*) FROM tasks WHERE state IN (0, 1, 2, 4, 5, 6, 7, 8) GROUP BY house",
+	[Q_RUNNING] = SELECT_TASK "WHERE state IN (4, 5)",
+	[Q_DUE] = SELECT_TASK "WHERE state IN (2, 6) AND due_ms <= ?1 LIMIT ?2",
+	[Q_NEXT_DUE] = "SELECT min(due_ms) FROM tasks WHERE state IN (2, 6)",
+	[Q_DEADLINE] = SELECT_TASK "WHERE deadline_ms <= ?1 AND deadline_ms IS NOT NULL AND state < 9"
+	    " AND state NOT IN (5, 7, 8) LIMIT ?2",
+	[Q_NEXT_DEADLINE] = "SELECT min(deadline_ms) FROM tasks WHERE deadline_ms IS NOT NULL AND state < 9"
+	    " AND state NOT IN (5, 7, 8)",
+	[Q_FORWARDED] = SELECT_TASK "WHERE state = 8 AND due_ms <= ?1 LIMIT ?2",
+	[Q_NEXT_FORWARD] = "SELECT min(due_ms) FROM tasks WHERE state = 8",
+	[Q_OUT_PUT] = "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_OUT_NEXT] = "SELECT seq, topic, payload, response, correlation FROM outbox WHERE seq > ?1 ORDER BY seq",
+	[Q_OUT_DROP] = "DELETE FROM outbox WHERE seq = ?1",
+	[Q_OUT_LAST] = "SELECT max(seq) FROM outbox",
+	[Q_OUT_BYTES] = "SELECT sum(length(payload)) FROM outbox",
+	[Q_STREAM_PUT] = "INSERT OR REPLACE INTO streams VALUES (?1, ?2)",
+	[Q_STREAM_GET] = "SELECT head FROM streams WHERE house = ?1",
+	[Q_IN_PUT] = "INSERT OR REPLACE INTO inbound VALUES (?1, ?2)",
+	[Q_IN_ALL] = "SELECT mid, hash FROM inbound",
+	[Q_IN_CLEAR] = "DELETE FROM inbound",
+	[Q_SWEEP] = "SELECT seq, state, finished_ms, id FROM tasks WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_PRUNE] = "DELETE FROM tasks WHERE seq = ?1",
+	[Q_PRUNE_KEYS] = "DELETE FROM keys WHERE at_ms < ?1",
+	[Q_REJECT] = "INSERT INTO rejected (at_ms, house, sender, id, payload, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[Q_REJECT_TRIM] = "DELETE FROM rejected WHERE n <= (SELECT max(n) FROM rejected) - ?1",
+	[Q_LIST] = SELECT_TASK "WHERE seq < ?1 AND (?2 IS NULL OR house = ?2) AND (?3 < 0 OR state = ?3)"
+	    " AND (?4 IS NULL OR tool = ?4) AND (?5 IS NULL OR sender = ?5) ORDER BY seq DESC LIMIT ?6",
+};
+
+static void
+set_meta(struct core *c, const char *name, const char *value)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_META_SET);
+
+	db_text(s, 1, name);
+	db_text(s, 2, value);
+	db_run(&c->db, s, NULL);
+}
+
+/* Streams are numbered per (store id, topic): a new database begins new streams. */
+static void
+load_store_id(struct core *c)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_META_GET);
+
+	db_text(s, 1, "store");
+	if (db_step(&c->db, s, NULL) == 1) {
+		snprintf(c->store_id, sizeof c->store_id, "%s", (const char *)sqlite3_column_text(s, 0));
+		sqlite3_reset(s);
+		return;
+	}
+	snprintf(c->store_id, sizeof c->store_id, "%08x", (unsigned)(core_random(c) & 0xffffffff));
+	set_meta(c, "store", c->store_id);
+}
+
+static void
+load_pruned(struct core *c)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_META_GET);
+
+	db_text(s, 1, "pruned_id_ms");
+	if (db_step(&c->db, s, NULL) == 1)
+		c->pruned_id_ms = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+}
+
+static int64_t
+single(struct core *c, enum query q)
+{
+	sqlite3_stmt *s = db_use(&c->db, q);
+	int64_t n = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
+
+	sqlite3_reset(s);
+	return n;
+}
+
+static void
+load_counts(struct core *c, enum query q, bool queued)
+{
+	sqlite3_stmt *s = db_use(&c->db, q);
+
+	while (db_step(&c->db, s, NULL) == 1) {
+		struct house *h = house_find(c, (const char *)sqlite3_column_text(s, 0));
+
+		if (!h)
+			continue;
+		h->open += sqlite3_column_int64(s, 1);
+		if (queued) {
+			h->queued = sqlite3_column_int64(s, 1);
+			h->spilled = h->queued > 0;
+			h->last_priority = TASK_PRIORITIES;
+		}
+	}
+}
+
+static void
+load_inbound(struct core *c)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_IN_ALL);
+
+	while (db_step(&c->db, s, NULL) == 1) {
+		int mid = sqlite3_column_int(s, 0);
+
+		if (mid == 0)
+			c->inbound_last = c->inbound_stored = sqlite3_column_int(s, 1);
+		else if (mid > 0 && mid <= UINT16_MAX)
+			c->inbound[mid] = (uint64_t)sqlite3_column_int64(s, 1);
+	}
+}
+
+static void
+load_streams(struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		sqlite3_stmt *s = db_use(&c->db, Q_STREAM_GET);
+
+		db_text(s, 1, c->houses[i].name);
+		if (db_step(&c->db, s, NULL) == 1)
+			c->stream_head[i] = sqlite3_column_int64(s, 0);
+		sqlite3_reset(s);
+	}
+}
+
+int
+store_open(struct core *c, struct err *e)
+{
+	if (db_open(&c->db, c->o.store_path, c->o.vfs, migrations, sizeof migrations / sizeof *migrations, sql,
+	    Q_COUNT, e))
+		return -1;
+	load_store_id(c);
+	load_pruned(c);
+	c->last_seq = single(c, Q_LAST_SEQ);
+	c->box_last = single(c, Q_OUT_LAST);
+	c->box_total_bytes = single(c, Q_OUT_BYTES);
+	c->box_spilled = c->box_last > 0;
+	load_counts(c, Q_COUNT_QUEUED, true);
+	load_counts(c, Q_COUNT_OPEN, false);
+	load_inbound(c);
+	load_streams(c);
+	return 0;
+}
+
+static char *
+column_dup(sqlite3_stmt *s, int i)
+{
+	const char *text = (const char *)sqlite3_column_text(s, i);
+
+	return text ? xstrndup(text, (size_t)sqlite3_column_bytes(s, i)) : NULL;
+}
+
+/* What the body says and the row does not repeat. */
+static void
+read_body(struct task *t)
+{
+	struct task_msg m;
+	cJSON *tree = cJSON_ParseWithLength(t->body, t->body_len);
+
+	if (tree && task_msg_read(tree, &m, NULL) == 0) {
+		t->mode = (unsigned char)m.mode;
+		t->timeout_s = (int)m.timeout_s;
+		t->retry_max = (short)m.retry_max;
+		t->retry_base_s = (int)m.retry_base_s;
+		t->retry_cap_s = (int)m.retry_cap_s;
+	}
+	cJSON_Delete(tree);
+}
+
+static void
+read_row(struct core *c, sqlite3_stmt *s, struct task *t)
+{
+	const void *id = sqlite3_column_blob(s, 1), *correlation = sqlite3_column_blob(s, 15);
+
+	t->seq = sqlite3_column_int64(s, 0);
+	if (id && sqlite3_column_bytes(s, 1) == sizeof t->id)
+		memcpy(&t->id, id, sizeof t->id);
+	t->house = house_find(c, (const char *)sqlite3_column_text(s, 2));
+	t->state = (enum task_state)sqlite3_column_int(s, 3);
+	t->priority = (unsigned char)sqlite3_column_int(s, 4);
+	snprintf(t->tool_name, sizeof t->tool_name, "%s", (const char *)sqlite3_column_text(s, 5));
+	t->tool = registry_find(c->o.tools, t->tool_name);
+	t->quick = t->tool && (t->tool->flags & TOOL_QUICK);
+	snprintf(t->sender, sizeof t->sender, "%s", (const char *)sqlite3_column_text(s, 6));
+	t->body = column_dup(s, 7);
+	t->body_len = (size_t)sqlite3_column_bytes(s, 7);
+	t->attempt = (short)sqlite3_column_int(s, 8);
+	t->crashes = (short)sqlite3_column_int(s, 9);
+	t->accepted_ms = sqlite3_column_int64(s, 10);
+	t->due_ms = sqlite3_column_int64(s, 11);
+	t->deadline_ms = sqlite3_column_int64(s, 12);
+	t->finished_ms = sqlite3_column_int64(s, 13);
+	t->reply_topic = column_dup(s, 14);
+	t->correlation_len = (size_t)sqlite3_column_bytes(s, 15);
+	t->correlation = correlation ? xstrndup(correlation, t->correlation_len) : NULL;
+	t->key = column_dup(s, 16);
+	t->outcome = column_dup(s, 17);
+	t->forward = column_dup(s, 18);
+	t->stored = true;
+	read_body(t);
+}
+
+/* The row as a task: the one in memory if there is one, for it is newer. */
+static struct task *
+take_row(struct core *c, sqlite3_stmt *s)
+{
+	struct task *t = task_by_seq(c, sqlite3_column_int64(s, 0));
+
+	if (t)
+		return t;
+	t = task_new(c, NULL);
+	read_row(c, s, t);
+	task_track(c, t);
+	return t;
+}
+
+static struct task *
+find_one(struct core *c, sqlite3_stmt *s)
+{
+	struct task *t = db_step(&c->db, s, NULL) == 1 ? take_row(c, s) : NULL;
+
+	sqlite3_reset(s);
+	return t;
+}
+
+struct task *
+store_find(struct core *c, const struct ulid *id)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_BY_ID);
+
+	db_blob(s, 1, id, sizeof *id);
+	return find_one(c, s);
+}
+
+struct task *
+store_find_key(struct core *c, const char *house, const char *sender, const char *key)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_BY_KEY);
+
+	db_text(s, 1, house);
+	db_text(s, 2, sender);
+	db_text(s, 3, key);
+	db_int(s, 4, c->now.wall_ms - c->o.config->keep_keys_s * 1000);
+	return find_one(c, s);
+}
+
+void
+store_refill(struct core *c, struct house *h, int max)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_QUEUED);
+	int n = 0;
+
+	db_text(s, 1, h->name);
+	db_int(s, 2, h->last_priority);
+	db_int(s, 3, h->last_seq);
+	db_int(s, 4, max);
+	while (db_step(&c->db, s, NULL) == 1) {
+		struct task *t = take_row(c, s);
+
+		n++;
+		h->last_priority = t->priority;
+		h->last_seq = t->seq;
+		if (t->in_window || t->state != TASK_QUEUED)
+			continue;
+		list_insert(&h->queue[t->priority], t);
+		t->in_window = true;
+		h->window++;
+	}
+	h->spilled = n == max;
+}
+
+/* Rows of a query become tasks first, since what is done with them may use the same statement. */
+static int
+each(struct core *c, enum query q, int max, void (*f)(struct core *, struct task *))
+{
+	sqlite3_stmt *s = db_use(&c->db, q);
+	struct task *found[256];
+	int n = 0;
+
+	if (q != Q_RUNNING) {
+		db_int(s, 1, c->now.wall_ms);
+		db_int(s, 2, max);
+	}
+	while (n < max && n < 256 && db_step(&c->db, s, NULL) == 1)
+		found[n++] = take_row(c, s);
+	sqlite3_reset(s);
+	for (int i = 0; i < n; i++)
+		f(c, found[i]);
+	return n;
+}
+
+int
+store_recover(struct core *c, int max, void (*f)(struct core *, struct task *))
+{
+	return each(c, Q_RUNNING, max, f);
+}
+
+int
+store_due(struct core *c, int max, void (*f)(struct core *, struct task *))
+{
+	return each(c, Q_DUE, max, f);
+}
+
+int
+store_deadlines(struct core *c, int max, void (*f)(struct core *, struct task *))
+{
+	return each(c, Q_DEADLINE, max, f);
+}
+
+int
+store_forwards(struct core *c, int max, void (*f)(struct core *, struct task *))
+{
+	return each(c, Q_FORWARDED, max, f);
+}
+
+int64_t
+store_next_due(struct core *c, bool forwards)
+{
+	int64_t at[] = { single(c, Q_NEXT_DUE), single(c, Q_NEXT_DEADLINE), forwards ? single(c, Q_NEXT_FORWARD) : 0 };
+	int64_t next = 0;
+
+	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+		if (at[i] && (!next || at[i] < next))
+			next = at[i];
+	return next;
+}
+
+/* An id as old as one that was forgotten can no longer be told from a repeat. */
+static void
+note_pruned(struct core *c, const struct ulid *id)
+{
+	if (id && ulid_time_ms(id) > c->pruned_id_ms)
+		c->pruned_id_ms = ulid_time_ms(id);
+}
+
+/* Deletes a few finished tasks that are past their time or their number, walking through the table a bit
+ * at each call. */
+static void
+prune(struct core *c, int max)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_SWEEP);
+	int64_t old = c->now.wall_ms - c->o.config->keep_finished_s * 1000;
+	int64_t excess = c->last_seq - c->o.config->keep_finished, gone[256];
+	int seen = 0, n = 0;
+
+	db_int(s, 1, c->prune_seq);
+	db_int(s, 2, max > 256 ? 256 : max);
+	while (db_step(&c->db, s, NULL) == 1) {
+		int64_t seq = sqlite3_column_int64(s, 0), finished = sqlite3_column_int64(s, 2);
+
+		seen++;
+		c->prune_seq = seq;
+		if (!finished || (finished >= old && seq > excess) || task_by_seq(c, seq))
+			continue;
+		gone[n++] = seq;
+		note_pruned(c, sqlite3_column_blob(s, 3));
+	}
+	for (int i = 0; i < n; i++) {
+		s = db_use(&c->db, Q_PRUNE);
+		db_int(s, 1, gone[i]);
+		db_run(&c->db, s, NULL);
+	}
+	if (seen == 0)
+		c->prune_seq = 0;
+	if (n) {
+		char text[24];
+
+		snprintf(text, sizeof text, "%lld", (long long)c->pruned_id_ms);
+		set_meta(c, "pruned_id_ms", text);
+	}
+}
+
+/* Fills memory from the outbox's rows, behind what is there. */
+void
+store_load_outbox(struct core *c, size_t max_bytes)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_OUT_NEXT);
+	size_t bytes = 0;
+	int more;
+
+	db_int(s, 1, c->box_tail ? c->box_tail->seq : c->box_loaded);
+	while ((more = db_step(&c->db, s, NULL)) == 1 && bytes < max_bytes) {
+		size_t len = (size_t)sqlite3_column_bytes(s, 2);
+		struct out *o = xcalloc(1, sizeof *o);
+		const void *correlation = sqlite3_column_blob(s, 4);
+
+		o->seq = sqlite3_column_int64(s, 0);
+		o->topic = column_dup(s, 1);
+		buf_add(&o->body, sqlite3_column_blob(s, 2), len);
+		o->response_topic = column_dup(s, 3);
+		o->correlation_len = (size_t)sqlite3_column_bytes(s, 4);
+		o->correlation = correlation ? xstrndup(correlation, o->correlation_len) : NULL;
+		bytes += len;
+		c->box_loaded = o->seq;
+		out_append(c, o);
+	}
+	sqlite3_reset(s);
+	c->box_spilled = more == 1;
+}
+
+static void
+bind_task(sqlite3_stmt *s, const struct task *t)
+{
+	db_int(s, 1, t->seq);
+	db_int(s, 4, t->state);
+	db_int(s, 9, t->attempt);
+	db_int(s, 10, t->crashes);
+	if (t->due_ms)
+		db_int(s, 12, t->due_ms);
+	if (t->finished_ms)
+		db_int(s, 14, t->finished_ms);
+	db_text(s, 15, t->reply_topic);
+	db_blob(s, 16, t->correlation, t->correlation_len);
+	db_text(s, 18, t->outcome);
+	db_text(s, 19, t->forward);
+}
+
+static int
+write_task(struct core *c, struct task *t, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, t->stored ? Q_UPDATE : Q_INSERT);
+
+	bind_task(s, t);
+	if (!t->stored) {
+		db_blob(s, 2, &t->id, sizeof t->id);
+		db_text(s, 3, t->house->name);
+		db_int(s, 5, t->priority);
+		db_text(s, 6, t->tool_name);
+		db_text(s, 7, t->sender);
+		db_textn(s, 8, t->body, t->body_len);
+		db_int(s, 11, t->accepted_ms);
+		if (t->deadline_ms)
+			db_int(s, 13, t->deadline_ms);
+		db_text(s, 17, t->key);
+	}
+	if (db_run(&c->db, s, e))
+		return -1;
+	if (t->stored || !t->key)
+		return 0;
+	s = db_use(&c->db, Q_KEY_PUT);
+	db_text(s, 1, t->key_house->name);
+	db_text(s, 2, t->sender);
+	db_text(s, 3, t->key);
+	db_blob(s, 4, &t->id, sizeof t->id);
+	db_int(s, 5, t->accepted_ms);
+	return db_run(&c->db, s, e);
+}
+
+static int
+write_out(struct core *c, const struct out *o, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_OUT_PUT);
+
+	db_int(s, 1, o->seq);
+	db_text(s, 2, o->topic);
+	db_blob(s, 3, o->body.data, o->body.len);
+	db_text(s, 4, o->response_topic);
+	db_blob(s, 5, o->correlation, o->correlation_len);
+	return db_run(&c->db, s, e);
+}
+
+static int
+write_outbox(struct core *c, struct err *e)
+{
+	for (const struct out *o = c->gather; o; o = o->next)
+		if (o->kept && write_out(c, o, e))
+			return -1;
+	for (size_t i = 0; i < c->nacked; i++) {
+		sqlite3_stmt *s = db_use(&c->db, Q_OUT_DROP);
+
+		db_int(s, 1, c->acked[i]);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	for (int i = 0; i < c->nhouses; i++) {
+		sqlite3_stmt *s;
+
+		if (c->stream_head[i] == c->stream_stored[i])
+			continue;
+		s = db_use(&c->db, Q_STREAM_PUT);
+		db_text(s, 1, c->houses[i].name);
+		db_int(s, 2, c->stream_head[i]);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int
+put_inbound(struct core *c, int mid, int64_t hash, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_IN_PUT);
+
+	db_int(s, 1, mid);
+	db_int(s, 2, hash);
+	return db_run(&c->db, s, e);
+}
+
+static int
+write_inbound(struct core *c, struct err *e)
+{
+	if (c->inbound_cleared) {
+		sqlite3_stmt *s = db_use(&c->db, Q_IN_CLEAR);
+
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	for (size_t i = 0; i < c->ninbound; i++) {
+		int mid = c->inbound_new[i];
+
+		if (put_inbound(c, mid, (int64_t)c->inbound[mid], e))
+			return -1;
+	}
+	return c->inbound_last != c->inbound_stored ? put_inbound(c, 0, c->inbound_last, e) : 0;
+}
+
+static int
+write_rejects(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	for (const struct reject *r = c->rejects; r; r = r->next) {
+		s = db_use(&c->db, Q_REJECT);
+		db_int(s, 1, c->now.wall_ms);
+		db_text(s, 2, r->house);
+		db_text(s, 3, r->sender);
+		db_text(s, 4, r->id[0] ? r->id : NULL);
+		db_blob(s, 5, r->payload.data, r->payload.len);
+		db_text(s, 6, r->error.data);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	if (!c->rejects)
+		return 0;
+	s = db_use(&c->db, Q_REJECT_TRIM);
+	db_int(s, 1, c->o.config->keep_rejected);
+	return db_run(&c->db, s, e);
+}
+
+static int
+write_tasks(struct core *c, struct err *e)
+{
+	for (struct task *t = c->dirty; t; t = t->next_dirty)
+		if (write_task(c, t, e))
+			return -1;
+	return 0;
+}
+
+int
+store_commit(struct core *c, struct err *e)
+{
+	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
+		return -1;
+	if (write_tasks(c, e) || write_outbox(c, e) || write_inbound(c, e) || write_rejects(c, e) ||
+	    db_exec(&c->db, "COMMIT", e)) {
+		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
+		return -1;
+	}
+	for (struct task *t = c->dirty; t; t = t->next_dirty)
+		t->stored = true;
+	memcpy(c->stream_stored, c->stream_head, sizeof c->stream_stored);
+	c->nacked = 0;
+	c->ninbound = 0;
+	c->inbound_stored = c->inbound_last;
+	c->inbound_cleared = false;
+	return 0;
+}
+
+/* Between turns, beside their transactions: what is lost here is only done again. */
+void
+store_tidy(struct core *c)
+{
+	sqlite3_stmt *s;
+
+	if (db_exec(&c->db, "BEGIN IMMEDIATE", NULL))
+		return;
+	prune(c, 256);
+	s = db_use(&c->db, Q_PRUNE_KEYS);
+	db_int(s, 1, c->now.wall_ms - c->o.config->keep_keys_s * 1000);
+	db_run(&c->db, s, NULL);
+	if (db_exec(&c->db, "COMMIT", NULL))
+		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
+}
+
+void
+store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, struct task *t), void *arg)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_LIST);
+	struct task *found[TASK_LIST_MAX];
+	int n = 0;
+
+	db_int(s, 1, f->before ? f->before : INT64_MAX);
+	db_text(s, 2, f->house);
+	db_int(s, 3, f->state);
+	db_text(s, 4, f->tool);
+	db_text(s, 5, f->sender);
+	db_int(s, 6, f->limit);
+	while (n < TASK_LIST_MAX && db_step(&c->db, s, NULL) == 1)
+		found[n++] = take_row(c, s);
+	sqlite3_reset(s);
+	for (int i = 0; i < n; i++)
+		row(arg, found[i]);
+}

@@ -1,0 +1,252 @@
+/*
+ * tasks.c - the tasks in memory, and the one gate through which states change.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "log.h"
+#include "state.h"
+
+struct task *
+task_new(struct core *c, struct house *h)
+{
+	struct task *t = xcalloc(1, sizeof *t);
+
+	(void)c;
+	t->house = h;
+	return t;
+}
+
+void
+task_free(struct task *t)
+{
+	free(t->body);
+	free(t->params);
+	free(t->reply_topic);
+	free(t->correlation);
+	free(t->key);
+	free(t->outcome);
+	free(t->forward);
+	free(t);
+}
+
+/* The random half of a ULID is as good as a hash. */
+static struct task **
+id_bucket(struct core *c, const struct ulid *id)
+{
+	unsigned h = (unsigned)id->b[14] << 8 | id->b[15];
+
+	return &c->by_id[h % TASK_BUCKETS];
+}
+
+static struct task **
+seq_bucket(struct core *c, int64_t seq)
+{
+	return &c->by_seq[(uint64_t)seq % TASK_BUCKETS];
+}
+
+static void
+touch(struct core *c, struct task *t)
+{
+	if (t->touched)
+		return;
+	t->touched = true;
+	if (c->ntouched == c->touched_cap) {
+		c->touched_cap = c->touched_cap ? 2 * c->touched_cap : 256;
+		c->touched = xrealloc(c->touched, c->touched_cap * sizeof(struct task *));
+	}
+	c->touched[c->ntouched++] = t;
+}
+
+void
+task_track(struct core *c, struct task *t)
+{
+	struct task **id = id_bucket(c, &t->id), **seq = seq_bucket(c, t->seq);
+
+	t->next_id = *id;
+	*id = t;
+	t->next_seq = *seq;
+	*seq = t;
+	c->live++;
+	touch(c, t);
+}
+
+void
+task_untrack(struct core *c, struct task *t)
+{
+	struct task **p = id_bucket(c, &t->id);
+
+	while (*p != t)
+		p = &(*p)->next_id;
+	*p = t->next_id;
+	for (p = seq_bucket(c, t->seq); *p != t; p = &(*p)->next_seq)
+		;
+	*p = t->next_seq;
+	c->live--;
+}
+
+struct task *
+task_by_seq(struct core *c, int64_t seq)
+{
+	struct task *t = *seq_bucket(c, seq);
+
+	while (t && t->seq != seq)
+		t = t->next_seq;
+	return t;
+}
+
+struct task *
+task_by_id(struct core *c, const struct ulid *id)
+{
+	struct task *t = *id_bucket(c, id);
+
+	while (t && !ulid_equal(&t->id, id))
+		t = t->next_id;
+	return t ? t : store_find(c, id);
+}
+
+static struct task **
+key_bucket(struct core *c, const char *key)
+{
+	unsigned h = 5381;
+
+	while (*key)
+		h = h * 33 ^ (unsigned char)*key++;
+	return &c->by_key[h % KEY_BUCKETS];
+}
+
+/* The turn's own keys have no row yet. */
+void
+task_note_key(struct core *c, struct task *t)
+{
+	struct task **p = key_bucket(c, t->key);
+
+	t->next_key = *p;
+	*p = t;
+	c->keyed = true;
+}
+
+void
+task_forget_keys(struct core *c)
+{
+	if (c->keyed)
+		memset(c->by_key, 0, sizeof c->by_key);
+	c->keyed = false;
+}
+
+struct task *
+task_by_key(struct core *c, const struct house *h, const char *sender, const char *key)
+{
+	struct task *t = c->keyed ? *key_bucket(c, key) : NULL;
+
+	while (t && (t->key_house != h || strcmp(t->sender, sender) != 0 || strcmp(t->key, key) != 0))
+		t = t->next_key;
+	return t ? t : store_find_key(c, h->name, sender, key);
+}
+
+void
+task_reply_to(struct task *t, const char *topic, const void *correlation, size_t len)
+{
+	free(t->reply_topic);
+	free(t->correlation);
+	t->reply_topic = topic ? xstrdup(topic) : NULL;
+	t->correlation = len ? xstrndup(correlation, len) : NULL;
+	t->correlation_len = len;
+}
+
+void
+task_dirty(struct core *c, struct task *t)
+{
+	c->urgent = true;
+	if (t->dirty)
+		return;
+	t->dirty = true;
+	t->next_dirty = c->dirty;
+	c->dirty = t;
+	touch(c, t);
+}
+
+static void
+count(struct task *t, enum task_state from, enum task_state to)
+{
+	struct house *h = t->house;
+
+	if (!h)
+		return;
+	h->queued += (to == TASK_QUEUED) - (from == TASK_QUEUED);
+	h->open -= task_state_is_terminal(to) && !task_state_is_terminal(from);
+	h->done[to]++;
+}
+
+void
+task_enter(struct core *c, struct task *t, enum task_state to)
+{
+	enum task_state from = t->state;
+
+	assert(task_may_enter(from, to));
+	count(t, from, to);
+	t->state = to;
+	if (to == TASK_SCHEDULED || to == TASK_RETRYING || from == TASK_SCHEDULED || from == TASK_RETRYING ||
+	    t->deadline_ms)
+		c->due_changed = true;
+	task_dirty(c, t);
+}
+
+void
+list_push(struct task_list *l, struct task *t)
+{
+	t->next = NULL;
+	t->prev = l->tail;
+	if (l->tail)
+		l->tail->next = t;
+	else
+		l->head = t;
+	l->tail = t;
+}
+
+void
+list_insert(struct task_list *l, struct task *t)
+{
+	struct task *after = l->tail;
+
+	/* Nearly always the newest; what comes back to the queue is among the oldest. */
+	if (after && after->seq > t->seq) {
+		struct task *before = l->head;
+
+		while (before->seq < t->seq)
+			before = before->next;
+		t->next = before;
+		t->prev = before->prev;
+		before->prev = t;
+		if (t->prev)
+			t->prev->next = t;
+		else
+			l->head = t;
+		return;
+	}
+	list_push(l, t);
+}
+
+void
+list_remove(struct task_list *l, struct task *t)
+{
+	if (t->prev)
+		t->prev->next = t->next;
+	else
+		l->head = t->next;
+	if (t->next)
+		t->next->prev = t->prev;
+	else
+		l->tail = t->prev;
+	t->prev = t->next = NULL;
+}
+
+struct task *
+list_pop(struct task_list *l)
+{
+	struct task *t = l->head;
+
+	if (t)
+		list_remove(l, t);
+	return t;
+}
