@@ -114,6 +114,12 @@ utf8_len(const unsigned char *p, const unsigned char *end)
 	return n;
 }
 
+int
+json_utf8_len(const char *p, size_t len)
+{
+	return utf8_len((const unsigned char *)p, (const unsigned char *)p + len);
+}
+
 static int
 scan_string(struct scan *s)
 {

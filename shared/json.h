@@ -68,6 +68,9 @@ const char *json_unknown(const cJSON *obj, const struct json_field *fields);
 /* True if v is a whole number within +-2^53; *out then has it. */
 bool json_int(const cJSON *v, int64_t *out);
 
+/* Bytes of the UTF-8 sequence at p, 0 if it is none (cut off, overlong, a surrogate). len > 0. */
+int json_utf8_len(const char *p, size_t len);
+
 /* For messages: the value in a few characters, "\"abc\"", "12", "an object". */
 const char *json_brief(const cJSON *v, char *out, size_t size);
 

@@ -11,6 +11,11 @@
 
 /* Every built-in tool, each in its own file. */
 #define BUILT_IN_TOOLS(X) \
+	X(file_hash)      \
+	X(file_list)      \
+	X(file_read)      \
+	X(file_search)    \
+	X(file_write)     \
 	X(noop)           \
 	X(wait)
 
