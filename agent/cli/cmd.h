@@ -35,7 +35,7 @@ struct cmd_opt {
 	const char *arg;                /* "H" in the help */
 	const char *help;
 	int64_t min, max;               /* OPT_INT */
-	const char *complete;           /* what the shell offers: "houses", "tools", "agents", "files", "a b c" */
+	const char *complete;           /* what the shell offers, see CMD_OFFERS in cmd_complete.c; or words "a b c" */
 };
 
 #define CMD_MAX_OPTS 24
@@ -57,6 +57,7 @@ struct cmd_args {
 #define CMD_JSON 1u                     /* has --json */
 #define CMD_HIDDEN 2u                   /* not in the help */
 #define CMD_NO_CONFIG 4u                /* does not take --config or --as */
+#define CMD_RAW 8u                      /* every word after the command's name is an argument */
 
 struct cmd {
 	const char *name;               /* "task list" */
@@ -70,8 +71,20 @@ struct cmd {
 	int (*run)(const struct cmd_args *a);
 };
 
-/* The table, ended by NULL: agent/cli/commands.c. */
+/* The table, ended by NULL: agent/cli/commands.c. A row without run() is a heading of the overview. */
 extern const struct cmd *const commands[];
+
+/* Options that every command takes as its flags say, ended by name NULL. */
+extern const struct cmd_opt common_opts[];
+bool cmd_takes(const struct cmd *c, const struct cmd_opt *common);
+
+const struct cmd_opt *cmd_opt_find(const struct cmd *c, const char *name, size_t len);
+
+/* The row that argv begins with, and in *used how many words its name is; NULL if none. */
+const struct cmd *cmd_find(int argc, char *const *argv, int *used);
+
+/* Help on standard output: of the program (c NULL, group NULL), of "task" (group), of one command. */
+void cmd_help(const struct cmd *c, const char *group);
 
 /* main() of the program. */
 int cmd_main(int argc, char **argv);
@@ -84,6 +97,13 @@ int64_t cmd_int(const struct cmd_args *a, const char *name, int64_t fallback);
 /* Loads the configuration that --config or the environment names; prints warnings to standard error.
  * On failure prints the error and returns EXIT_USAGE; otherwise 0. */
 int cmd_config(const struct cmd_args *a, struct config *c);
+
+/* The same for commands that also make sense on a machine that has no configuration: when none is named
+ * and the usual file does not exist, defaults with the one house `timmy`. */
+int cmd_config_or_default(const struct cmd_args *a, struct config *c);
+
+/* For registry_new() and config_load(): "uni-wizard: warning: message" on standard error. */
+void cmd_warn(const char *msg, void *arg);
 
 /* "uni-wizard: message" on standard error; returns code, so `return cmd_fail(EXIT_USAGE, "...")`. */
 int cmd_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

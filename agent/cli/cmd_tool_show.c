@@ -1,0 +1,100 @@
+#include "cmd.h"
+#include "nearest.h"
+#include "tool.h"
+
+static void
+print_parameter(const cJSON *p, bool required)
+{
+	const cJSON *type = cJSON_GetObjectItemCaseSensitive(p, "type");
+	const cJSON *help = cJSON_GetObjectItemCaseSensitive(p, "description");
+	const cJSON *def = cJSON_GetObjectItemCaseSensitive(p, "default");
+	struct buf b = { 0 };
+
+	if (def)
+		json_put_tree(&b, def);
+	printf("  %-16s %s%s%s%s%s%s\n", p->string, cJSON_IsString(type) ? type->valuestring : "any",
+	    required ? ", required" : "", def ? ", default " : "", def ? buf_str(&b) : "",
+	    cJSON_IsString(help) ? ": " : "", cJSON_IsString(help) ? help->valuestring : "");
+	buf_free(&b);
+}
+
+static bool
+is_required(const cJSON *schema, const char *name)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(schema, "required"))
+		if (cJSON_IsString(v) && strcmp(v->valuestring, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+print_text(const struct tool *t)
+{
+	cJSON *schema = json_parse(t->schema, strlen(t->schema), NULL);
+	const cJSON *p, *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
+
+	printf("%s: %s\n  effect %s, timeout %ds\n", t->name, t->summary, tool_effect_name(t->effect), t->timeout_s);
+	if (cJSON_GetArraySize(properties))
+		printf("\nParameters\n");
+	cJSON_ArrayForEach(p, properties)
+		print_parameter(p, is_required(schema, p->string));
+	cJSON_Delete(schema);
+}
+
+static void
+print_json(const struct tool *t)
+{
+	struct buf b = { 0 };
+
+	tool_put(&b, t);
+	puts(buf_str(&b));
+	buf_free(&b);
+}
+
+static int
+fail_unknown(const struct registry *r, const char *name)
+{
+	struct nearest near = { .word = name };
+	const char *best;
+
+	for (size_t i = 0; i < registry_count(r); i++)
+		nearest_try(&near, registry_at(r, i)->name);
+	best = nearest_word(&near);
+	return cmd_fail(EXIT_NOT_SUCCEEDED, "no such tool: %.60s%s%s%s", name, best ? "; did you mean " : "",
+	    best ? best : "", best ? "?" : "");
+}
+
+static int
+tool_show_run(const struct cmd_args *a)
+{
+	struct config *c = xcalloc(1, sizeof *c);
+	int rc = cmd_config_or_default(a, c);
+
+	if (!rc) {
+		struct registry *r = registry_new(c, cmd_warn, NULL);
+		const struct tool *t = registry_find(r, a->argv[0]);
+
+		if (t)
+			(a->json ? print_json : print_text)(t);
+		else
+			rc = fail_unknown(r, a->argv[0]);
+		registry_free(r);
+		config_release(c);
+	}
+	free(c);
+	return rc;
+}
+
+const struct cmd cmd_tool_show = {
+	.name = "tool show",
+	.args = "TOOL",
+	.help = "Show one tool: effect, timeout and parameters",
+	.more = "With --json the parameters are a JSON Schema.",
+	.min_args = 1,
+	.max_args = 1,
+	.flags = CMD_JSON,
+	.complete = "tools",
+	.run = tool_show_run,
+};

@@ -1,0 +1,31 @@
+#include "cmd.h"
+
+/* A line in the overview; it has no name, so nothing finds it. */
+#define HEADING(text) &(const struct cmd){ .name = "", .help = text }
+
+#define COMMANDS(X)          \
+	X("Tools")           \
+	C(tool_list)         \
+	C(tool_show)         \
+	X("Set-up")          \
+	C(config_check)      \
+	C(config_keys)       \
+	C(completion)        \
+	C(worker)            \
+	C(complete)
+
+#define X(text)
+#define C(name) extern const struct cmd cmd_##name;
+COMMANDS(X)
+#undef C
+#undef X
+
+/* In the order of the overview. */
+const struct cmd *const commands[] = {
+#define X(text) HEADING(text),
+#define C(name) &cmd_##name,
+	COMMANDS(X)
+#undef C
+#undef X
+	NULL,
+};
