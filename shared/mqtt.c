@@ -168,7 +168,8 @@ set_options(struct mqtt *m, struct err *e)
 }
 
 /* CONNECT properties can only be given to the blocking call, which keeps them for later ones. So it is
- * made to fail before it touches the network: 192.0.2.1 (RFC 5737) is no address of ours to bind. */
+ * made to fail before it touches the network, by a keepalive that it refuses. (A bind address that does not
+ * exist would do too, but version 2.0.11 cannot be rid of one again: it frees the text and goes on using it.) */
 static int
 prime_properties(struct mqtt *m, struct err *e)
 {
@@ -180,10 +181,8 @@ prime_properties(struct mqtt *m, struct err *e)
 	if (!rc)
 		rc = mosquitto_property_add_int32(&props, MQTT_PROP_MAXIMUM_PACKET_SIZE, m->o.max_packet);
 	if (!rc)
-		mosquitto_connect_bind_v5(m->mosq, m->o.address, m->o.port, m->o.keepalive_s, "192.0.2.1", props);
+		mosquitto_connect_bind_v5(m->mosq, m->o.address, m->o.port, 1, NULL, props);
 	mosquitto_property_free_all(&props);
-	if (!rc)
-		rc = mosquitto_string_option(m->mosq, MOSQ_OPT_BIND_ADDRESS, NULL);
 	return rc ? err_set(e, ERR_INTERNAL, "libmosquitto: %s", mosquitto_strerror(rc)) : 0;
 }
 
