@@ -35,26 +35,37 @@ read_version(struct db *d, int *version, struct err *e)
 	return rc;
 }
 
+/* One step in one transaction, which also reads the version: another process may be migrating too.
+ * 1: there may be another step, 0: up to date, -1: failed. */
 static int
-migrate(struct db *d, const char *path, const char *const *migrations, int n, struct err *e)
+migrate_step(struct db *d, const char *path, const char *const *migrations, int n, struct err *e)
 {
 	char set[48];
 	int version = 0;
 
-	if (read_version(d, &version, e))
+	if (db_exec(d, "BEGIN IMMEDIATE", e) || read_version(d, &version, e))
 		return -1;
 	if (version > n)
 		return err_set(e, ERR_STORE, "%s has version %d, this program knows up to %d: use a newer one", path,
 		    version, n);
-	for (; version < n; version++) {
-		snprintf(set, sizeof set, "PRAGMA user_version = %d", version + 1);
-		if (db_exec(d, "BEGIN IMMEDIATE", e) || db_exec(d, migrations[version], e) ||
-		    db_exec(d, set, e) || db_exec(d, "COMMIT", e)) {
-			sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
-			return err_wrap(e, "%s: bringing it to version %d", path, version + 1);
-		}
-	}
-	return 0;
+	if (version == n)
+		return db_exec(d, "COMMIT", e);
+	snprintf(set, sizeof set, "PRAGMA user_version = %d", version + 1);
+	if (db_exec(d, migrations[version], e) || db_exec(d, set, e) || db_exec(d, "COMMIT", e))
+		return err_wrap(e, "%s: bringing it to version %d", path, version + 1);
+	return 1;
+}
+
+static int
+migrate(struct db *d, const char *path, const char *const *migrations, int n, struct err *e)
+{
+	int rc;
+
+	while ((rc = migrate_step(d, path, migrations, n, e)) > 0)
+		;
+	if (rc < 0)
+		sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
 }
 
 static int
@@ -68,22 +79,36 @@ prepare(struct db *d, const char *const *sql, int n, struct err *e)
 	return 0;
 }
 
-int
-db_open(struct db *d, const char *path, const char *vfs, const char *const *migrations, int nmigrations,
-    const char *const *sql, int nsql, struct err *e)
+/* Going over to WAL does not wait for other processes by itself. */
+static int
+set_pragmas(struct db *d, enum db_sharing sharing, struct err *e)
 {
-	static const char pragmas[] =
-	    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+	static const char pragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 	    "PRAGMA cache_size=-4096; PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=33554432;"
-	    "PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; PRAGMA trusted_schema=OFF;"
-	    "BEGIN IMMEDIATE; COMMIT";
+	    "PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; PRAGMA trusted_schema=OFF";
+	int tries = sharing == DB_SHARED ? 200 : 1;
+
+	while (db_exec(d, pragmas, e)) {
+		if (sqlite3_errcode(d->h) != SQLITE_BUSY || --tries == 0)
+			return -1;
+		sqlite3_sleep(10);
+	}
+	return 0;
+}
+
+int
+db_open(struct db *d, const char *path, enum db_sharing sharing, const char *vfs,
+    const char *const *migrations, int nmigrations, const char *const *sql, int nsql, struct err *e)
+{
+	static const char own[] = "PRAGMA locking_mode=EXCLUSIVE";
 
 	*d = (struct db){ 0 };
 	if (sqlite3_open_v2(path, &d->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs)) {
 		failed(d, e, path);
 		goto fail;
 	}
-	if (db_exec(d, pragmas, e)) {
+	sqlite3_busy_timeout(d->h, sharing == DB_SHARED ? 10000 : 0);
+	if ((sharing == DB_OWN && db_exec(d, own, e)) || set_pragmas(d, sharing, e)) {
 		err_wrap(e, "%s", path);
 		goto fail;
 	}

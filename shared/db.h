@@ -1,8 +1,8 @@
 /*
- * db.h - a SQLite database that one process owns: opening, migrating, prepared statements.
+ * db.h - a SQLite database: opening, migrating, prepared statements.
  *
- * Opened with WAL, synchronous=FULL and an exclusive lock: a commit is on the disk when it returns,
- * and one fsync serves all that it holds. Statements are prepared once from a table of SQL; values
+ * Opened with WAL and synchronous=FULL: a commit is on the disk when it returns, and one fsync serves
+ * all that it holds. Statements are prepared once from a table of SQL; values
  * are only ever bound.
  */
 #ifndef UW_DB_H
@@ -21,10 +21,13 @@ struct db {
 	int nstmt;
 };
 
+/* Whether other processes may have the database open too; then writers wait for each other. */
+enum db_sharing { DB_OWN, DB_SHARED };
+
 /* migrations[i] brings a database of version i to version i + 1; a newer database is refused. sql may
  * hold NULLs. vfs NULL: the default one. On failure the database is closed. */
-int db_open(struct db *d, const char *path, const char *vfs, const char *const *migrations, int nmigrations,
-    const char *const *sql, int nsql, struct err *e);
+int db_open(struct db *d, const char *path, enum db_sharing sharing, const char *vfs, const char *const *migrations,
+    int nmigrations, const char *const *sql, int nsql, struct err *e);
 void db_close(struct db *d);
 
 /* A statement by index, reset and without values. */

@@ -580,6 +580,22 @@ put_outbox(struct buf *b, const struct core *c)
 	json_put_close(b, '}');
 }
 
+unsigned
+core_running(const struct core *c)
+{
+	return c->running;
+}
+
+void
+core_will(struct core *c, struct buf *b)
+{
+	json_put_open(b, '{');
+	json_kv_str(b, "agent", c->o.agent);
+	json_kv_str(b, "state", "offline");
+	json_kv_str(b, "boot", c->boot);
+	json_put_close(b, '}');
+}
+
 void
 core_health(struct core *c, const char *state, const char *pool_json, struct buf *b)
 {

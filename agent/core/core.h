@@ -133,12 +133,13 @@ int64_t core_end(struct core *c);
 /* Filters to subscribe to, one after the other; false at the end. */
 bool core_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int *qos);
 
-/* The last will and the retained health, as JSON. */
+/* Attempts that are out. */
+unsigned core_running(const struct core *c);
+
+/* The last will, and health, as JSON. */
+void core_will(struct core *c, struct buf *out);
 void core_health(struct core *c, const char *state, const char *pool_json, struct buf *out);
 const char *core_health_topic(const struct core *c);
 const char *core_echo_topic(const struct core *c);
-
-/* Takes the echo of pulse n: true if it was ours and newer. */
-bool core_is_echo(const struct core *c, const char *topic);
 
 #endif

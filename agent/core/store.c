@@ -183,8 +183,8 @@ load_streams(struct core *c)
 int
 store_open(struct core *c, struct err *e)
 {
-	if (db_open(&c->db, c->o.store_path, c->o.vfs, migrations, sizeof migrations / sizeof *migrations, sql,
-	    Q_COUNT, e))
+	if (db_open(&c->db, c->o.store_path, DB_OWN, c->o.vfs, migrations, sizeof migrations / sizeof *migrations,
+	    sql, Q_COUNT, e))
 		return -1;
 	load_store_id(c);
 	load_pruned(c);

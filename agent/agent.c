@@ -1,0 +1,439 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "clock.h"
+#include "log.h"
+
+/* A turn ends after this long however much there is to do: others wait for its commit. */
+#define TURN_MAX_US 8000
+#define TURN_MAX_MESSAGES 256
+
+struct core_now
+agent_now(void)
+{
+	return (struct core_now){ .wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms() };
+}
+
+static void
+notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, state);
+#else
+	(void)state;
+#endif
+}
+
+static void
+idle_callback(uv_idle_t *h)
+{
+	(void)h;
+}
+
+void
+agent_input(struct agent *a)
+{
+	if (!a->open) {
+		core_begin(a->core, agent_now());
+		a->open = true;
+	}
+	a->wanted = true;
+	if (!a->stuck)
+		uv_idle_start(&a->again, idle_callback);
+}
+
+/* ---- the turn ---- */
+
+static void
+start_work(struct agent *a, bool committed)
+{
+	struct pool_start s;
+	uint64_t handle;
+	bool any;
+
+	do {
+		any = false;
+		core_slots(a->core, pool_free(a->pool), pool_free_quick(a->pool));
+		while (core_next_start(a->core, committed, &s)) {
+			pool_start(a->pool, &s);
+			any = true;
+		}
+	} while (any);
+	while (committed && core_next_stop(a->core, &handle))
+		pool_stop(a->pool, handle);
+	pool_flush(a->pool);
+}
+
+/* Quick work that is out now can still be part of this commit. Worth waiting for as long as a commit takes,
+ * for missing it costs one more. */
+static bool
+worth_waiting(const struct agent *a, int64_t idle_us)
+{
+	int64_t limit = a->commit_us;
+
+	if (limit < 100)
+		limit = 100;
+	if (limit > 1000)
+		limit = 1000;
+	return core_quick_out(a->core) > 0 && idle_us < limit && pool_wait(a->pool, limit - idle_us);
+}
+
+static void
+gather(struct agent *a)
+{
+	int64_t begun = clock_mono_us(), progress = begun, now;
+
+	a->messages = 0;
+	socket_feed(a);
+	for (;;) {
+		bool came = link_read(a);
+
+		came |= pool_read(a->pool) > 0;
+		start_work(a, false);
+		now = clock_mono_us();
+		if (now - begun > TURN_MAX_US || a->messages > TURN_MAX_MESSAGES)
+			break;
+		if (came)
+			progress = now;
+		else if (!worth_waiting(a, now - progress))
+			break;
+	}
+	core_tick(a->core);
+}
+
+static void
+effects(struct agent *a)
+{
+	start_work(a, true);
+	link_effects(a);
+	socket_effects(a);
+}
+
+static void
+due_callback(uv_timer_t *t)
+{
+	agent_input(t->data);
+}
+
+static void
+turn_failed(struct agent *a, const struct err *e)
+{
+	if (!a->stuck)
+		log_warnx("store: %s; nothing is taken in or given out until it works again", e->msg);
+	a->stuck = true;
+	uv_idle_stop(&a->again);
+	uv_timer_start(&a->due, due_callback, 200, 0);
+}
+
+static int
+commit(struct agent *a, struct err *e)
+{
+	bool dirty = core_is_dirty(a->core);
+	int64_t from = clock_mono_us();
+	int rc = core_commit(a->core, e);
+
+	if (dirty && rc == 0)
+		a->commit_us += (clock_mono_us() - from - a->commit_us) / 8;
+	return rc;
+}
+
+static void
+turn(struct agent *a)
+{
+	struct err e;
+	int64_t next, now;
+
+	agent_input(a);
+	a->wanted = false;
+	uv_idle_stop(&a->again);
+	if (!a->stuck)
+		gather(a);
+	if (commit(a, &e)) {
+		turn_failed(a, &e);
+		return;
+	}
+	if (a->stuck)
+		log_info("store: works again");
+	a->stuck = false;
+	effects(a);
+	a->open = false;
+	next = core_end(a->core);
+	now = clock_mono_ms();
+	uv_update_time(&a->loop);
+	uv_timer_start(&a->due, due_callback, next > now ? (uint64_t)(next - now) : 1, 0);
+	link_watch(a);
+}
+
+static void
+check_callback(uv_check_t *h)
+{
+	struct agent *a = h->data;
+
+	if (a->wanted && a->phase != AGENT_ENDS)
+		turn(a);
+}
+
+/* ---- the pool's side ---- */
+
+static void
+attempt_ended(void *arg, const struct pool_end *end)
+{
+	struct agent *a = arg;
+
+	agent_input(a);
+	core_attempt_end(a->core, end);
+}
+
+static void
+attempt_log(void *arg, uint64_t handle, const char *text, size_t len)
+{
+	struct agent *a = arg;
+
+	agent_input(a);
+	core_attempt_log(a->core, handle, text, len);
+}
+
+static void
+pool_has_something(void *arg)
+{
+	agent_input(arg);
+}
+
+static int
+start_pool(struct agent *a, struct err *e)
+{
+	const struct config *f = a->o.config;
+	char ledger[512];
+	unsigned workers = (unsigned)f->workers;
+	int killed;
+
+	if (!workers)
+		workers = uv_available_parallelism() < 2 ? 2 : uv_available_parallelism();
+	snprintf(ledger, sizeof ledger, "%s/%s.workers", f->state_dir, a->o.id);
+	killed = pool_sweep(ledger);
+	if (killed)
+		log_info("agent %s: killed %d worker groups that a former life left", a->o.id, killed);
+	return pool_new(&a->pool, &(struct pool_opts){ .loop = &a->loop, .exe = a->o.exe, .config_path = f->path,
+	    .agent = a->o.id, .ledger = ledger, .workers = workers, .grace_ms = f->stop_grace_ms,
+	    .max_output = (size_t)f->max_output_bytes, .arg = a, .on_end = attempt_ended, .on_log = attempt_log,
+	    .on_ready = pool_has_something }, e);
+}
+
+/* ---- once a second ---- */
+
+static void
+check_disk(struct agent *a)
+{
+	struct statvfs v;
+
+	if (statvfs(a->o.config->state_dir, &v) == 0)
+		core_disk_low(a->core, (int64_t)v.f_bavail * (int64_t)v.f_frsize < a->o.config->min_free_bytes);
+}
+
+static void close_when_idle(struct agent *a);
+
+static void
+second_callback(uv_timer_t *t)
+{
+	struct agent *a = t->data;
+
+	a->beats++;
+	if (!a->stuck) {
+		agent_input(a);
+		check_disk(a);
+		link_beat(a);
+	}
+	notify("WATCHDOG=1");
+	if (a->phase == AGENT_DRAINS)
+		close_when_idle(a);
+}
+
+void
+agent_is_ready(struct agent *a)
+{
+	if (a->ready)
+		return;
+	a->ready = true;
+	log_info("agent %s: ready", a->o.id);
+	notify("READY=1");
+}
+
+/* ---- stopping ---- */
+
+static void
+end_loop(struct agent *a)
+{
+	a->phase = AGENT_ENDS;
+	link_stop(a);
+	socket_close(a);
+	uv_stop(&a->loop);
+}
+
+static void
+pool_closed(void *arg)
+{
+	struct agent *a = arg;
+
+	/* What the pool ended is decided and committed in one last turn. */
+	a->pool = NULL;
+	if (!a->open) {
+		core_begin(a->core, agent_now());
+		a->open = true;
+	}
+	if (core_commit(a->core, &(struct err){ 0 }) == 0) {
+		link_effects(a);
+		socket_effects(a);
+		core_end(a->core);
+	}
+	end_loop(a);
+}
+
+/* Running work gets the grace to end by itself; then the pool stops it. */
+static void
+close_when_idle(struct agent *a)
+{
+	if (a->phase != AGENT_DRAINS || (core_running(a->core) && clock_mono_ms() < a->drain_until_ms))
+		return;
+	a->phase = AGENT_CLOSES;
+	pool_close(a->pool, pool_closed);
+}
+
+static void
+stop_callback(uv_signal_t *s, int signum)
+{
+	struct agent *a = s->data;
+
+	(void)signum;
+	if (a->phase != AGENT_RUNS)
+		return;
+	log_info("agent %s: stopping", a->o.id);
+	notify("STOPPING=1");
+	a->phase = AGENT_DRAINS;
+	a->drain_until_ms = clock_mono_ms() + a->o.config->stop_grace_ms;
+	core_drain(a->core);
+	close_when_idle(a);
+}
+
+static void
+reload_callback(uv_signal_t *s, int signum)
+{
+	struct agent *a = s->data;
+
+	(void)signum;
+	log_info("agent %s: reconnecting with the certificates as they are now", a->o.id);
+	snprintf(a->link.why, sizeof a->link.why, "reload");
+	a->link.lost = true;
+	agent_input(a);
+}
+
+/* ---- starting ---- */
+
+static void
+watch_signal(struct agent *a, uv_signal_t *s, int signum, uv_signal_cb cb)
+{
+	uv_signal_init(&a->loop, s);
+	s->data = a;
+	uv_signal_start(s, cb, signum);
+}
+
+static void
+start_loop(struct agent *a)
+{
+	uv_loop_init(&a->loop);
+	uv_check_init(&a->loop, &a->check);
+	uv_idle_init(&a->loop, &a->again);
+	uv_timer_init(&a->loop, &a->due);
+	uv_timer_init(&a->loop, &a->second);
+	a->check.data = a->due.data = a->second.data = a;
+	uv_check_start(&a->check, check_callback);
+	uv_timer_start(&a->second, second_callback, 1000, 1000);
+	watch_signal(a, &a->term, SIGTERM, stop_callback);
+	watch_signal(a, &a->intr, SIGINT, stop_callback);
+	watch_signal(a, &a->hup, SIGHUP, reload_callback);
+}
+
+static int
+make_dir(const char *path, struct err *e)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return err_set(e, ERR_IO, "cannot make the directory %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int
+start_core(struct agent *a, struct err *e)
+{
+	const struct config *f = a->o.config;
+	char path[512];
+	static char host[256];
+	uint64_t seed;
+
+	if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
+		return err_set(e, ERR_INTERNAL, "no random numbers");
+	gethostname(host, sizeof host - 1);
+	snprintf(path, sizeof path, "%s/%s.db", f->state_dir, a->o.id);
+	return core_open(&a->core, &(struct core_opts){ .config = f, .tools = a->tools, .agent = a->o.id,
+	    .store_path = path, .seed = seed, .version = UW_VERSION, .host = host }, agent_now(), e);
+}
+
+static void
+warn_tool(const char *msg, void *arg)
+{
+	(void)arg;
+	log_warnx("tool: %s", msg);
+}
+
+static void
+close_handle(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+static void
+stop_loop(struct agent *a)
+{
+	uv_walk(&a->loop, close_handle, NULL);
+	uv_run(&a->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&a->loop);
+}
+
+int
+agent_run(const struct agent_opts *o, struct err *e)
+{
+	struct agent *a = xcalloc(1, sizeof *a);
+	int rc = -1;
+
+	a->o = *o;
+	a->commit_us = 300;
+	signal(SIGPIPE, SIG_IGN);
+	start_loop(a);
+	if (!config_home(o->config, o->id)) {
+		err_set(e, ERR_CONFIG, "%s: no house has an agent %s; add it to houses.<house>.agents",
+		    o->config->path, o->id);
+		goto out;
+	}
+	a->tools = registry_new(o->config, warn_tool, NULL);
+	if (make_dir(o->config->state_dir, e) || make_dir(o->config->run_dir, e) || start_core(a, e) ||
+	    start_pool(a, e) || socket_open(a, e))
+		goto out;
+	link_start(a);
+	uv_run(&a->loop, UV_RUN_DEFAULT);
+	rc = 0;
+out:
+	stop_loop(a);
+	core_close(a->core);
+	registry_free(a->tools);
+	free(a);
+	return rc;
+}

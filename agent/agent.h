@@ -1,0 +1,94 @@
+/*
+ * agent.h - the thin shell around the core: loop, link, workers, local socket.
+ *
+ * agent.c runs the turns: it gathers inputs, lets the core commit, and then carries out its effects.
+ * link.c keeps the connection to the broker, socket.c serves local connections.
+ */
+#ifndef UW_AGENT_H
+#define UW_AGENT_H
+
+#include <uv.h>
+
+#include "config.h"
+#include "core.h"
+#include "mqtt.h"
+#include "pool.h"
+#include "tool.h"
+
+struct agent_opts {
+	const struct config *config;
+	const char *id;
+	const char *exe;                /* this program, to run workers from */
+};
+
+/* Runs until SIGTERM or SIGINT. Returns 0, or -1 with e if it could not start. */
+int agent_run(const struct agent_opts *o, struct err *e);
+
+struct socket_conn;
+
+struct link {
+	struct mqtt *mqtt;
+	uv_poll_t *poll;                /* of this connection; NULL when there is none */
+	int poll_events;
+	uv_timer_t retry;
+	uv_getaddrinfo_t resolve;
+	bool resolving;
+	bool lost;                      /* to be taken down in the next turn */
+	char why[160];
+	size_t broker;                  /* index in the configuration */
+	int failures;
+	int subscribing;                /* acknowledgements still to come */
+	int64_t since_ms;               /* when connecting began, or it came up */
+	int64_t echo_ms;                /* last own pulse that came back */
+	int64_t certs_at;               /* newest change of the certificate files */
+	char will[512];
+};
+
+struct agent {
+	struct agent_opts o;
+	uv_loop_t loop;
+	struct core *core;
+	struct pool *pool;
+	struct registry *tools;
+	struct link link;
+	uv_check_t check;
+	uv_idle_t again;                /* active while a turn is wanted: keeps the loop from waiting */
+	uv_timer_t due, second;
+	uv_signal_t term, intr, hup;
+	uv_pipe_t listener;
+	struct socket_conn *conns;
+	uint64_t last_conn;
+	int nconns;
+	bool listening;
+
+	bool open;                      /* the core's turn has begun */
+	bool wanted;                    /* a turn should run */
+	bool stuck;                     /* its commit failed: try again, take nothing in */
+	int64_t commit_us;              /* what a commit takes, smoothed */
+	int messages;                   /* read in this turn */
+	int beats;
+	bool ready;
+	enum { AGENT_RUNS, AGENT_DRAINS, AGENT_CLOSES, AGENT_ENDS } phase;
+	int64_t drain_until_ms;
+};
+
+/* agent.c */
+struct core_now agent_now(void);
+void agent_input(struct agent *a);      /* the core may be fed now; a turn will follow */
+void agent_is_ready(struct agent *a);
+
+/* link.c */
+void link_start(struct agent *a);
+bool link_read(struct agent *a);        /* true if something came */
+void link_effects(struct agent *a);     /* publishes, and lets everything go out */
+void link_beat(struct agent *a);        /* once a second */
+void link_watch(struct agent *a);       /* after each turn: what to wait for */
+void link_stop(struct agent *a);        /* says goodbye; nothing goes out after it */
+
+/* socket.c */
+int socket_open(struct agent *a, struct err *e);
+void socket_feed(struct agent *a);      /* lines that came go to the core */
+void socket_effects(struct agent *a);
+void socket_close(struct agent *a);
+
+#endif

@@ -1,0 +1,381 @@
+/*
+ * link.c - the agent's connection to the broker: name, connect, subscribe, heartbeat, and again.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent.h"
+#include "clock.h"
+#include "log.h"
+
+#define KEEPALIVE_S 5                   /* the least that libmosquitto takes */
+#define SESSION_EXPIRY_S 86400
+#define CONNECT_TIMEOUT_MS 10000
+#define ECHO_TIMEOUT_MS 6000            /* no own pulse for so long: the link is dead, whatever TCP says */
+#define RETRY_MIN_MS 100
+#define RETRY_MAX_MS 5000
+#define RETAIN_EVERY 5                  /* heartbeats */
+#define HEALTH_EXPIRY_S 20
+#define READ_BUDGET 64
+
+static const struct config_broker *
+broker(const struct agent *a)
+{
+	return &a->o.config->brokers[a->link.broker];
+}
+
+static void
+path_of(const struct agent *a, char *out, size_t size, const char *name, const char *ext)
+{
+	snprintf(out, size, "%s/%s.%s", a->o.config->pki_dir, name, ext);
+}
+
+/* ---- callbacks of the connection, all within a turn's read or write ---- */
+
+static void
+subscribe_all(struct agent *a)
+{
+	char topic[TOPIC_MAX];
+	struct err e;
+	int qos;
+
+	a->link.subscribing = 0;
+	for (size_t i = 0; core_subscription(a->core, i, topic, &qos); i++) {
+		if (mqtt_subscribe(a->link.mqtt, topic, qos, &e) < 0)
+			log_warnx("link: %s", e.msg);
+		else
+			a->link.subscribing++;
+	}
+}
+
+static void
+on_up(void *arg, bool session)
+{
+	struct agent *a = arg;
+
+	a->link.failures = 0;
+	a->link.since_ms = a->link.echo_ms = clock_mono_ms();
+	agent_input(a);
+	core_link_up(a->core, session);
+	subscribe_all(a);
+	log_info("link: connected to %s:%d%s", broker(a)->host, broker(a)->port, session ? ", session resumed" : "");
+}
+
+static void
+on_down(void *arg, const char *why)
+{
+	struct agent *a = arg;
+
+	snprintf(a->link.why, sizeof a->link.why, "%.*s", (int)sizeof a->link.why - 1, why);
+	a->link.lost = true;
+	agent_input(a);
+}
+
+static void
+on_message(void *arg, const struct mqtt_msg *m)
+{
+	struct agent *a = arg;
+
+	agent_input(a);
+	a->messages++;
+	if (strcmp(m->topic, core_echo_topic(a->core)) == 0)
+		a->link.echo_ms = clock_mono_ms();
+	core_message(a->core, m);
+}
+
+static void
+on_sent(void *arg, int mid, int reason)
+{
+	struct agent *a = arg;
+
+	agent_input(a);
+	core_sent(a->core, mid, reason);
+}
+
+static void
+on_subscribed(void *arg, int mid, int granted)
+{
+	struct agent *a = arg;
+
+	(void)mid;
+	if (granted >= 0x80)
+		log_warnx("link: a subscription was refused, reason 0x%02x: check the broker's ACL", (unsigned)granted);
+	if (--a->link.subscribing == 0) {
+		link_beat(a);
+		agent_is_ready(a);
+	}
+}
+
+/* ---- connecting ---- */
+
+static int64_t
+certs_changed_at(const struct agent *a)
+{
+	static const char *const exts[] = { "crt", "key" };
+	char path[512];
+	struct stat st;
+	int64_t at = 0;
+
+	for (int i = 0; i < 3; i++) {
+		path_of(a, path, sizeof path, i == 2 ? "ca" : a->o.id, i == 2 ? "crt" : exts[i]);
+		if (stat(path, &st) == 0 && st.st_mtime > at)
+			at = st.st_mtime;
+	}
+	return at;
+}
+
+static void retry_callback(uv_timer_t *t);
+
+/* Doubling, with full jitter: a broker that comes back is not met by everybody at once. */
+static void
+retry_later(struct agent *a)
+{
+	int64_t limit = RETRY_MIN_MS << (a->link.failures > 6 ? 6 : a->link.failures);
+
+	if (limit > RETRY_MAX_MS)
+		limit = RETRY_MAX_MS;
+	a->link.failures++;
+	a->link.broker = (a->link.broker + 1) % a->o.config->nbrokers;
+	uv_update_time(&a->loop);
+	uv_timer_start(&a->link.retry, retry_callback, (uint64_t)(RETRY_MIN_MS / 2 + clock_mono_us() % limit), 0);
+}
+
+static void
+poll_callback(uv_poll_t *p, int status, int events)
+{
+	(void)status;
+	(void)events;
+	agent_input(p->data);
+}
+
+static void
+connect_to(struct agent *a, const char *address)
+{
+	char ca[512], crt[512], key[512], id[64];
+	struct buf will = { 0 };
+	struct err e;
+
+	path_of(a, ca, sizeof ca, "ca", "crt");
+	path_of(a, crt, sizeof crt, a->o.id, "crt");
+	path_of(a, key, sizeof key, a->o.id, "key");
+	snprintf(id, sizeof id, "uw-%s", a->o.id);
+	core_will(a->core, &will);
+	a->link.certs_at = certs_changed_at(a);
+	a->link.since_ms = clock_mono_ms();
+	a->link.mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = id, .host = broker(a)->host, .address = address,
+	    .port = broker(a)->port, .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = KEEPALIVE_S,
+	    .session_expiry_s = SESSION_EXPIRY_S, .receive_max = 1024,
+	    .max_packet = (uint32_t)a->o.config->max_payload_bytes * 4 + 65536,
+	    .will_topic = core_health_topic(a->core), .will = will.data, .will_len = will.len, .arg = a,
+	    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
+	    .on_subscribed = on_subscribed }, &e);
+	buf_free(&will);
+	if (!a->link.mqtt) {
+		if (a->link.failures % 20 == 0)
+			log_warnx("link: %s", e.msg);
+		retry_later(a);
+		return;
+	}
+	agent_input(a);
+}
+
+static void
+resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+{
+	struct agent *a = req->data;
+	struct addrinfo *p = list;
+	char address[INET6_ADDRSTRLEN];
+
+	a->link.resolving = false;
+	if (a->phase == AGENT_ENDS || status) {
+		if (status && a->link.failures % 20 == 0)
+			log_warnx("link: %s: %s", broker(a)->host, uv_strerror(status));
+		if (a->phase != AGENT_ENDS)
+			retry_later(a);
+		uv_freeaddrinfo(list);
+		return;
+	}
+	/* Each failure tries the next of its addresses. */
+	for (int skip = a->link.failures; skip > 0; skip--)
+		p = p->ai_next ? p->ai_next : list;
+	if (p->ai_family == AF_INET6)
+		uv_ip6_name((struct sockaddr_in6 *)(void *)p->ai_addr, address, sizeof address);
+	else
+		uv_ip4_name((struct sockaddr_in *)(void *)p->ai_addr, address, sizeof address);
+	uv_freeaddrinfo(list);
+	connect_to(a, address);
+}
+
+static void
+retry_callback(uv_timer_t *t)
+{
+	struct agent *a = t->data;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
+
+	if (a->phase == AGENT_ENDS || a->link.mqtt || a->link.resolving)
+		return;
+	a->link.resolve.data = a;
+	a->link.resolving = uv_getaddrinfo(&a->loop, &a->link.resolve, resolved, broker(a)->host, NULL, &hints) == 0;
+	if (!a->link.resolving)
+		retry_later(a);
+}
+
+void
+link_start(struct agent *a)
+{
+	uv_timer_init(&a->loop, &a->link.retry);
+	a->link.retry.data = a;
+	retry_callback(&a->link.retry);
+}
+
+static void
+free_handle(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void
+stop_watching(struct agent *a)
+{
+	if (!a->link.poll)
+		return;
+	uv_close((uv_handle_t *)a->link.poll, free_handle);
+	a->link.poll = NULL;
+	a->link.poll_events = 0;
+}
+
+static void
+take_down(struct agent *a)
+{
+	bool was_up = mqtt_is_up(a->link.mqtt);
+
+	stop_watching(a);
+	mqtt_close(a->link.mqtt, false);
+	a->link.mqtt = NULL;
+	a->link.lost = false;
+	if (was_up || a->link.failures % 20 == 0)
+		log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, a->link.why);
+	core_link_down(a->core);
+	retry_later(a);
+}
+
+/* ---- what a turn does ---- */
+
+bool
+link_read(struct agent *a)
+{
+	int before = a->messages;
+
+	if (a->link.lost)
+		take_down(a);
+	if (!a->link.mqtt)
+		return false;
+	mqtt_read(a->link.mqtt, READ_BUDGET);
+	if (a->link.lost)
+		take_down(a);
+	return a->messages > before;
+}
+
+void
+link_effects(struct agent *a)
+{
+	struct core_publish p;
+	struct err e;
+	int mid;
+
+	while (mqtt_is_up(a->link.mqtt) && core_next_publish(a->core, &p)) {
+		mid = mqtt_publish(a->link.mqtt, p.topic, p.payload, p.len, p.qos, p.retain, p.response_topic,
+		    p.correlation, p.correlation_len, p.expiry_s, &e);
+		if (mid < 0) {
+			log_warnx("link: %s", e.msg);
+			on_down(a, e.msg);
+			break;
+		}
+		core_publish_sent(a->core, &p, mid);
+	}
+	if (a->link.mqtt)
+		mqtt_write(a->link.mqtt);
+}
+
+void
+link_watch(struct agent *a)
+{
+	int events = UV_READABLE, fd = a->link.mqtt ? mqtt_fd(a->link.mqtt) : -1;
+
+	if (fd < 0) {
+		stop_watching(a);
+		return;
+	}
+	if (mqtt_want_write(a->link.mqtt))
+		events |= UV_WRITABLE;
+	if (!a->link.poll) {
+		a->link.poll = xcalloc(1, sizeof *a->link.poll);
+		a->link.poll->data = a;
+		uv_poll_init(&a->loop, a->link.poll, fd);
+	}
+	if (events != a->link.poll_events)
+		uv_poll_start(a->link.poll, events, poll_callback);
+	a->link.poll_events = events;
+}
+
+static void
+publish_health(struct agent *a, const char *state, bool retained)
+{
+	struct buf b = { 0 }, pool = { 0 };
+	struct err e;
+
+	if (a->pool)
+		pool_put(a->pool, &pool);
+	core_health(a->core, state, pool.len ? pool.data : NULL, &b);
+	if (mqtt_publish(a->link.mqtt, core_health_topic(a->core), b.data, b.len, retained ? 1 : 0, retained, NULL,
+	    NULL, 0, retained ? HEALTH_EXPIRY_S : 0, &e) < 0)
+		log_debug("link: %s", e.msg);
+	buf_free(&b);
+	buf_free(&pool);
+}
+
+static void
+check_link(struct agent *a, int64_t now)
+{
+	const char *why = NULL;
+
+	if (!mqtt_is_up(a->link.mqtt) && now - a->link.since_ms > CONNECT_TIMEOUT_MS)
+		why = "no answer to the connect within 10 s";
+	else if (mqtt_is_up(a->link.mqtt) && now - a->link.echo_ms > ECHO_TIMEOUT_MS)
+		why = "our own pulse did not come back for 6 s";
+	else if (mqtt_is_up(a->link.mqtt) && a->beats % 5 == 0 && certs_changed_at(a) != a->link.certs_at)
+		why = "certificates were renewed";
+	if (why)
+		on_down(a, why);
+}
+
+void
+link_beat(struct agent *a)
+{
+	struct err e;
+
+	if (!a->link.mqtt)
+		return;
+	mqtt_tick(a->link.mqtt);
+	check_link(a, clock_mono_ms());
+	if (a->link.lost || !mqtt_is_up(a->link.mqtt))
+		return;
+	publish_health(a, a->phase == AGENT_RUNS ? "online" : "stopping",
+	    !a->ready || a->beats % RETAIN_EVERY == 0);
+	if (mqtt_publish(a->link.mqtt, core_echo_topic(a->core), "", 0, 1, false, NULL, NULL, 0, 0, &e) < 0)
+		log_debug("link: %s", e.msg);
+}
+
+void
+link_stop(struct agent *a)
+{
+	if (mqtt_is_up(a->link.mqtt)) {
+		publish_health(a, "offline", true);
+		mqtt_write(a->link.mqtt);
+	}
+	stop_watching(a);
+	mqtt_close(a->link.mqtt, true);
+	a->link.mqtt = NULL;
+	uv_timer_stop(&a->link.retry);
+}

@@ -1,0 +1,691 @@
+#include "client.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "db.h"
+#include "err.h"
+#include "json.h"
+#include "mqtt.h"
+#include "task.h"
+
+#define BUCKETS 4096
+#define RESEND_MS 3000
+#define RETRY_MIN_MS 100
+#define RETRY_MAX_MS 2000
+#define CONNECT_TIMEOUT_MS 10000
+#define LINES_MAX 256                   /* tasks in one message */
+#define BYTES_MAX (128u << 10)
+#define RESUME_MAX 4096                 /* tasks of former runs taken up at once */
+#define FILTERS_MAX 16
+
+/* A task that is not through yet. */
+struct item {
+	struct ulid id;
+	char house[NAME_MAX_LEN + 1];
+	char *line;
+	size_t len;
+	bool wait;                      /* for the outcome */
+	bool accepted;
+	bool stored;
+	bool done;                      /* row to be deleted */
+	int64_t sent_ms;                /* 0: to be sent */
+	bool dirty;                     /* its row is behind */
+	struct item *next_id;           /* in its bucket */
+	struct item *next_dirty;
+	struct item *prev, *next;       /* in order of submission */
+};
+
+struct client {
+	struct client_opts o;
+	char identity[NAME_MAX_LEN + 1];
+	char client_id[64], reply_topic[TOPIC_MAX];
+	struct db db;
+	bool has_db;
+	struct mqtt *mqtt;
+	bool up, lost, subscribed;
+	int subscribing;
+	size_t broker;
+	int failures;
+	int64_t since_ms, retry_ms;
+	char why[200];
+	char *filters[FILTERS_MAX];
+	size_t nfilters;
+	struct buf requests;            /* lines "topic\n json\n" that wait for the connection */
+	struct item *by_id[BUCKETS];
+	struct item *first, *last;
+	struct item *unsent;            /* first that may have to be sent */
+	int64_t n, not_accepted, next_resend_ms;
+	struct item *dirty;
+};
+
+static const char *const migrations[] = {
+	"CREATE TABLE outbox (id BLOB PRIMARY KEY, house TEXT NOT NULL, body TEXT NOT NULL, at_ms INTEGER NOT NULL)",
+};
+
+enum { Q_PUT, Q_DROP, Q_ALL, Q_COUNT };
+
+static const char *const sql[Q_COUNT] = {
+	[Q_PUT] = "INSERT OR IGNORE INTO outbox VALUES (?1, ?2, ?3, ?4)",
+	[Q_DROP] = "DELETE FROM outbox WHERE id = ?1",
+	[Q_ALL] = "SELECT id, house, body FROM outbox ORDER BY at_ms LIMIT ?1",
+};
+
+static struct item **
+bucket(struct client *c, const struct ulid *id)
+{
+	return &c->by_id[((unsigned)id->b[14] << 8 | id->b[15]) % BUCKETS];
+}
+
+static struct item *
+item_find(struct client *c, const struct ulid *id)
+{
+	struct item *i = *bucket(c, id);
+
+	while (i && !ulid_equal(&i->id, id))
+		i = i->next_id;
+	return i;
+}
+
+static struct item *
+item_add(struct client *c, const struct ulid *id, const char *house, const char *line, size_t len)
+{
+	struct item *i = xcalloc(1, sizeof *i), **b = bucket(c, id);
+
+	i->id = *id;
+	snprintf(i->house, sizeof i->house, "%s", house);
+	i->line = xstrndup(line, len);
+	i->len = len;
+	i->next_id = *b;
+	*b = i;
+	i->prev = c->last;
+	if (c->last)
+		c->last->next = i;
+	else
+		c->first = i;
+	c->last = i;
+	if (!c->unsent)
+		c->unsent = i;
+	c->n++;
+	c->not_accepted++;
+	return i;
+}
+
+static void
+item_free(struct client *c, struct item *i)
+{
+	struct item **b = bucket(c, &i->id);
+
+	while (*b != i)
+		b = &(*b)->next_id;
+	*b = i->next_id;
+	if (c->unsent == i)
+		c->unsent = i->next;
+	if (i->prev)
+		i->prev->next = i->next;
+	else
+		c->first = i->next;
+	if (i->next)
+		i->next->prev = i->prev;
+	else
+		c->last = i->prev;
+	c->n--;
+	free(i->line);
+	free(i);
+}
+
+static void
+item_dirty(struct client *c, struct item *i)
+{
+	if (i->dirty)
+		return;
+	i->dirty = true;
+	i->next_dirty = c->dirty;
+	c->dirty = i;
+}
+
+static int
+make_dir(const char *path, struct err *e)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return err_set(e, ERR_IO, "cannot make the directory %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int
+open_outbox(struct client *c, struct err *e)
+{
+	char path[512];
+
+	if (c->o.no_outbox)
+		return 0;
+	snprintf(path, sizeof path, "%s/outbox-%s.db", c->o.config->state_dir, c->identity);
+	if (!c->o.outbox_path && make_dir(c->o.config->state_dir, e))
+		return -1;
+	if (db_open(&c->db, c->o.outbox_path ? c->o.outbox_path : path, DB_SHARED, NULL, migrations, 1, sql, Q_COUNT,
+	    e))
+		return -1;
+	c->has_db = true;
+	return 0;
+}
+
+int
+client_open(struct client **out, const struct client_opts *o, struct err *e)
+{
+	struct client *c = xcalloc(1, sizeof *c);
+	struct ulid u;
+	char id[ULID_TEXT];
+
+	c->o = *o;
+	snprintf(c->identity, sizeof c->identity, "%s", o->identity ? o->identity : o->config->identity);
+	ulid_now(&u);
+	ulid_format(&u, id);
+	snprintf(c->client_id, sizeof c->client_id, "uw-%s-%s", c->identity, id + 10);
+	topic_format(c->reply_topic, o->config->cluster, TOPIC_REPLY, c->identity, id);
+	if (open_outbox(c, e)) {
+		client_close(c);
+		return -1;
+	}
+	*out = c;
+	return 0;
+}
+
+void
+client_close(struct client *c)
+{
+	if (!c)
+		return;
+	mqtt_close(c->mqtt, true);
+	while (c->first)
+		item_free(c, c->first);
+	for (size_t i = 0; i < c->nfilters; i++)
+		free(c->filters[i]);
+	buf_free(&c->requests);
+	if (c->has_db)
+		db_close(&c->db);
+	free(c);
+}
+
+bool
+client_is_up(const struct client *c)
+{
+	return c->subscribed;
+}
+
+const char *
+client_why_down(const struct client *c)
+{
+	return c->why;
+}
+
+int64_t
+client_pending(const struct client *c)
+{
+	return c->not_accepted;
+}
+
+/* ---- the outbox ---- */
+
+/* The id goes first, so that a task as small as {"tool":"noop"} is not parsed again to add it. */
+static int
+put_id(struct buf *b, const char *task, size_t len, const struct ulid *id, struct err *e)
+{
+	char text[ULID_TEXT];
+	const char *p = task;
+
+	while (p < task + len && (*p == ' ' || *p == '\t'))
+		p++;
+	if (p == task + len || *p != '{' || memchr(task, '\n', len))
+		return err_set(e, ERR_INVALID, "a task is a JSON object on one line");
+	ulid_format(id, text);
+	for (p++; p < task + len && (*p == ' ' || *p == '\t'); p++)
+		;
+	buf_addf(b, "{\"id\":\"%s\"%s", text, *p == '}' ? "" : ",");
+	buf_add(b, p, (size_t)(task + len - p));
+	return 0;
+}
+
+int
+client_submit(struct client *c, const char *house, const char *task, size_t len, const struct ulid *id, bool wait,
+    struct err *e)
+{
+	struct buf b = { 0 };
+	struct item *i;
+
+	if (item_find(c, id))
+		return err_set(e, ERR_CONFLICT, "this id is in the outbox already");
+	if (put_id(&b, task, len, id, e)) {
+		buf_free(&b);
+		return -1;
+	}
+	i = item_add(c, id, house, b.data, b.len);
+	i->wait = wait;
+	item_dirty(c, i);
+	buf_free(&b);
+	return 0;
+}
+
+static int
+write_item(struct client *c, struct item *i, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, i->done ? Q_DROP : Q_PUT);
+
+	db_blob(s, 1, &i->id, sizeof i->id);
+	if (!i->done) {
+		db_text(s, 2, i->house);
+		db_textn(s, 3, i->line, i->len);
+		db_int(s, 4, clock_wall_ms());
+	}
+	return db_run(&c->db, s, e);
+}
+
+static int
+write_items(struct client *c, struct err *e)
+{
+	for (struct item *i = c->dirty; i; i = i->next_dirty)
+		if (i->done == i->stored && write_item(c, i, e))
+			return -1;
+	return 0;
+}
+
+static int
+save(struct client *c, struct err *e)
+{
+	if (!c->dirty)
+		return 0;
+	if (c->has_db && (db_exec(&c->db, "BEGIN IMMEDIATE", e) || write_items(c, e) ||
+	    db_exec(&c->db, "COMMIT", e))) {
+		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
+		return -1;
+	}
+	while (c->dirty) {
+		struct item *i = c->dirty;
+
+		c->dirty = i->next_dirty;
+		i->dirty = false;
+		i->stored = true;
+		if (i->done)
+			item_free(c, i);
+	}
+	return 0;
+}
+
+int
+client_resume(struct client *c, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_ALL);
+	int n = 0, rc;
+
+	db_int(s, 1, RESUME_MAX);
+	while ((rc = db_step(&c->db, s, e)) == 1) {
+		struct ulid id;
+
+		if (sqlite3_column_bytes(s, 0) != sizeof id)
+			continue;
+		memcpy(&id, sqlite3_column_blob(s, 0), sizeof id);
+		if (item_find(c, &id))
+			continue;
+		item_add(c, &id, (const char *)sqlite3_column_text(s, 1), (const char *)sqlite3_column_text(s, 2),
+		    (size_t)sqlite3_column_bytes(s, 2))->stored = true;
+		n++;
+	}
+	return rc ? -1 : n;
+}
+
+int
+client_drop(struct client *c, const struct ulid *id, struct err *e)
+{
+	struct item *i = item_find(c, id);
+
+	if (!i)
+		return 0;
+	c->not_accepted -= !i->accepted;
+	i->done = true;
+	item_dirty(c, i);
+	return save(c, e);
+}
+
+/* ---- sending ---- */
+
+static void
+publish(struct client *c, const char *topic, const struct buf *b)
+{
+	struct err e;
+
+	if (b->len && mqtt_publish(c->mqtt, topic, b->data, b->len - 1, 1, false, c->reply_topic, NULL, 0, 0, &e) < 0) {
+		snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, e.msg);
+		c->lost = true;
+	}
+}
+
+/* Runs of tasks for one house make one message. */
+static void
+send_items(struct client *c)
+{
+	struct buf b = { 0 };
+	char topic[TOPIC_MAX];
+	int64_t now = clock_mono_ms();
+	const char *house = NULL;
+	int lines = 0;
+
+	if (!c->subscribed)
+		return;
+	for (struct item *i = c->unsent; i && !c->lost; i = i->next) {
+		if (i->sent_ms || i->done || !i->stored)
+			continue;
+		if (house && (strcmp(house, i->house) != 0 || lines == LINES_MAX || b.len > BYTES_MAX)) {
+			publish(c, topic, &b);
+			buf_clear(&b);
+			lines = 0;
+		}
+		if (!lines++)
+			topic_format(topic, c->o.config->cluster, TOPIC_TASK, house = i->house, c->identity);
+		buf_add(&b, i->line, i->len);
+		buf_addc(&b, '\n');
+		i->sent_ms = now;
+	}
+	if (lines)
+		publish(c, topic, &b);
+	c->unsent = NULL;
+	buf_free(&b);
+}
+
+static void
+send_requests(struct client *c)
+{
+	char *p = c->requests.data, *end = p + c->requests.len;
+
+	if (!c->subscribed || !c->requests.len)
+		return;
+	while (p < end) {
+		char *nl = memchr(p, '\n', (size_t)(end - p)), *nl2 = memchr(nl + 1, '\n', (size_t)(end - nl - 1));
+		struct buf one = { .data = nl + 1, .len = (size_t)(nl2 - nl) };
+
+		*nl = '\0';
+		publish(c, p, &one);
+		p = nl2 + 1;
+	}
+	buf_clear(&c->requests);
+}
+
+/* What was not accepted after a while goes out again: the house may have been without an owner. */
+static void
+check_resend(struct client *c)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now < c->next_resend_ms)
+		return;
+	c->next_resend_ms = now + RESEND_MS;
+	for (struct item *i = c->first; i; i = i->next)
+		if (i->sent_ms && !i->accepted && now - i->sent_ms >= RESEND_MS) {
+			i->sent_ms = 0;
+			if (!c->unsent)
+				c->unsent = c->first;
+		}
+}
+
+int
+client_commit(struct client *c, struct err *e)
+{
+	if (save(c, e))
+		return -1;
+	send_items(c);
+	if (c->mqtt)
+		mqtt_write(c->mqtt);
+	return 0;
+}
+
+int
+client_request(struct client *c, enum topic_kind kind, const char *house, const char *json, struct err *e)
+{
+	char topic[TOPIC_MAX];
+
+	if (strchr(json, '\n'))
+		return err_set(e, ERR_INVALID, "a request is JSON on one line");
+	topic_format(topic, c->o.config->cluster, kind, house, c->identity);
+	buf_addf(&c->requests, "%s\n%s\n", topic, json);
+	send_requests(c);
+	return 0;
+}
+
+int
+client_subscribe(struct client *c, const char *filter, struct err *e)
+{
+	if (c->nfilters == FILTERS_MAX)
+		return err_set(e, ERR_BUSY, "more than %d subscriptions", FILTERS_MAX);
+	c->filters[c->nfilters++] = xstrdup(filter);
+	if (!mqtt_is_up(c->mqtt))
+		return 0;
+	if (mqtt_subscribe(c->mqtt, filter, 1, e) < 0)
+		return -1;
+	c->subscribing++;
+	return 0;
+}
+
+/* ---- the connection ---- */
+
+static void
+on_up(void *arg, bool session)
+{
+	struct client *c = arg;
+	struct err e;
+
+	(void)session;
+	c->up = true;
+	c->failures = 0;
+	c->subscribing = 0;
+	if (mqtt_subscribe(c->mqtt, c->reply_topic, 1, &e) >= 0)
+		c->subscribing++;
+	for (size_t i = 0; i < c->nfilters; i++)
+		if (mqtt_subscribe(c->mqtt, c->filters[i], 1, &e) >= 0)
+			c->subscribing++;
+}
+
+static void
+on_subscribed(void *arg, int mid, int granted)
+{
+	struct client *c = arg;
+
+	(void)mid;
+	if (granted >= 0x80)
+		snprintf(c->why, sizeof c->why, "the broker refused a subscription of %s (reason 0x%02x)", c->identity,
+		    (unsigned)granted);
+	if (--c->subscribing > 0)
+		return;
+	c->subscribed = true;
+	c->unsent = c->first;
+	for (struct item *i = c->first; i; i = i->next)
+		i->sent_ms = 0;
+}
+
+static void
+on_down(void *arg, const char *why)
+{
+	struct client *c = arg;
+
+	snprintf(c->why, sizeof c->why, "%s", why);
+	c->lost = true;
+}
+
+static void
+finish(struct client *c, struct item *i)
+{
+	c->not_accepted -= !i->accepted;
+	i->accepted = true;
+	i->done = true;
+	item_dirty(c, i);
+}
+
+static void
+settle(struct client *c, const struct client_reply *r)
+{
+	struct item *i = item_find(c, &r->id);
+
+	if (!i || i->done)
+		return;
+	if (strcmp(r->type, "accepted") == 0) {
+		c->not_accepted -= !i->accepted;
+		i->accepted = true;
+		if (!i->wait)
+			finish(c, i);
+	} else if (strcmp(r->type, "outcome") == 0 || strcmp(r->type, "rejected") == 0) {
+		finish(c, i);
+	}
+}
+
+static void
+take_reply(struct client *c, const char *line, size_t len)
+{
+	cJSON *o = json_parse_object(line, len, NULL);
+	const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
+	struct client_reply r = { .type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "type")), .obj = o,
+		.line = line, .len = len };
+
+	if (id && !ulid_parse(id, &r.id))
+		memset(&r.id, 0, sizeof r.id);
+	if (r.type) {
+		if (id)
+			settle(c, &r);
+		if (c->o.on_reply)
+			c->o.on_reply(c->o.arg, &r);
+	}
+	cJSON_Delete(o);
+}
+
+static void
+on_message(void *arg, const struct mqtt_msg *m)
+{
+	struct client *c = arg;
+	const char *p = m->payload, *end = p + m->len;
+
+	if (strcmp(m->topic, c->reply_topic) != 0) {
+		if (c->o.on_message)
+			c->o.on_message(c->o.arg, m->topic, m->payload, m->len);
+		return;
+	}
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl ? nl : end) - p);
+
+		if (len)
+			take_reply(c, p, len);
+		p += len + 1;
+	}
+}
+
+static int
+resolve(struct client *c, char address[INET6_ADDRSTRLEN], struct err *e)
+{
+	const struct config_broker *b = &c->o.config->brokers[c->broker];
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL, *p;
+	int rc = getaddrinfo(b->host, NULL, &hints, &list);
+
+	if (rc)
+		return err_set(e, ERR_NETWORK, "%s: %s", b->host, gai_strerror(rc));
+	p = list;
+	for (int skip = c->failures; skip > 0; skip--)
+		p = p->ai_next ? p->ai_next : list;
+	if (p->ai_family == AF_INET6)
+		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)(void *)p->ai_addr)->sin6_addr, address, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)p->ai_addr)->sin_addr, address, INET6_ADDRSTRLEN);
+	freeaddrinfo(list);
+	return 0;
+}
+
+static void
+plan_retry(struct client *c)
+{
+	int64_t wait = RETRY_MIN_MS << (c->failures > 5 ? 5 : c->failures);
+
+	c->failures++;
+	c->retry_ms = clock_mono_ms() + (wait > RETRY_MAX_MS ? RETRY_MAX_MS : wait);
+	c->broker = (c->broker + 1) % c->o.config->nbrokers;
+}
+
+static void
+take_down(struct client *c)
+{
+	mqtt_close(c->mqtt, false);
+	c->mqtt = NULL;
+	c->up = c->lost = c->subscribed = false;
+	plan_retry(c);
+}
+
+/* A broker that is away is waited for; a certificate that cannot be read is an error. */
+static int
+dial(struct client *c, struct err *e)
+{
+	const struct config_broker *b = &c->o.config->brokers[c->broker];
+	char address[INET6_ADDRSTRLEN], ca[512], crt[512], key[512];
+	struct err why;
+
+	if (clock_mono_ms() < c->retry_ms)
+		return 0;
+	snprintf(ca, sizeof ca, "%s/ca.crt", c->o.config->pki_dir);
+	snprintf(crt, sizeof crt, "%s/%s.crt", c->o.config->pki_dir, c->identity);
+	snprintf(key, sizeof key, "%s/%s.key", c->o.config->pki_dir, c->identity);
+	if (resolve(c, address, &why) == 0)
+		c->mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = c->client_id, .host = b->host,
+		    .address = address, .port = b->port, .cafile = ca, .certfile = crt, .keyfile = key,
+		    .keepalive_s = 10, .clean = true, .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
+		    .on_up = on_up, .on_down = on_down, .on_message = on_message,
+		    .on_subscribed = on_subscribed }, &why);
+	c->since_ms = clock_mono_ms();
+	if (c->mqtt)
+		return 0;
+	snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, why.msg);
+	plan_retry(c);
+	if (why.code != ERR_CONFIG)
+		return 0;
+	*e = why;
+	return -1;
+}
+
+static void
+wait_for(struct client *c, int timeout_ms)
+{
+	struct pollfd p = { .fd = c->mqtt ? mqtt_fd(c->mqtt) : -1, .events = POLLIN };
+	int64_t now = clock_mono_ms();
+
+	if (c->mqtt && mqtt_want_write(c->mqtt))
+		p.events |= POLLOUT;
+	if (!c->mqtt && c->retry_ms > now && c->retry_ms - now < timeout_ms)
+		timeout_ms = (int)(c->retry_ms - now);
+	if (timeout_ms > 500)
+		timeout_ms = 500;       /* keepalive and resends want a look now and then */
+	poll(&p, p.fd >= 0, timeout_ms);
+}
+
+int
+client_run(struct client *c, int timeout_ms, struct err *e)
+{
+	if (!c->mqtt && dial(c, e))
+		return -1;
+	wait_for(c, timeout_ms);
+	if (c->mqtt) {
+		mqtt_read(c->mqtt, 256);
+		mqtt_tick(c->mqtt);
+		if (!c->up && clock_mono_ms() - c->since_ms > CONNECT_TIMEOUT_MS)
+			on_down(c, "no answer to the connect within 10 s");
+	}
+	if (save(c, e))
+		return -1;
+	if (c->lost) {
+		take_down(c);
+		return 0;
+	}
+	check_resend(c);
+	send_items(c);
+	send_requests(c);
+	if (c->mqtt)
+		mqtt_write(c->mqtt);
+	return 0;
+}

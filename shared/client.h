@@ -1,0 +1,73 @@
+/*
+ * client.h - a person or program that gives tasks to houses: outbox, connection, replies.
+ *
+ * client_submit() puts a task in the outbox; client_commit() makes all of them durable with one fsync
+ * and sends them, many to a message. A task stays in the outbox until its house said accepted and, if
+ * the caller waits for it, until the outcome is there; it is sent again after a reconnect and every
+ * few seconds until then. The house knows it by its id, so that is harmless.
+ *
+ * One thread, no loop of its own: client_run() waits and works. Several processes may share one outbox.
+ */
+#ifndef UW_CLIENT_H
+#define UW_CLIENT_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "ulid.h"
+
+struct err;
+struct client;
+
+struct client_reply {
+	const char *type;               /* accepted rejected outcome task end error cancel ... */
+	const cJSON *obj;               /* the whole line; borrowed for the call */
+	const char *line;
+	size_t len;
+	struct ulid id;                 /* all zero when the reply names none */
+};
+
+struct client_opts {
+	const struct config *config;
+	const char *identity;           /* certificate and name; NULL: the configuration's */
+	bool no_outbox;                 /* only requests, nothing to submit */
+	const char *outbox_path;        /* NULL: <state>/outbox-<identity>.db */
+	void *arg;
+	void (*on_reply)(void *arg, const struct client_reply *r);
+	void (*on_message)(void *arg, const char *topic, const char *payload, size_t len);     /* of subscriptions */
+};
+
+int client_open(struct client **out, const struct client_opts *o, struct err *e);
+void client_close(struct client *c);
+
+/* Puts a task in the outbox. task: a JSON object on one line, of which "id" is set here. wait: keep it until
+ * its outcome, not only until accepted. id gets the task's id. */
+int client_submit(struct client *c, const char *house, const char *task, size_t len, const struct ulid *id,
+    bool wait, struct err *e);
+
+/* Makes durable what was submitted, and sends it if connected. */
+int client_commit(struct client *c, struct err *e);
+
+/* Tasks in the outbox of former runs: sends them too. Returns how many there are. */
+int client_resume(struct client *c, struct err *e);
+
+/* Sends a cancel or query request (one JSON object) to a house; answers come to on_reply. */
+int client_request(struct client *c, enum topic_kind kind, const char *house, const char *json, struct err *e);
+
+/* Listens; remembered across reconnects. */
+int client_subscribe(struct client *c, const char *filter, struct err *e);
+
+/* Connects if need be, reads, sends, waits up to timeout_ms for something to happen. -1 with e only when the
+ * store fails or the configuration is wrong: a broker that is away is waited for. */
+int client_run(struct client *c, int timeout_ms, struct err *e);
+
+bool client_is_up(const struct client *c);
+const char *client_why_down(const struct client *c);    /* why the last connection failed */
+int64_t client_pending(const struct client *c);         /* not accepted yet */
+
+/* Takes a task out of the outbox: somebody else has it now. */
+int client_drop(struct client *c, const struct ulid *id, struct err *e);
+
+#endif
