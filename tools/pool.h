@@ -29,7 +29,7 @@
 	X(POOL_TIMEOUT,   "timeout")   /* stopped at its deadline, group gone */       \
 	X(POOL_CRASHED,   "crash")     /* its worker died while it ran */              \
 	X(POOL_STOPPED,   "stopped")   /* pool_stop(), group gone */                   \
-	X(POOL_NOT_RUN,   "lost")      /* its worker died before it began */
+	X(POOL_NOT_RUN,   "lost")      /* its worker died before it began; a quick one may have run */
 
 enum pool_how {
 #define X(sym, name) sym,
@@ -64,15 +64,17 @@ struct pool_opts {
 	const char *exe;        /* this program */
 	const char *config_path;
 	const char *agent;
-	const char *ledger;     /* file that records worker groups (pid, start time) for pool_sweep() */
+	const char *ledger;     /* file that records worker groups (pid, start time) for pool_sweep(); may be NULL */
 	unsigned workers;
 	int64_t grace_ms;
 	size_t max_output;
 	void *arg;
-	/* All called from pool_read(), pool_tick() or loop callbacks, never from pool_start(). */
+	/* Called from pool_read() alone, so they may start and stop attempts. on_log may be NULL. */
 	void (*on_end)(void *arg, const struct pool_end *end);
 	void (*on_log)(void *arg, uint64_t handle, const char *text, size_t len);
-	void (*on_ready)(void *arg);    /* something to read, or a worker changed: run a turn */
+	/* From the loop: something to read, or a worker changed, so call pool_read() soon. NULL: the pool does
+	 * that itself. Also once pool_close() was called. */
+	void (*on_ready)(void *arg);
 };
 
 struct pool;
@@ -84,11 +86,12 @@ struct buf;
  * Returns how many groups were killed. Call before pool_new(). */
 int pool_sweep(const char *ledger);
 
-/* Starts the workers; they get ready in the background. */
+/* Starts the workers; they get ready in the background. -1 if not even the first can be started; the loop
+ * must then run once more before it is closed. */
 int pool_new(struct pool **out, const struct pool_opts *opts, struct err *e);
 
-/* Stops every worker group (grace, then SIGKILL); on_end is called for what ran. done is called when the
- * last one is gone; the pool is freed then. */
+/* Stops every worker group (grace, then SIGKILL); on_end is called for what ran, from the loop. done is called
+ * when the last one is gone; the pool is freed then. */
 void pool_close(struct pool *p, void (*done)(void *arg));
 
 /* How many attempts could be started now. */
@@ -97,6 +100,8 @@ unsigned pool_free_quick(const struct pool *p);
 
 /* Queues an attempt to a free worker; it is sent by pool_flush(). The caller has checked pool_free(). */
 void pool_start(struct pool *p, const struct pool_start *s);
+
+/* Ends it as POOL_STOPPED, unless its result is already on the way. Unknown handles are no matter. */
 void pool_stop(struct pool *p, uint64_t handle);
 void pool_flush(struct pool *p);
 
