@@ -51,7 +51,7 @@ struct key {
 	const char *path;               /* "houses.*.endpoint": * is any name */
 	const struct kind *kind;
 	const char *def;                /* list items are parted by spaces; NULL: none */
-	const char *implied;            /* for the documentation: a default that depends on other keys */
+	const char *implied;            /* the default in the documentation's words, when it depends */
 	int64_t min, max;               /* of a number; how many items in a list; 0 and 0: any */
 	const char *allowed;            /* words parted by spaces */
 	size_t offset;
@@ -454,9 +454,9 @@ static const struct key keys[] = {
 	  .help = "MQTT brokers in order of preference, always over TLS; the port may be left out." },
 	{ "pki", &KIND_PATH, "pki", CONF(pki_dir),
 	  .help = "Directory with `ca.crt`, `<identity>.crt` and `<identity>.key`." },
-	{ "state", &KIND_PATH, STATE_DIR, CONF(state_dir),
+	{ "state", &KIND_PATH, STATE_DIR, "`/var/lib/uni-wizard`, on macOS `/usr/local/var/uni-wizard`", CONF(state_dir),
 	  .help = "Directory of the databases: `<agent>.db`, `outbox-<identity>.db`." },
-	{ "run", &KIND_PATH, RUN_DIR, CONF(run_dir),
+	{ "run", &KIND_PATH, RUN_DIR, "`/run/uni-wizard`, on macOS `/usr/local/var/run/uni-wizard`", CONF(run_dir),
 	  .help = "Directory of sockets and process ids: `<agent>.sock`, `<agent>.pid`." },
 	{ "log_level", &KIND_CHOICE, "info", .allowed = "warn info debug", CONF(log_level),
 	  .help = "How much is written to standard error." },
@@ -1547,10 +1547,10 @@ markdown_row(struct buf *out, const struct key *k)
 	buf_addf(out, "| `");
 	for (const char *p = k->path; *p; p++)
 		buf_adds(out, *p == '*' ? "<name>" : (char[]){ *p, '\0' });
-	if (k->def)
-		buf_addf(out, "` | %s | `%s` | ", k->kind->type, k->def);
-	else
+	if (k->implied || !k->def)
 		buf_addf(out, "` | %s | %s | ", k->kind->type, k->implied ? k->implied : "none");
+	else
+		buf_addf(out, "` | %s | `%s` | ", k->kind->type, k->def);
 	k->kind->expect(k, &range);
 	buf_adds(out, buf_str(&range));
 	if (k->kind->list)

@@ -1,0 +1,58 @@
+# Targets that test, show and document. TEST=word runs only what has the word in its name:
+# make check TEST=config
+
+TEST ?=
+chosen    = $(if $(TEST),$(foreach p,$(1),$(if $(findstring $(TEST),$(notdir $(p))),$(p))),$(1))
+UNITS     = $(patsubst %.c,$(B)/%,$(call chosen,$(wildcard tests/unit/t_*.c)))
+E2E       = $(call chosen,$(filter-out %/lib.sh,$(wildcard tests/e2e/*.sh)))
+FUZZERS   = $(patsubst %.c,$(B)/%,$(call chosen,$(wildcard tests/fuzz/fuzz_*.c)))
+# All but main(), so that a test may bring its own and takes only what it uses.
+UNITLIB   = $(B)/libtested.a
+
+$(UNITLIB): $(filter-out $(B)/agent/main.o $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(CORE)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(UNITLIB) $(LIBA)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell $(PKGCONF) --libs cmocka 2>/dev/null || echo -lcmocka)
+
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(UNITLIB) $(LIBA) $(if $(FUZZ),,$(B)/tests/fuzz/once.o)
+	$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+
+.PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o
+
+.PHONY: demo test check unit e2e fuzz tests help docs docs-check
+
+demo:
+	@deploy/setup.sh demo
+	@$(MAKE) --no-print-directory -j2 all
+	@deploy/demo.sh "$(B)/uni-wizard"
+
+test:
+	@deploy/setup.sh test
+	@TEST="$(TEST)" tests/all.sh "$(MAKE)"
+
+tests: all $(UNITS)
+
+check: unit e2e
+
+unit: $(UNITS)
+	@tests/run.sh $(UNITS)
+
+e2e: all
+	@UW="$(CURDIR)/$(BIN)" tests/run.sh $(E2E)
+
+# Each target for FUZZ_S seconds, from its corpus; without FUZZ=1 the corpus once.
+FUZZ_S ?= 5
+fuzz: $(FUZZERS)
+	@FUZZ_S=$(FUZZ_S) FUZZ_DIR="$(B)/fuzz" tests/run.sh $(FUZZERS)
+
+docs: $(BIN)
+	@deploy/docs.sh "$(BIN)" docs
+
+docs-check: $(BIN)
+	@UW="$(BIN)" tests/run.sh tests/docs.sh
+
+help:
+	@sed -n 's/^# //p;/^$$/q' Makefile
+	@echo 'make unit | e2e | fuzz     one kind of test; TEST=word chooses, FUZZ=1 CC=clang fuzzes for real'
+	@echo 'make docs                  writes the documentation that comes from tables'

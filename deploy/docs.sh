@@ -1,0 +1,69 @@
+#!/bin/sh
+# Writes the documentation that comes from tables in the code: deploy/docs.sh [--check] PROGRAM DIRECTORY
+#
+# --check writes nothing and tells, as TAP, whether the files are what the tables say.
+set -u
+
+check=
+[ "${1:-}" != --check ] || { check=1; shift; }
+program=$1 dir=$2 bad=0
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+configuration() {
+	cat <<'END'
+# Configuration
+
+One file for the whole cluster, the same on every host: the one that `--config` names, else the one in the
+environment variable `UNI_WIZARD_CONFIG`, else `/etc/uni-wizard/houses.yaml`. Everything has a default, so
+this is a complete file:
+
+```yaml
+houses:
+  timmy:
+  allegro:
+    role: tempo-and-dispatch
+  ezra:
+    role: archivist
+  bezalel:
+    role: artificer
+```
+
+`uni-wizard config check` reads the file and says what is in it, or what is wrong: file, line, key, what was
+expected and what came. A key that is not in the table below is an error, as are a key given twice, anchors,
+aliases, tags, tabs in the indentation and a second document.
+
+`${VAR}` in a value is the environment variable VAR; `$${` is a plain `${`. A variable that is not set is an
+error, except in `auth_token`, where it is a warning and no token. Relative paths begin in the directory of
+the configuration file. Secrets for tools come from files that only their owner can read, or from the
+environment; a tool gets those that its manifest names, and no task can carry one:
+
+```yaml
+secrets:
+  GITEA_TOKEN: {file: /etc/uni-wizard/gitea.token}
+  DEPLOY_KEY: {env: DEPLOY_KEY}
+```
+
+## Keys
+
+This table is printed by `uni-wizard config keys`.
+
+END
+	"$program" config keys
+}
+
+# file FUNCTION: one document.
+file() {
+	"$2" >"$tmp/new" || exit 1
+	if [ -z "$check" ]; then
+		mkdir -p "$dir" && cp "$tmp/new" "$dir/$1"
+	elif cmp -s "$tmp/new" "$dir/$1"; then
+		echo "ok - $dir/$1 is what the tables say"
+	else
+		echo "not ok - $dir/$1 is stale; run make docs"
+		bad=1
+	fi
+}
+
+file configuration.md configuration
+exit "$bad"

@@ -1,0 +1,128 @@
+# lib.sh - what every end-to-end test begins with: . "$(dirname "$0")/lib.sh"
+#
+# UW is the program under test, T a directory of the test's own. A test says what holds, one sentence each:
+#
+#   ok "sentence"                        it does
+#   not_ok "sentence" "what came"        it does not
+#   check "sentence" command...          the command succeeds
+#   refuse "sentence" code command...    the command ends with this exit code
+#   is "sentence" "$got" "$expected"     equal texts
+#   like "sentence" "$got" 'pattern'     the text matches an extended regular expression
+#   wait_for seconds command...          polls until the command succeeds; to be used within check
+#   cluster_up [options]                 starts a cluster in $T/c and reads its env; ended with the test
+#   on_exit 'command'                    for what a test starts itself
+#
+# There is no set -e: a failed check is counted, and the test goes on. Times are multiplied by SLOW.
+# shellcheck shell=sh
+
+: "${UW:?run this through make e2e, or set UW to the program}"
+SLOW=${SLOW:-1}
+T=$(mktemp -d "${UW_TMP:-/tmp}/e.XXXX") || exit 2
+CASES=0 FAILED=0 CLEAN_UP=
+export LC_ALL=C NO_COLOR=1
+unset UNI_WIZARD_CONFIG CDPATH
+
+on_exit() {
+	CLEAN_UP="$1
+$CLEAN_UP"
+}
+
+leave() {
+	trap - EXIT INT TERM
+	eval "$CLEAN_UP"
+	rm -rf "$T"
+	echo "1..$CASES"
+	[ "$FAILED" -eq 0 ] && [ "$CASES" -gt 0 ]
+	exit
+}
+trap leave EXIT
+trap 'FAILED=$((FAILED + 1)); leave' INT TERM
+
+ok() {
+	CASES=$((CASES + 1))
+	echo "ok - $1"
+}
+
+not_ok() {
+	CASES=$((CASES + 1)) FAILED=$((FAILED + 1))
+	echo "not ok - $1"
+	[ $# -lt 2 ] || printf '%s\n' "$2" | sed 's/^/# /'
+}
+
+skip() {
+	CASES=$((CASES + 1))
+	echo "ok - $1 # SKIP $2"
+}
+
+check() {
+	_sentence=$1
+	shift
+	if "$@" >"$T/.check" 2>&1; then
+		ok "$_sentence"
+	else
+		_rc=$?
+		not_ok "$_sentence" "exit code $_rc of: $*
+$(cat "$T/.check")"
+	fi
+}
+
+refuse() {
+	_sentence=$1 _want=$2 _rc=0
+	shift 2
+	"$@" >"$T/.check" 2>&1 || _rc=$?
+	if [ "$_rc" -eq "$_want" ]; then
+		ok "$_sentence"
+	else
+		not_ok "$_sentence" "exit code $_rc, not $_want, of: $*
+$(cat "$T/.check")"
+	fi
+}
+
+is() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "got:      $2
+expected: $3"
+	fi
+}
+
+like() {
+	if printf '%s\n' "$2" | grep -Eq -- "$3"; then
+		ok "$1"
+	else
+		not_ok "$1" "got:      $2
+expected: $3"
+	fi
+}
+
+wait_for() {
+	_end=$(($(date +%s) + $1 * SLOW + 1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt "$_end" ] || return 1
+		sleep 0.05
+	done
+}
+
+cluster_down() {
+	[ ! -d "$T/c" ] || "$UW" cluster down --dir "$T/c" >"$T/.down" 2>&1 || cat "$T/.down"
+}
+
+cluster_up() {
+	on_exit cluster_down
+	if ! "$UW" cluster up --dir "$T/c" "$@" >"$T/.up" 2>&1; then
+		not_ok "a cluster comes up" "$(cat "$T/.up"; tail -n 20 "$T"/c/log/* 2>/dev/null)"
+		exit
+	fi
+	# shellcheck disable=SC1091
+	. "$T/c/env"
+}
+
+# As a person or agent, with the plain Mosquitto clients: as operator mosquitto_pub -t ...
+as() {
+	_who=$1 _client=$2
+	shift 2
+	"$_client" -h "$UW_HOST" -p "$UW_PORT" --cafile "$UW_CAFILE" --cert "$T/c/pki/$_who.crt" \
+	    --key "$T/c/pki/$_who.key" "$@"
+}
