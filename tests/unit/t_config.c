@@ -1,0 +1,452 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "buf.h"
+#include "config.h"
+#include "err.h"
+
+static struct config conf;
+static struct buf warnings;
+
+static void
+keep(const char *msg, void *arg)
+{
+	buf_addf(arg, "%s\n", msg);
+}
+
+static int
+read_text(const char *text, struct err *e)
+{
+	buf_clear(&warnings);
+	*e = (struct err){ 0 };
+	return config_parse(&conf, "/etc/uw/houses.yaml", text, strlen(text), keep, &warnings, e);
+}
+
+static void
+good(const char *text)
+{
+	struct err e;
+
+	if (read_text(text, &e))
+		fail_msg("%s", e.msg);
+}
+
+/* What follows "/etc/uw/houses.yaml:" in the message. */
+static void
+bad(const char *text, const char *msg)
+{
+	static const char start[] = "/etc/uw/houses.yaml:";
+	struct err e;
+
+	if (!read_text(text, &e))
+		fail_msg("accepted: %s", text);
+	assert_int_equal(e.code, ERR_CONFIG);
+	assert_memory_equal(e.msg, start, sizeof start - 1);
+	assert_string_equal(e.msg + sizeof start - 1, msg);
+	assert_int_equal(conf.nhouses, 0);
+}
+
+static void
+done(void)
+{
+	config_release(&conf);
+	buf_free(&warnings);
+}
+
+#define HOUSE "houses: {ezra: }\n"
+
+static const char founding[] =
+    "# /etc/uni-wizard/houses.yaml\n"
+    "houses:\n"
+    "  timmy:\n"
+    "    endpoint: http://192.168.1.100:8643  # Local Mac\n"
+    "    auth_token: ${TIMMY_TOKEN}\n"
+    "    priority: critical\n"
+    "  allegro:\n"
+    "    endpoint: http://localhost:8643\n"
+    "    role: tempo-and-dispatch\n"
+    "  ezra:\n"
+    "    endpoint: http://143.198.27.163:8643\n"
+    "    role: archivist\n"
+    "  bezalel:\n"
+    "    endpoint: http://67.205.155.108:8643\n"
+    "    role: artificer\n";
+
+static void
+the_founding_file_is_valid_without_its_token(void **state)
+{
+	(void)state;
+	unsetenv("TIMMY_TOKEN");
+	good(founding);
+	assert_int_equal(conf.nhouses, 4);
+	assert_string_equal(conf.houses[0].name, "timmy");
+	assert_string_equal(conf.houses[0].endpoint, "http://192.168.1.100:8643");
+	assert_null(conf.houses[0].auth_token);
+	assert_string_equal(conf.houses[0].priority, "critical");
+	assert_string_equal(conf.houses[0].role, "judgement");
+	assert_string_equal(conf.houses[2].role, "archivist");
+	assert_string_equal(conf.houses[2].priority, "normal");
+	assert_string_equal(conf.houses[2].agents.v[0], "ezra-1");
+	assert_string_equal(conf.houses[2].candidates.v[0], "ezra-1");
+	assert_string_equal(conf.router.v[0], "allegro-1");
+	assert_non_null(strstr(buf_str(&warnings), "houses.yaml:5: houses.timmy.auth_token: environment variable TIMMY_TOKEN"));
+	assert_null(strstr(buf_str(&warnings), "localhost"));
+	done();
+	setenv("TIMMY_TOKEN", "s3cret", 1);
+	good(founding);
+	assert_string_equal(conf.houses[0].auth_token, "s3cret");
+	assert_null(strstr(buf_str(&warnings), "s3cret"));
+	done();
+	unsetenv("TIMMY_TOKEN");
+}
+
+static void
+everything_has_a_default(void **state)
+{
+	(void)state;
+	good(HOUSE);
+	assert_string_equal(conf.cluster, "home");
+	assert_string_equal(conf.identity, "operator");
+	assert_string_equal(conf.sovereign, "timmy");
+	assert_int_equal(conf.nbrokers, 1);
+	assert_string_equal(conf.brokers[0].host, "localhost");
+	assert_int_equal(conf.brokers[0].port, 8883);
+	assert_string_equal(conf.pki_dir, "/etc/uw/pki");
+	assert_string_equal(conf.router.v[0], "ezra-1");
+	assert_true(config_names_has(&conf.operators, "operator"));
+	assert_true(config_names_has(&conf.watchers, "watcher"));
+	assert_int_equal(conf.max_payload_bytes, 1 << 20);
+	assert_int_equal(conf.keep_finished_s, 7 * 86400);
+	assert_int_equal(conf.worker_memory_bytes, (int64_t)2 << 30);
+	assert_string_equal(buf_str(&warnings), "");
+	done();
+}
+
+static void
+values_are_read(void **state)
+{
+	(void)state;
+	good("brokers: ['mqtts://a.example:1', b.example, '[::1]:2']\n"
+	     "pki: /p\nstate: s/t\noperators: []\nwatchers: [w]\nidentity: w\nrouter: [e-2]\n"
+	     "houses: {ezra: {agents: [e-1, e-2, e-3], candidates: [e-2, e-1]}}\n"
+	     "retention: {finished_s: 24h, keys_s: 30m, finished: 5}\n"
+	     "limits: {payload_bytes: 64KiB, task_bytes: 2048, outbox_bytes: 1GiB, min_free_bytes: 0}\n"
+	     "workers: {timeout_cap_s: 45s}\ntools: {roots: [/srv, rel]}\n");
+	assert_int_equal(conf.nbrokers, 3);
+	assert_int_equal(conf.brokers[0].port, 1);
+	assert_int_equal(conf.brokers[1].port, 8883);
+	assert_string_equal(conf.brokers[2].host, "::1");
+	assert_string_equal(conf.pki_dir, "/p");
+	assert_string_equal(conf.state_dir, "/etc/uw/s/t");
+	assert_int_equal(conf.operators.n, 0);
+	assert_string_equal(conf.houses[0].candidates.v[0], "e-2");
+	assert_int_equal(conf.keep_finished_s, 86400);
+	assert_int_equal(conf.keep_keys_s, 1800);
+	assert_int_equal(conf.max_payload_bytes, 65536);
+	assert_int_equal(conf.max_outbox_bytes, (int64_t)1 << 30);
+	assert_int_equal(conf.min_free_bytes, 0);
+	assert_int_equal(conf.max_timeout_s, 45);
+	assert_string_equal(conf.roots.v[1], "/etc/uw/rel");
+	done();
+}
+
+static void
+a_wrong_value_names_line_key_expected_and_got(void **state)
+{
+	(void)state;
+	bad("houses:\n  ezra:\n    agents: 7\n",
+	    "3: houses.ezra.agents: expected a list of names ([a-z0-9-], at most 32), got 7");
+	bad("houses:\n  ezra:\n    agents:\n    - ok\n    - Not\n",
+	    "5: houses.ezra.agents: expected a list of names ([a-z0-9-], at most 32), got Not");
+	bad("houses:\n  ezra:\n    role: boss\n", "3: houses.ezra.role: expected one of judgement, archivist, artificer, "
+	    "tempo-and-dispatch, worker, got boss");
+	bad(HOUSE "limits: {queued: 1_000}\n", "2: limits.queued: expected a whole number from 1 to 100000000, got 1_000");
+	bad(HOUSE "limits: {queued: 010}\n", "2: limits.queued: expected a whole number from 1 to 100000000, got 010");
+	bad(HOUSE "limits: {queued: 99999999999999999999}\n",
+	    "2: limits.queued: expected a whole number from 1 to 100000000, got 99999999999999999999");
+	bad(HOUSE "limits: {queued: }\n", "2: limits.queued: expected a whole number from 1 to 100000000, got nothing");
+	bad(HOUSE "limits: 5\n", "2: limits: expected a mapping (key: value), got 5");
+	bad(HOUSE "workers: {memory_bytes: 2GB}\n",
+	    "2: workers.memory_bytes: expected a size (bytes, KiB, MiB, GiB) from 0 to 1024GiB, got 2GB");
+	bad(HOUSE "retention: {finished_s: 1s}\n",
+	    "2: retention.finished_s: expected a time (45s, 30m, 24h, 7d) from 1m to 3650d, got 1s");
+	bad(HOUSE "cluster: a/b\n", "2: cluster: expected a name ([a-z0-9-], at most 32), got a/b");
+	bad(HOUSE "cluster: [a]\n", "2: cluster: expected a name ([a-z0-9-], at most 32), got a list");
+	bad(HOUSE "pki: ~/x\n", "2: pki: expected a path (write ${HOME}, not ~), got ~/x");
+	bad("houses: {ezra: {endpoint: 'ftp://x'}}\n",
+	    "1: houses.ezra.endpoint: expected http://host:port or https://host:port, got ftp://x");
+	bad("houses: {ezra: {agents: []}}\n", "1: houses.ezra.agents: expected 1 to 32 items, got 0");
+	bad("houses: {Ezra: }\n", "1: houses: expected names of houses ([a-z0-9-], at most 32), got Ezra");
+	bad("houses: [ezra]\n", "1: houses: expected a mapping from names, got a list");
+	bad("cluster: x\n", "1: houses: expected at least one house, got none");
+	bad("", "1: expected at least houses: with one house, got an empty file");
+	bad("just text\n", "1: top level: expected a mapping (key: value), got just text");
+}
+
+static void
+brokers_are_host_and_port_over_tls(void **state)
+{
+	static const char *const wrong[] = {
+		"mqtt://a:1", "a:0", "a:65536", "a:", ":1", "'a b'", "a/b", "'[::1'", "'[]:1'", "a:1x", "http://a:1",
+	};
+	char text[128], msg[160];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		const char *w = wrong[i];
+		int quoted = w[0] == '\'';
+
+		snprintf(text, sizeof text, HOUSE "brokers:\n- %s\n", w);
+		snprintf(msg, sizeof msg, "3: brokers: expected a list of host:port or mqtts://host:port, got %.*s",
+		    (int)strlen(w) - 2 * quoted, w + quoted);
+		if (strcmp(w, "a:") != 0)       /* a mapping, in YAML */
+			bad(text, msg);
+	}
+	bad(HOUSE "brokers:\n- a:\n", "3: brokers: expected a list of host:port or mqtts://host:port, got a mapping");
+	bad(HOUSE "brokers: [a, b]\n", "2: brokers: 2 brokers need at least three agents, there is 1");
+}
+
+static void
+an_unknown_key_is_an_error_with_the_nearest(void **state)
+{
+	(void)state;
+	bad(HOUSE "clutser: x\n", "2: clutser: no such key; did you mean cluster?");
+	bad("houses:\n  ezra:\n    agnets: [x]\n", "3: houses.ezra.agnets: no such key; did you mean agents?");
+	bad(HOUSE "limits: {queue: 5}\n", "2: limits.queue: no such key; did you mean queued?");
+	bad(HOUSE "zzzzzzzz: 1\n", "2: zzzzzzzz: no such key");
+	bad(HOUSE "'houses.*.endpoint': http://x\n", "2: houses.*.endpoint: no such key");
+	bad(HOUSE "limits.queued: 5\n", "2: limits.queued: no such key");
+	bad(HOUSE "? [a]\n: b\n", "2: top level: expected a key, got a list");
+}
+
+static void
+what_yaml_makes_easy_to_get_wrong_is_refused(void **state)
+{
+	(void)state;
+	bad("houses:\n  ezra:\n  ezra:\n", "3: houses.ezra: given twice, first on line 2");
+	bad("cluster: a\ncluster: b\n" HOUSE, "2: cluster: given twice, first on line 1");
+	bad("houses:\n\tezra:\n", "2: a tab in the indentation; YAML wants spaces");
+	bad(HOUSE "---\n" HOUSE, "2: a second document begins (---); expected one");
+	bad("houses: &h {ezra: }\n",
+	    "1: anchors and aliases (& and *) are not used here; put text that begins with them in quotes");
+	bad("houses: *h\n", "1: anchors and aliases (& and *) are not used here; put text that begins with them in quotes");
+	bad("houses: !!map {ezra: }\n", "1: tags (!) are not used here; put text that begins with ! in quotes");
+	bad(HOUSE "cluster: [[[[[[[[[[[[\n", "2: nested too deeply");
+	bad(HOUSE "pki: \"a\\0b\"\n", "2: pki: expected text without control characters");
+	bad(HOUSE "pki: \"a\\eb\"\n", "2: pki: expected text without control characters");
+	bad("houses: {ezra: {agents: [a, a]}}\n", "1: houses.ezra.agents: a is given twice");
+	bad("houses: {ezra\n", "2: not valid YAML: did not find expected ',' or '}', while parsing a flow mapping on line 1");
+	bad("\xff\xfe", "1: not valid YAML: invalid leading UTF-8 octet (byte 0)");
+}
+
+static void
+a_file_that_is_too_large_is_refused(void **state)
+{
+	size_t len = (1u << 20) + 1;
+	char *text = malloc(len);
+	struct err e = { 0 };
+
+	(void)state;
+	memset(text, '#', len);
+	assert_int_equal(config_parse(&conf, "x", text, len, NULL, NULL, &e), -1);
+	assert_string_equal(e.msg, "x: larger than 1048576 bytes");
+	free(text);
+	done();
+}
+
+/* Each of these took quadratic time or worse in readers that look at everything first. */
+static void
+large_files_are_refused_quickly(void **state)
+{
+	struct buf b = { .max = 1 << 20 };
+	struct err e = { 0 };
+
+	(void)state;
+	while (b.len < 1000000)
+		buf_addf(&b, "k%zu:\n", b.len);
+	assert_int_equal(config_parse(&conf, "x", buf_str(&b), b.len, NULL, NULL, &e), -1);
+	assert_string_equal(e.msg, "x:1: k0: no such key");
+	buf_clear(&b);
+	buf_adds(&b, "houses:\n");
+	while (b.len < 1000000)
+		buf_addf(&b, " k%zu:\n", b.len);
+	assert_int_equal(config_parse(&conf, "x", buf_str(&b), b.len, NULL, NULL, &e), -1);
+	assert_non_null(strstr(e.msg, "houses: expected at most 64, got"));
+	buf_free(&b);
+	done();
+}
+
+static void
+variables_are_expanded(void **state)
+{
+	(void)state;
+	setenv("UW_T_HOST", "h.example", 1);
+	setenv("UW_T_EVIL", "a\nb: c", 1);
+	unsetenv("UW_T_NONE");
+	good("houses: {ezra: {endpoint: 'https://${UW_T_HOST}:1/${UW_T_HOST}', auth_token: 'a$${b}$c$'}}\n");
+	assert_string_equal(conf.houses[0].endpoint, "https://h.example:1/h.example");
+	assert_string_equal(conf.houses[0].auth_token, "a${b}$c$");
+	done();
+	bad(HOUSE "pki: /x/${UW_T_NONE}\n", "2: pki: environment variable UW_T_NONE is not set");
+	bad(HOUSE "pki: /x/${UW_T_HOST\n", "2: pki: expected ${VARIABLE}, or $${ for a literal ${, got /x/${UW_T_HOST");
+	bad(HOUSE "pki: /x/${}\n", "2: pki: expected ${VARIABLE}, or $${ for a literal ${, got /x/${}");
+	bad(HOUSE "pki: /x/${UW_T_EVIL}\n", "2: pki: expected text without control characters");
+	/* What a variable holds may be secret, wherever somebody put it. */
+	bad(HOUSE "log_level: ${UW_T_HOST}\n", "2: log_level: expected one of warn, info, debug, got ${UW_T_HOST}");
+}
+
+static void
+names_must_not_collide(void **state)
+{
+	(void)state;
+	bad("houses: {ezra: {agents: [a]}, timmy: {agents: [b, a]}}\n", "1: houses.timmy.agents: a is already at home in ezra");
+	bad("houses: {ezra: {agents: [timmy]}}\n",
+	    "1: houses.ezra.agents: timmy is a person's name (sovereign, operators, watchers)");
+	bad("houses: {ezra: {agents: [operator]}}\n",
+	    "1: houses.ezra.agents: operator is a person's name (sovereign, operators, watchers)");
+	bad(HOUSE "watchers: [operator]\n", "2: watchers: operator may do more already, as an operator");
+	bad("houses: {ezra: {candidates: [ezra-1, erza-1]}}\n",
+	    "1: houses.ezra.candidates: no house has an agent erza-1; did you mean ezra-1?");
+	bad(HOUSE "router: [nobody]\n", "2: router: no house has an agent nobody");
+	bad("houses: {a2345678901234567890123456789012: }\n",
+	    "1: houses.a2345678901234567890123456789012.agents: a2345678901234567890123456789012-1 would be too long a name, "
+	    "give one");
+}
+
+static void
+identities_have_kinds(void **state)
+{
+	const char *all[8];
+
+	(void)state;
+	good("houses: {ezra: {agents: [e-1, e-2]}}\noperators: [timmy, op]\n");
+	assert_int_equal(config_identity_kind(&conf, "timmy"), IDENTITY_SOVEREIGN);
+	assert_int_equal(config_identity_kind(&conf, "op"), IDENTITY_OPERATOR);
+	assert_int_equal(config_identity_kind(&conf, "watcher"), IDENTITY_WATCHER);
+	assert_int_equal(config_identity_kind(&conf, "e-2"), IDENTITY_AGENT);
+	assert_int_equal(config_identity_kind(&conf, "ezra"), IDENTITY_UNKNOWN);
+	assert_ptr_equal(config_home(&conf, "e-2"), &conf.houses[0]);
+	assert_null(config_home(&conf, "op"));
+	assert_null(config_house_find(&conf, "_"));
+	assert_int_equal(config_identities(&conf, all, 8), 5);
+	assert_string_equal(all[0], "timmy");
+	assert_string_equal(all[4], "e-2");
+	assert_int_equal(config_identities(&conf, all, 2), 2);
+	done();
+}
+
+static void
+write_file(const char *path, const char *text, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, mode) == 0);
+	close(fd);
+}
+
+static void
+secrets_come_from_files_and_the_environment(void **state)
+{
+	char dir[] = "/tmp/uw-config-XXXXXX", path[64], secret[64];
+	struct err e = { 0 };
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/houses.yaml", dir);
+	snprintf(secret, sizeof secret, "%s/token", dir);
+	setenv("UW_T_SECRET", "from-env", 1);
+	write_file(path, HOUSE "secrets:\n  A: {file: token}\n  B: {env: UW_T_SECRET}\n  C: {env: UW_T_NONE}\n", 0644);
+	write_file(secret, "from-file\n", 0600);
+	assert_int_equal(config_load(&conf, path, keep, &warnings, &e), 0);
+	assert_int_equal(conf.nsecrets, 2);
+	assert_string_equal(conf.secrets[0].value, "from-file");
+	assert_string_equal(conf.secrets[1].name, "B");
+	assert_string_equal(conf.secrets[1].value, "from-env");
+	assert_non_null(strstr(buf_str(&warnings), "secrets.C.env: environment variable UW_T_NONE is not set"));
+	done();
+
+	chmod(secret, 0640);
+	assert_int_equal(config_load(&conf, path, NULL, NULL, &e), -1);
+	assert_non_null(strstr(e.msg, "has mode 640, others can read it; chmod 600"));
+	write_file(secret, "two\nlines\n", 0600);
+	assert_int_equal(config_load(&conf, path, NULL, NULL, &e), -1);
+	assert_non_null(strstr(e.msg, "a secret must be one line that is not empty"));
+	unlink(secret);
+	assert_int_equal(config_load(&conf, path, keep, &warnings, &e), 0);
+	assert_int_equal(conf.nsecrets, 1);
+	done();
+	unlink(path);
+	rmdir(dir);
+	assert_int_equal(config_load(&conf, path, NULL, NULL, &e), -1);
+	assert_non_null(strstr(e.msg, "No such file or directory"));
+	bad(HOUSE "secrets: {A: {}}\n", "2: secrets.A: expected either file or env");
+	bad(HOUSE "secrets: {A: {file: x, env: y}}\n", "2: secrets.A: expected either file or env");
+	bad(HOUSE "secrets: {a: {env: y}}\n", "2: secrets: expected names of secrets ([A-Z][A-Z0-9_]*, at most 64), got a");
+	bad(HOUSE "secrets: {A: literal}\n", "2: secrets.A: expected a mapping (key: value), got literal");
+}
+
+static void
+a_token_in_a_file_that_others_read_is_a_warning(void **state)
+{
+	char path[] = "/tmp/uw-config-XXXXXX";
+	struct err e = { 0 };
+	int fd = mkstemp(path);
+
+	(void)state;
+	close(fd);
+	write_file(path, "houses: {ezra: {auth_token: abc}}\n", 0644);
+	assert_int_equal(config_load(&conf, path, keep, &warnings, &e), 0);
+	assert_non_null(strstr(buf_str(&warnings), "houses.ezra.auth_token: others can read this file"));
+	done();
+	chmod(path, 0600);
+	assert_int_equal(config_load(&conf, path, keep, &warnings, &e), 0);
+	assert_string_equal(buf_str(&warnings), "");
+	done();
+	unlink(path);
+}
+
+static void
+every_key_is_documented(void **state)
+{
+	struct buf b = { 0 };
+	size_t lines = 0;
+
+	(void)state;
+	config_keys_markdown(&b);
+	for (const char *p = buf_str(&b); (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_true(lines > 35);
+	assert_non_null(strstr(buf_str(&b), "| `houses.<name>.agents` | list of names | `<house>-1` |"));
+	assert_non_null(strstr(buf_str(&b), "| `retention.finished_s` | time | `7d` |"));
+	buf_free(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_founding_file_is_valid_without_its_token),
+		cmocka_unit_test(everything_has_a_default),
+		cmocka_unit_test(values_are_read),
+		cmocka_unit_test(a_wrong_value_names_line_key_expected_and_got),
+		cmocka_unit_test(brokers_are_host_and_port_over_tls),
+		cmocka_unit_test(an_unknown_key_is_an_error_with_the_nearest),
+		cmocka_unit_test(what_yaml_makes_easy_to_get_wrong_is_refused),
+		cmocka_unit_test(a_file_that_is_too_large_is_refused),
+		cmocka_unit_test(large_files_are_refused_quickly),
+		cmocka_unit_test(variables_are_expanded),
+		cmocka_unit_test(names_must_not_collide),
+		cmocka_unit_test(identities_have_kinds),
+		cmocka_unit_test(secrets_come_from_files_and_the_environment),
+		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),
+		cmocka_unit_test(every_key_is_documented),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
