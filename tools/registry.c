@@ -16,6 +16,8 @@
 	X(file_read)      \
 	X(file_search)    \
 	X(file_write)     \
+	X(http_get)       \
+	X(http_post)      \
 	X(noop)           \
 	X(wait)
 

@@ -76,7 +76,7 @@ fx_put(const char *name, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
-static char *__attribute__((unused))
+static __attribute__((unused)) char *
 fx_get(const char *name)
 {
 	static char text[65536];

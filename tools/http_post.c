@@ -1,0 +1,88 @@
+#include "file.h"
+#include "http.h"
+#include "param.h"
+#include "tool.h"
+
+#define MAX_BODY (4u << 20)
+
+/* The body in b, from whichever of the parameters is there. */
+static int
+read_body(const struct tool_run *r, struct buf *b, struct err *e)
+{
+	const cJSON *json = cJSON_GetObjectItemCaseSensitive(r->params, "json");
+	const char *text = param_str(r, "body"), *coded = param_str(r, "body_base64");
+
+	b->max = MAX_BODY;
+	if ((json != NULL) + (text != NULL) + (coded != NULL) > 1)
+		return err_field(e, ERR_INVALID, "params.body", NULL, "only one of json, body and body_base64");
+	if (json)
+		json_put_tree(b, json);
+	else if (text)
+		buf_adds(b, text);
+	else if (coded && file_base64_decode(b, coded, strlen(coded), e))
+		return err_field(e, ERR_INVALID, "params.body_base64", NULL, "base64 (%s)", e->msg);
+	return buf_ok(b) ? 0 : err_field(e, ERR_TOO_BIG, "params.body", NULL, "at most %u bytes", MAX_BODY);
+}
+
+static const char *
+type_of_body(const struct tool_run *r)
+{
+	const char *given = param_str(r, "content_type");
+
+	if (given)
+		return given;
+	if (cJSON_GetObjectItemCaseSensitive(r->params, "json"))
+		return "application/json";
+	return param_str(r, "body") ? "text/plain; charset=utf-8" : "application/octet-stream";
+}
+
+static void
+on_send(void *arg)
+{
+	tool_effect_begins(arg);
+}
+
+/* Until the request is on its way nothing can have happened. After that only a refusal by the very
+ * server that was asked says so: after a redirect it may be a later request that is refused. */
+static int
+http_post_run(struct tool_run *r, struct buf *result, struct err *e)
+{
+	struct buf body = { 0 };
+	struct http_answer a = { 0 };
+	struct http_request q;
+	int rc = http_request_read(r, &q, e);
+
+	if (rc == 0)
+		rc = read_body(r, &body, e);
+	if (rc == 0) {
+		q.post = buf_str(&body);
+		q.post_len = body.len;
+		q.content_type = type_of_body(r);
+		q.on_send = on_send;
+		q.arg = r;
+		rc = http_run(&q, &a, e);
+	}
+	if (rc == 0 && a.status >= 400 && a.status < 500 && !a.redirects)
+		tool_effect_none(r);
+	if (rc == 0)
+		rc = http_answer_put(r, &q, &a, result, e);
+	http_answer_release(&a);
+	http_request_release(&q);
+	buf_free(&body);
+	return rc;
+}
+
+const struct tool tool_http_post = {
+	.name = "http_post",
+	.summary = "Posts to a URL: status, headers and body, parsed if it is JSON",
+	.schema = "{\"type\":\"object\",\"required\":[\"url\"],\"properties\":{" HTTP_SCHEMA ","
+	    "\"json\":{\"description\":\"The body as any JSON value.\"},"
+	    "\"body\":{\"type\":\"string\",\"description\":\"The body as text.\"},"
+	    "\"body_base64\":{\"type\":\"string\",\"description\":\"The body as bytes.\"},"
+	    "\"content_type\":{\"type\":\"string\",\"pattern\":\"^[!-~][ -~]*$\",\"maxLength\":200,"
+	    "\"description\":\"Default: application/json, text/plain or application/octet-stream.\"}}}",
+	/* A server may do again what it is asked again. */
+	.effect = TOOL_EXCLUSIVE,
+	.timeout_s = 60,
+	.run = http_post_run,
+};
