@@ -34,7 +34,8 @@ look_up(void *lib, struct err *e)
 		void *f = dlsym(lib, functions[i].name);
 
 		if (!f)
-			return err_set(e, ERR_NOT_FOUND, "%s is too old: it has no %s", LIBRARY, functions[i].name);
+			return err_set(e, ERR_NOT_FOUND, "%s is too old: it has no %s", LIBRARY,
+			    functions[i].name);
 		/* A function's address in an object pointer: POSIX says that it may be copied so. */
 		memcpy(functions[i].slot, &f, sizeof f);
 	}

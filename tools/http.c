@@ -44,7 +44,8 @@ bad_url(const struct http_request *q, struct err *e)
 	char brief[96];
 
 	http_url_brief(q->url, brief, sizeof brief);
-	return err_field(e, ERR_INVALID, "params.url", brief, "an http or https URL without user name and password");
+	return err_field(e, ERR_INVALID, "params.url", brief, "an http or https URL without user name and "
+	    "password");
 }
 
 static bool
@@ -77,8 +78,8 @@ check_url(struct transfer *t, struct err *e)
 
 /* What would break the framing of the request, or carry credentials in a task that everybody keeps. */
 static const char *const not_yours[] = {
-	"authorization", "proxy-authorization", "cookie", "host", "content-length", "transfer-encoding", "connection",
-	"upgrade", "te", "trailer", "expect",
+	"authorization", "proxy-authorization", "cookie", "host", "content-length", "transfer-encoding",
+	"connection", "upgrade", "te", "trailer", "expect",
 };
 
 static bool
@@ -129,10 +130,10 @@ check_header(const cJSON *m, struct err *e)
 
 	snprintf(field, sizeof field, "params.headers.%.60s", m->string);
 	if (!header_name_ok(m->string))
-		return err_field(e, ERR_INVALID, field, m->string, "the name of a header that may be set (credentials "
-		    "are given by secret)");
+		return err_field(e, ERR_INVALID, field, m->string,
+		    "the name of a header that may be set (credentials are given by secret)");
 	if (!cJSON_IsString(m) || !header_value_ok(m->valuestring))
-		return err_field(e, ERR_INVALID, field, "something else", "a text without control characters");
+		return err_field(e, ERR_INVALID, field, NULL, "a text without control characters");
 	return 0;
 }
 
@@ -144,7 +145,8 @@ put_headers(struct transfer *t, struct err *e)
 	const cJSON *m;
 
 	if (cJSON_GetArraySize(q->headers) > HTTP_MAX_HEADERS)
-		return err_field(e, ERR_TOO_BIG, "params.headers", NULL, "at most %d headers", HTTP_MAX_HEADERS);
+		return err_field(e, ERR_TOO_BIG, "params.headers", NULL, "at most %d headers",
+		    HTTP_MAX_HEADERS);
 	cJSON_ArrayForEach(m, q->headers) {
 		if (check_header(m, e))
 			return -1;
@@ -388,7 +390,8 @@ transfer_failed(const struct transfer *t, CURLcode rc, struct err *e)
 	if (t->bare_secret)
 		return err_set(e, ERR_DENIED, "%s: a secret is sent over https or to this host only", brief);
 	if (t->denied)
-		return err_set(e, ERR_DENIED, "%s: leads to a cloud metadata address, which tools may not use", brief);
+		return err_set(e, ERR_DENIED, "%s: leads to a cloud metadata address, which no tool may use",
+		    brief);
 	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
 		if (failures[i].curl == rc)
 			code = failures[i].code;

@@ -71,22 +71,23 @@ void http_url_brief(const char *url, char *out, size_t size);
 int http_request_read(const struct tool_run *r, struct http_request *q, struct err *e);
 void http_request_release(struct http_request *q);
 
-#define HTTP_SCHEMA                                                                                         \
-	"\"url\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":8192,"                                  \
-	"\"description\":\"http or https, without user name and password.\"},"                              \
-	"\"headers\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"maxLength\":8192},"       \
-	"\"description\":\"Request headers; credentials are given by secret.\"},"                           \
-	"\"secret\":{\"type\":\"string\",\"pattern\":\"^[A-Z][A-Z0-9_]*$\",\"maxLength\":64,"               \
-	"\"description\":\"Name of a configured secret, sent as bearer token over https or to this host.\"},"       \
-	"\"ca_file\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"                              \
-	"\"description\":\"PEM file beneath a root: trust these authorities instead of the system's.\"},"   \
-	"\"max_redirects\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10,\"default\":0,"               \
-	"\"description\":\"How many redirects are followed; with 0 a redirect is the answer.\"},"           \
-	"\"timeout_s\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":3600,\"default\":30,"                \
-	"\"description\":\"For the whole request.\"},"                                                      \
-	"\"connect_timeout_s\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":300,\"default\":10,"         \
-	"\"description\":\"For name, connection and TLS.\"},"                                               \
-	"\"max_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":4194304,\"default\":131072,"         \
+#define HTTP_SCHEMA \
+	"\"url\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":8192," \
+	"\"description\":\"http or https, without user name and password.\"}," \
+	"\"headers\":{\"type\":\"object\",\"additionalProperties\":" \
+	"{\"type\":\"string\",\"maxLength\":8192}," \
+	"\"description\":\"Request headers; credentials are given by secret.\"}," \
+	"\"secret\":{\"type\":\"string\",\"pattern\":\"^[A-Z][A-Z0-9_]*$\",\"maxLength\":64," \
+	"\"description\":\"A configured secret, sent as bearer token over https or to this host.\"}," \
+	"\"ca_file\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096," \
+	"\"description\":\"PEM file beneath a root: trust these authorities instead of the system's.\"}," \
+	"\"max_redirects\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10,\"default\":0," \
+	"\"description\":\"How many redirects are followed; with 0 a redirect is the answer.\"}," \
+	"\"timeout_s\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":3600,\"default\":30," \
+	"\"description\":\"For the whole request.\"}," \
+	"\"connect_timeout_s\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":300,\"default\":10," \
+	"\"description\":\"For name, connection and TLS.\"}," \
+	"\"max_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":4194304,\"default\":131072," \
 	"\"description\":\"Of the body; the transfer ends there, and truncated says so.\"}"
 
 /* The answer as the result of a tool; a status from 400 on is ERR_TOOL. Secrets are masked. */

@@ -14,7 +14,7 @@ read_body(const struct tool_run *r, struct buf *b, struct err *e)
 
 	b->max = MAX_BODY;
 	if ((json != NULL) + (text != NULL) + (coded != NULL) > 1)
-		return err_field(e, ERR_INVALID, "params.body", NULL, "only one of json, body and body_base64");
+		return err_field(e, ERR_INVALID, "params.body", NULL, "one of json, body and body_base64");
 	if (json)
 		json_put_tree(b, json);
 	else if (text)

@@ -12,7 +12,7 @@
 #define MAX_CA 1048576
 #define SPARE_MS 500            /* to report a timeout before the worker is stopped */
 #define ROOM 1024               /* of the result, for what is neither header, URL nor body */
-#define JSON_DEPTH (JSON_MAX_DEPTH - 8)         /* deeper answers would not fit into a result within a message */
+#define JSON_DEPTH (JSON_MAX_DEPTH - 8)         /* what is around it in a message is nested too */
 
 static int
 read_ca(const struct tool_run *r, struct buf *ca, struct err *e)

@@ -123,7 +123,8 @@ net_resolve(const char *host, struct net_addrs *out, struct err *e)
 	bool all;
 
 	if (rc)
-		return err_set(e, ERR_NETWORK, "%s: %s", host, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+		return err_set(e, ERR_NETWORK, "%s: %s", host,
+		    rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
 	all = keep_allowed(found, out);
 	freeaddrinfo(found);
 	if (out->n)

@@ -101,7 +101,8 @@ answer(struct conn *c, const char *status, const char *headers, const char *body
 {
 	struct buf b = { 0 };
 
-	buf_addf(&b, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\nConnection: close\r\n\r\n", status, headers, len);
+	buf_addf(&b, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\nConnection: close\r\n\r\n", status, headers,
+	    len);
 	buf_add(&b, body, len);
 	conn_write(c, b.data, b.len);
 	buf_free(&b);
@@ -159,10 +160,11 @@ at_echo(struct conn *c)
 static void
 at_leak(struct conn *c)
 {
-	char *auth = strcasestr(c->head, "\r\nauthorization: "), headers[512];
+	const char *auth = strcasestr(c->head, "\r\nauthorization: ");
+	char headers[512];
 
-	snprintf(headers, sizeof headers, "X-Echo: %.*s\r\n", auth ? (int)strcspn(auth + 17, "\r") : 0,
-	    auth ? auth + 17 : "");
+	auth = auth ? auth + 17 : "";
+	snprintf(headers, sizeof headers, "X-Echo: %.*s\r\n", (int)strcspn(auth, "\r"), auth);
 	answer(c, "403 Forbidden", headers, c->head, strlen(c->head));
 }
 
@@ -293,12 +295,13 @@ static const struct {
 	const char *path;
 	void (*answer)(struct conn *c);
 } paths[] = {
-	{ "/text", at_text }, { "/json", at_json }, { "/bad-json", at_bad_json }, { "/deep-json", at_deep_json },
-	{ "/binary", at_binary }, { "/echo", at_echo }, { "/leak", at_leak }, { "/hop", at_hop }, { "/loop", at_loop },
-	{ "/file", at_file }, { "/metadata", at_metadata }, { "/away", at_away }, { "/busy", at_busy },
-	{ "/missing", at_missing }, { "/see-missing", at_see_missing }, { "/chunked", at_chunked },
-	{ "/cut-short", at_cut_short }, { "/garbage", at_garbage }, { "/endless", at_endless },
-	{ "/many-headers", at_many_headers }, { "/slow", at_slow }, { "/silent", at_silent }, { "/hang-up", at_hang_up },
+	{ "/text", at_text }, { "/json", at_json }, { "/bad-json", at_bad_json },
+	{ "/deep-json", at_deep_json }, { "/binary", at_binary }, { "/echo", at_echo }, { "/leak", at_leak },
+	{ "/hop", at_hop }, { "/loop", at_loop }, { "/file", at_file }, { "/metadata", at_metadata },
+	{ "/away", at_away }, { "/busy", at_busy }, { "/missing", at_missing },
+	{ "/see-missing", at_see_missing }, { "/chunked", at_chunked }, { "/cut-short", at_cut_short },
+	{ "/garbage", at_garbage }, { "/endless", at_endless }, { "/many-headers", at_many_headers },
+	{ "/slow", at_slow }, { "/silent", at_silent }, { "/hang-up", at_hang_up },
 };
 
 static void
@@ -362,7 +365,8 @@ reserve_port(int *port)
 	socklen_t len = sizeof sa;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) || getsockname(fd, (struct sockaddr *)&sa, &len))
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) ||
+	    getsockname(fd, (struct sockaddr *)&sa, &len))
 		abort();
 	*port = ntohs(sa.sin_port);
 	return fd;
@@ -375,7 +379,8 @@ server_start(struct server *s, SSL_CTX *tls, int other_port)
 
 	s->tls = tls;
 	s->other_port = other_port;
-	s->requests = mmap(NULL, sizeof *s->requests, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	s->requests = mmap(NULL, sizeof *s->requests, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	    0);
 	if (s->requests == MAP_FAILED)
 		abort();
 	fflush(NULL);
