@@ -7,7 +7,7 @@
 
 #include "err.h"
 
-#define MAX_REPEAT 1024         /* product of all {n,m} */
+#define MAX_REPEAT 4096         /* product of all {n,m} */
 
 static bool
 repeats_little(const char *text)

@@ -284,3 +284,11 @@ path_open_parent(const struct path_roots *r, const char *param, const char *path
 	free(dir);
 	return fd >= 0 ? fd : not_opened(param, path, root, errno, e);
 }
+
+bool
+path_is_writable(const struct path_roots *r, const char *path)
+{
+	const char *rest;
+
+	return root_find(r, path, true, &rest) != NULL;
+}

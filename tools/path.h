@@ -45,4 +45,7 @@ int path_open(const struct path_roots *r, const char *param, const char *path, i
 int path_open_parent(const struct path_roots *r, const char *param, const char *path, char *name,
     size_t size, struct err *e);
 
+/* Whether a writable root holds path, as far as its text says: open it too. */
+bool path_is_writable(const struct path_roots *r, const char *path);
+
 #endif

@@ -11,14 +11,22 @@
 
 /* Every built-in tool, each in its own file. */
 #define BUILT_IN_TOOLS(X) \
-	X(file_hash)      \
-	X(file_list)      \
-	X(file_read)      \
-	X(file_search)    \
-	X(file_write)     \
-	X(http_get)       \
-	X(http_post)      \
-	X(noop)           \
+	X(file_hash)       \
+	X(file_list)       \
+	X(file_read)       \
+	X(file_search)     \
+	X(file_write)      \
+	X(git_branch_list) \
+	X(git_checkout)    \
+	X(git_commit)      \
+	X(git_diff)        \
+	X(git_log)         \
+	X(git_pull)        \
+	X(git_push)        \
+	X(git_status)      \
+	X(http_get)        \
+	X(http_post)       \
+	X(noop)            \
 	X(wait)
 
 #define X(name) extern const struct tool tool_##name;
