@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define WORD_MAX 64
-
 static size_t
 least(size_t a, size_t b, size_t c)
 {
@@ -16,7 +14,7 @@ least(size_t a, size_t b, size_t c)
 static size_t
 edits(const char *a, size_t na, const char *b, size_t nb)
 {
-	size_t row[WORD_MAX + 1];
+	size_t row[NEAREST_MAX + 1];
 
 	for (size_t j = 0; j <= nb; j++)
 		row[j] = j;
@@ -35,20 +33,27 @@ edits(const char *a, size_t na, const char *b, size_t nb)
 }
 
 void
+nearest_tryn(struct nearest *n, const char *known, size_t len)
+{
+	size_t nw = strlen(n->word), d;
+
+	if (nw > NEAREST_MAX || len == 0 || len > NEAREST_MAX)
+		return;
+	d = edits(n->word, nw, known, len);
+	/* What was only begun ("endp") is closer than its missing letters say. */
+	if (nw >= 3 && nw < len && memcmp(n->word, known, nw) == 0)
+		d = 1;
+	if (n->best[0] && d >= n->distance)
+		return;
+	memcpy(n->best, known, len);
+	n->best[len] = '\0';
+	n->distance = d;
+}
+
+void
 nearest_try(struct nearest *n, const char *known)
 {
-	size_t nw = strlen(n->word), nk = strlen(known), d;
-
-	if (nw > WORD_MAX || nk > WORD_MAX)
-		return;
-	d = edits(n->word, nw, known, nk);
-	/* What was only begun ("endp") is closer than its missing letters say. */
-	if (nw >= 3 && d == nk - nw && strncmp(n->word, known, nw) == 0)
-		d = 1;
-	if (!n->best || d < n->distance) {
-		n->best = known;
-		n->distance = d;
-	}
+	nearest_tryn(n, known, strlen(known));
 }
 
 const char *
@@ -56,5 +61,5 @@ nearest_word(const struct nearest *n)
 {
 	size_t len = strlen(n->word), limit = len < 3 ? 1 : len < 8 ? 2 : 3;
 
-	return n->best && n->distance <= limit ? n->best : NULL;
+	return n->best[0] && n->distance <= limit ? n->best : NULL;
 }

@@ -10,7 +10,8 @@ const struct cmd_opt common_opts[] = {
 	{ .name = "json", .kind = OPT_FLAG, .help = "print JSON" },
 	{ .name = "config", .kind = OPT_TEXT, .arg = "FILE", .complete = "files",
 	  .help = "read this houses.yaml (else $UNI_WIZARD_CONFIG, /etc/uni-wizard/houses.yaml)" },
-	{ .name = "as", .kind = OPT_TEXT, .arg = "NAME", .complete = "people", .help = "act as this identity" },
+	{ .name = "as", .kind = OPT_TEXT, .arg = "NAME", .complete = "people",
+	  .help = "act as this identity" },
 	{ .name = "help", .letter = 'h', .kind = OPT_FLAG, .help = "show this help" },
 	{ .name = NULL },
 };
@@ -101,49 +102,38 @@ is_group(const char *word)
 	return false;
 }
 
-/* The known first word that is nearest to word; the answer is kept in out. */
-static const char *
-nearest_first(const char *word, char *out, size_t size)
+static bool
+is_offered(const struct cmd *c)
 {
-	struct nearest near = { .word = word };
-	size_t best = SIZE_MAX;
-
-	for (const struct cmd *const *c = commands; *c; c++) {
-		char first[32];
-
-		if (!(*c)->run || ((*c)->flags & CMD_HIDDEN))
-			continue;
-		snprintf(first, sizeof first, "%.*s", (int)strcspn((*c)->name, " "), (*c)->name);
-		nearest_try(&near, first);
-		if (near.distance < best)
-			snprintf(out, size, "%s", first);
-		best = near.distance;
-	}
-	return nearest_word(&near) ? out : NULL;
+	return c->run && !(c->flags & CMD_HIDDEN);
 }
 
-/* A slip in either word ("tsak list", "task lst"), or the second word alone ("list"). */
-static const char *
-nearest_command(const char *words, const char *first)
+/* A slip in either word ("tsak list", "task lst"), in the first alone, or the second word alone ("list"). */
+static void
+nearest_command(struct nearest *whole, struct nearest *first)
 {
-	struct nearest near = { .word = words };
-
 	for (const struct cmd *const *c = commands; *c; c++) {
-		const char *space = strchr((*c)->name, ' ');
+		const char *name = (*c)->name;
+		size_t n = strcspn(name, " ");
 
-		if (!(*c)->run || ((*c)->flags & CMD_HIDDEN))
+		if (!is_offered(*c))
 			continue;
-		if (space && strcmp(first, space + 1) == 0)
-			return (*c)->name;
-		nearest_try(&near, (*c)->name);
+		nearest_try(whole, name);
+		nearest_tryn(first, name, n);
+		if (name[n] && strcmp(first->word, name + n + 1) == 0) {
+			*first = (struct nearest){ .word = first->word };
+			nearest_tryn(first, name, strlen(name));
+			first->distance = 0;
+			return;
+		}
 	}
-	return nearest_word(&near);
 }
 
 static int
 fail_unknown(int argc, char **argv)
 {
-	char words[96], kept[32];
+	char words[96];
+	struct nearest whole = { .word = words }, first = { .word = argv[0] };
 	const char *best;
 
 	if (is_group(argv[0]) && argc < 2) {
@@ -151,9 +141,10 @@ fail_unknown(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	snprintf(words, sizeof words, "%.40s%s%.40s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
-	best = nearest_command(words, argv[0]);
+	nearest_command(&whole, &first);
+	best = nearest_word(&whole);
 	if (!best && !is_group(argv[0]))
-		best = nearest_first(argv[0], kept, sizeof kept);
+		best = nearest_word(&first);
 	if (best)
 		return cmd_fail(EXIT_USAGE, "no such command: %s; did you mean %s?", words, best);
 	return cmd_fail(EXIT_USAGE, "no such command: %s; see uni-wizard --help", words);
@@ -355,10 +346,11 @@ check_count(const struct cmd_args *a)
 	const struct cmd *c = a->cmd;
 
 	if (a->argc < c->min_args)
-		return cmd_fail(EXIT_USAGE, "%s: expected %s; see uni-wizard %s --help", c->name, c->args, c->name);
+		return cmd_fail(
+		    EXIT_USAGE, "%s: expected %s; see uni-wizard %s --help", c->name, c->args, c->name);
 	if (c->max_args >= 0 && a->argc > c->max_args)
-		return cmd_fail(EXIT_USAGE, "%s: unexpected argument %.60s; see uni-wizard %s --help", c->name,
-		    a->argv[c->max_args], c->name);
+		return cmd_fail(EXIT_USAGE, "%s: unexpected argument %.60s; see uni-wizard %s --help",
+		    c->name, a->argv[c->max_args], c->name);
 	return 0;
 }
 
@@ -465,8 +457,8 @@ cmd_config(const struct cmd_args *a, struct config *c)
 	struct err e = { 0 };
 
 	if (a->identity && !name_ok(a->identity))
-		return cmd_fail(EXIT_USAGE, "--as: expected a name ([a-z0-9-], at most %d), got %.60s", NAME_MAX_LEN,
-		    a->identity);
+		return cmd_fail(EXIT_USAGE, "--as: expected a name ([a-z0-9-], at most %d), got %.60s",
+		    NAME_MAX_LEN, a->identity);
 	if (config_load(c, config_path(a->config), cmd_warn, NULL, &e))
 		return cmd_fail(EXIT_USAGE, "%s", e.msg);
 	if (a->identity)

@@ -35,7 +35,7 @@ struct cmd_opt {
 	const char *arg;                /* "H" in the help */
 	const char *help;
 	int64_t min, max;               /* OPT_INT */
-	const char *complete;           /* what the shell offers, see CMD_OFFERS in cmd_complete.c; or words "a b c" */
+	const char *complete;           /* what the shell offers: CMD_OFFERS in cmd_complete.c, or words "a b" */
 };
 
 #define CMD_MAX_OPTS 24

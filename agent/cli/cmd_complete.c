@@ -109,7 +109,8 @@ offer_parameters(const struct asking *q, const char *tool)
 	const cJSON *p;
 
 	cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(schema, "properties"))
-		offer(q, p->string, "=", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(p, "description")));
+		offer(q, p->string, "=",
+		    cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(p, "description")));
 	cJSON_Delete(schema);
 	registry_free(r);
 	config_done(c);
@@ -136,7 +137,8 @@ offer_next_word(const struct asking *q, int argc, char *const *argv)
 
 		if (!(*c)->run || ((*c)->flags & CMD_HIDDEN))
 			continue;
-		for (; i < argc && strncmp(p, argv[i], strlen(argv[i])) == 0 && p[strlen(argv[i])] == ' '; i++)
+		for (; i < argc && strncmp(p, argv[i], strlen(argv[i])) == 0 && p[strlen(argv[i])] == ' ';
+		     i++)
 			p += strlen(argv[i]) + 1;
 		snprintf(word, sizeof word, "%.*s", (int)strcspn(p, " "), p);
 		if (i < argc || strcmp(word, last) == 0)

@@ -117,8 +117,8 @@ print_text(const struct config *c)
 {
 	printf("%s is valid\n  %-10s%s\n  %-10s", c->path, "cluster", c->cluster, "brokers");
 	for (size_t i = 0; i < c->nbrokers; i++)
-		printf(strchr(c->brokers[i].host, ':') ? "%s[%s]:%d" : "%s%s:%d", i ? ", " : "", c->brokers[i].host,
-		    c->brokers[i].port);
+		printf(strchr(c->brokers[i].host, ':') ? "%s[%s]:%d" : "%s%s:%d", i ? ", " : "",
+		    c->brokers[i].host, c->brokers[i].port);
 	putchar('\n');
 	for (size_t i = 0; i < c->nhouses; i++)
 		print_house(&c->houses[i]);
@@ -126,7 +126,8 @@ print_text(const struct config *c)
 	printf("  %-10s%s\n", "sovereign", c->sovereign);
 	print_names("operators", &c->operators);
 	print_names("watchers", &c->watchers);
-	printf("  %-10s%s\n  %-10s%s\n  %-10s%s\n", "pki", c->pki_dir, "state", c->state_dir, "run", c->run_dir);
+	printf(
+	    "  %-10s%s\n  %-10s%s\n  %-10s%s\n", "pki", c->pki_dir, "state", c->state_dir, "run", c->run_dir);
 }
 
 static int

@@ -51,8 +51,9 @@ tool_list_run(const struct cmd_args *a)
 const struct cmd cmd_tool_list = {
 	.name = "tool list",
 	.help = "List the tools: built in, and own ones from the configured directories",
-	.more = "The effect says what is repeated after a crash: `read` and `idempotent` tools are, `exclusive`\n"
-	        "ones are never started twice without being asked.",
+	.more =
+	    "The effect says what is repeated after a crash: `read` and `idempotent` tools are, `exclusive`\n"
+	    "ones are never started twice without being asked.",
 	.flags = CMD_JSON,
 	.run = tool_list_run,
 };

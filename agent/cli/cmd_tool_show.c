@@ -35,7 +35,8 @@ print_text(const struct tool *t)
 	cJSON *schema = json_parse(t->schema, strlen(t->schema), NULL);
 	const cJSON *p, *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
 
-	printf("%s: %s\n  effect %s, timeout %ds\n", t->name, t->summary, tool_effect_name(t->effect), t->timeout_s);
+	printf("%s: %s\n  effect %s, timeout %ds\n", t->name, t->summary, tool_effect_name(t->effect),
+	    t->timeout_s);
 	if (cJSON_GetArraySize(properties))
 		printf("\nParameters\n");
 	cJSON_ArrayForEach(p, properties)

@@ -45,8 +45,8 @@ print_option(const struct cmd_opt *o)
 static void
 help_command(const struct cmd *c)
 {
-	printf("usage: %suni-wizard %s%s [options]%s%s\n\n%s.\n", on("bold"), c->name, on("reset"), c->args ? " " : "",
-	    c->args ? c->args : "", c->help);
+	printf("usage: %suni-wizard %s%s [options]%s%s\n\n%s.\n", on("bold"), c->name, on("reset"),
+	    c->args ? " " : "", c->args ? c->args : "", c->help);
 	if (c->more)
 		printf("\n%s\n", c->more);
 	printf("\n%sOptions%s\n", on("bold"), on("reset"));
@@ -80,7 +80,8 @@ print_commands(const char *group)
 		if (heading && !group)
 			printf("\n%s%s%s\n", on("bold"), heading, on("reset"));
 		heading = NULL;
-		snprintf(left, sizeof left, "%s%s%s", (*c)->name, (*c)->args ? " " : "", (*c)->args ? (*c)->args : "");
+		snprintf(left, sizeof left, "%s%s%s", (*c)->name, (*c)->args ? " " : "",
+		    (*c)->args ? (*c)->args : "");
 		print_pair(left, (*c)->help);
 	}
 }
@@ -88,10 +89,11 @@ print_commands(const char *group)
 static void
 help_program(void)
 {
-	printf("usage: %suni-wizard%s COMMAND [options]\n\nA self-hosted worker cluster over MQTT.\n", on("bold"),
-	    on("reset"));
+	printf("usage: %suni-wizard%s COMMAND [options]\n\nA self-hosted worker cluster over MQTT.\n",
+	    on("bold"), on("reset"));
 	print_commands(NULL);
-	printf("\nuni-wizard COMMAND --help tells more; uni-wizard --version prints the version.\n\n%sExit codes%s\n",
+	printf("\nuni-wizard COMMAND --help tells more; uni-wizard --version prints the version.\n\n%sExit "
+	       "codes%s\n",
 	    on("bold"), on("reset"));
 	for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
 		printf("  %zu  %s\n", i, exit_codes[i]);

@@ -148,7 +148,8 @@ file_read(const struct param *p, const char *path, struct buf *out, struct err *
 	if (n < 0)
 		err_set(e, ERR_IO, "%s: %.200s: %s", p->field, path, strerror(errno));
 	else if (!buf_ok(out) || out->len > PARAMS_MAX_BYTES)
-		n = err_set(e, ERR_TOO_BIG, "%s: %.200s has more than %u bytes", p->field, path, PARAMS_MAX_BYTES);
+		n = err_set(
+		    e, ERR_TOO_BIG, "%s: %.200s has more than %u bytes", p->field, path, PARAMS_MAX_BYTES);
 	if (fd >= 0 && !is_stdin)
 		close(fd);
 	return n < 0 ? -1 : 0;
@@ -222,7 +223,8 @@ param_add(const struct param *p, cJSON *params, struct err *e)
 	} else if (text_read(p, &text, e) == 0) {
 		if (is_list(p))
 			rc = list_add(p, params, buf_str(&text), e);
-		else if ((v = p->raw ? raw_read(p, buf_str(&text), e) : value_read(p, p->schema, buf_str(&text), e)))
+		else if ((v = p->raw ? raw_read(p, buf_str(&text), e)
+				     : value_read(p, p->schema, buf_str(&text), e)))
 			rc = cJSON_AddItemToObject(params, p->key, v) ? 0 : -1;
 	}
 	buf_free(&text);

@@ -115,7 +115,8 @@ table_print(struct table *t)
 	print_row(t->heads, t->columns, widths);
 	fputs(cmd_color(STDOUT_FILENO, "reset"), stdout);
 	for (size_t i = 0; i < t->n; i += t->columns)
-		print_row((const char *const *)t->cells + i, t->n - i < t->columns ? t->n - i : t->columns, widths);
+		print_row(
+		    (const char *const *)t->cells + i, t->n - i < t->columns ? t->n - i : t->columns, widths);
 	for (size_t i = 0; i < t->n; i++)
 		free(t->cells[i]);
 	free(t->cells);

@@ -22,21 +22,39 @@ note(const struct cmd_args *a)
 
 static const struct cmd_opt opts[] = {
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .help = "a house" },
-	{ .name = "count", .letter = 'n', .kind = OPT_INT, .arg = "N", .help = "a number", .min = -5, .max = 10 },
+	{ .name = "count",
+	    .letter = 'n',
+	    .kind = OPT_INT,
+	    .arg = "N",
+	    .help = "a number",
+	    .min = -5,
+	    .max = 10 },
 	{ .name = "wait", .letter = 'w', .kind = OPT_FLAG, .help = "wait" },
 	{ .name = NULL },
 };
 static const struct cmd heading = { .name = "", .help = "Things" };
 static const struct cmd task_list = {
-	.name = "task list", .args = "[HOUSE]", .help = "List tasks", .opts = opts, .max_args = 1, .flags = CMD_JSON,
+	.name = "task list",
+	.args = "[HOUSE]",
+	.help = "List tasks",
+	.opts = opts,
+	.max_args = 1,
+	.flags = CMD_JSON,
 	.run = note,
 };
 static const struct cmd task = { .name = "task", .help = "All of it", .max_args = -1, .run = note };
 static const struct cmd need = {
-	.name = "need", .args = "A B", .help = "Needs two", .min_args = 2, .max_args = 2, .flags = CMD_NO_CONFIG,
+	.name = "need",
+	.args = "A B",
+	.help = "Needs two",
+	.min_args = 2,
+	.max_args = 2,
+	.flags = CMD_NO_CONFIG,
 	.run = note,
 };
-static const struct cmd raw = { .name = "raw", .help = "Raw", .max_args = -1, .flags = CMD_RAW | CMD_HIDDEN, .run = note };
+static const struct cmd raw = {
+	.name = "raw", .help = "Raw", .max_args = -1, .flags = CMD_RAW | CMD_HIDDEN, .run = note
+};
 const struct cmd *const commands[] = { &heading, &task_list, &task, &need, &raw, NULL };
 
 #define RUN(...) run_words((char *[]){ "uni-wizard", __VA_ARGS__, NULL })
@@ -159,8 +177,9 @@ wrong_usage_is_told_and_nothing_runs(void **state)
 	(void)state;
 	SAYS(EXIT_USAGE, "no such option: --huose; did you mean --house?", "task", "list", "--huose", "x");
 	SAYS(EXIT_USAGE, "no such option: -q", "task", "list", "-q");
-	SAYS(EXIT_USAGE, "--count: expected a whole number from -5 to 10, got 11", "task", "list", "-n", "11");
-	SAYS(EXIT_USAGE, "--count: expected a whole number from -5 to 10, got 5x", "task", "list", "--count=5x");
+	SAYS(EXIT_USAGE, "--count: expected a whole number from -5 to 10, got 11", "task", "list", "-n11");
+	SAYS(EXIT_USAGE, "--count: expected a whole number from -5 to 10, got 5x", "task", "list",
+	    "--count=5x");
 	SAYS(EXIT_USAGE, "--count: expected a whole number from -5 to 10, got ", "task", "list", "--count=");
 	SAYS(EXIT_USAGE, "got 99999999999999999999", "task", "list", "-n99999999999999999999");
 	SAYS(EXIT_USAGE, "--house needs a value: H", "task", "list", "--house");

@@ -44,7 +44,8 @@ static void
 values_become_what_the_schema_says(void **state)
 {
 	(void)state;
-	EXPECT("{\"path\":\"5\",\"count\":5,\"ratio\":0.5,\"force\":true}", "path=5", "count=5", "ratio=0.5", "force=true");
+	EXPECT("{\"path\":\"5\",\"count\":5,\"ratio\":0.5,\"force\":true}", "path=5", "count=5", "ratio=0.5",
+	    "force=true");
 	EXPECT("{\"path\":\"\"}", "path=");
 	EXPECT("{\"path\":\"a=b\"}", "path=a=b");
 	EXPECT("{\"headers\":{\"A\":\"b\"}}", "headers={\"A\":\"b\"}");

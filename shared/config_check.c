@@ -1,0 +1,179 @@
+#include "config_impl.h"
+
+#include "nearest.h"
+
+/* Defaults that depend on other keys */
+
+static int
+house_complete(struct config_reader *r, struct config_house *h)
+{
+	if (!h->role)
+		h->role = xstrdup(strcmp(h->name, r->c->sovereign) == 0 ? "judgement" : "worker");
+	if (h->agents.n == 0) {
+		char agent[NAME_MAX_LEN + 3], path[CONFIG_FIELD_MAX];
+
+		snprintf(agent, sizeof agent, "%s-1", h->name);
+		config_join(path, "houses", h->name);
+		if (!name_ok(agent))
+			return config_fail(r, config_line_of(r, path),
+			    "%s.agents: %s would be too long a name, give one", path, agent);
+		memcpy(h->agents.v[h->agents.n++], agent, strlen(agent) + 1);
+	}
+	if (h->candidates.n == 0)
+		h->candidates = h->agents;
+	return 0;
+}
+
+int
+config_complete(struct config_reader *r)
+{
+	struct config *c = r->c;
+	const struct config_house *h;
+
+	if (c->nhouses == 0)
+		return config_fail(
+		    r, config_line_of(r, "houses"), "houses: expected at least one house, got none");
+	for (size_t i = 0; i < c->nhouses; i++)
+		if (house_complete(r, &c->houses[i]))
+			return -1;
+	if (c->router.n == 0) {
+		h = config_house_find(c, "allegro");
+		h = h ? h : &c->houses[0];
+		memcpy(c->router.v[c->router.n++], h->agents.v[0], sizeof(config_name));
+	}
+	return 0;
+}
+
+/* Checks across keys */
+
+static int
+check_people(struct config_reader *r)
+{
+	const struct config *c = r->c;
+
+	for (size_t i = 0; i < c->watchers.n; i++)
+		if (config_names_has(&c->operators, c->watchers.v[i]) ||
+		    strcmp(c->watchers.v[i], c->sovereign) == 0)
+			return config_fail(r, config_line_of(r, "watchers"),
+			    "watchers: %s may do more already, as %s", c->watchers.v[i],
+			    config_names_has(&c->operators, c->watchers.v[i]) ? "an operator"
+									      : "the sovereign");
+	return 0;
+}
+
+static bool
+is_person(const struct config *c, const char *name)
+{
+	return strcmp(name, c->sovereign) == 0 || config_names_has(&c->operators, name) ||
+	    config_names_has(&c->watchers, name);
+}
+
+static int
+check_agents(struct config_reader *r, const struct config_house *h)
+{
+	char path[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "houses.%s.agents", h->name);
+	for (size_t i = 0; i < h->agents.n; i++) {
+		const char *agent = h->agents.v[i];
+		const struct config_house *home = config_home(r->c, agent);
+
+		if (home != h)
+			return config_fail(r, config_line_of(r, path), "%s: %s is already at home in %s",
+			    path, agent, home->name);
+		if (is_person(r->c, agent))
+			return config_fail(r, config_line_of(r, path),
+			    "%s: %s is a person's name (sovereign, operators, watchers)", path, agent);
+	}
+	return 0;
+}
+
+/* Every name in a list of candidates must be somebody's agent. */
+static int
+check_known(struct config_reader *r, const char *path, const struct config_names *names)
+{
+	const struct config *c = r->c;
+
+	for (size_t i = 0; i < names->n; i++) {
+		struct nearest n = { .word = names->v[i] };
+		const char *best;
+
+		if (config_home(c, names->v[i]))
+			continue;
+		for (size_t h = 0; h < c->nhouses; h++)
+			for (size_t a = 0; a < c->houses[h].agents.n; a++)
+				nearest_try(&n, c->houses[h].agents.v[a]);
+		best = nearest_word(&n);
+		return config_fail(r, config_line_of(r, path), "%s: no house has an agent %s%s%s%s", path,
+		    names->v[i], best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
+	}
+	return 0;
+}
+
+static bool
+is_loopback(const char *url)
+{
+	static const char *const hosts[] = { "localhost", "127.", "[::1]" };
+	const char *host = strstr(url, "://") + 3;
+
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+		if (strncmp(host, hosts[i], strlen(hosts[i])) == 0)
+			return true;
+	return false;
+}
+
+static int
+check_house(struct config_reader *r, const struct config_house *h)
+{
+	char path[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "houses.%s.endpoint", h->name);
+	if (h->endpoint && strncmp(h->endpoint, "http:", 5) == 0 && !is_loopback(h->endpoint))
+		config_warn(r, config_line_of(r, path),
+		    "%s: plain http to another host can be read on the way", path);
+	snprintf(path, sizeof path, "houses.%s.auth_token", h->name);
+	if (h->auth_token && r->exposed)
+		config_warn(r, config_line_of(r, path),
+		    "%s: others can read this file; keep the token in a variable, or chmod 600", path);
+	snprintf(path, sizeof path, "houses.%s.candidates", h->name);
+	return check_agents(r, h) || check_known(r, path, &h->candidates) ? -1 : 0;
+}
+
+/* With more than one broker a majority of agents decides which is the one in use. */
+static int
+check_brokers(struct config_reader *r)
+{
+	size_t voters = 0;
+
+	for (size_t i = 0; i < r->c->nhouses; i++)
+		voters += r->c->houses[i].agents.n;
+	if (r->c->nbrokers > 1 && voters < 3)
+		return config_fail(r, config_line_of(r, "brokers"),
+		    "brokers: %zu brokers need at least three agents, there %s %zu", r->c->nbrokers,
+		    voters == 1 ? "is" : "are", voters);
+	if (r->c->nbrokers > 1 && voters % 2 == 0)
+		config_warn(r, config_line_of(r, "brokers"),
+		    "brokers: %zu agents vote on the broker; an odd number stands more faults", voters);
+	return 0;
+}
+
+int
+config_check(struct config_reader *r)
+{
+	const struct config *c = r->c;
+
+	if (check_people(r))
+		return -1;
+	for (size_t i = 0; i < c->nhouses; i++)
+		if (check_house(r, &c->houses[i]))
+			return -1;
+	if (check_known(r, "router", &c->router) || check_brokers(r))
+		return -1;
+	if (config_identity_kind(c, c->identity) == IDENTITY_UNKNOWN)
+		config_warn(r, config_line_of(r, "identity"),
+		    "identity: %s is neither a person nor an agent of this cluster", c->identity);
+	if (c->max_task_bytes > c->max_payload_bytes)
+		return config_fail(r, config_line_of(r, "limits.task_bytes"),
+		    "limits.task_bytes: larger than limits.payload_bytes");
+	return 0;
+}

@@ -1,0 +1,167 @@
+#include "config_impl.h"
+
+#ifdef __APPLE__
+#define STATE_DIR "/usr/local/var/uni-wizard"
+#define RUN_DIR "/usr/local/var/run/uni-wizard"
+#else
+#define STATE_DIR "/var/lib/uni-wizard"
+#define RUN_DIR "/run/uni-wizard"
+#endif
+
+#define CONF(member) .offset = offsetof(struct config, member)
+#define HOUSE(member) .offset = offsetof(struct config_house, member)
+#define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
+#define KiB ((int64_t)1 << 10)
+#define MiB ((int64_t)1 << 20)
+#define GiB ((int64_t)1 << 30)
+#define DAY ((int64_t)86400)
+
+/* The master copy: reading, defaults, messages, `config keys` and docs/configuration.md come from it. */
+const struct config_key config_keys[] = {
+	{ "cluster", &TYPE_NAME, "home", CONF(cluster),
+	    .help = "Name of the cluster; every topic begins with `uw/<cluster>/`." },
+	{ "identity", &TYPE_NAME, "operator", CONF(identity),
+	    .help = "Who the command line is when `--as` is not given: a person or an agent." },
+	{ "brokers", &TYPE_BROKERS, "localhost:8883", .min = 1, .max = CONFIG_MAX_BROKERS, CONF(brokers),
+	    .help = "MQTT brokers in order of preference, always over TLS; the port may be left out." },
+	{ "pki", &TYPE_PATH, "pki", CONF(pki_dir),
+	    .help = "Directory with `ca.crt`, `<identity>.crt` and `<identity>.key`." },
+	{ "state", &TYPE_PATH, STATE_DIR, "`/var/lib/uni-wizard`, on macOS `/usr/local/var/uni-wizard`",
+	    CONF(state_dir), .help = "Directory of the databases: `<agent>.db`, `outbox-<identity>.db`." },
+	{ "run", &TYPE_PATH, RUN_DIR, "`/run/uni-wizard`, on macOS `/usr/local/var/run/uni-wizard`",
+	    CONF(run_dir), .help = "Directory of sockets and process ids: `<agent>.sock`, `<agent>.pid`." },
+	{ "log_level", &TYPE_CHOICE, "info", .allowed = "warn info debug", CONF(log_level),
+	    .help = "How much is written to standard error." },
+	{ "sovereign", &TYPE_NAME, "timmy", CONF(sovereign),
+	    .help = "The person whose signed decisions release sovereign tasks." },
+	{ "operators", &TYPE_NAMES, "operator", .max = CONFIG_MAX_PEOPLE, CONF(operators),
+	    .help = "People and programs that may submit, and cancel any task." },
+	{ "watchers", &TYPE_NAMES, "watcher", .max = CONFIG_MAX_PEOPLE, CONF(watchers),
+	    .help = "People and programs that may only read." },
+	{ "router", &TYPE_NAMES, NULL, "allegro's first agent, else the first house's", .min = 1,
+	    .max = CONFIG_MAX_AGENTS, CONF(router),
+	    .help = "Agents that may own the house `_`, where tasks that name no house arrive, in order." },
+
+	{ "houses.*.endpoint", &TYPE_URL, HOUSE(endpoint),
+	    .help = "Where the house's HTTP interface is reached." },
+	{ "houses.*.auth_token", &TYPE_TEXT, HOUSE(auth_token), .secret = true,
+	    .help = "Bearer token of the endpoint; write `${VAR}`, not the token itself." },
+	{ "houses.*.priority", &TYPE_CHOICE, "normal", .allowed = "low normal high critical", HOUSE(priority),
+	    .help = "How much the house matters when something has to give." },
+	{ "houses.*.role", &TYPE_CHOICE, NULL, "`judgement` for the sovereign's own house, else `worker`",
+	    .allowed = "judgement archivist artificer tempo-and-dispatch worker", HOUSE(role),
+	    .help = "What the house's policy asks of its tasks." },
+	{ "houses.*.agents", &TYPE_NAMES, NULL, "`<house>-1`", .min = 1, .max = CONFIG_MAX_AGENTS,
+	    HOUSE(agents), .help = "Agents at home in this house; an agent has one home." },
+	{ "houses.*.candidates", &TYPE_NAMES, NULL, "the house's agents", .min = 1, .max = CONFIG_MAX_AGENTS,
+	    HOUSE(candidates), .help = "Agents, of any house, that may own this one, in order." },
+
+	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
+	    CONF(max_payload_bytes), .help = "Largest MQTT message." },
+	{ "limits.payload_lines", &TYPE_INT, "4096", .min = 1, .max = 65536, CONF(max_payload_lines),
+	    .help = "Most tasks in one message." },
+	{ "limits.task_bytes", &TYPE_BYTES, "256KiB", .min = 1 * KiB, .max = 16 * MiB, CONF(max_task_bytes),
+	    .help = "Largest single task." },
+	{ "limits.queued", &TYPE_INT, "1000000", .min = 1, .max = 100000000, CONF(max_queued),
+	    .help = "Most unfinished tasks of one house; beyond it new ones are refused as `busy`." },
+	{ "limits.outbox_bytes", &TYPE_BYTES, "256MiB", .min = 1 * MiB, .max = 64 * GiB,
+	    CONF(max_outbox_bytes), .help = "Most that may wait to be sent while the broker is away." },
+	{ "limits.min_free_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 1024 * GiB, CONF(min_free_bytes),
+	    .help = "Disk space below which new tasks are refused." },
+
+	{ "retention.finished_s", &TYPE_TIME, "7d", .min = 60, .max = 3650 * DAY, CONF(keep_finished_s),
+	    .help = "How long finished tasks and their results are kept." },
+	{ "retention.finished", &TYPE_INT, "1000000", .min = 1, .max = 100000000, CONF(keep_finished),
+	    .help = "How many finished tasks are kept at most." },
+	{ "retention.rejected", &TYPE_INT, "1000", .min = 0, .max = 1000000, CONF(keep_rejected),
+	    .help = "How many rejected tasks are remembered." },
+	{ "retention.keys_s", &TYPE_TIME, "24h", .min = 60, .max = 3650 * DAY, CONF(keep_keys_s),
+	    .help = "How long an idempotency key is remembered." },
+
+	{ "workers.count", &TYPE_INT, "0", .min = 0, .max = 512, CONF(workers),
+	    .help = "Worker processes of an agent; 0: one per processor, at least 2." },
+	{ "workers.grace_ms", &TYPE_INT, "5000", .min = 0, .max = 600000, CONF(stop_grace_ms),
+	    .help = "Milliseconds from SIGTERM to SIGKILL." },
+	{ "workers.output_bytes", &TYPE_BYTES, "256KiB", .min = 1 * KiB, .max = 16 * MiB,
+	    CONF(max_output_bytes), .help = "Largest result of a tool." },
+	{ "workers.timeout_cap_s", &TYPE_TIME, "1d", .min = 1, .max = 30 * DAY, CONF(max_timeout_s),
+	    .help = "Longest time a task may ask for." },
+	{ "workers.crashes", &TYPE_INT, "3", .min = 1, .max = 100, CONF(max_crashes),
+	    .help = "Workers a task may kill before it is given up." },
+	{ "workers.memory_bytes", &TYPE_BYTES, "2GiB", .min = 0, .max = 1024 * GiB, CONF(worker_memory_bytes),
+	    .help = "Address space of a worker and what it starts; 0: no limit." },
+
+	{ "tools.roots", &TYPE_PATHS, .max = CONFIG_MAX_PATHS, CONF(roots),
+	    .help = "Tools may read and write beneath these directories." },
+	{ "tools.read_roots", &TYPE_PATHS, .max = CONFIG_MAX_PATHS, CONF(read_roots),
+	    .help = "Tools may read beneath these directories." },
+	{ "tools.dirs", &TYPE_PATHS, .max = CONFIG_MAX_PATHS, CONF(tool_dirs),
+	    .help = "Directories with manifests of own tools." },
+
+	{ "secrets.*.file", &TYPE_PATH, SOURCE(file),
+	    .help = "File that holds the secret; only its owner may be able to read it." },
+	{ "secrets.*.env", &TYPE_VARIABLE, SOURCE(env),
+	    .help = "Environment variable that holds the secret." },
+	{ .path = NULL },
+};
+
+const struct config_key *
+config_key_find(const char *path)
+{
+	for EACH_KEY(k)
+		if (strcmp(k->path, path) == 0)
+			return k;
+	return NULL;
+}
+
+const char *
+config_key_beneath(const char *path, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	if (n == 0)
+		return path;
+	return strncmp(path, prefix, n) == 0 && path[n] == '.' ? path + n + 1 : NULL;
+}
+
+bool
+config_is_section(const char *path)
+{
+	for EACH_KEY(k)
+		if (config_key_beneath(k->path, path))
+			return true;
+	return false;
+}
+
+/* Rows that lie directly beneath prefix, or in a plain section of it: those that share its base. */
+static bool
+key_shares_base(const struct config_key *k, const char *prefix)
+{
+	const char *rest = config_key_beneath(k->path, prefix);
+
+	return rest && !strchr(rest, '*');
+}
+
+void
+config_defaults_put(const struct config_reader *r, const char *prefix, void *base)
+{
+	for EACH_KEY(k) {
+		if (!key_shares_base(k, prefix) || !k->def)
+			continue;
+		k->type->put(r, k, k->def, (char *)base + k->offset);
+	}
+}
+
+void
+config_values_clear(const char *prefix, void *base)
+{
+	for EACH_KEY(k)
+		if (key_shares_base(k, prefix) && k->type->clear)
+			k->type->clear((char *)base + k->offset);
+}
+
+void
+config_join(char *out, const char *parent, const char *name)
+{
+	snprintf(out, CONFIG_FIELD_MAX, "%.45s%s%.32s", parent, *parent ? "." : "", name);
+}
