@@ -1,0 +1,25 @@
+# make bench            what the cluster does, as ratios to the broker and the disk of the same run
+# make bench QUICK=1    the same in about a minute, fewer repetitions
+# make bench JSON=F     writes the figures to F too
+# make bench-peers      beside beanstalkd and BullMQ, where they are installed (tests/bench/peers.sh says how)
+
+BENCHDIR   = $(B)/tests/bench
+BENCHPROCS = $(BENCHDIR)/procs.o $(BENCHDIR)/procs_$(if $(filter Darwin,$(shell uname -s)),darwin,linux).o
+BENCHBIN   = $(addprefix $(BENCHDIR)/,raw disk quantiles load ready fill cpu beanstalk)
+
+$(BENCHDIR)/%.o: CPPFLAGS += -Itests/bench
+$(BENCHDIR)/raw $(BENCHDIR)/disk $(BENCHDIR)/quantiles: $(BENCHDIR)/hist.o
+$(BENCHDIR)/load: $(BENCHDIR)/hist.o $(BENCHPROCS)
+$(BENCHDIR)/ready: $(BENCHDIR)/wire.o
+$(BENCHDIR)/cpu: $(BENCHPROCS)
+$(BENCHDIR)/beanstalk: $(BENCHDIR)/hist.o
+
+$(BENCHBIN): $(BENCHDIR)/%: $(BENCHDIR)/%.o $(LIBA)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBA) $(LIBS)
+
+.PHONY: bench bench-peers
+bench: $(BIN) $(BENCHBIN)
+	tests/bench/bench.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
+
+bench-peers: $(BIN) $(BENCHBIN)
+	tests/bench/peers.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")

@@ -1,0 +1,90 @@
+# common.sh - what bench.sh and peers.sh share: options, a cluster of one house with one agent, cleaning up.
+#
+# $figures gathers "name value" lines, one for each run; report.awk makes medians and verdicts of them.
+
+usage="usage: $0 UNI-WIZARD PROGRAMS [--quick] [--json FILE]"
+[ $# -ge 2 ] || { echo "$usage" >&2; exit 2; }
+wizard=$1 programs=$2 quick= json=
+shift 2
+while [ $# -gt 0 ]; do
+	case $1 in
+	--quick) quick=1 ;;
+	--json) [ $# -ge 2 ] || { echo "$usage" >&2; exit 2; }; json=$2; shift ;;
+	*) echo "$usage" >&2; exit 2 ;;
+	esac
+	shift
+done
+
+absolute() {
+	case $1 in
+	/*) echo "$1" ;;
+	*) echo "$PWD/$1" ;;
+	esac
+}
+wizard=$(absolute "$wizard") programs=$(absolute "$programs") here=$(cd "$(dirname "$0")" && pwd)
+[ -z "$json" ] || json=$(absolute "$json")
+
+# On a real disk: /tmp may be memory, where an fsync costs nothing.
+dir=$(mktemp -d "${BENCH_DIR:-/var/tmp}/uw-bench.XXXXXX") || exit 1
+figures=$dir/figures
+bytes=200
+: >"$figures"
+
+clean_up() {
+	status=$?
+	trap - EXIT INT TERM
+	"$wizard" cluster down --dir "$dir/c" >/dev/null 2>&1
+	stop_peers
+	if [ $status -ne 0 ] && [ -z "${judged-}" ]; then
+		echo "bench: stopped early; the logs are in $dir" >&2
+	else
+		rm -rf "$dir"
+	fi
+	exit $status
+}
+stop_peers() { :; }
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+# Runs one of the programs and keeps what it measured; the bench ends if it fails.
+measure() {
+	program=$1
+	shift
+	"$programs/$program" "$@" >>"$figures" || { say "bench: $program $* failed"; exit 1; }
+}
+
+# load MODE OPTION...: with what all runs have in common.
+load() {
+	mode=$1
+	shift
+	measure load "$mode" -h bench -d "$dir/outbox.db" -b $bytes -B "$broker" -A "$agent" "$@"
+}
+
+warm_up() {
+	"$programs/load" window -h bench -d "$dir/outbox.db" -b $bytes -n 5000 >/dev/null || exit 1
+}
+
+start_cluster() {
+	"$wizard" cluster up --dir "$dir/c" --houses bench --agents-per-house 1 >"$dir/up.log" 2>&1 ||
+		{ cat "$dir/up.log" >&2; exit 1; }
+	. "$dir/c/env"
+	UW_PKI=$dir/c/pki
+	export UNI_WIZARD_CONFIG UW_HOST UW_PORT UW_CAFILE UW_PKI
+	broker=$(cat "$dir/c/run/broker.pid")
+	agent=$(cat "$dir/c/run/bench-1.pid")
+}
+
+version_of() {
+	"$@" 2>&1 | head -n 1
+}
+
+machine() {
+	echo "machine $(uname -sr), $(getconf _NPROCESSORS_ONLN) processors,$(sed -n 's/^model name[^:]*:/ /p' /proc/cpuinfo 2>/dev/null |
+		head -n 1 | tr -s ' ')"
+	echo "disk $(df -P "$dir" | awk 'NR == 2 { print $1 " at " $6 }')"
+	echo "broker $(version_of mosquitto -h)"
+}

@@ -1,0 +1,201 @@
+# report.awk - medians, limits and verdicts from "name value" lines; the exit status says whether all limits hold.
+#
+# -v json=FILE writes them there too; -v about=TEXT is put into it; -v bytes=N is the size of a task;
+# -v peers=1 makes the table of `make bench-peers`.
+
+{
+	if (!($1 in runs))
+		names[++count] = $1
+	value[$1, ++runs[$1]] = $2 + 0
+}
+
+function sort_runs(name, out,   i, j, v) {
+	for (i = 1; i <= runs[name]; i++) {
+		v = value[name, i]
+		for (j = i - 1; j >= 1 && out[j] > v; j--)
+			out[j + 1] = out[j]
+		out[j + 1] = v
+	}
+}
+
+function median(name,   s, n) {
+	n = runs[name]
+	if (!n)
+		return "missing"
+	sort_runs(name, s)
+	return n % 2 ? s[(n + 1) / 2] : (s[n / 2] + s[n / 2 + 1]) / 2
+}
+
+function spread(name,   s, n) {
+	n = runs[name]
+	if (n < 2)
+		return ""
+	sort_runs(name, s)
+	return sprintf("[%s-%s]", show(s[1]), show(s[n]))
+}
+
+# name: b divided by a, repetition by repetition
+function divide(name, a, b,   i) {
+	for (i = 1; i <= runs[a] && i <= runs[b]; i++)
+		if (value[a, i] > 0)
+			value[name, ++runs[name]] = value[b, i] / value[a, i]
+}
+
+function scale(name, from, factor,   i) {
+	for (i = 1; i <= runs[from]; i++)
+		value[name, ++runs[name]] = value[from, i] * factor
+}
+
+function show(v) {
+	if (v == "missing")
+		return v
+	if (v >= 1000)
+		return sprintf("%.0f", v)
+	return v >= 100 ? sprintf("%.1f", v) : v >= 1 ? sprintf("%.2f", v) : sprintf("%.3f", v)
+}
+
+function put_json(label, unit, m, op, limit, verdict, name,   line) {
+	line = sprintf("{\"name\":\"%s\",\"unit\":\"%s\",\"measured\":%s,\"runs\":%d", label, unit, m == "missing" ? "null" : m,
+	    samples[name] ? samples[name] : runs[name])
+	if (op != "")
+		line = line sprintf(",\"op\":\"%s\",\"limit\":%s,\"pass\":%s", op, limit == "missing" ? "null" : limit,
+		    verdict == "pass" ? "true" : "false")
+	rows[++nrows] = line "}"
+}
+
+function print_row(label, m, unit, limit, ratio, verdict, name) {
+	printf "%-52s %10s %-5s %-12s %-6s %-6s %s\n", label, show(m), unit, limit, ratio, verdict,
+	    samples[name] ? "n=" samples[name] " in " slices[name] " runs" : "n=" runs[name] " " spread(name)
+}
+
+# A figure without a limit.
+function info(label, name, unit,   m) {
+	m = median(name)
+	if (m == "missing")
+		return
+	print_row(label, m, unit, "", "", "", name)
+	put_json(label, unit, m, "", 0, "", name)
+}
+
+# A figure with one: op is "<=" or ">=".
+function judge(label, name, unit, op, limit,   m, verdict, ratio) {
+	m = median(name)
+	verdict = "FAIL"
+	if (m != "missing" && limit != "missing" && (op == "<=" ? m <= limit : m >= limit))
+		verdict = "pass"
+	if (verdict != "pass")
+		failed++
+	judged++
+	ratio = m == "missing" || limit == "missing" || limit == 0 ? "-" : sprintf("%.2f", m / limit)
+	print_row(label, m, unit, op " " show(limit), ratio, verdict, name)
+	put_json(label, unit, m, op, limit, verdict, name)
+}
+
+function sampled(name,   i, q) {
+	split("p50 p99 p999 max", q, " ")
+	for (i in q) {
+		samples[name "_" q[i]] = median(name "_n")
+		slices[name "_" q[i]] = median("slices")
+	}
+}
+
+function sum(a, b) {
+	return a == "missing" || b == "missing" ? "missing" : a + b
+}
+
+function times(k, a) {
+	return a == "missing" ? a : k * a
+}
+
+function heading(text) {
+	printf "\n%-52s %10s %-5s %-12s %-6s %-6s %s\n", text, "measured", "", "limit", "ratio", "", "runs [least-most]"
+}
+
+function report_bench() {
+	heading("Throughput (" bytes "-byte tasks, no-op, result back)")
+	info("raw: one hop, QoS 1, mutual TLS", "raw_hop_per_s", "/s")
+	info("raw: round trip, one message per task", "raw_trip_per_s", "/s")
+	info("tasks: durable at both ends", "tasks_per_s", "/s")
+	judge("tasks / raw round trips (aim 3.00)", "over_trip", "x", ">=", 1.5)
+	judge("CPU of all processes for 10,000 tasks", "cpu_s_per_10k", "s", "<=", 1.5)
+	info("  of one task: broker", "cpu_broker_us", "us")
+	info("  of one task: agent", "cpu_agent_us", "us")
+	info("  of one task: workers", "cpu_workers_us", "us")
+	info("  of one task: submitter", "cpu_submitter_us", "us")
+
+	heading("Latency at 100 tasks/s, submit to outcome")
+	info("disk: fdatasync, back to back, p50", "disk_us_p50", "us")
+	info("disk: fdatasync, back to back, p99", "disk_us_p99", "us")
+	info("disk: fdatasync, 100/s, p50", "disk_paced_us_p50", "us")
+	info("disk: fdatasync, 100/s, p99", "disk_paced_us_p99", "us")
+	info("raw round trip p50", "raw_us_p50", "us")
+	info("raw round trip p99", "raw_us_p99", "us")
+	info("raw round trip p99.9", "raw_us_p999", "us")
+	judge("task p50: 1 ms + 2 fsyncs", "task_us_p50", "us", "<=", sum(1000, times(2, median("disk_us_p50"))))
+	judge("task p99: 5 x p50 + 2 x p99 of fsync", "task_us_p99", "us", "<=",
+	    sum(times(5, median("task_us_p50")), times(2, median("disk_us_p99"))))
+	info("task p99.9", "task_us_p999", "us")
+	info("task, the slowest", "task_us_max", "us")
+
+	heading("Depth: 100,000 tasks queued behind")
+	info("dispatch with none behind", "dispatch_empty_per_s", "/s")
+	info("dispatch with 100,000 behind", "dispatch_deep_per_s", "/s")
+	judge("rate with 100,000 behind / with none", "deep_share", "x", ">=", 0.9)
+	judge("agent's memory with 100,000 queued", "rss_queued", "MiB", "<=", 40)
+
+	heading("At rest")
+	judge("agent's memory, idle since its start", "rss_idle", "MiB", "<=", 12)
+	judge("agent's memory, idle 5 s after all that load", "rss_after", "MiB", "<=", 12)
+	judge("CPU of agent and workers, idle", "idle_agent_percent", "%", "<=", 0.2)
+	info("CPU of the broker, idle", "idle_broker_percent", "%")
+	judge("ready after start, empty store", "ready_empty_ms", "ms", "<=", 200)
+	judge("ready after start, 1,000,000 finished tasks", "ready_million_ms", "ms", "<=", 2000)
+}
+
+function report_peer(label, name) {
+	if (!runs[name "_per_s"])
+		return
+	heading(label)
+	info("no-op tasks with their result back", name "_per_s", "/s")
+	info("CPU of all processes for 10,000", name "_cpu", "s")
+	info("at 100/s, p50", name "_us_p50", "us")
+	info("at 100/s, p99", name "_us_p99", "us")
+	info("at 100/s, p99.9", name "_us_p999", "us")
+}
+
+function report_peers() {
+	heading("The broker alone")
+	info("raw: round trip, one message per task", "raw_trip_per_s", "/s")
+	report_peer("Here: TLS, fsync at both ends before any acknowledgement", "ours")
+	report_peer("beanstalkd -f 0: fsync of every write", "beanstalkd")
+	report_peer("BullMQ, Redis with appendfsync always", "bullmq")
+}
+
+function write_json(   i) {
+	gsub(/[\\"]/, "", about)
+	gsub(/\n/, "; ", about)
+	printf "{\"about\":\"%s\",\"limits\":%d,\"missed\":%d,\"figures\":[\n", about, judged, failed >json
+	for (i = 1; i <= nrows; i++)
+		printf "%s%s\n", rows[i], i < nrows ? "," : "" >json
+	print "]}" >json
+}
+
+END {
+	n = split("disk_us disk_paced_us raw_us task_us ours_us beanstalkd_us bullmq_us", sampled_names, " ")
+	for (i = 1; i <= n; i++)
+		sampled(sampled_names[i])
+	divide("over_trip", "raw_trip_per_s", "tasks_per_s")
+	divide("deep_share", "dispatch_empty_per_s", "dispatch_deep_per_s")
+	scale("rss_idle", "rss_idle_bytes", 1 / 1048576)
+	scale("rss_after", "rss_after_bytes", 1 / 1048576)
+	scale("rss_queued", "rss_queued_bytes", 1 / 1048576)
+	if (peers)
+		report_peers()
+	else
+		report_bench()
+	if (!peers)
+		printf "\n%d limits, %d missed\n", judged, failed
+	if (json != "")
+		write_json()
+	exit failed > 0
+}
