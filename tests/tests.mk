@@ -9,7 +9,7 @@ FUZZERS   = $(patsubst %.c,$(B)/%,$(call chosen,$(wildcard tests/fuzz/fuzz_*.c))
 # All but main(), so that a test may bring its own and takes only what it uses.
 UNITLIB   = $(B)/libtested.a
 
-$(UNITLIB): $(filter-out $(B)/agent/main.o $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(CORE)
+$(UNITLIB): $(filter-out $(B)/agent/main.o $(LIBOBJ),$(AGENT)) $(CLI) $(BROKER) $(CORE)
 	rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(UNITLIB) $(LIBA)

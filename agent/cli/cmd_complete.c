@@ -9,6 +9,7 @@
 	X(people,   "every identity of the configuration")                        \
 	X(tools,    "tools")                                                      \
 	X(call,     "a tool, then its parameters as key=")                        \
+	X(parameters, "parameters of the tool that --tool names")                 \
 	X(commands, "commands")
 
 struct asking {
@@ -18,6 +19,7 @@ struct asking {
 	const char *config_path;
 	int nargs;                      /* arguments before the word under the cursor */
 	const char *first;              /* the first of them */
+	const char *tool;               /* value of --tool */
 };
 
 /* One answer a line; the shells show what follows the tab. */
@@ -100,7 +102,7 @@ offer_tools(const struct asking *q)
 }
 
 static void
-offer_parameters(const struct asking *q, const char *tool)
+offer_keys(const struct asking *q, const char *tool)
 {
 	struct config *c = config_quiet(q);
 	struct registry *r = registry_new(c, NULL, NULL);
@@ -122,7 +124,14 @@ offer_call(const struct asking *q)
 	if (q->nargs == 0)
 		offer_tools(q);
 	else if (!strchr(q->current, '='))
-		offer_parameters(q, q->first);
+		offer_keys(q, q->first);
+}
+
+static void
+offer_parameters(const struct asking *q)
+{
+	if (q->tool && !strchr(q->current, '='))
+		offer_keys(q, q->tool);
 }
 
 /* Commands that go on from the words that stand already ("task" -> list, show). */
@@ -211,6 +220,16 @@ option_of(const struct cmd *c, const char *word)
 	return strncmp(word, "--", 2) == 0 ? cmd_opt_find(c, word + 2, strcspn(word + 2, "=")) : NULL;
 }
 
+/* Values that decide what else can be offered. */
+static void
+keep_value(struct asking *q, const struct cmd_opt *o, const char *value)
+{
+	if (strcmp(o->name, "config") == 0)
+		q->config_path = value;
+	else if (strcmp(o->name, "tool") == 0)
+		q->tool = value;
+}
+
 /* Goes over the words before the cursor as the program would; returns the option that waits for its
  * value, if one does. */
 static const struct cmd_opt *
@@ -223,12 +242,12 @@ read_before(struct asking *q, int argc, char **argv)
 		const char *value = strchr(argv[i], '=');
 
 		if (waits) {
-			q->config_path = strcmp(waits->name, "config") == 0 ? argv[i] : q->config_path;
+			keep_value(q, waits, argv[i]);
 			waits = NULL;
 		} else if (o && o->kind != OPT_FLAG && !value) {
 			waits = o;
-		} else if (o && value && strcmp(o->name, "config") == 0) {
-			q->config_path = value + 1;
+		} else if (o && value) {
+			keep_value(q, o, value + 1);
 		} else if (argv[i][0] != '-') {
 			q->first = q->nargs++ ? q->first : argv[i];
 		}
