@@ -4,6 +4,15 @@
 #define HEADING(text) &(const struct cmd){ .name = "", .help = text }
 
 #define COMMANDS(X)          \
+	X("Tasks")           \
+	C(submit)            \
+	C(task_list)         \
+	C(task_show)         \
+	C(task_cancel)       \
+	C(watch)             \
+	X("Houses")          \
+	C(house_list)        \
+	C(agent)             \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \

@@ -1,0 +1,148 @@
+#include <string.h>
+
+#include "json.h"
+#include "remote.h"
+
+static const struct cmd_opt opts[] = {
+	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .help = "only this house's", .complete = "houses" },
+	{ .name = "state", .letter = 's', .kind = OPT_TEXT, .arg = "STATE", .help = "only those in this state",
+	  .complete = "queued running scheduled retrying waiting_approval uncertain succeeded failed dead cancelled expired" },
+	{ .name = "tool", .letter = 't', .kind = OPT_TEXT, .arg = "TOOL", .help = "only those of this tool", .complete = "tools" },
+	{ .name = "sender", .kind = OPT_TEXT, .arg = "NAME", .help = "only those of this sender" },
+	{ .name = "limit", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = 200, .help = "newest N of each house (default 50)" },
+	{ .name = NULL },
+};
+
+#define ROWS_MAX 16384
+
+struct listing {
+	const struct cmd_args *a;
+	struct remote r;
+	cJSON *rows[ROWS_MAX];
+	int n, asked, answered;
+	bool done;
+	int rc;
+};
+
+static void
+on_reply(void *arg, const struct client_reply *r)
+{
+	struct listing *l = arg;
+
+	if (strcmp(r->type, "task") == 0 && l->n < ROWS_MAX) {
+		l->rows[l->n] = cJSON_Duplicate(r->obj, true);
+		cJSON_DeleteItemFromObjectCaseSensitive(l->rows[l->n++], "type");
+	} else if (strcmp(r->type, "end") == 0) {
+		l->answered++;
+	} else if (strcmp(r->type, "error") == 0) {
+		l->answered++;
+		if (!l->rc)
+			l->rc = cmd_fail(EXIT_USAGE, "%s", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(
+			    cJSON_GetObjectItemCaseSensitive(r->obj, "error"), "message")));
+	}
+	l->done = l->answered >= l->asked;
+}
+
+static const char *
+cell(const cJSON *row, const char *name)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, name));
+
+	return text ? text : "";
+}
+
+/* Ids sort by time: newest first. */
+static int
+newest_first(const void *a, const void *b)
+{
+	return strcmp(cell(*(cJSON *const *)b, "id"), cell(*(cJSON *const *)a, "id"));
+}
+
+static void
+print_text(struct listing *l)
+{
+	static const char *const heads[] = { "ID", "HOUSE", "TOOL", "STATE", "TRY", "SENDER", "ACCEPTED", NULL };
+	struct table *t = table_new(heads);
+
+	for (int i = 0; i < l->n; i++) {
+		const cJSON *row = l->rows[i];
+
+		table_cell(t, "%s", cell(row, "id"));
+		table_cell(t, "%s", cell(row, "house"));
+		table_cell(t, "%s", cell(row, "tool"));
+		table_cell(t, "%s", cell(row, "state"));
+		table_cell(t, "%d", (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(row, "attempt")));
+		table_cell(t, "%s", cell(row, "sender"));
+		table_cell(t, "%s", cell(row, "accepted"));
+	}
+	table_print(t);
+}
+
+static void
+print_json(struct listing *l)
+{
+	struct buf b = { 0 };
+
+	json_put_open(&b, '[');
+	for (int i = 0; i < l->n; i++)
+		json_put_tree(&b, l->rows[i]);
+	json_put_close(&b, ']');
+	puts(buf_str(&b));
+	buf_free(&b);
+}
+
+static void
+put_request(struct buf *b, const struct cmd_args *a)
+{
+	static const char *const texts[] = { "state", "tool", "sender", NULL };
+
+	json_put_open(b, '{');
+	json_put_key(b, "list");
+	json_put_open(b, '{');
+	for (const char *const *p = texts; *p; p++)
+		if (cmd_text(a, *p, NULL))
+			json_kv_str(b, *p, cmd_text(a, *p, NULL));
+	json_kv_int(b, "limit", cmd_int(a, "limit", 50));
+	json_put_close(b, '}');
+	json_put_close(b, '}');
+}
+
+static int
+list_run(const struct cmd_args *a)
+{
+	struct listing *l = xcalloc(1, sizeof *l);
+	struct buf b = { 0 };
+	int rc = remote_open(&l->r, a, on_reply, NULL, l);
+
+	l->a = a;
+	if (!rc) {
+		put_request(&b, a);
+		l->asked = remote_ask(&l->r, TOPIC_QUERY, cmd_text(a, "house", NULL), b.data);
+		rc = remote_wait(&l->r, &l->done, 3000);
+		if (rc == EXIT_NO_ANSWER && l->answered) {
+			fprintf(stderr, "uni-wizard: only %d of %d houses answered\n", l->answered, l->asked);
+		} else if (rc == EXIT_NO_ANSWER) {
+			rc = remote_no_answer(&l->r, "any house");
+		} else {
+			rc = l->rc;
+		}
+		if (l->answered && !l->rc) {
+			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], newest_first);
+			(a->json ? print_json : print_text)(l);
+		}
+		remote_close(&l->r);
+	}
+	for (int i = 0; i < l->n; i++)
+		cJSON_Delete(l->rows[i]);
+	buf_free(&b);
+	free(l);
+	return rc;
+}
+
+const struct cmd cmd_task_list = {
+	.name = "task list",
+	.help = "List tasks, newest first",
+	.opts = opts,
+	.flags = CMD_JSON,
+	.run = list_run,
+};

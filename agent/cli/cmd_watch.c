@@ -1,0 +1,157 @@
+#include <signal.h>
+#include <string.h>
+
+#include "json.h"
+#include "remote.h"
+
+static const struct cmd_opt opts[] = {
+	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .help = "only this house's events", .complete = "houses" },
+	{ .name = "task", .kind = OPT_TEXT, .arg = "ID", .help = "only this task's; ends when it ends" },
+	{ .name = "count", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = INT32_MAX, .help = "end after N events" },
+	{ .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 604800, .help = "end after S seconds" },
+	{ .name = NULL },
+};
+
+struct watch {
+	const struct cmd_args *a;
+	struct remote r;
+	const char *task;
+	int64_t left;
+	bool done;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void
+on_signal(int signum)
+{
+	(void)signum;
+	interrupted = 1;
+}
+
+static const char *
+text_of(const cJSON *o, const char *name)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	return text ? text : "";
+}
+
+/* What is worth a look in one line: state and why, or what is asked for. */
+static void
+print_details(const cJSON *o)
+{
+	const cJSON *e = cJSON_GetObjectItemCaseSensitive(o, "error"), *task = cJSON_GetObjectItemCaseSensitive(o, "task");
+	const cJSON *ms = cJSON_GetObjectItemCaseSensitive(o, "run_ms");
+	const char *tool = text_of(task ? task : o, "tool"), *state = text_of(o, "state");
+
+	if (tool[0])
+		printf(" %s", tool);
+	if (task && cJSON_GetObjectItemCaseSensitive(task, "params")) {
+		char *text = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(task, "params"));
+
+		printf(" %.100s%s", text, strlen(text) > 100 ? "..." : "");
+		cJSON_free(text);
+	}
+	if (state[0])
+		printf(" %s%s%s", cmd_color(1, state_color(state)), state, cmd_color(1, "reset"));
+	if (ms)
+		printf(" in %.1f ms", ms->valuedouble);
+	if (text_of(o, "to")[0])
+		printf(" to %s (%s)", text_of(o, "to"), text_of(o, "why"));
+	if (e)
+		printf(": %s", text_of(e, "message"));
+}
+
+static void
+print_event(const char *house, const cJSON *o)
+{
+	const char *time = text_of(o, "time");
+
+	printf("%s%.*s%s %-8s %-9s %s", cmd_color(1, "dim"), (int)(strlen(time) > 11 ? 12 : 0),
+	    strlen(time) > 11 ? time + 11 : "", cmd_color(1, "reset"), house, text_of(o, "type"), text_of(o, "id"));
+	print_details(o);
+	putchar('\n');
+}
+
+static void
+take_event(struct watch *w, const char *house, const char *line, size_t len)
+{
+	cJSON *o = json_parse_object(line, len, NULL);
+
+	if (o && (!w->task || strcmp(text_of(o, "id"), w->task) == 0)) {
+		if (w->a->json)
+			printf("%.*s\n", (int)len, line);
+		else
+			print_event(house, o);
+		fflush(stdout);
+		if (w->left && --w->left == 0)
+			w->done = true;
+		if (w->task && strcmp(text_of(o, "type"), "outcome") == 0)
+			w->done = true;
+	}
+	cJSON_Delete(o);
+}
+
+static void
+on_message(void *arg, const char *topic, const char *payload, size_t len)
+{
+	struct watch *w = arg;
+	const char *p = payload, *end = payload + len;
+	struct topic t;
+
+	if (topic_parse(topic, w->r.config.cluster, &t, NULL))
+		return;
+	while (p < end && !w->done) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl ? nl : end) - p);
+
+		if (n)
+			take_event(w, t.name, p, n);
+		p += n + 1;
+	}
+}
+
+static int
+follow(struct watch *w)
+{
+	int64_t within = cmd_int(w->a, "within", 0);
+	bool was_up = false;
+	int rc = EXIT_NO_ANSWER;
+
+	for (int64_t ms = 0; rc == EXIT_NO_ANSWER && !interrupted && (!within || ms < within * 1000); ms += 250) {
+		rc = remote_wait(&w->r, &w->done, 250);
+		if (client_is_up(w->r.client) != was_up) {
+			was_up = !was_up;
+			fprintf(stderr, "uni-wizard: %s%s\n", was_up ? "connected; waiting for events" : "connection lost: ",
+			    was_up ? "" : client_why_down(w->r.client));
+		}
+	}
+	return rc == EXIT_NO_ANSWER ? EXIT_OK : rc;
+}
+
+static int
+watch_run(const struct cmd_args *a)
+{
+	struct watch w = { .a = a, .task = cmd_text(a, "task", NULL), .left = cmd_int(a, "count", 0) };
+	char filter[TOPIC_MAX];
+	struct err e;
+	int rc = remote_open(&w.r, a, NULL, on_message, &w);
+
+	if (rc)
+		return rc;
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	topic_format(filter, w.r.config.cluster, TOPIC_EVENT, cmd_text(a, "house", "+"), "+");
+	rc = client_subscribe(w.r.client, filter, &e) ? cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg) : follow(&w);
+	remote_close(&w.r);
+	return rc;
+}
+
+const struct cmd cmd_watch = {
+	.name = "watch",
+	.help = "Print what happens, one line each, as it happens",
+	.opts = opts,
+	.flags = CMD_JSON,
+	.run = watch_run,
+};
