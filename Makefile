@@ -62,3 +62,4 @@ $(BIN): $(filter-out $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(B)/libuwc
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include tests/tests.mk
+include tests/bench/bench.mk
