@@ -26,6 +26,10 @@ override CFLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-
 LDFLAGS += -fsanitize=$(SAN)
 endif
 
+# V=1 shows the commands themselves.
+Q        = $(if $(V),,@)
+say      = @$(if $(V),:,echo)
+
 src      = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
 SHARED   = $(call src,shared)
 TOOLS    = $(call src,tools)
@@ -44,20 +48,25 @@ all: $(BIN) $(LIBA) $(LIBSO)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(say) "cc $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(LIBA): $(LIBOBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(say) "ar $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # The deterministic core: no clock, socket or random device in it.
 $(B)/libuwcore.a: $(CORE)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(say) "ar $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(LIBSO): $(LIBOBJ) shared/libuniwizard.map
-	$(CC) $(LDFLAGS) -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map -o $@ $(LIBOBJ) $(LIBS)
+	$(say) "ld $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map -o $@ $(LIBOBJ) $(LIBS)
 
 $(BIN): $(filter-out $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(B)/libuwcore.a $(LIBA)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(say) "ld $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
