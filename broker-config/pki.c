@@ -1,0 +1,751 @@
+#include "pki.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "err.h"
+#include "save.h"
+#include "topic.h"
+
+#define FILE_MAX_BYTES (256u << 10)
+#define MAX_AUTHORITIES 8
+
+/* Hosts' clocks differ: what was issued this moment is valid everywhere. */
+#define BACKDATE_S 300
+#define DAY_S 86400
+
+struct ca {
+	X509 *all[MAX_AUTHORITIES];     /* as they stand in ca.crt */
+	int n;
+	X509 *cert;                     /* one of them, whose key we have; NULL: none */
+	EVP_PKEY *key;
+};
+
+static const char *const use_names[PKI_NUSES] = {
+#define X(sym, name) [sym] = name,
+	PKI_USES(X)
+#undef X
+};
+
+const char *
+pki_use_name(enum pki_use use)
+{
+	return use_names[use];
+}
+
+static int
+ssl_failed(struct err *e, enum err_code code, const char *what)
+{
+	unsigned long n = ERR_peek_last_error();
+	const char *why = n ? ERR_reason_error_string(n) : NULL;
+
+	ERR_clear_error();
+	return err_set(e, code, "%s: %s", what, why ? why : "failed");
+}
+
+static char *
+path_of(const char *dir, const char *name, const char *suffix)
+{
+	struct buf b = { 0 };
+
+	buf_addf(&b, "%s/%s%s", dir, name, suffix);
+	return buf_take(&b);
+}
+
+/* Reading */
+
+static EVP_PKEY *
+key_parse(const struct buf *pem, const char *path, struct err *e)
+{
+	BIO *in = BIO_new_mem_buf(buf_str(pem), (int)pem->len);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, (void *)"");
+
+	BIO_free(in);
+	if (!key) {
+		ssl_failed(e, ERR_PARSE, "not a private key");
+		err_wrap(e, "%s", path);
+	}
+	return key;
+}
+
+static EVP_PKEY *
+key_read(const char *dir, const char *name, struct err *e)
+{
+	char *path = path_of(dir, name, ".key");
+	struct buf pem = { .max = FILE_MAX_BYTES };
+	struct stat st;
+	EVP_PKEY *key = NULL;
+
+	if (save_read(path, &pem, e))
+		goto out;
+	if (stat(path, &st) == 0 && (st.st_mode & 077)) {
+		err_set(e, ERR_DENIED, "%s has mode %03o, others can read it; chmod 600", path, (unsigned)st.st_mode & 0777);
+		goto out;
+	}
+	key = key_parse(&pem, path, e);
+out:
+	if (pem.data)
+		OPENSSL_cleanse(pem.data, pem.len);
+	buf_free(&pem);
+	free(path);
+	return key;
+}
+
+/* Every certificate in a PEM file; returns how many, -1 with e if there is none. */
+static int
+certs_parse(const struct buf *pem, const char *path, X509 **out, int max, struct err *e)
+{
+	BIO *in = BIO_new_mem_buf(buf_str(pem), (int)pem->len);
+	int n = 0;
+
+	while (n < max && (out[n] = PEM_read_bio_X509(in, NULL, NULL, NULL)))
+		n++;
+	BIO_free(in);
+	if (n == 0) {
+		ssl_failed(e, ERR_PARSE, "not a certificate");
+		return err_wrap(e, "%s", path);
+	}
+	ERR_clear_error();      /* the end of the file is one */
+	return n;
+}
+
+static int
+certs_read(const char *dir, const char *name, X509 **out, int max, struct err *e)
+{
+	char *path = path_of(dir, name, ".crt");
+	struct buf pem = { .max = FILE_MAX_BYTES };
+	int n = save_read(path, &pem, e) ? -1 : certs_parse(&pem, path, out, max, e);
+
+	buf_free(&pem);
+	free(path);
+	return n;
+}
+
+static void
+ca_release(struct ca *ca)
+{
+	while (ca->n)
+		X509_free(ca->all[--ca->n]);
+	EVP_PKEY_free(ca->key);
+	*ca = (struct ca){ 0 };
+}
+
+static X509 *
+ca_match(const struct ca *ca)
+{
+	for (int i = 0; i < ca->n; i++)
+		if (X509_check_private_key(ca->all[i], ca->key) == 1)
+			return ca->all[i];
+	ERR_clear_error();
+	return NULL;
+}
+
+/* What is trusted here. */
+static int
+ca_read(const char *dir, struct ca *ca, struct err *e)
+{
+	int n;
+
+	*ca = (struct ca){ 0 };
+	n = certs_read(dir, "ca", ca->all, MAX_AUTHORITIES, e);
+	ca->n = n < 0 ? 0 : n;
+	return n < 0 ? -1 : 0;
+}
+
+/* ... with the key that signs. */
+static int
+ca_open(const char *dir, struct ca *ca, struct err *e)
+{
+	if (ca_read(dir, ca, e) == 0 && (ca->key = key_read(dir, "ca", e))) {
+		ca->cert = ca_match(ca);
+		if (!ca->cert)
+			err_set(e, ERR_CONFIG, "%s: no certificate in ca.crt belongs to ca.key", dir);
+	}
+	if (ca->cert)
+		return 0;
+	ca_release(ca);
+	return err_wrap(e, "the authority");
+}
+
+/* Making */
+
+/* 128 random bits: no two certificates of a cluster share one. */
+static int
+set_serial(X509 *x)
+{
+	unsigned char raw[16];
+	BIGNUM *n;
+	int ok;
+
+	if (RAND_bytes(raw, sizeof raw) != 1 || !(n = BN_bin2bn(raw, sizeof raw, NULL)))
+		return -1;
+	ok = BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x)) != NULL;
+	BN_free(n);
+	return ok ? 0 : -1;
+}
+
+static int64_t
+asn1_ms(const ASN1_TIME *t)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) * 1000 : 0;
+}
+
+/* A certificate does not outlive the authority that signed it. */
+static int
+set_validity(X509 *x, const X509 *issuer, int days)
+{
+	time_t now = (time_t)(clock_wall_ms() / 1000), end = now + (time_t)days * DAY_S;
+
+	if (issuer && asn1_ms(X509_get0_notAfter(issuer)) / 1000 < end)
+		end = (time_t)(asn1_ms(X509_get0_notAfter(issuer)) / 1000);
+	return ASN1_TIME_set(X509_getm_notBefore(x), now - BACKDATE_S) && ASN1_TIME_set(X509_getm_notAfter(x), end)
+	    ? 0 : -1;
+}
+
+static int
+set_name(X509_NAME *to, const char *cn)
+{
+	return X509_NAME_add_entry_by_txt(to, "O", MBSTRING_UTF8, (const unsigned char *)"Uni-Wizard", -1, -1, 0) == 1 &&
+	    X509_NAME_add_entry_by_txt(to, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0) == 1 ? 0 : -1;
+}
+
+struct extension {
+	int nid;
+	const char *value;
+};
+
+static const struct extension ca_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:TRUE,pathlen:0" },
+	{ NID_key_usage, "critical,keyCertSign,cRLSign" },
+	{ NID_subject_key_identifier, "hash" },
+	{ 0, NULL },
+};
+static const struct extension server_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:FALSE" },
+	{ NID_key_usage, "critical,digitalSignature" },
+	{ NID_ext_key_usage, "serverAuth" },
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+	{ 0, NULL },
+};
+static const struct extension client_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:FALSE" },
+	{ NID_key_usage, "critical,digitalSignature" },
+	{ NID_ext_key_usage, "clientAuth" },
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+	{ 0, NULL },
+};
+static const struct extension *const extensions[PKI_NUSES] = {
+	[PKI_CA] = ca_extensions,
+	[PKI_SERVER] = server_extensions,
+	[PKI_CLIENT] = client_extensions,
+};
+
+static int
+add_extension(X509 *x, X509 *issuer, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509_EXTENSION *ext;
+	int ok;
+
+	X509V3_set_ctx_nodb(&ctx);
+	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
+	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	ok = ext && X509_add_ext(x, ext, -1) == 1;
+	X509_EXTENSION_free(ext);
+	return ok ? 0 : -1;
+}
+
+struct request {
+	const char *cn;
+	enum pki_use use;
+	const char *sans;       /* in OpenSSL's notation, "DNS:a,IP:1.2.3.4"; "": none */
+	int days;
+	EVP_PKEY *key;
+};
+
+/* ca NULL: signed by itself. */
+static int
+fill_cert(X509 *x, const struct request *r, const struct ca *ca)
+{
+	X509 *issuer = ca ? ca->cert : x;
+
+	if (X509_set_version(x, X509_VERSION_3) != 1 || set_serial(x) || set_validity(x, ca ? issuer : NULL, r->days) ||
+	    set_name(X509_get_subject_name(x), r->cn) || X509_set_pubkey(x, r->key) != 1 ||
+	    X509_set_issuer_name(x, X509_get_subject_name(issuer)) != 1)
+		return -1;
+	for (const struct extension *ext = extensions[r->use]; ext->value; ext++)
+		if (add_extension(x, issuer, ext->nid, ext->value))
+			return -1;
+	if (r->sans[0] && add_extension(x, issuer, NID_subject_alt_name, r->sans))
+		return -1;
+	return X509_sign(x, ca ? ca->key : r->key, EVP_sha256()) > 0 ? 0 : -1;
+}
+
+static X509 *
+make_cert(const struct request *r, const struct ca *ca, struct err *e)
+{
+	X509 *x = X509_new();
+
+	if (x && fill_cert(x, r, ca) == 0)
+		return x;
+	X509_free(x);
+	ssl_failed(e, ERR_INTERNAL, "making a certificate");
+	return NULL;
+}
+
+static EVP_PKEY *
+make_key(struct err *e)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+
+	if (!key)
+		ssl_failed(e, ERR_INTERNAL, "making a key");
+	return key;
+}
+
+/* Writing */
+
+static int
+bio_save(BIO *out, const char *dir, const char *name, const char *suffix, mode_t mode, struct err *e)
+{
+	char *path = path_of(dir, name, suffix), *text;
+	long len = BIO_get_mem_data(out, &text);
+	int rc = save_file(path, text, (size_t)len, mode, e);
+
+	free(path);
+	return rc;
+}
+
+static int
+key_write(const char *dir, const char *name, EVP_PKEY *key, struct err *e)
+{
+	BIO *out = BIO_new(BIO_s_secmem());
+	int rc = PEM_write_bio_PKCS8PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) == 1
+	    ? bio_save(out, dir, name, ".key", 0600, e) : ssl_failed(e, ERR_INTERNAL, "writing a key");
+
+	BIO_free(out);
+	return rc;
+}
+
+static int
+certs_write(const char *dir, const char *name, X509 *const *certs, int n, struct err *e)
+{
+	BIO *out = BIO_new(BIO_s_mem());
+	int rc = 0;
+
+	for (int i = 0; i < n && rc == 0; i++)
+		if (PEM_write_bio_X509(out, certs[i]) != 1)
+			rc = ssl_failed(e, ERR_INTERNAL, "writing a certificate");
+	if (rc == 0)
+		rc = bio_save(out, dir, name, ".crt", 0600, e);
+	BIO_free(out);
+	return rc;
+}
+
+/* Names and addresses */
+
+static bool
+dns_name_ok(const char *s)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+	const char *rest = strncmp(s, "*.", 2) == 0 ? s + 2 : s;
+
+	return *rest && strlen(s) <= 253 && rest[strspn(rest, set)] == '\0' && *rest != '.' && *rest != '-';
+}
+
+static bool
+address_ok(const char *s)
+{
+	unsigned char raw[16];
+
+	return inet_pton(AF_INET, s, raw) == 1 || inet_pton(AF_INET6, s, raw) == 1;
+}
+
+static int
+sans_format(struct buf *out, const char *const *sans, size_t n, struct err *e)
+{
+	if (n > PKI_MAX_SANS)
+		return err_set(e, ERR_TOO_BIG, "san: expected at most %d names, got %zu", PKI_MAX_SANS, n);
+	for (size_t i = 0; i < n; i++) {
+		if (!address_ok(sans[i]) && !dns_name_ok(sans[i]))
+			return err_field(e, ERR_INVALID, "san", sans[i], "a host name or an address");
+		buf_addf(out, "%s%s%s", i ? "," : "", address_ok(sans[i]) ? "IP:" : "DNS:", sans[i]);
+	}
+	return 0;
+}
+
+static int
+check_days(int days, struct err *e)
+{
+	char got[16];
+
+	if (days >= 1 && days <= PKI_MAX_DAYS)
+		return 0;
+	snprintf(got, sizeof got, "%d", days);
+	return err_field(e, ERR_INVALID, "days", got, "a whole number from 1 to %d", PKI_MAX_DAYS);
+}
+
+/* "ca" would take the authority's place, and a file name must stay one. */
+static int
+check_name(const char *name, struct err *e)
+{
+	if (name_ok(name) && strcmp(name, "ca") != 0)
+		return 0;
+	return err_field(e, ERR_INVALID, "name", name, "a name ([a-z0-9-], at most %d, not ca)", NAME_MAX_LEN);
+}
+
+/* The authority */
+
+static X509 *
+make_authority(EVP_PKEY *key, int days, struct err *e)
+{
+	struct request r = { .use = PKI_CA, .sans = "", .days = days, .key = key };
+	unsigned char mark[4];
+	char cn[40];
+
+	/* Two authorities of a cluster have two names, so that a person can tell them apart. */
+	RAND_bytes(mark, sizeof mark);
+	snprintf(cn, sizeof cn, "Uni-Wizard CA %02x%02x%02x%02x", mark[0], mark[1], mark[2], mark[3]);
+	r.cn = cn;
+	return make_cert(&r, NULL, e);
+}
+
+/* At every moment what is in ca.key belongs to something in ca.crt, or there is no ca.crt yet: a
+ * first authority's key is written before its certificate, a following one's after. */
+static int
+authority_write(const char *dir, const struct ca *former, EVP_PKEY *key, int days, struct err *e)
+{
+	X509 *all[MAX_AUTHORITIES + 1];
+	int n = 1, rc = -1;
+
+	all[0] = make_authority(key, days, e);
+	for (int i = 0; former && i < former->n; i++)
+		all[n++] = former->all[i];
+	if (!all[0])
+		return -1;
+	if (former || key_write(dir, "ca", key, e) == 0)
+		rc = certs_write(dir, "ca", all, n, e);
+	if (rc == 0 && former)
+		rc = key_write(dir, "ca", key, e);
+	X509_free(all[0]);
+	return rc;
+}
+
+static bool
+file_exists(const char *dir, const char *name, const char *suffix)
+{
+	char *path = path_of(dir, name, suffix);
+	bool there = access(path, F_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+int
+pki_init(const char *dir, int days, bool *created, struct err *e)
+{
+	bool crt, has_key;
+	EVP_PKEY *key;
+	struct ca ca;
+	int rc;
+
+	*created = false;
+	days = days ? days : PKI_CA_DAYS;
+	if (check_days(days, e) || save_dir(dir, 0700, e))
+		return -1;
+	crt = file_exists(dir, "ca", ".crt");
+	has_key = file_exists(dir, "ca", ".key");
+	if (crt && !has_key)
+		return err_set(e, ERR_CONFIG, "%s has ca.crt but no ca.key: certificates are issued where the key is", dir);
+	if (crt) {
+		rc = ca_open(dir, &ca, e);
+		ca_release(&ca);
+		return rc;
+	}
+	key = has_key ? key_read(dir, "ca", e) : make_key(e);
+	*created = true;
+	rc = key ? authority_write(dir, NULL, key, days, e) : -1;
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+int
+pki_init_next(const char *dir, int days, struct err *e)
+{
+	EVP_PKEY *key = NULL;
+	struct ca ca;
+	int rc = -1;
+
+	days = days ? days : PKI_CA_DAYS;
+	if (check_days(days, e) || ca_open(dir, &ca, e))
+		return -1;
+	if (ca.n == MAX_AUTHORITIES)
+		err_set(e, ERR_TOO_BIG, "ca.crt holds %d authorities already; forget the former ones first", ca.n);
+	else if ((key = make_key(e)))
+		rc = authority_write(dir, &ca, key, days, e);
+	EVP_PKEY_free(key);
+	ca_release(&ca);
+	return rc;
+}
+
+int
+pki_forget_former(const char *dir, struct err *e)
+{
+	struct ca ca;
+	int rc;
+
+	if (ca_open(dir, &ca, e))
+		return -1;
+	rc = certs_write(dir, "ca", &ca.cert, 1, e);
+	ca_release(&ca);
+	return rc;
+}
+
+/* Issuing */
+
+static int
+issue(const char *dir, const struct request *r, bool write_key, struct err *e)
+{
+	struct ca ca;
+	X509 *x;
+	int rc = -1;
+
+	if (ca_open(dir, &ca, e))
+		return -1;
+	x = make_cert(r, &ca, e);
+	if (x && (!write_key || key_write(dir, r->cn, r->key, e) == 0))
+		rc = certs_write(dir, r->cn, &x, 1, e);
+	X509_free(x);
+	ca_release(&ca);
+	return rc;
+}
+
+int
+pki_issue(const char *dir, const char *name, enum pki_use use, const char *const *sans, size_t nsans, int days,
+    struct err *e)
+{
+	struct request r = { .cn = name, .use = use, .days = days ? days : PKI_DAYS };
+	struct buf text = { 0 };
+	int rc = -1;
+
+	if (check_name(name, e) || check_days(r.days, e) || sans_format(&text, sans, nsans, e))
+		goto out;
+	r.sans = buf_str(&text);
+	r.key = make_key(e);
+	if (r.key)
+		rc = issue(dir, &r, true, e);
+out:
+	EVP_PKEY_free(r.key);
+	buf_free(&text);
+	return rc;
+}
+
+static void
+sans_read(const X509 *x, struct buf *out, bool notation)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	char text[INET6_ADDRSTRLEN];
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+		const ASN1_STRING *s = g->type == GEN_DNS ? g->d.dNSName : g->type == GEN_IPADD ? g->d.iPAddress : NULL;
+		const char *sep = out->len == 0 ? "" : notation ? "," : ", ";
+
+		if (!s)
+			continue;
+		if (g->type == GEN_DNS)
+			buf_addf(out, "%s%s%.*s", sep, notation ? "DNS:" : "", ASN1_STRING_length(s),
+			    (const char *)ASN1_STRING_get0_data(s));
+		else if (inet_ntop(ASN1_STRING_length(s) == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text, sizeof text))
+			buf_addf(out, "%s%s%s", sep, notation ? "IP:" : "", text);
+	}
+	GENERAL_NAMES_free(names);
+}
+
+static enum pki_use
+use_of(X509 *x)
+{
+	if (X509_check_ca(x))
+		return PKI_CA;
+	return X509_get_extended_key_usage(x) & XKU_SSL_SERVER ? PKI_SERVER : PKI_CLIENT;
+}
+
+int
+pki_renew(const char *dir, const char *name, const char *const *sans, size_t nsans, int days, bool new_key,
+    struct err *e)
+{
+	struct request r = { .cn = name, .days = days ? days : PKI_DAYS };
+	struct buf text = { 0 };
+	X509 *old = NULL;
+	int rc = -1;
+
+	if (check_name(name, e) || check_days(r.days, e) || certs_read(dir, name, &old, 1, e) < 0)
+		goto out;
+	r.use = use_of(old);
+	if (!sans)
+		sans_read(old, &text, true);
+	else if (sans_format(&text, sans, nsans, e))
+		goto out;
+	r.sans = buf_str(&text);
+	r.key = new_key ? make_key(e) : key_read(dir, name, e);
+	if (r.key)
+		rc = issue(dir, &r, new_key, e);
+out:
+	X509_free(old);
+	EVP_PKEY_free(r.key);
+	buf_free(&text);
+	return rc;
+}
+
+/* Showing */
+
+static bool
+is_trusted(X509 *x, const struct ca *ca)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	bool ok = false;
+
+	for (int i = 0; i < ca->n; i++)
+		X509_STORE_add_cert(store, ca->all[i]);
+	if (X509_STORE_CTX_init(ctx, store, x, NULL) == 1)
+		ok = X509_verify_cert(ctx) == 1;
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+	ERR_clear_error();
+	return ok;
+}
+
+static void
+serial_format(const X509 *x, char *out, size_t size)
+{
+	BIGNUM *n = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
+	char *hex = n ? BN_bn2hex(n) : NULL;
+
+	snprintf(out, size, "%s", hex ? hex : "");
+	OPENSSL_free(hex);
+	BN_free(n);
+}
+
+static void
+describe(X509 *x, const struct ca *ca, struct pki_cert *out)
+{
+	struct buf sans = { .max = sizeof out->sans - 1 };
+
+	*out = (struct pki_cert){ .use = use_of(x), .from_ms = asn1_ms(X509_get0_notBefore(x)),
+		.until_ms = asn1_ms(X509_get0_notAfter(x)), .trusted = is_trusted(x, ca) };
+	X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, out->name, sizeof out->name);
+	serial_format(x, out->serial, sizeof out->serial);
+	sans_read(x, &sans, false);
+	snprintf(out->sans, sizeof out->sans, "%s", buf_str(&sans));
+	buf_free(&sans);
+}
+
+static bool
+key_belongs(const char *dir, const char *name, X509 *x)
+{
+	EVP_PKEY *key = key_read(dir, name, NULL);
+	bool ok = key && X509_check_private_key(x, key) == 1;
+
+	EVP_PKEY_free(key);
+	ERR_clear_error();
+	return ok;
+}
+
+static int
+read_cert(const char *dir, const char *name, const struct ca *ca, struct pki_cert *out, struct err *e)
+{
+	X509 *x;
+
+	if (certs_read(dir, name, &x, 1, e) < 0)
+		return -1;
+	describe(x, ca, out);
+	out->has_key = key_belongs(dir, name, x);
+	X509_free(x);
+	return 0;
+}
+
+int
+pki_read(const char *dir, const char *name, struct pki_cert *out, struct err *e)
+{
+	struct ca ca;
+	int rc = 0;
+
+	if (strcmp(name, "ca") == 0) {
+		if (ca_open(dir, &ca, e))
+			return -1;
+		describe(ca.cert, &ca, out);
+		out->has_key = true;
+	} else {
+		/* Without ca.crt there is still a certificate to look at, only nobody to trust. */
+		ca_read(dir, &ca, NULL);
+		rc = check_name(name, e) || read_cert(dir, name, &ca, out, e) ? -1 : 0;
+	}
+	ca_release(&ca);
+	return rc;
+}
+
+static int
+is_cert_file(const struct dirent *d)
+{
+	const char *dot = strrchr(d->d_name, '.');
+
+	return dot && strcmp(dot, ".crt") == 0 && strcmp(d->d_name, "ca.crt") != 0 && d->d_name[0] != '.';
+}
+
+static void
+each_file(const char *dir, const char *file, const struct ca *ca,
+    void (*each)(void *arg, const char *file, const struct pki_cert *c, const char *why), void *arg)
+{
+	char *name = xstrndup(file, strlen(file) - strlen(".crt"));
+	struct pki_cert c;
+	struct err e;
+
+	if (read_cert(dir, name, ca, &c, &e))
+		each(arg, file, NULL, e.msg);
+	else
+		each(arg, file, &c, NULL);
+	free(name);
+}
+
+int
+pki_each(const char *dir, void (*each)(void *arg, const char *file, const struct pki_cert *c, const char *why),
+    void *arg, struct err *e)
+{
+	struct dirent **files = NULL;
+	struct pki_cert c;
+	struct ca ca;
+	struct err why;
+	int n = scandir(dir, &files, is_cert_file, alphasort);
+
+	if (n < 0)
+		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read directory %s: %s", dir, strerror(errno));
+	if (ca_read(dir, &ca, &why))
+		each(arg, "ca.crt", NULL, why.msg);
+	for (int i = 0; i < ca.n; i++) {
+		describe(ca.all[i], &ca, &c);
+		c.has_key = key_belongs(dir, "ca", ca.all[i]);
+		each(arg, "ca.crt", &c, NULL);
+	}
+	for (int i = 0; i < n; i++) {
+		each_file(dir, files[i]->d_name, &ca, each, arg);
+		free(files[i]);
+	}
+	free(files);
+	ca_release(&ca);
+	return 0;
+}
