@@ -14,6 +14,10 @@
 /* In flight to one client: with the customary 20 only 20 messages could share one commit of the agent. */
 #define INFLIGHT 1024
 
+/* Messages waiting for one client. No house holds more tasks, so for those the bound in bytes comes first. With 0
+ * a reader of QoS 0 messages that has stopped reading makes the broker grow until its keepalive ends. */
+#define QUEUED 1000000
+
 /* Beside the payload: topic, properties, and what a client may put there. */
 #define PACKET_SLACK (64 << 10)
 
@@ -171,9 +175,9 @@ limits_put(struct buf *out, const struct config *c)
 {
 	set(out, "Messages on their way to one client: as many as may share one commit of an agent.",
 	    "max_inflight_messages %d", INFLIGHT);
-	set(out, "What waits for one client is bounded by its size, not by a count that drops in silence.",
-	    "max_queued_messages 0");
-	set(out, NULL, "max_queued_bytes %lld", (long long)c->max_outbox_bytes);
+	set(out, "What waits for one client is bounded by its size; the count is for QoS 0, which has no other bound.",
+	    "max_queued_bytes %lld", (long long)c->max_outbox_bytes);
+	set(out, NULL, "max_queued_messages %d", QUEUED);
 	set(out, "Larger than the agents' own limit, so that they see what is too large and say so.",
 	    "message_size_limit %lld", largest_message(c));
 	set(out, NULL, "max_packet_size %lld", largest_message(c) + PACKET_SLACK);

@@ -17,8 +17,17 @@
 	C(tool_list)         \
 	C(tool_show)         \
 	X("Set-up")          \
+	C(cluster_up)        \
+	C(cluster_status)    \
+	C(cluster_down)      \
+	C(cluster_restart)   \
 	C(config_check)      \
 	C(config_keys)       \
+	C(pki_init)          \
+	C(pki_issue)         \
+	C(pki_renew)         \
+	C(pki_show)          \
+	C(broker_config)     \
 	C(completion)        \
 	C(worker)            \
 	C(complete)
