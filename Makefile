@@ -10,25 +10,44 @@ PREFIX  ?= /usr/local
 VERSION := 4.0.0
 CC      ?= cc
 
-B        = build$(if $(SAN),-san)$(if $(FUZZ),-fuzz)
+B        = build$(if $(FUZZ),-fuzz,$(if $(SAN),-san))
 CSTD     = -std=c11 -D_GNU_SOURCE
 WARN     = -Wall -Wextra -Wshadow -Wpedantic -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 CFLAGS  ?= -O2 -g
 PKGS     = libmosquitto libuv sqlite3 libcjson openssl yaml-0.1
 CPPFLAGS += -Ishared -Itools -Iintelligence -Ibroker-config -Iagent -Iagent/core -Iagent/cli \
 	-DUW_VERSION='"$(VERSION)"' -DUW_BINDIR='"$(PREFIX)/bin"' -DUW_SHAREDIR='"$(PREFIX)/share/uni-wizard"' -include shared/banned.h
+SYSTEM  := $(shell uname)
+ifeq ($(SYSTEM),Darwin)
+# brew keeps these apart from what macOS brings itself.
+BREW    := $(shell brew --prefix 2>/dev/null)/opt
+PKGCONF  = PKG_CONFIG_PATH="$(BREW)/openssl@3/lib/pkgconfig:$(BREW)/sqlite/lib/pkgconfig:$(BREW)/curl/lib/pkgconfig" pkg-config
+SONAME   = -dynamiclib -install_name $(PREFIX)/lib/libuniwizard.so.4
+else
+PKGCONF  = pkg-config
+SONAME   = -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map
+endif
+# Asked once, not for each file.
+PKG_CFLAGS := $(shell $(PKGCONF) --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell $(PKGCONF) --libs $(PKGS) 2>/dev/null) $(shell $(PKGCONF) --libs libsystemd 2>/dev/null)
+SYSTEMD    := $(shell $(PKGCONF) --exists libsystemd 2>/dev/null && echo -DHAVE_SYSTEMD)
 override CFLAGS += $(CSTD) $(WARN) $(if $(WERROR),-Werror) -fPIC -fno-strict-aliasing -fstack-protector-strong \
-	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(shell pkg-config --libs libsystemd 2>/dev/null) -lm -lpthread -ldl
-CPPFLAGS += $(shell pkg-config --exists libsystemd 2>/dev/null && echo -DHAVE_SYSTEMD)
+	$(PKG_CFLAGS)
+LIBS     = $(PKG_LIBS) -lm -lpthread -ldl
+CPPFLAGS += $(SYSTEMD)
+ifdef FUZZ
+SAN      = address,undefined
+override CFLAGS += -fsanitize=fuzzer-no-link
+endif
 ifdef SAN
 override CFLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SAN)
 endif
 
-# V=1 shows the commands themselves.
+# V=1 shows the commands themselves, -s nothing.
 Q        = $(if $(V),,@)
-say      = @$(if $(V),:,echo)
+SILENT  := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say      = @$(if $(V)$(SILENT),:,echo)
 
 src      = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
 SHARED   = $(call src,shared)
@@ -62,7 +81,7 @@ $(B)/libuwcore.a: $(CORE)
 
 $(LIBSO): $(LIBOBJ) shared/libuniwizard.map
 	$(say) "ld $@"
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map -o $@ $(LIBOBJ) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(SONAME) -o $@ $(LIBOBJ) $(LIBS)
 
 $(BIN): $(filter-out $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(B)/libuwcore.a $(LIBA)
 	$(say) "ld $@"

@@ -10,13 +10,16 @@ FUZZERS   = $(patsubst %.c,$(B)/%,$(call chosen,$(wildcard tests/fuzz/fuzz_*.c))
 UNITLIB   = $(B)/libtested.a
 
 $(UNITLIB): $(filter-out $(B)/agent/main.o $(LIBOBJ),$(AGENT)) $(CLI) $(BROKER) $(CORE)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(say) "ar $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(UNITLIB) $(LIBA)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell $(PKGCONF) --libs cmocka 2>/dev/null || echo -lcmocka)
+	$(say) "ld $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell $(PKGCONF) --libs cmocka 2>/dev/null || echo -lcmocka)
 
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(UNITLIB) $(LIBA) $(if $(FUZZ),,$(B)/tests/fuzz/once.o)
-	$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+	$(say) "ld $@"
+	$(Q)$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
 .PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o
 
