@@ -87,7 +87,7 @@ $(BIN): $(filter-out $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(B)/libuwc
 	$(say) "ld $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path '$(B)/demo' -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 include tests/tests.mk
 include tests/bench/bench.mk
