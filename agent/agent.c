@@ -13,8 +13,11 @@
 #include "clock.h"
 #include "log.h"
 
-/* A turn ends after this long however much there is to do: others wait for its commit. */
-#define TURN_MAX_US 8000
+/* A turn ends after this long however much there is to do, for others wait for its commit; on a slow disk a
+ * bit later, so that the commit is not most of it. */
+#define TURN_MIN_US 8000
+#define TURN_MAX_US 50000
+#define TURN_COMMITS 4
 #define TURN_MAX_MESSAGES 256
 
 struct core_now
@@ -87,10 +90,18 @@ worth_waiting(const struct agent *a, int64_t idle_us)
 	return core_quick_out(a->core) > 0 && idle_us < limit && pool_wait(a->pool, limit - idle_us);
 }
 
+static int64_t
+turn_limit_us(const struct agent *a)
+{
+	int64_t us = TURN_COMMITS * a->commit_us;
+
+	return us < TURN_MIN_US ? TURN_MIN_US : us > TURN_MAX_US ? TURN_MAX_US : us;
+}
+
 static void
 gather(struct agent *a)
 {
-	int64_t begun = clock_mono_us(), progress = begun, now;
+	int64_t begun = clock_mono_us(), progress = begun, limit = turn_limit_us(a), now;
 
 	a->messages = 0;
 	socket_feed(a);
@@ -100,7 +111,7 @@ gather(struct agent *a)
 		came |= pool_read(a->pool) > 0;
 		start_work(a, false);
 		now = clock_mono_us();
-		if (now - begun > TURN_MAX_US || a->messages > TURN_MAX_MESSAGES)
+		if (now - begun > limit || a->messages > TURN_MAX_MESSAGES)
 			break;
 		if (came)
 			progress = now;

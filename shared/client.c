@@ -24,6 +24,7 @@
 #define BYTES_MAX (128u << 10)
 #define RESUME_MAX 4096                 /* tasks of former runs taken up at once */
 #define FILTERS_MAX 16
+#define TIDY_MS 200                     /* rows of tasks that are through may stay so long */
 
 /* A task that is not through yet. */
 struct item {
@@ -63,6 +64,8 @@ struct client {
 	struct item *unsent;            /* first that may have to be sent */
 	int64_t n, not_accepted, next_resend_ms;
 	struct item *dirty;
+	bool urgent;                    /* something new is among the dirty */
+	int64_t tidy_ms;                /* when what is done is deleted at the latest; 0: nothing is */
 };
 
 static const char *const migrations[] = {
@@ -201,6 +204,8 @@ client_close(struct client *c)
 {
 	if (!c)
 		return;
+	c->urgent = c->dirty != NULL;
+	save(c, NULL);
 	mqtt_close(c->mqtt, true);
 	while (c->first)
 		item_free(c, c->first);
@@ -267,6 +272,7 @@ client_submit(struct client *c, const char *house, const char *task, size_t len,
 	i = item_add(c, id, house, b.data, b.len);
 	i->wait = wait;
 	item_dirty(c, i);
+	c->urgent = true;
 	buf_free(&b);
 	return 0;
 }
@@ -294,10 +300,25 @@ write_items(struct client *c, struct err *e)
 	return 0;
 }
 
+/* What is new must be on the disk before it is sent. What is done can wait a moment to share a commit: were
+ * its row to outlive a crash, it would be sent again and answered again. */
+static bool
+must_save(struct client *c)
+{
+	int64_t now;
+
+	if (c->urgent || !c->dirty)
+		return c->urgent;
+	now = clock_mono_ms();
+	if (!c->tidy_ms)
+		c->tidy_ms = now + TIDY_MS;
+	return now >= c->tidy_ms;
+}
+
 static int
 save(struct client *c, struct err *e)
 {
-	if (!c->dirty)
+	if (!must_save(c))
 		return 0;
 	if (c->has_db && (db_exec(&c->db, "BEGIN IMMEDIATE", e) || write_items(c, e) ||
 	    db_exec(&c->db, "COMMIT", e))) {
@@ -313,6 +334,8 @@ save(struct client *c, struct err *e)
 		if (i->done)
 			item_free(c, i);
 	}
+	c->urgent = false;
+	c->tidy_ms = 0;
 	return 0;
 }
 
@@ -348,6 +371,7 @@ client_drop(struct client *c, const struct ulid *id, struct err *e)
 	c->not_accepted -= !i->accepted;
 	i->done = true;
 	item_dirty(c, i);
+	c->urgent = true;
 	return save(c, e);
 }
 
@@ -659,6 +683,8 @@ wait_for(struct client *c, int timeout_ms)
 		p.events |= POLLOUT;
 	if (!c->mqtt && c->retry_ms > now && c->retry_ms - now < timeout_ms)
 		timeout_ms = (int)(c->retry_ms - now);
+	if (c->tidy_ms && c->tidy_ms - now < timeout_ms)
+		timeout_ms = c->tidy_ms > now ? (int)(c->tidy_ms - now) : 0;
 	if (timeout_ms > 500)
 		timeout_ms = 500;       /* keepalive and resends want a look now and then */
 	poll(&p, p.fd >= 0, timeout_ms);
