@@ -199,24 +199,6 @@ client_open(struct client **out, const struct client_opts *o, struct err *e)
 	return 0;
 }
 
-void
-client_close(struct client *c)
-{
-	if (!c)
-		return;
-	c->urgent = c->dirty != NULL;
-	save(c, NULL);
-	mqtt_close(c->mqtt, true);
-	while (c->first)
-		item_free(c, c->first);
-	for (size_t i = 0; i < c->nfilters; i++)
-		free(c->filters[i]);
-	buf_free(&c->requests);
-	if (c->has_db)
-		db_close(&c->db);
-	free(c);
-}
-
 bool
 client_is_up(const struct client *c)
 {
@@ -337,6 +319,24 @@ save(struct client *c, struct err *e)
 	c->urgent = false;
 	c->tidy_ms = 0;
 	return 0;
+}
+
+void
+client_close(struct client *c)
+{
+	if (!c)
+		return;
+	c->urgent = c->dirty != NULL;
+	save(c, NULL);
+	mqtt_close(c->mqtt, true);
+	while (c->first)
+		item_free(c, c->first);
+	for (size_t i = 0; i < c->nfilters; i++)
+		free(c->filters[i]);
+	buf_free(&c->requests);
+	if (c->has_db)
+		db_close(&c->db);
+	free(c);
 }
 
 int
