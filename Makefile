@@ -29,12 +29,10 @@ SONAME   = -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/lib
 endif
 # Asked once, not for each file.
 PKG_CFLAGS := $(shell $(PKGCONF) --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   := $(shell $(PKGCONF) --libs $(PKGS) 2>/dev/null) $(shell $(PKGCONF) --libs libsystemd 2>/dev/null)
-SYSTEMD    := $(shell $(PKGCONF) --exists libsystemd 2>/dev/null && echo -DHAVE_SYSTEMD)
+PKG_LIBS   := $(shell $(PKGCONF) --libs $(PKGS) 2>/dev/null)
 override CFLAGS += $(CSTD) $(WARN) $(if $(WERROR),-Werror) -fPIC -fno-strict-aliasing -fstack-protector-strong \
 	$(PKG_CFLAGS)
 LIBS     = $(PKG_LIBS) -lm -lpthread -ldl
-CPPFLAGS += $(SYSTEMD)
 ifdef FUZZ
 SAN      = address,undefined
 override CFLAGS += -fsanitize=fuzzer-no-link

@@ -6,12 +6,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
-
 #include "clock.h"
 #include "log.h"
+#include "notify.h"
 
 /* A turn ends after this long however much there is to do, for others wait for its commit; on a slow disk a
  * bit later, so that the commit is not most of it. */
@@ -24,16 +21,6 @@ struct core_now
 agent_now(void)
 {
 	return (struct core_now){ .wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms() };
-}
-
-static void
-notify(const char *state)
-{
-#ifdef HAVE_SYSTEMD
-	sd_notify(0, state);
-#else
-	(void)state;
-#endif
 }
 
 static void

@@ -23,7 +23,6 @@ demo lib:libcjson          libcjson-dev           cjson
 demo lib:openssl           libssl-dev             openssl@3
 demo lib:yaml-0.1          libyaml-dev            libyaml
 demo lib:libcurl           libcurl4-openssl-dev   curl
-demo lib:libsystemd        libsystemd-dev         -
 test prog:gcc              gcc                    -
 test prog:clang            clang                  -
 test prog:git              git                    git
