@@ -474,27 +474,31 @@ bad_type(const struct schema *s, const cJSON *v, const struct place *at, struct 
 }
 
 static int
+bad_choice(const char *before, const cJSON *choice, const cJSON *v, const struct place *at, struct err *e)
+{
+	char *text = cJSON_PrintUnformatted(choice);
+	struct buf b = { .max = 4096 };
+
+	buf_addf(&b, "%s%s", before, text ? text : "another value");
+	bad(at, ERR_INVALID, v, buf_str(&b), e);
+	buf_free(&b);
+	cJSON_free(text);
+	return -1;
+}
+
+static int
 check_choice(const struct schema *s, const cJSON *v, const struct place *at, struct err *e)
 {
-	struct buf b = { .max = 4096 };
 	const cJSON *one;
 
-	if (s->only && !cJSON_Compare(s->only, v, true)) {
-		json_put_tree(&b, s->only);
-		bad(at, ERR_INVALID, v, buf_str(&b), e);
-		buf_free(&b);
-		return -1;
-	}
+	if (s->only && !cJSON_Compare(s->only, v, true))
+		return bad_choice("", s->only, v, at, e);
 	if (!s->choices)
 		return 0;
 	cJSON_ArrayForEach(one, s->choices)
 		if (cJSON_Compare(one, v, true))
 			return 0;
-	buf_adds(&b, "one of ");
-	json_put_tree(&b, s->choices);
-	bad(at, ERR_INVALID, v, buf_str(&b), e);
-	buf_free(&b);
-	return -1;
+	return bad_choice("one of ", s->choices, v, at, e);
 }
 
 static int

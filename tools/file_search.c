@@ -8,7 +8,7 @@
 #include "tool.h"
 
 #define MAX_SEEN 100000
-#define CHUNK 262144            /* a longer line is searched in pieces */
+#define CHUNK 65536             /* a longer line is searched in pieces */
 #define MAX_LINE 400            /* bytes of a matching line that are shown */
 #define ROOM 1024               /* of the result, for everything but the matches */
 
@@ -47,13 +47,17 @@ match_text(const struct search *s, const char *line, size_t len)
 }
 
 static const char *
-match_line(const struct search *s, const char *line, size_t len)
+match_line(struct search *s, const char *line, size_t len)
 {
 	regmatch_t where;
+	int error;
 
 	if (s->text)
 		return match_text(s, line, len);
-	return regexec(&s->pattern, line, 1, &where, 0) == 0 ? line + where.rm_so : NULL;
+	error = regexec(&s->pattern, line, 1, &where, 0);
+	if (error && error != REG_NOMATCH)
+		s->stopped_by = "memory";
+	return error ? NULL : line + where.rm_so;
 }
 
 /* The part of a long line that shows the match. */
@@ -88,7 +92,7 @@ search_line(struct search *s, const char *file, int64_t number, char *line, size
 		line[--len] = '\0';
 	at = match_line(s, line, len);
 	if (!at)
-		return 0;
+		return s->stopped_by ? -1 : 0;
 	if (s->matches == s->max_matches)
 		return stop(s, "matches");
 	put_match(s, file, number, line, len, at);

@@ -256,7 +256,8 @@ const struct tool tool_file_write = {
 	    "\"encoding\":{\"enum\":[\"utf-8\",\"base64\"],\"default\":\"utf-8\","
 	    "\"description\":\"How content is given.\"},"
 	    "\"expected_sha256\":{\"type\":\"string\",\"pattern\":\"^([0-9a-f]{64}|absent)$\","
-	    "\"description\":\"Write only if the file has this content now, or does not exist (absent).\"},"
+	    "\"description\":\"Write only if the file has this content now, or does not exist (absent). If it has the "
+	    "new content already, that is success with changed false.\"},"
 	    "\"mode\":{\"type\":\"string\",\"pattern\":\"^0?[0-7]{3}$\","
 	    "\"description\":\"Permission bits in octal; without it they are kept, 0644 for a new file.\"}}}",
 	.effect = TOOL_IDEMPOTENT,

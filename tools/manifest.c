@@ -10,8 +10,9 @@
 #include "schema.h"
 
 #define MAX_MANIFEST 65536
-#define MAX_NO_EFFECT 16
-#define MAX_ENV 96
+#define MAX_ENV 192
+#define MAX_PARAM 8192          /* bytes of a parameter that is also given as a variable */
+#define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 #define MAX_RESULT_DEPTH 24     /* the result is put inside events, whose readers stop at JSON_MAX_DEPTH */
 #define MAX_STDERR 4096
 #define GRACE_MS 2000
@@ -143,7 +144,7 @@ check_env(const cJSON *doc, struct err *e)
 		snprintf(field, sizeof field, "env.%.64s", k);
 		if (++n > 64)
 			return err_field(e, ERR_INVALID, "env", "more", "at most 64 variables");
-		if (!k[0] || strspn(k, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(k) ||
+		if (!k[0] || strspn(k, NAME_CHARS) != strlen(k) ||
 		    strncmp(k, "UW_", 3) == 0)
 			return err_field(e, ERR_INVALID, field, k, "a variable's name that does not begin with UW_");
 	}
@@ -349,8 +350,27 @@ env_add_secrets(struct environment *env, const struct manifest *m, const struct 
 	return 0;
 }
 
+/* Scripts have no JSON reader: plain values come as variables too. Long ones stay on standard input. */
+static void
+env_add_params(struct environment *env, const cJSON *params)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, params) {
+		char name[96], text[64];
+		int n = snprintf(name, sizeof name, "UW_PARAM_%s", v->string);
+
+		if (n >= (int)sizeof name || strspn(name, NAME_CHARS) != (size_t)n)
+			continue;
+		if (cJSON_IsString(v) && strlen(v->valuestring) <= MAX_PARAM)
+			env_add(env, name, v->valuestring);
+		else if (cJSON_IsBool(v) || cJSON_IsNumber(v))
+			env_add(env, name, json_brief(v, text, sizeof text));
+	}
+}
+
 static int
-env_fill(struct environment *env, const struct tool_run *r, struct err *e)
+env_fill(struct environment *env, const struct tool_run *r, const cJSON *params, struct err *e)
 {
 	const struct manifest *m = r->tool->manifest;
 	const char *home = getenv("HOME");
@@ -366,7 +386,10 @@ env_fill(struct environment *env, const struct tool_run *r, struct err *e)
 	env_add_roots(env, "UW_READ_ROOTS", &r->env->roots, false);
 	cJSON_ArrayForEach(one, member(m->doc, "env"))
 		env_add(env, one->string, one->valuestring);
-	return env_add_secrets(env, m, r->env->config, e);
+	if (env_add_secrets(env, m, r->env->config, e))
+		return -1;
+	env_add_params(env, params);
+	return 0;
 }
 
 /* A path that will be written may not exist yet, but its directory must, and it may not be a link. */
@@ -389,19 +412,40 @@ check_write(const struct path_roots *roots, const char *param, const char *path,
 }
 
 static int
-check_path(const struct tool_run *r, const cJSON *rule, struct err *e)
+check_path(const struct path_roots *roots, const cJSON *rule, const char *path, struct err *e)
 {
-	const cJSON *value = member(r->params, rule->string);
 	int fd;
 
-	if (!cJSON_IsString(value))
-		return 0;
 	if (strcmp(rule->valuestring, "write") == 0)
-		return check_write(&r->env->roots, rule->string, value->valuestring, e);
-	fd = path_open(&r->env->roots, rule->string, value->valuestring, O_RDONLY, 0, e);
+		return check_write(roots, rule->string, path, e);
+	fd = path_open(roots, rule->string, path, O_RDONLY, 0, e);
 	if (fd >= 0)
 		close(fd);
 	return fd < 0 ? -1 : 0;
+}
+
+/* Checks params in place and makes its paths absolute. */
+static int
+fix_paths(const struct tool_run *r, cJSON *params, struct err *e)
+{
+	const struct path_roots *roots = &r->env->roots;
+	const cJSON *rule;
+
+	cJSON_ArrayForEach(rule, member(r->tool->manifest->doc, "paths")) {
+		cJSON *value = cJSON_GetObjectItemCaseSensitive(params, rule->string);
+		struct buf b = { 0 };
+
+		if (!cJSON_IsString(value))
+			continue;
+		if (check_path(roots, rule, value->valuestring, e))
+			return -1;
+		if (value->valuestring[0] == '/')
+			continue;
+		buf_addf(&b, "%s/%s", roots->v[0].path, value->valuestring);
+		cJSON_SetValuestring(value, buf_str(&b));
+		buf_free(&b);
+	}
+	return 0;
 }
 
 static bool
@@ -513,7 +557,7 @@ own_end(struct tool_run *r, const struct proc_end *end, size_t max, struct buf *
 }
 
 static int
-own_exec(struct tool_run *r, const struct environment *env, struct buf *result, struct err *e)
+own_exec(struct tool_run *r, const struct environment *env, const cJSON *params, struct buf *result, struct err *e)
 {
 	const struct manifest *m = r->tool->manifest;
 	size_t max = m->max_output && (size_t)m->max_output < r->max_output ? (size_t)m->max_output : r->max_output;
@@ -534,7 +578,7 @@ own_exec(struct tool_run *r, const struct environment *env, struct buf *result, 
 	struct proc_end end;
 	int rc;
 
-	json_put_tree(&in, r->params);
+	json_put_tree(&in, params);
 	p.in = in.data;
 	p.in_len = in.len;
 	tool_effect_begins(r);
@@ -552,15 +596,13 @@ static int
 own_run(struct tool_run *r, struct buf *result, struct err *e)
 {
 	struct environment env = { .n = 0 };
-	const cJSON *rule;
+	cJSON *params = cJSON_Duplicate(r->params, 1);
 	int rc;
 
-	cJSON_ArrayForEach(rule, member(r->tool->manifest->doc, "paths"))
-		if (check_path(r, rule, e))
-			return -1;
-	rc = env_fill(&env, r, e);
-	if (rc == 0)
-		rc = own_exec(r, &env, result, e);
+	if (!params)
+		abort();
+	rc = fix_paths(r, params, e) || env_fill(&env, r, params, e) || own_exec(r, &env, params, result, e) ? -1 : 0;
 	env_release(&env);
+	cJSON_Delete(params);
 	return rc;
 }

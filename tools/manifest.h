@@ -7,7 +7,12 @@
  * is live output, and its end is the reason when the program fails.
  *
  * Its environment: PATH, HOME, LANG, UW_TOOL, UW_HOUSE, UW_TASK_ID, UW_ROOTS and UW_READ_ROOTS
- * (separated by ':'), the manifest's env, and the secrets it names. Nothing is inherited.
+ * (separated by ':'), UW_PARAM_<name> for each parameter that is text, number, true or false, the
+ * manifest's env, and the secrets it names. Nothing is inherited. It runs in /.
+ *
+ * Parameters listed under paths are checked to lie beneath the roots and handed on as absolute paths.
+ * That is a check of the name: a program that wants to be safe from renames beneath the roots must itself
+ * open with care.
  */
 #ifndef UW_MANIFEST_H
 #define UW_MANIFEST_H

@@ -182,6 +182,18 @@ not_opened(const char *param, const char *path, const struct path_root *root, in
 	}
 }
 
+/* O_DIRECTORY reports a link as "not a directory". */
+static int
+open_component(int at, const char *name, int flags, mode_t mode)
+{
+	int fd = openat(at, name, flags | O_NOFOLLOW, mode);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOTDIR)
+		errno = fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) ? ELOOP : ENOTDIR;
+	return fd;
+}
+
 /* One component at a time, following no link: what every system can do. */
 static int
 walk(int root, const char *rest, int flags, mode_t mode)
@@ -203,7 +215,7 @@ walk(int root, const char *rest, int flags, mode_t mode)
 			errno = EXDEV;
 			break;
 		}
-		next = openat(at, n ? name : ".", (*after ? O_LOOKUP : flags) | O_NOFOLLOW, mode);
+		next = open_component(at, n ? name : ".", *after ? O_LOOKUP : flags, mode);
 		if (next < 0)
 			break;
 		close(at);

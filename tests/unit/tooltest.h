@@ -20,6 +20,8 @@
 #include "clock.h"
 #include "tool.h"
 
+#define UNUSED __attribute__((unused))
+
 struct fixture {
 	char top[64];                   /* holds root/, ro/ and outside/ */
 	struct config config;
@@ -36,14 +38,14 @@ struct fixture {
 
 static struct fixture fx;
 
-static void
+static UNUSED void
 fx_warn(const char *msg, void *arg)
 {
 	(void)arg;
 	fprintf(stderr, "warning: %s\n", msg);
 }
 
-static void __attribute__((unused))
+static UNUSED void
 fx_log(void *arg, const char *text, size_t len)
 {
 	(void)arg;
@@ -51,7 +53,7 @@ fx_log(void *arg, const char *text, size_t len)
 }
 
 /* A path beneath the fixture's directory; four may be in use at once. */
-static char *
+static UNUSED char *
 fx_path(const char *fmt, ...)
 {
 	static char text[4][PATH_MAX];
@@ -66,7 +68,7 @@ fx_path(const char *fmt, ...)
 	return out;
 }
 
-static void __attribute__((unused))
+static UNUSED void
 fx_put(const char *name, const char *text)
 {
 	FILE *f = fopen(fx_path("%s", name), "w");
@@ -76,7 +78,7 @@ fx_put(const char *name, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
-static __attribute__((unused)) char *
+static UNUSED char *
 fx_get(const char *name)
 {
 	static char text[65536];
@@ -92,7 +94,7 @@ fx_get(const char *name)
 }
 
 /* Runs a program and insists on its exit code. */
-static void
+static UNUSED void
 fx_exec(int code, const char *const argv[])
 {
 	int status;
@@ -115,7 +117,7 @@ fx_exec(int code, const char *const argv[])
 
 #define EXEC(...) fx_exec(0, (const char *const[]){ __VA_ARGS__, NULL })
 
-static int
+static UNUSED int
 fx_setup(void **state)
 {
 	static const char *const dirs[] = { "root", "ro", "outside", "tools.d" };
@@ -134,7 +136,7 @@ fx_setup(void **state)
 	return 0;
 }
 
-static int
+static UNUSED int
 fx_teardown(void **state)
 {
 	(void)state;
@@ -149,7 +151,7 @@ fx_teardown(void **state)
 }
 
 /* Reads own tools in tools.d anew. */
-static void __attribute__((unused))
+static UNUSED void
 fx_reload(void)
 {
 	registry_free(fx.registry);
@@ -159,7 +161,7 @@ fx_reload(void)
 	fx.config.tool_dirs.n = 0;
 }
 
-static int
+static UNUSED int
 fx_call(const struct tool *t, cJSON *params, struct buf *result)
 {
 	struct tool_run r = {
@@ -182,7 +184,7 @@ fx_call(const struct tool *t, cJSON *params, struct buf *result)
 }
 
 /* Runs a tool; params is a JSON text with ' for ". The result must be one JSON value within the limit. */
-static int
+static UNUSED int
 fx_run(const char *tool, const char *params_fmt, ...)
 {
 	const struct tool *t = registry_find(fx.registry, tool);
@@ -224,7 +226,7 @@ fx_run(const char *tool, const char *params_fmt, ...)
 	return rc;
 }
 
-static void __attribute__((unused))
+static UNUSED void
 fx_ok(int rc)
 {
 	if (rc)
@@ -232,7 +234,7 @@ fx_ok(int rc)
 }
 
 /* The last run failed with this code and, if not NULL, this field. */
-static void __attribute__((unused))
+static UNUSED void
 fx_failed(int rc, enum err_code code, const char *field)
 {
 	if (rc == 0)
@@ -242,7 +244,7 @@ fx_failed(int rc, enum err_code code, const char *field)
 }
 
 /* "a.0.b" in the result. */
-static const cJSON *
+static UNUSED const cJSON *
 fx_at(const char *path)
 {
 	const cJSON *v = fx.result;
@@ -255,7 +257,7 @@ fx_at(const char *path)
 	return v;
 }
 
-static const char *__attribute__((unused))
+static UNUSED const char *
 fx_str(const char *path)
 {
 	const char *s = cJSON_GetStringValue(fx_at(path));
@@ -268,7 +270,7 @@ fx_str(const char *path)
 	return s;
 }
 
-static int64_t __attribute__((unused))
+static UNUSED int64_t
 fx_int(const char *path)
 {
 	int64_t n = 0;
@@ -281,7 +283,7 @@ fx_int(const char *path)
 	return n;
 }
 
-static bool __attribute__((unused))
+static UNUSED bool
 fx_true(const char *path)
 {
 	if (!cJSON_IsBool(fx_at(path)))
