@@ -138,7 +138,23 @@ port_choose(int except)
 }
 
 static bool
-port_answers(int port)
+is_listed(const char *table, int port)
+{
+	FILE *f = fopen(table, "re");
+	char line[256];
+	unsigned local, state;
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof line, f))
+		found = sscanf(line, " %*d: %*[0-9A-F]:%x %*[0-9A-F]:%*x %x", &local, &state) == 2 &&
+		    local == (unsigned)port && state == 10;         /* TCP_LISTEN */
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool
+port_connects(int port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -149,6 +165,16 @@ port_answers(int port)
 	if (fd >= 0)
 		close(fd);
 	return answers;
+}
+
+/* Somebody listens there. Where the system tells it is not tried, for the broker would note a failed client.
+ * Mosquitto's listener for WebSockets is one of IPv6, whatever its address. */
+static bool
+port_answers(int port)
+{
+	if (access("/proc/net/tcp", R_OK))
+		return port_connects(port);
+	return is_listed("/proc/net/tcp", port) || is_listed("/proc/net/tcp6", port);
 }
 
 /* The listener for WebSockets is nobody's business but the broker's: its port is not in houses.yaml. */
@@ -434,6 +460,17 @@ write_env(const struct cluster *c, struct err *e)
 /* Processes of this directory whose record was deleted would hold its ports and databases. */
 
 static int
+end_stray(const struct buf *args)
+{
+	int64_t until = clock_mono_ms() + KILL_MS;
+	int n = daemon_kill_like(args->data, args->len);
+
+	while (n && daemon_kill_like(args->data, args->len) && clock_mono_ms() < until)
+		poll(NULL, 0, TICK_MS);
+	return n;
+}
+
+static int
 end_stray_agents(const char *dir, const char *agent)
 {
 	struct buf b = { 0 };
@@ -444,7 +481,7 @@ end_stray_agents(const char *dir, const char *agent)
 	buf_add(&b, "\0--agent\0", 9);
 	if (agent)
 		buf_add(&b, agent, strlen(agent) + 1);
-	n = daemon_kill_like(b.data, b.len);
+	n = end_stray(&b);
 	buf_free(&b);
 	return n;
 }
@@ -457,7 +494,8 @@ end_stray_broker(const char *dir)
 
 	buf_add(&b, "\0-c\0", 4);
 	buf_addf(&b, "%s/broker/mosquitto.conf", dir);
-	n = daemon_kill_like(b.data, b.len + 1);
+	buf_addc(&b, '\0');
+	n = end_stray(&b);
 	buf_free(&b);
 	return n;
 }
