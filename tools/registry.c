@@ -27,6 +27,7 @@
 	X(http_get)        \
 	X(http_post)       \
 	X(noop)            \
+	X(port_check)      \
 	X(wait)
 
 #define X(name) extern const struct tool tool_##name;
