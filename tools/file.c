@@ -283,6 +283,8 @@ walk_entry(struct file_walk *w, int dir, const char *name, struct buf *path, int
 		return walk_stop(w, "time");
 	if (fstatat(dir, name, &f.st, AT_SYMLINK_NOFOLLOW))
 		return 0;       /* gone since it was listed */
+	if (w->one_device && f.st.st_dev != w->device)
+		return 0;
 	buf_addf(path, "%s%s", before ? "/" : "", name);
 	f.path = path->data;
 	if (!w->match || fnmatch(w->match, name, 0) == 0)
@@ -302,6 +304,8 @@ walk_dir(struct file_walk *w, int dir, struct buf *path, int depth)
 	names_read(&names, dir);
 	for (size_t i = 0; rc == 0 && i < names.n; i++)
 		rc = walk_entry(w, dir, names.v[i], path, depth);
+	if (names.n == MAX_NAMES && !w->stopped_by)
+		w->stopped_by = "entries";
 	names_free(&names);
 	return rc;
 }
@@ -310,7 +314,10 @@ void
 file_walk(struct file_walk *w, int dir)
 {
 	struct buf path = { .max = 65536 };
+	struct stat st;
 
+	if (fstat(dir, &st) == 0)
+		w->device = st.st_dev;
 	walk_dir(w, dir, &path, 1);
 	buf_free(&path);
 	close(dir);

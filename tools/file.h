@@ -53,9 +53,11 @@ struct file_walk {
 	int64_t deadline_ms;
 	const char *match;              /* glob for names of what is visited, not of directories entered; or NULL */
 	bool hidden;                    /* names that begin with '.' too */
+	bool one_device;                /* not what is mounted beneath it */
 	int (*visit)(void *arg, const struct file_entry *f);    /* not 0: stop */
 	void *arg;
 	int64_t seen;
+	dev_t device;                   /* where the walk began */
 	const char *stopped_by;         /* "entries", "time", NULL; or what visit() sets */
 	int unreadable;                 /* directories that could not be entered */
 };

@@ -43,7 +43,7 @@ read_ca(const struct tool_run *r, struct buf *ca, struct err *e)
 static int64_t
 time_for(const struct tool_run *r, int64_t seconds)
 {
-	int64_t left = r->deadline_ms ? r->deadline_ms - SPARE_MS - clock_mono_ms() : INT64_MAX;
+	int64_t left = run_deadline(r, SPARE_MS) - clock_mono_ms();
 
 	return seconds * 1000 < left ? seconds * 1000 : left;
 }

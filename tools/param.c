@@ -1,6 +1,9 @@
 #include "param.h"
 
+#include "clock.h"
 #include "tool.h"
+
+#define NO_DEADLINE_MS 3600000
 
 static const cJSON *
 find(const struct tool_run *r, const char *name)
@@ -27,4 +30,10 @@ bool
 param_bool(const struct tool_run *r, const char *name)
 {
 	return cJSON_IsTrue(find(r, name));
+}
+
+int64_t
+run_deadline(const struct tool_run *r, int64_t spare_ms)
+{
+	return (r->deadline_ms ? r->deadline_ms : clock_mono_ms() + NO_DEADLINE_MS) - spare_ms;
 }

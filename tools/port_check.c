@@ -51,7 +51,7 @@ static int64_t
 step_deadline(const struct check *c)
 {
 	int64_t until = clock_mono_ms() + param_int(c->r, "timeout_ms");
-	int64_t last = c->r->deadline_ms ? c->r->deadline_ms - SPARE_MS : until;
+	int64_t last = run_deadline(c->r, SPARE_MS);
 
 	return until < last ? until : last;
 }

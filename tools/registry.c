@@ -11,6 +11,7 @@
 
 /* Every built-in tool, each in its own file. */
 #define BUILT_IN_TOOLS(X) \
+	X(disk_usage)      \
 	X(file_hash)       \
 	X(file_list)       \
 	X(file_read)       \
@@ -28,6 +29,10 @@
 	X(http_post)       \
 	X(noop)            \
 	X(port_check)      \
+	X(process_list)    \
+	X(service_control) \
+	X(service_status)  \
+	X(system_info)     \
 	X(wait)
 
 #define X(name) extern const struct tool tool_##name;
