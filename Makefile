@@ -55,7 +55,8 @@ BROKER   = $(call src,broker-config)
 CORE     = $(call src,agent/core)
 AGENT    = $(call src,agent)
 CLI      = $(call src,agent/cli)
-LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(patsubst %.c,$(B)/%.o,$(wildcard agent/harness.c))
+HARNESS  = $(filter $(B)/agent/harness%,$(AGENT))
+LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(HARNESS)
 BIN      = $(B)/uni-wizard
 LIBA     = $(B)/libuniwizard.a
 LIBSO    = $(B)/libuniwizard.so.4
@@ -81,7 +82,7 @@ $(LIBSO): $(LIBOBJ) shared/libuniwizard.map
 	$(say) "ld $@"
 	$(Q)$(CC) $(LDFLAGS) $(SONAME) -o $@ $(LIBOBJ) $(LIBS)
 
-$(BIN): $(filter-out $(B)/agent/harness.o,$(AGENT)) $(CLI) $(BROKER) $(B)/libuwcore.a $(LIBA)
+$(BIN): $(filter-out $(HARNESS),$(AGENT)) $(CLI) $(BROKER) $(B)/libuwcore.a $(LIBA)
 	$(say) "ld $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -33,9 +33,10 @@
 #define EXIT_LOOK_MS 200                /* where a pidfd tells of an end, in case it did not */
 #define BACKOFF_MS 50
 #define BACKOFF_MAX_MS 5000
+#define TROUBLE 3                       /* starts that failed in a row */
 #define TICK_MAX_MS 5000                /* timers do not count sleep, deadlines do */
 #define SWEEP_LIMIT_MS 3000
-#define MAX_WORKERS 256
+#define MAX_WORKERS 512
 #define FRAME_BODY_MIN (FRAME_LOG_MAX > FRAME_ERR_MAX ? FRAME_LOG_MAX : FRAME_ERR_MAX)
 
 /*
@@ -1260,6 +1261,15 @@ pool_wait(struct pool *p, int64_t us)
 		p->workers[i].exited |= fds[2 * i + 1].revents != 0;
 	}
 	return true;
+}
+
+const char *
+pool_trouble(const struct pool *p)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->workers[i].stage == READY || p->workers[i].failures < TROUBLE)
+			return NULL;
+	return p->trouble;
 }
 
 void

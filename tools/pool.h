@@ -28,7 +28,7 @@
 	X(POOL_FAILED,    "result")    /* the tool reports a failure: err */           \
 	X(POOL_TIMEOUT,   "timeout")   /* stopped at its deadline, group gone */       \
 	X(POOL_CRASHED,   "crash")     /* its worker died while it ran */              \
-	X(POOL_STOPPED,   "stopped")   /* pool_stop(), group gone */                   \
+	X(POOL_STOPPED,   "stopped")   /* pool_stop(): it never began, or its group is gone */     \
 	X(POOL_NOT_RUN,   "lost")      /* its worker died before it began; a quick one may have run */
 
 enum pool_how {
@@ -110,6 +110,9 @@ int pool_read(struct pool *p);
 
 /* Waits at most us microseconds for a worker to have something; true if one has. */
 bool pool_wait(struct pool *p, int64_t us);
+
+/* Why no worker is ready and starting one has failed several times; NULL if that is not so. */
+const char *pool_trouble(const struct pool *p);
 
 /* For health: {"workers":4,"busy":1,"started":123,"crashed":0,...}. */
 void pool_put(const struct pool *p, struct buf *out);

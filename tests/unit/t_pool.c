@@ -75,12 +75,13 @@ exit_run(struct tool_run *r, struct buf *result, struct err *e)
 	_exit(7);
 }
 
+/* Its live output tells that it has begun. */
 static int
 hang_run(struct tool_run *r, struct buf *result, struct err *e)
 {
-	(void)r;
 	(void)result;
 	(void)e;
+	r->log(r->arg, "l", 1);
 	while (pause())
 		continue;
 	return 0;
@@ -760,6 +761,7 @@ an_attempt_can_be_stopped_while_it_runs(void **state)
 	start(b, "hang", "{}", 500);
 	pool_flush(b->pool);
 	assert_int_equal(pool_free(b->pool), 0);
+	RUN_UNTIL(b, b->log_bytes == 2);
 	pool_stop(b->pool, h);
 	pool_stop(b->pool, h);
 	pool_stop(b->pool, 12345);
@@ -927,10 +929,7 @@ closing_ends_what_runs(void **state)
 	start(b, "hang", "{}", 60000);
 	start(b, "deaf", "{}", 60000);
 	pool_flush(b->pool);
-	for (int i = 0; i < 20; i++) {
-		uv_run(&b->loop, UV_RUN_NOWAIT);
-		usleep(1000);
-	}
+	RUN_UNTIL(b, b->log_bytes == 2);
 	bench_close(b);
 	assert_int_equal(b->n, 2);
 	assert_int_equal(b->last[0].end.how, POOL_STOPPED);
