@@ -71,6 +71,9 @@ void http_url_brief(const char *url, char *out, size_t size);
 int http_request_read(const struct tool_run *r, struct http_request *q, struct err *e);
 void http_request_release(struct http_request *q);
 
+/* The file that ca_file names, if it names one. */
+int http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e);
+
 #define HTTP_SCHEMA \
 	"\"url\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":8192," \
 	"\"description\":\"http or https, without user name and password.\"}," \

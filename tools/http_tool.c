@@ -14,8 +14,8 @@
 #define ROOM 1024               /* of the result, for what is neither header, URL nor body */
 #define JSON_DEPTH (JSON_MAX_DEPTH - 8)         /* what is around it in a message is nested too */
 
-static int
-read_ca(const struct tool_run *r, struct buf *ca, struct err *e)
+int
+http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e)
 {
 	struct stat st;
 	int fd = param_str(r, "ca_file") ? file_open(r, "ca_file", &st, e) : -1;
@@ -62,7 +62,7 @@ http_request_read(const struct tool_run *r, struct http_request *q, struct err *
 	q->secret = secret_param(r, "secret", e);
 	if (!q->secret && e->code != ERR_NONE)
 		return -1;
-	return read_ca(r, &q->ca, e);
+	return http_ca_read(r, &q->ca, e);
 }
 
 void

@@ -25,6 +25,7 @@
 	X(git_pull)        \
 	X(git_push)        \
 	X(git_status)      \
+	X(health_check)    \
 	X(http_get)        \
 	X(http_post)       \
 	X(noop)            \
