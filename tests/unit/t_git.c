@@ -198,8 +198,12 @@ a_repository_starts_no_program_of_its_own(void **state)
 	static const char *const harmless[][2] = {
 		{ "core.fsmonitor", "evil" }, { "core.pager", "evil" }, { "core.editor", "evil" },
 		{ "diff.external", "evil" }, { "diff.x.textconv", "evil" }, { "diff.x.command", "evil" },
-		{ "core.sshCommand", "evil" }, { "core.askPass", "evil" }, { "core.hooksPath", "evil" },
+		{ "core.sshCommand", "evil" }, { "core.askPass", "evil" },
 		{ "sequence.editor", "evil" }, { "pager.log", "evil" }, { "alias.status", "!evil" },
+	};
+	static const char *const hooks[] = {
+		"pre-commit", "post-commit", "post-checkout", "pre-push", "post-merge", "reference-transaction",
+		"post-index-change", "pre-merge-commit", "prepare-commit-msg", "commit-msg",
 	};
 	char script[PATH_MAX + 64];
 	const char *evil = strdup(fx_path("root/evil"));
@@ -208,17 +212,20 @@ a_repository_starts_no_program_of_its_own(void **state)
 	snprintf(script, sizeof script, "#!/bin/sh\necho >>%s\ncat\n", fx_path("root/ran"));
 	put_program("root/evil", script);
 	make_remote();
-	put_program("root/r/.git/hooks/pre-commit", script);
-	put_program("root/r/.git/hooks/post-commit", script);
-	put_program("root/r/.git/hooks/post-checkout", script);
-	put_program("root/r/.git/hooks/pre-push", script);
-	put_program("root/r/.git/hooks/post-merge", script);
-	put_program("root/r/.git/hooks/reference-transaction", script);
-	put_program("root/r/.git/hooks/post-index-change", script);
+	assert_int_equal(mkdir(fx_path("root/hooks"), 0755), 0);
+	for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++) {
+		char name[64];
+
+		snprintf(name, sizeof name, "root/r/.git/hooks/%s", hooks[i]);
+		put_program(name, script);
+		snprintf(name, sizeof name, "root/hooks/%s", hooks[i]);
+		put_program(name, script);
+	}
 	fx_put("root/r/.gitattributes", "* diff=x\n");
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
 		IN("root/r", "-c", "core.fsmonitor=false", "-c", "core.pager=cat", "config", harmless[i][0],
 		    strcmp(harmless[i][1], "evil") == 0 ? evil : harmless[i][1]);
+	IN("root/r", "-c", "core.fsmonitor=false", "config", "core.hooksPath", fx_path("root/hooks"));
 	unlink(fx_path("root/ran"));
 	fx_put("root/r/a", "changed\n");
 	fx_ok(fx_run("git_status", "{'repo_path':'r'}"));
