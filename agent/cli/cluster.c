@@ -844,6 +844,26 @@ end_all(const struct cluster *c, char **names, int n, int *killed, struct err *e
 	return rc | end_one(c->dir, CLUSTER_BROKER, clock_mono_ms() + BROKER_STOP_MS, e);
 }
 
+/* Sockets of agents that were killed; and their directory, if it is not among the others. */
+static void
+remove_sockets(const struct cluster *c)
+{
+	size_t n = c->config ? cluster_count(c) : 0;
+	const char *house;
+	struct buf path = { 0 };
+
+	for (size_t i = 1; i < n; i++) {
+		buf_clear(&path);
+		buf_addf(&path, "%s/%s.sock", c->config->run_dir, member_name(c, i, &house));
+		unlink(path.data);
+	}
+	buf_clear(&path);
+	buf_addf(&path, "%s/run", c->dir);
+	if (c->config && strcmp(path.data, c->config->run_dir) != 0)
+		rmdir(c->config->run_dir);
+	buf_free(&path);
+}
+
 int
 cluster_down(const char *dir, int *stopped, int *killed, struct err *e)
 {
@@ -865,6 +885,7 @@ cluster_down(const char *dir, int *stopped, int *killed, struct err *e)
 		*stopped += daemon_pid(c.dir, names[i]) != 0;
 	rc = end_all(&c, names, n, killed, e) ? -1 : 0;
 	*killed += end_stray_agents(c.dir, NULL) + end_stray_broker(c.dir);
+	remove_sockets(&c);
 out:
 	for (int i = 0; i < n; i++)
 		free(names[i]);
