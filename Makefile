@@ -88,5 +88,41 @@ $(BIN): $(filter-out $(HARNESS),$(AGENT)) $(CLI) $(BROKER) $(B)/libuwcore.a $(LI
 
 -include $(shell find $(B) -path '$(B)/demo' -prune -o -type f -name '*.d' -print 2>/dev/null)
 
+# The one thing that depends on where all this will live.
+$(B)/prefix: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
+$(B)/agent/harness.o: $(B)/prefix
+
+$(B)/uniwizard.pc: deploy/uniwizard.pc.in $(B)/prefix Makefile
+	@sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' $< >$@
+
+docs/API_REFERENCE.md: agent/uni_wizard.h docs/api.awk
+	@awk -f docs/api.awk $< >$@.new && mv $@.new $@
+
+INSTALL  ?= install
+TO        = $(DESTDIR)$(PREFIX)
+SOFILE    = libuniwizard.so.$(VERSION)
+
+.PHONY: install uninstall FORCE
+install: all $(B)/uniwizard.pc
+	$(INSTALL) -d "$(TO)/bin" "$(TO)/lib/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
+	$(INSTALL) -m 755 $(BIN) "$(TO)/bin"
+	$(INSTALL) -m 644 $(LIBA) "$(TO)/lib"
+	$(INSTALL) -m 755 $(LIBSO) "$(TO)/lib/$(SOFILE)"
+	ln -sf $(SOFILE) "$(TO)/lib/libuniwizard.so.4"
+	ln -sf libuniwizard.so.4 "$(TO)/lib/libuniwizard.so"
+	$(INSTALL) -m 644 agent/uni_wizard.h "$(TO)/include"
+	$(INSTALL) -m 644 $(B)/uniwizard.pc "$(TO)/lib/pkgconfig"
+	for f in tools/tools.d/*; do \
+		mode=644; [ ! -x "$$f" ] || mode=755; \
+		$(INSTALL) -m $$mode "$$f" "$(TO)/share/uni-wizard/tools.d" || exit 1; \
+	done
+
+uninstall:
+	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TO)/lib/pkgconfig/uniwizard.pc"
+	rm -f "$(TO)/lib/libuniwizard.a" "$(TO)/lib/libuniwizard.so" "$(TO)/lib/libuniwizard.so.4" "$(TO)/lib/$(SOFILE)"
+	rm -rf "$(TO)/share/uni-wizard"
+
 include tests/tests.mk
 include tests/bench/bench.mk

@@ -68,7 +68,10 @@ enum uw_mode { UW_SIMPLE, UW_INTELLIGENT, UW_SOVEREIGN };
  * answers and here if none does. */
 enum uw_where { UW_ANYWHERE, UW_HERE, UW_AGENT };
 
+/* A house and a mode to run tools in. What is inside is the library's own business. */
 struct uw_harness;
+
+/* What a call came to; see below. */
 struct uw_result;
 
 /* What uw_harness_open_with() can be told. Set it up with uw_options_init(), which leaves everything

@@ -65,5 +65,10 @@ file() {
 	fi
 }
 
+reference() {
+	awk -f docs/api.awk agent/uni_wizard.h
+}
+
 file configuration.md configuration
+file API_REFERENCE.md reference
 exit "$bad"
