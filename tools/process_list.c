@@ -229,7 +229,8 @@ const struct tool tool_process_list = {
 	    "\"description\":\"Threads of the kernel too.\"},"
 	    "\"sort\":{\"enum\":[\"cpu\",\"memory\",\"name\",\"pid\",\"start\"],\"default\":\"cpu\","
 	    "\"description\":\"What comes first: most processor time, most memory, latest start, ...\"},"
-	    "\"limit\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":5000,\"default\":30},"
+	    "\"limit\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":5000,\"default\":30,"
+	    "\"description\":\"How many are listed; all are counted.\"},"
 	    "\"args\":{\"type\":\"boolean\",\"default\":false,"
 	    "\"description\":\"Command lines too. They may hold passwords typed there; only the "
 	    "secrets of the configuration are masked.\"}}}",

@@ -128,7 +128,8 @@ const struct tool tool_service_control = {
 	.schema = "{\"type\":\"object\",\"required\":[\"unit\",\"action\"],\"properties\":{"
 	    "\"unit\":{\"type\":\"string\",\"pattern\":\"" SERVICE_UNIT_PATTERN "\",\"maxLength\":255,"
 	    "\"description\":\"Such as nginx, nginx.service, backup.timer, or a label of launchd.\"},"
-	    "\"action\":{\"enum\":[\"start\",\"stop\",\"restart\",\"reload\",\"enable\",\"disable\"]},"
+	    "\"action\":{\"enum\":[\"start\",\"stop\",\"restart\",\"reload\",\"enable\",\"disable\"],"
+	    "\"description\":\"What to do with it; enable and disable are for the next boot.\"},"
 	    "\"settle_ms\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":60000,\"default\":1000,"
 	    "\"description\":\"How long a start has to hold, or a stop may take to show.\"}}}",
 	/* A class is for all its actions. Most are the same twice as once, but a second restart breaks off
