@@ -36,11 +36,12 @@ aliases, tags, tabs in the indentation and a second document.
 `${VAR}` in a value is the environment variable VAR; `$${` is a plain `${`. A variable that is not set is an
 error, except in `auth_token`, where it is a warning and no token. Relative paths begin in the directory of
 the configuration file. Secrets for tools come from files that only their owner can read, or from the
-environment; a tool gets those that its manifest names, and no task can carry one:
+environment, and no task can carry one. An own tool gets those that its manifest names; `http_get` and
+`http_post` send the one that a task names, but only to its `origin` (scheme, host and port):
 
 ```yaml
 secrets:
-  GITEA_TOKEN: {file: /etc/uni-wizard/gitea.token}
+  GITEA_TOKEN: {file: /etc/uni-wizard/gitea.token, origin: "https://git.example.org"}
   DEPLOY_KEY: {env: DEPLOY_KEY}
 ```
 

@@ -113,6 +113,7 @@ config_release(struct config *c)
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);
+		free(c->secrets[i].origin);
 	}
 	free(c->path);
 	*c = (struct config){ 0 };

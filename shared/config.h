@@ -55,6 +55,7 @@ struct config_broker {
 struct config_secret {
 	char *name;                     /* [A-Z][A-Z0-9_]* */
 	char *value;                    /* from file: or env:, already read; never printed */
+	char *origin;                   /* "https://host:port": HTTP tools may send it there; NULL: nowhere */
 };
 
 struct config {

@@ -71,9 +71,9 @@ bool config_is_section(const char *path);
 void config_defaults_put(const struct config_reader *r, const char *prefix, void *base);
 void config_values_clear(const char *prefix, void *base);
 
-/* Where a secret comes from; only its value is kept. */
+/* Where a secret comes from, of which only its value is kept, and where it may go. */
 struct config_secret_source {
-	char *file, *env;
+	char *file, *env, *origin;
 };
 
 /* "parent.name"; out has CONFIG_FIELD_MAX bytes. */

@@ -102,6 +102,8 @@ const struct config_key config_keys[] = {
 	    .help = "File that holds the secret; only its owner may be able to read it." },
 	{ "secrets.*.env", &TYPE_VARIABLE, SOURCE(env),
 	    .help = "Environment variable that holds the secret." },
+	{ "secrets.*.origin", &TYPE_URL, SOURCE(origin),
+	    .help = "Where `http_get` and `http_post` may send it as bearer token; none: nowhere." },
 	{ .path = NULL },
 };
 

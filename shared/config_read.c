@@ -219,7 +219,8 @@ secret_file_read(struct config_reader *r, int line, const char *shown, const cha
 }
 
 static int
-secret_keep(struct config_reader *r, int line, const char *shown, const char *name, const char *value)
+secret_keep(struct config_reader *r, int line, const char *shown, const char *name, const char *value,
+    const char *origin)
 {
 	struct config_secret *s = &r->c->secrets[r->c->nsecrets];
 
@@ -227,6 +228,7 @@ secret_keep(struct config_reader *r, int line, const char *shown, const char *na
 		return config_fail(r, line, "%s: a secret must be one line that is not empty", shown);
 	s->name = xstrdup(name);
 	s->value = xstrdup(value);
+	s->origin = origin ? xstrdup(origin) : NULL;
 	r->c->nsecrets++;
 	return 0;
 }
@@ -247,7 +249,7 @@ secret_resolve(struct config_reader *r, int line, const char *shown, const char 
 	}
 	rc = from->env ? 0 : secret_file_read(r, line, shown, from->file, &b);
 	if (rc == 0)
-		rc = secret_keep(r, line, shown, name, value ? value : buf_str(&b));
+		rc = secret_keep(r, line, shown, name, value ? value : buf_str(&b), from->origin);
 	buf_free(&b);
 	return rc < 0 ? -1 : 0;
 }
@@ -255,7 +257,7 @@ secret_resolve(struct config_reader *r, int line, const char *shown, const char 
 static int
 secret_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 {
-	struct config_secret_source from = { NULL, NULL };
+	struct config_secret_source from = { 0 };
 	const char *name = config_text(key);
 	char shown[CONFIG_FIELD_MAX];
 	int rc;

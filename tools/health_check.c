@@ -101,8 +101,8 @@ check_memory(struct report *p)
 		return;
 	}
 	used = 100.0 * (double)(m.total - m.available) / (double)m.total;
-	note(p, judge(p, used, "memory_warn", "memory_fail"), "memory", "%.1f %% used, %lld MiB available", used,
-	    (long long)(m.available >> 20));
+	note(p, judge(p, used, "memory_warn", "memory_fail"), "memory", "%.1f %% used, %lld MiB available",
+	    used, (long long)(m.available >> 20));
 }
 
 /* A file system that nobody can write to is full by nature. */
@@ -322,7 +322,7 @@ put_report(const struct report *p, struct buf *result, struct err *e)
 	json_put_close(result, '}');
 	if (result->len <= p->r->max_output)
 		return 0;
-	return err_set(e, ERR_TOO_BIG, "the result would have %zu bytes, the limit is %zu: check less at once",
+	return err_set(e, ERR_TOO_BIG, "the result would have %zu bytes, the limit is %zu: check less",
 	    result->len, p->r->max_output);
 }
 

@@ -21,7 +21,7 @@ struct transfer {
 	struct curl_slist *headers;
 	char why[CURL_ERROR_SIZE];
 	bool https;                     /* the URL asked for is */
-	bool denied, bare_secret;       /* why a connection was not made */
+	bool denied;                    /* a connection was not made, for where it led */
 };
 
 void
@@ -48,32 +48,68 @@ bad_url(const struct http_request *q, struct err *e)
 	    "password");
 }
 
-static bool
-url_has(struct transfer *t, CURLU *u, CURLUPart part)
+/* A part of a URL, empty if it has none. */
+static void
+url_part(struct transfer *t, CURLU *u, CURLUPart part, char *out, size_t size)
 {
 	char *text = NULL;
-	bool has = t->curl->url_get(u, part, &text, 0) == CURLUE_OK;
 
+	if (t->curl->url_get(u, part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK)
+		text = NULL;
+	snprintf(out, size, "%s", text ? text : "");
 	t->curl->free(text);
-	return has;
+}
+
+/* "https://host:443" of a URL, as libcurl itself understands it, so that both mean the same server. False
+ * if it is not http or https, or has a user name in it. */
+static bool
+url_origin(struct transfer *t, const char *url, char *out, size_t size)
+{
+	CURLU *u = t->curl->url();
+	char scheme[16], user[2], password[2], host[256], port[8];
+	bool ok = u && t->curl->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK;
+
+	if (ok) {
+		url_part(t, u, CURLUPART_SCHEME, scheme, sizeof scheme);
+		url_part(t, u, CURLUPART_USER, user, sizeof user);
+		url_part(t, u, CURLUPART_PASSWORD, password, sizeof password);
+		url_part(t, u, CURLUPART_HOST, host, sizeof host);
+		url_part(t, u, CURLUPART_PORT, port, sizeof port);
+		ok = !user[0] && !password[0] && host[0] &&
+		    (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
+		snprintf(out, size, "%s://%s:%s", scheme, host, port);
+	}
+	t->curl->url_cleanup(u);
+	return ok;
+}
+
+/* A task names the secret and the URL; so who may send tasks could send every secret to himself, were it
+ * not said in the configuration where each may go. */
+static int
+check_secret(struct transfer *t, const char *origin, struct err *e)
+{
+	const struct config_secret *s = t->q->secret;
+	char allowed[320];
+
+	if (!s)
+		return 0;
+	if (!s->origin)
+		return err_set(e, ERR_DENIED,
+		    "params.secret: %s has no origin in the configuration, so it is sent nowhere", s->name);
+	if (url_origin(t, s->origin, allowed, sizeof allowed) && strcasecmp(allowed, origin) == 0)
+		return 0;
+	return err_set(e, ERR_DENIED, "params.secret: %s is for %s, not for %s", s->name, s->origin, origin);
 }
 
 static int
 check_url(struct transfer *t, struct err *e)
 {
-	CURLU *u = t->curl->url();
-	char *scheme = NULL;
-	int rc = -1;
+	char origin[320];
 
-	if (u && t->curl->url_set(u, CURLUPART_URL, t->q->url, 0) == CURLUE_OK &&
-	    t->curl->url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	    !url_has(t, u, CURLUPART_USER) && !url_has(t, u, CURLUPART_PASSWORD)) {
-		t->https = strcasecmp(scheme, "https") == 0;
-		rc = t->https || strcasecmp(scheme, "http") == 0 ? 0 : -1;
-	}
-	t->curl->free(scheme);
-	t->curl->url_cleanup(u);
-	return rc ? bad_url(t->q, e) : 0;
+	if (!url_origin(t, t->q->url, origin, sizeof origin))
+		return bad_url(t->q, e);
+	t->https = strncasecmp(origin, "https:", 6) == 0;
+	return check_secret(t, origin, e);
 }
 
 /* What would break the framing of the request, or carry credentials in a task that everybody keeps. */
@@ -171,10 +207,6 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *sa)
 	(void)purpose;
 	if (net_is_denied(&sa->addr)) {
 		t->denied = true;
-		return CURL_SOCKET_BAD;
-	}
-	if (t->q->secret && !t->https && !net_is_loopback(&sa->addr)) {
-		t->bare_secret = true;
 		return CURL_SOCKET_BAD;
 	}
 	fd = socket(sa->family, sa->socktype, sa->protocol);
@@ -387,8 +419,6 @@ transfer_failed(const struct transfer *t, CURLcode rc, struct err *e)
 	char brief[256];
 
 	http_url_brief(t->q->url, brief, sizeof brief);
-	if (t->bare_secret)
-		return err_set(e, ERR_DENIED, "%s: a secret is sent over https or to this host only", brief);
 	if (t->denied)
 		return err_set(e, ERR_DENIED, "%s: leads to a cloud metadata address, which no tool may use",
 		    brief);

@@ -28,7 +28,7 @@ struct http_request {
 	size_t post_len;
 	const char *content_type;       /* of the body */
 	const cJSON *headers;           /* names and texts, or NULL */
-	const struct config_secret *secret;     /* sent as bearer token, or NULL */
+	const struct config_secret *secret;     /* sent as bearer token to its origin, or NULL */
 	struct buf ca;                  /* PEM: trust these instead of the system's; empty: the system's */
 	int64_t max_redirects;          /* 0: a redirect is the answer */
 	int64_t timeout_ms, connect_ms;
@@ -81,7 +81,7 @@ int http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e);
 	"{\"type\":\"string\",\"maxLength\":8192}," \
 	"\"description\":\"Request headers; credentials are given by secret.\"}," \
 	"\"secret\":{\"type\":\"string\",\"pattern\":\"^[A-Z][A-Z0-9_]*$\",\"maxLength\":64," \
-	"\"description\":\"A configured secret, sent as bearer token over https or to this host.\"}," \
+	"\"description\":\"A configured secret, sent as bearer token; it has to be for this origin.\"}," \
 	"\"ca_file\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096," \
 	"\"description\":\"PEM file beneath a root: trust these authorities instead of the system's.\"}," \
 	"\"max_redirects\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10,\"default\":0," \

@@ -77,17 +77,6 @@ net_is_denied(const struct sockaddr *sa)
 	return false;
 }
 
-bool
-net_is_loopback(const struct sockaddr *sa)
-{
-	static const unsigned char v4[16] = { [10] = 0xff, 0xff, 127 };
-	static const unsigned char mapped_one[16] = { [10] = 0xff, 0xff, 0, 0, 0, 1 };
-	unsigned char a[16];
-
-	/* ::1 looks like the deprecated form of 0.0.0.1. */
-	return as_ipv6(sa, a) && (has_prefix(a, v4, 104) || memcmp(a, mapped_one, 16) == 0);
-}
-
 void
 net_format(const struct sockaddr *sa, char out[NET_ADDR_TEXT])
 {

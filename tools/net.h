@@ -31,7 +31,6 @@ bool net_is_denied(const struct sockaddr *sa);
 int net_resolve(const char *host, struct net_addrs *out, struct err *e);
 
 void net_format(const struct sockaddr *sa, char out[NET_ADDR_TEXT]);    /* without the port */
-bool net_is_loopback(const struct sockaddr *sa);
 
 /* What a port is found to be. Of several addresses the one that says most counts. */
 #define NET_STATES(X)                                                                \

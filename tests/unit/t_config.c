@@ -377,13 +377,16 @@ secrets_come_from_files_and_the_environment(void **state)
 	snprintf(secret, sizeof secret, "%s/token", dir);
 	setenv("UW_T_SECRET", "from-env", 1);
 	write_file(path,
-	    HOUSE "secrets:\n  A: {file: token}\n  B: {env: UW_T_SECRET}\n  C: {env: UW_T_NONE}\n", 0644);
+	    HOUSE "secrets:\n  A: {file: token}\n  B: {env: UW_T_SECRET, origin: 'https://x:3000'}\n"
+	    "  C: {env: UW_T_NONE}\n", 0644);
 	write_file(secret, "from-file\n", 0600);
 	assert_int_equal(config_load(&conf, path, keep, &warnings, &e), 0);
 	assert_int_equal(conf.nsecrets, 2);
 	assert_string_equal(conf.secrets[0].value, "from-file");
 	assert_string_equal(conf.secrets[1].name, "B");
 	assert_string_equal(conf.secrets[1].value, "from-env");
+	assert_null(conf.secrets[0].origin);
+	assert_string_equal(conf.secrets[1].origin, "https://x:3000");
 	assert_non_null(
 	    strstr(buf_str(&warnings), "secrets.C.env: environment variable UW_T_NONE is not set"));
 	done();
@@ -404,6 +407,8 @@ secrets_come_from_files_and_the_environment(void **state)
 	assert_non_null(strstr(e.msg, "No such file or directory"));
 	bad(HOUSE "secrets: {A: {}}\n", "2: secrets.A: expected either file or env");
 	bad(HOUSE "secrets: {A: {file: x, env: y}}\n", "2: secrets.A: expected either file or env");
+	bad(HOUSE "secrets: {A: {env: y, origin: x}}\n",
+	    "2: secrets.A.origin: expected http://host:port or https://host:port, got x");
 	bad(HOUSE "secrets: {a: {env: y}}\n",
 	    "2: secrets: expected names of secrets ([A-Z][A-Z0-9_]*, at most 64), got a");
 	bad(HOUSE "secrets: {A: literal}\n", "2: secrets.A: expected a mapping (key: value), got literal");

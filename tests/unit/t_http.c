@@ -5,6 +5,7 @@
 static struct server plain, tls, second;
 static SSL_CTX *ctx;
 static struct buf ca;
+static char origin[64];
 
 #define TOKEN "s3cr3t-t0ken-value"
 
@@ -12,12 +13,15 @@ static int
 setup(void **state)
 {
 	fx_setup(state);
-	fx.config.nsecrets = 1;
-	fx.config.secrets[0] = (struct config_secret){ .name = "API_TOKEN", .value = TOKEN };
 	ctx = make_tls(30, &ca);
 	server_start(&second, NULL, 0);
 	server_start(&plain, NULL, second.port);
 	server_start(&tls, ctx, second.port);
+	snprintf(origin, sizeof origin, "HTTP://127.0.0.1:%d/", plain.port);
+	fx.config.nsecrets = 2;
+	fx.config.secrets[0] = (struct config_secret){ .name = "API_TOKEN", .value = TOKEN,
+		.origin = origin };
+	fx.config.secrets[1] = (struct config_secret){ .name = "OTHER", .value = "no-origin-value" };
 	fx_put("root/ca.pem", buf_str(&ca));
 	return 0;
 }
@@ -303,10 +307,20 @@ a_secret_does_not_follow_a_redirect_to_another_server(void **state)
 }
 
 static void
-a_secret_is_not_sent_in_clear_beyond_this_host(void **state)
+a_secret_is_sent_to_its_origin_only(void **state)
 {
+	int before = atomic_load(second.requests) + atomic_load(tls.requests);
+
 	(void)state;
-	fx_failed(fx_run("http_get", "{'url':'http://192.0.2.1/','secret':'API_TOKEN'}"), ERR_DENIED, NULL);
+	fx_failed(fx_run("http_get", "{'url':'http://127.0.0.1:%d/echo','secret':'API_TOKEN'}", second.port),
+	    ERR_DENIED, NULL);
+	fx_failed(fx_run("http_post", "{'url':'http://localhost:%d/echo','secret':'API_TOKEN'}", plain.port),
+	    ERR_DENIED, NULL);
+	fx_failed(tls_get("/echo", ",'ca_file':'ca.pem','secret':'API_TOKEN'"), ERR_DENIED, NULL);
+	fx_failed(fx_run("http_get", "{'url':'http://127.0.0.1:%d@localhost:%d/','secret':'API_TOKEN'}",
+	    plain.port, second.port), ERR_INVALID, "params.url");
+	fx_failed(get("/echo", ",'secret':'OTHER'"), ERR_DENIED, NULL);
+	assert_int_equal(atomic_load(second.requests) + atomic_load(tls.requests), before);
 }
 
 static void
@@ -415,7 +429,7 @@ main(void)
 		cmocka_unit_test(headers_are_sent_but_not_such_that_carry_credentials_or_break_framing),
 		cmocka_unit_test(a_secret_is_sent_as_bearer_token_and_never_shown),
 		cmocka_unit_test(a_secret_does_not_follow_a_redirect_to_another_server),
-		cmocka_unit_test(a_secret_is_not_sent_in_clear_beyond_this_host),
+		cmocka_unit_test(a_secret_is_sent_to_its_origin_only),
 		cmocka_unit_test(nobody_listening_is_a_network_failure),
 		cmocka_unit_test(a_post_carries_its_body),
 		cmocka_unit_test(a_refused_post_had_no_effect_and_one_without_answer_may_have),
