@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "file.h"
+#include "http.h"
 #include "net.h"
 #include "param.h"
 #include "secret.h"
@@ -15,6 +16,7 @@
 struct check {
 	struct tool_run *r;
 	const char *host;
+	struct buf ca;
 	struct net_addrs addrs;
 	struct net_dial dials[NET_MAX_DIALS];
 	size_t n;
@@ -90,7 +92,7 @@ put_tls(const struct check *c, int fd, struct buf *result)
 	struct buf b = { .max = 32768 };
 	struct err e = { 0 };
 
-	if (tls_inspect(fd, c->host, step_deadline(c), &b, &e) == 0)
+	if (tls_inspect(fd, c->host, &c->ca, step_deadline(c), &b, &e) == 0)
 		json_kv_raw(result, "tls", b.data, b.len);
 	else
 		json_kv_str(result, "tls_error", e.msg);
@@ -166,6 +168,8 @@ port_check_run(struct tool_run *r, struct buf *result, struct err *e)
 		return -1;
 	if (net_resolve(c.host, &c.addrs, e))
 		return err_wrap(e, "params.host");
+	if (http_ca_read(r, &c.ca, e))
+		return -1;
 	net_dial(c.dials, c.n, step_deadline(&c));
 	for (size_t i = 0; i < c.n; i++)
 		c.count[c.dials[i].state]++;
@@ -175,6 +179,7 @@ port_check_run(struct tool_run *r, struct buf *result, struct err *e)
 	for (size_t i = 0; i < c.n; i++)
 		if (c.dials[i].fd >= 0)
 			close(c.dials[i].fd);
+	buf_free(&c.ca);
 	return rc;
 }
 
@@ -193,6 +198,8 @@ const struct tool tool_port_check = {
 	    "\"description\":\"For connecting, and again for TLS or the banner of each port.\"},"
 	    "\"tls\":{\"type\":\"boolean\",\"default\":false,"
 	    "\"description\":\"Shake hands: protocol, certificate, names, expiry, whether it is trusted.\"},"
+	    "\"ca_file\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"
+	    "\"description\":\"PEM file beneath a root: trust these authorities instead of the system's.\"},"
 	    "\"banner\":{\"type\":\"boolean\",\"default\":false,"
 	    "\"description\":\"Read what the server says first, up to 512 bytes.\"},"
 	    "\"expect\":{\"enum\":[\"any\",\"open\",\"closed\"],\"default\":\"any\","

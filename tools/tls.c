@@ -150,7 +150,7 @@ put_fingerprint(struct buf *out, X509 *cert)
 }
 
 static void
-put_peer(struct buf *out, SSL *ssl)
+put_peer(struct buf *out, SSL *ssl, const char *refused)
 {
 	X509 *cert = SSL_get1_peer_certificate(ssl);
 	long verdict = SSL_get_verify_result(ssl);
@@ -162,6 +162,8 @@ put_peer(struct buf *out, SSL *ssl)
 	json_kv_bool(out, "trusted", trusted);
 	if (!trusted)
 		json_kv_str(out, "why", cert ? X509_verify_cert_error_string(verdict) : "no certificate");
+	if (refused)
+		json_kv_str(out, "refused", refused);
 	if (cert) {
 		put_name(out, "subject", X509_get_subject_name(cert));
 		put_name(out, "issuer", X509_get_issuer_name(cert));
@@ -173,28 +175,72 @@ put_peer(struct buf *out, SSL *ssl)
 	X509_free(cert);
 }
 
+/* Every certificate in the PEM text. */
+static int
+trust(SSL_CTX *ctx, const struct buf *ca, struct err *e)
+{
+	BIO *bio = BIO_new_mem_buf(ca->data, (int)ca->len);
+	X509 *cert;
+	int n = 0;
+
+	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert);
+		X509_free(cert);
+		n++;
+	}
+	BIO_free(bio);
+	return n ? 0 : err_field(e, ERR_INVALID, "params.ca_file", NULL, "certificates in PEM");
+}
+
 /* SSL_VERIFY_NONE: an expired certificate is what one wants to look at; the verdict is kept anyway. */
-int
-tls_inspect(int fd, const char *host, int64_t deadline_ms, struct buf *out, struct err *e)
+static SSL_CTX *
+context(const struct buf *ca, struct err *e)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-	SSL *ssl = NULL;
+	int rc = 0;
+
+	if (!ctx) {
+		err_set(e, ERR_INTERNAL, "OpenSSL does not start");
+		return NULL;
+	}
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	if (ca->len)
+		rc = trust(ctx, ca, e);
+	else
+		SSL_CTX_set_default_verify_paths(ctx);
+	if (rc) {
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+static int
+inspect(SSL *ssl, int fd, int64_t deadline_ms, struct buf *out, struct err *e)
+{
+	int rc = shake_hands(ssl, fd, deadline_ms, e);
+
+	if (rc == 0 || (e->code == ERR_NETWORK && SSL_get0_peer_certificate(ssl))) {
+		put_peer(out, ssl, rc ? e->msg : NULL);
+		*e = (struct err){ 0 };
+		rc = 0;
+	}
+	return rc;
+}
+
+int
+tls_inspect(int fd, const char *host, const struct buf *ca, int64_t deadline_ms, struct buf *out,
+    struct err *e)
+{
+	SSL_CTX *ctx = context(ca, e);
+	SSL *ssl = ctx ? SSL_new(ctx) : NULL;
 	struct sigaction old;
 	int rc = -1;
 
 	net_sigpipe_off(&old);
-	if (ctx) {
-		SSL_CTX_set_default_verify_paths(ctx);
-		SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-		ssl = SSL_new(ctx);
-	}
 	if (ssl && SSL_set_fd(ssl, fd) == 1) {
 		expect_host(ssl, host);
-		rc = shake_hands(ssl, fd, deadline_ms, e);
-		if (rc == 0)
-			put_peer(out, ssl);
-	} else {
-		err_set(e, ERR_INTERNAL, "OpenSSL does not start");
+		rc = inspect(ssl, fd, deadline_ms, out, e);
 	}
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);

@@ -3,9 +3,8 @@
 #include "net.h"
 #include "server.h"
 
-static struct server plain, tls, expired;
-
-static SSL_CTX *good_ctx, *expired_ctx;
+static struct server plain, tls, expired, mutual;
+static SSL_CTX *good_ctx, *expired_ctx, *mutual_ctx;
 
 static int
 setup(void **state)
@@ -14,8 +13,13 @@ setup(void **state)
 
 	fx_setup(state);
 	good_ctx = make_tls(30, &pem);
+	fx_put("root/ca.pem", buf_str(&pem));
 	expired_ctx = make_tls(-3, &pem);
+	mutual_ctx = make_tls(30, &pem);
+	SSL_CTX_set_max_proto_version(mutual_ctx, TLS1_2_VERSION);
+	SSL_CTX_set_verify(mutual_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	buf_free(&pem);
+	server_start(&mutual, mutual_ctx, 0);
 	server_start(&plain, NULL, 0);
 	server_start(&tls, good_ctx, 0);
 	server_start(&expired, expired_ctx, 0);
@@ -28,8 +32,10 @@ teardown(void **state)
 	server_stop(&plain);
 	server_stop(&tls);
 	server_stop(&expired);
+	server_stop(&mutual);
 	SSL_CTX_free(good_ctx);
 	SSL_CTX_free(expired_ctx);
+	SSL_CTX_free(mutual_ctx);
 	return fx_teardown(state);
 }
 
@@ -88,6 +94,28 @@ tls_shows_the_certificate(void **state)
 	assert_false(fx_true("ports.0.tls.trusted"));
 	assert_non_null(strstr(fx_str("ports.0.tls.why"), "self"));
 	assert_int_equal(strlen(fx_str("ports.0.tls.sha256")), 64);
+}
+
+static void
+a_private_authority_can_be_trusted(void **state)
+{
+	(void)state;
+	fx_ok(fx_run("port_check", "{'host':'localhost','port':%d,'tls':true,'ca_file':'ca.pem'}", tls.port));
+	assert_true(fx_true("ports.0.tls.trusted"));
+	fx_ok(fx_run("port_check", "{'host':'localhost','port':%d,'tls':true,'ca_file':'ca.pem'}",
+	    expired.port));
+	assert_false(fx_true("ports.0.tls.trusted"));
+	fx_failed(fx_run("port_check", "{'host':'localhost','port':%d,'tls':true,'ca_file':'/etc/passwd'}",
+	    tls.port), ERR_PATH, "params.ca_file");
+}
+
+static void
+a_server_that_asks_for_our_certificate_shows_its_own_all_the_same(void **state)
+{
+	(void)state;
+	fx_ok(fx_run("port_check", "{'host':'localhost','port':%d,'tls':true}", mutual.port));
+	assert_string_equal(fx_str("ports.0.tls.subject"), "CN=test server");
+	assert_non_null(strstr(fx_str("ports.0.tls.refused"), "handshake failure"));
 }
 
 static void
@@ -220,6 +248,8 @@ main(void)
 		cmocka_unit_test(a_name_with_several_addresses_is_open_if_one_of_them_is),
 		cmocka_unit_test(an_expectation_that_is_not_met_fails_the_task),
 		cmocka_unit_test(tls_shows_the_certificate),
+		cmocka_unit_test(a_private_authority_can_be_trusted),
+		cmocka_unit_test(a_server_that_asks_for_our_certificate_shows_its_own_all_the_same),
 		cmocka_unit_test(an_expired_certificate_is_shown_too),
 		cmocka_unit_test(a_port_that_speaks_no_tls_is_said_so),
 		cmocka_unit_test(a_banner_is_read),
