@@ -63,6 +63,7 @@ LIBSO    = $(B)/libuniwizard.so.4
 
 .PHONY: all
 all: $(BIN) $(LIBA) $(LIBSO)
+	@:
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

@@ -82,6 +82,7 @@ wait_for 20 ended 5
 rc=$?
 sed '/^uni-wizard:/d;s/^/  /' "$tmp/events" | cut -c1-150
 [ "$rc" -eq 0 ] || give_up "not every task came to an end within 20 s; see $dir/log"
+[ "$(grep -c ' outcome .* succeeded' "$tmp/events")" -ge 5 ] || give_up "not every task succeeded"
 
 say "A task from the command line, and its result"
 echo "  uni-wizard submit file_read path=hello.txt --house ezra --wait"

@@ -91,6 +91,9 @@ with_apt() {
 	as_root apt-get update -q >"$log" 2>&1 || cat "$log" >&2
 	others=$(echo "$packages" | sed 's/FUZZER//')
 	[ -z "$(echo "$others" | tr -d ' ')" ] || apt_install "$others" || return 1
+	case " $packages" in
+	*" mosquitto "*) echo "setup: the package mosquitto may start a broker of its own on port 1883; it is not used here" ;;
+	esac
 	case $packages in
 	*FUZZER*) fuzzer_works || apt_install "$(fuzzer_package)" || echo "setup: no libFuzzer; corpora are only read" ;;
 	esac

@@ -37,13 +37,24 @@ dir_of(const char *path)
 	return buf_take(&b);
 }
 
+/* The file itself, absolute: workers are told it, and their working directory is another. */
+static char *
+path_in(const char *dir, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	struct buf b = { 0 };
+
+	buf_addf(&b, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, slash ? slash + 1 : name);
+	return buf_take(&b);
+}
+
 static int
 parse(struct config_reader *r, const char *text, size_t len)
 {
 	int rc;
 
-	*r->c = (struct config){ .path = xstrdup(r->name) };
 	r->dir = dir_of(r->name);
+	*r->c = (struct config){ .path = path_in(r->dir, r->name) };
 	rc = config_document_load(r, text, len);
 	if (rc == 0) {
 		rc = root_read(r);

@@ -59,7 +59,7 @@ struct config_secret {
 };
 
 struct config {
-	char *path;                     /* the file this came from */
+	char *path;                     /* the file this came from, absolute */
 	config_name cluster;            /* "home" */
 	config_name identity;           /* who the command line is: "operator" */
 	struct config_broker brokers[CONFIG_MAX_BROKERS];       /* in order of preference */

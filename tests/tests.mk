@@ -27,7 +27,7 @@ $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(UNITLIB) $(LIBA) $(if $(FUZZ)
 
 demo:
 	@deploy/setup.sh demo
-	@$(MAKE) --no-print-directory -j2 all
+	@$(MAKE) --no-print-directory -j$$(getconf _NPROCESSORS_ONLN || echo 2) all
 	@deploy/demo.sh "$(B)/uni-wizard"
 
 test:

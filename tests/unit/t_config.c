@@ -415,6 +415,28 @@ secrets_come_from_files_and_the_environment(void **state)
 }
 
 static void
+paths_do_not_depend_on_the_working_directory(void **state)
+{
+	char dir[] = "/tmp/uw-config-XXXXXX", path[64], before[4096];
+	struct err e = { 0 };
+
+	(void)state;
+	assert_non_null(getcwd(before, sizeof before));
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	write_file("h.yaml", HOUSE, 0600);
+	assert_int_equal(config_load(&conf, "h.yaml", NULL, NULL, &e), 0);
+	snprintf(path, sizeof path, "%s/h.yaml", dir);
+	assert_string_equal(conf.path, path);
+	snprintf(path, sizeof path, "%s/pki", dir);
+	assert_string_equal(conf.pki_dir, path);
+	done();
+	unlink("h.yaml");
+	assert_int_equal(chdir(before), 0);
+	rmdir(dir);
+}
+
+static void
 a_token_in_a_file_that_others_read_is_a_warning(void **state)
 {
 	char path[] = "/tmp/uw-config-XXXXXX";
@@ -467,6 +489,7 @@ main(void)
 		cmocka_unit_test(names_must_not_collide),
 		cmocka_unit_test(identities_have_kinds),
 		cmocka_unit_test(secrets_come_from_files_and_the_environment),
+		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),
 		cmocka_unit_test(every_key_is_documented),
 	};
