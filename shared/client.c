@@ -77,7 +77,7 @@ enum { Q_PUT, Q_DROP, Q_ALL, Q_COUNT };
 static const char *const sql[Q_COUNT] = {
 	[Q_PUT] = "INSERT OR IGNORE INTO outbox VALUES (?1, ?2, ?3, ?4)",
 	[Q_DROP] = "DELETE FROM outbox WHERE id = ?1",
-	[Q_ALL] = "SELECT id, house, body FROM outbox ORDER BY at_ms LIMIT ?1",
+	[Q_ALL] = "SELECT id, house, body, at_ms FROM outbox ORDER BY at_ms LIMIT ?1",
 };
 
 static struct item **
@@ -359,6 +359,39 @@ client_resume(struct client *c, struct err *e)
 		n++;
 	}
 	return rc ? -1 : n;
+}
+
+int
+client_spooled(struct client *c, struct client_spooled **out, size_t *n, struct err *e)
+{
+	struct client_spooled *list = xcalloc(RESUME_MAX, sizeof *list);
+	sqlite3_stmt *s = db_use(&c->db, Q_ALL);
+	struct ulid id;
+	int rc;
+
+	*n = 0;
+	db_int(s, 1, RESUME_MAX);
+	while ((rc = db_step(&c->db, s, e)) == 1) {
+		struct client_spooled *p = &list[(*n)++];
+
+		if (sqlite3_column_bytes(s, 0) == sizeof id) {
+			memcpy(&id, sqlite3_column_blob(s, 0), sizeof id);
+			ulid_format(&id, p->id);
+		}
+		snprintf(p->house, sizeof p->house, "%s", (const char *)sqlite3_column_text(s, 1));
+		p->task = xstrdup((const char *)sqlite3_column_text(s, 2));
+		p->at_ms = sqlite3_column_int64(s, 3);
+	}
+	*out = list;
+	return rc;
+}
+
+void
+client_spooled_free(struct client_spooled *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(s[i].task);
+	free(s);
 }
 
 int

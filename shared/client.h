@@ -50,7 +50,7 @@ int client_submit(struct client *c, const char *house, const char *task, size_t 
 /* Makes durable what was submitted, and sends it if connected. */
 int client_commit(struct client *c, struct err *e);
 
-/* Tasks in the outbox of former runs: sends them too. Returns how many there are. */
+/* Takes up tasks in the outbox that others put there: sends them too. Returns how many are new. */
 int client_resume(struct client *c, struct err *e);
 
 /* Sends a cancel or query request (one JSON object) to a house; answers come to on_reply. */
@@ -66,6 +66,15 @@ int client_run(struct client *c, int timeout_ms, struct err *e);
 bool client_is_up(const struct client *c);
 const char *client_why_down(const struct client *c);    /* why the last connection failed */
 int64_t client_pending(const struct client *c);         /* not accepted yet */
+
+/* What is in the outbox, oldest first, at most 4,096. The caller frees with client_spooled_free(). */
+struct client_spooled {
+	char id[ULID_TEXT], house[NAME_MAX_LEN + 1];
+	char *task;
+	int64_t at_ms;
+};
+int client_spooled(struct client *c, struct client_spooled **out, size_t *n, struct err *e);
+void client_spooled_free(struct client_spooled *s, size_t n);
 
 /* Takes a task out of the outbox: somebody else has it now. */
 int client_drop(struct client *c, const struct ulid *id, struct err *e);

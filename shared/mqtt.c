@@ -19,6 +19,7 @@ struct mqtt {
 	bool held;              /* messages were read that are not yet committed */
 	unsigned long events;   /* callbacks so far: tells whether a read brought anything */
 	int messages;           /* in the read that is going on */
+	int connect_errno;      /* why the socket failed before it was up */
 };
 
 static void
@@ -196,6 +197,19 @@ set_callbacks(struct mqtt *m)
 	mosquitto_subscribe_v5_callback_set(m->mosq, subscribed);
 }
 
+/* libmosquitto takes a socket that failed during the TLS handshake for one that is not ready yet, and would
+ * ask for the next try at once, for ever. */
+static bool
+note_connect_errno(struct mqtt *m)
+{
+	static const int fatal[] = { ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH };
+
+	for (size_t i = 0; !m->up && i < sizeof fatal / sizeof *fatal; i++)
+		if (errno == fatal[i] && !m->connect_errno)
+			m->connect_errno = errno;
+	return !m->up && m->connect_errno;
+}
+
 struct mqtt *
 mqtt_connect(const struct mqtt_opts *o, struct err *e)
 {
@@ -218,12 +232,14 @@ mqtt_connect(const struct mqtt_opts *o, struct err *e)
 	if (set_options(m, e) || prime_properties(m, e))
 		goto fail;
 	set_callbacks(m);
+	errno = 0;
 	rc = mosquitto_connect_async(m->mosq, o->address, o->port, o->keepalive_s);
 	if (rc) {
 		err_set(e, ERR_NETWORK, "%s:%d: %s", o->host, o->port,
 		    rc == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(rc));
 		goto fail;
 	}
+	note_connect_errno(m);
 	return m;
 fail:
 	mqtt_close(m, false);
@@ -292,6 +308,10 @@ mqtt_read(struct mqtt *m, int budget)
 		rc = mosquitto_loop_read(m->mosq, 1);
 		if (rc) {
 			go_down(m, rc == MOSQ_ERR_ERRNO && errno ? strerror(errno) : mosquitto_strerror(rc));
+			break;
+		}
+		if (note_connect_errno(m)) {
+			go_down(m, strerror(m->connect_errno));
 			break;
 		}
 		if (m->events != before)

@@ -1,10 +1,6 @@
 #include <limits.h>
 #include <string.h>
 
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#endif
-
 #include "agent.h"
 #include "cmd.h"
 #include "log.h"
@@ -14,23 +10,6 @@ static const struct cmd_opt opts[] = {
 	  .complete = "agents" },
 	{ .name = NULL },
 };
-
-static int
-own_path(char *out, size_t size)
-{
-#ifdef __APPLE__
-	uint32_t n = (uint32_t)size;
-
-	return _NSGetExecutablePath(out, &n);
-#else
-	ssize_t n = readlink("/proc/self/exe", out, size - 1);
-
-	if (n <= 0)
-		return -1;
-	out[n] = '\0';
-	return 0;
-#endif
-}
 
 static enum log_level
 level_of(const char *name)
@@ -44,12 +23,13 @@ agent_cmd_run(const struct cmd_args *a)
 	struct config *c = xcalloc(1, sizeof *c);
 	const char *id = cmd_text(a, "agent", NULL);
 	char exe[PATH_MAX];
+	size_t len = sizeof exe;
 	struct err e;
 	int rc;
 
 	if (!id)
 		rc = cmd_fail(EXIT_USAGE, "--agent: expected the agent's name, such as ezra-1");
-	else if (own_path(exe, sizeof exe))
+	else if (uv_exepath(exe, &len))
 		rc = cmd_fail(EXIT_NOT_SUCCEEDED, "cannot find this program's own file");
 	else if ((rc = cmd_config(a, c)) == 0) {
 		log_init(NULL, level_of(c->log_level));

@@ -4,6 +4,7 @@
 #include "json.h"
 #include "params.h"
 #include "remote.h"
+#include "spool.h"
 #include "tool.h"
 
 #define ACCEPT_MS 5000
@@ -169,12 +170,15 @@ static int
 spooled(struct submit *s)
 {
 	const char *why = client_is_up(s->r.client) ? "its house did not answer" : client_why_down(s->r.client);
+	struct err e;
 
+	if (spool_start(&s->r.config, s->a->identity ? s->a->identity : s->r.config.identity, &e))
+		cmd_warn(e.msg, NULL);
 	if (s->a->json)
 		printf("{\"type\":\"spooled\",\"id\":\"%s\"}\n", s->id_text);
 	else
-		printf("%s spooled: %s. It is in the local outbox and goes out as soon as it can.\n", s->id_text,
-		    why[0] ? why : "the broker does not answer");
+		printf("%s spooled: %s. It is in the local outbox and goes out by itself; `uni-wizard outbox list`.\n",
+		    s->id_text, why[0] ? why : "the broker does not answer");
 	return EXIT_SPOOLED;
 }
 

@@ -19,6 +19,7 @@ struct listing {
 	const struct cmd_args *a;
 	struct remote r;
 	cJSON *rows[ROWS_MAX];
+	bool drop[ROWS_MAX];
 	int n, asked, answered;
 	bool done;
 	int rc;
@@ -56,6 +57,28 @@ static int
 newest_first(const void *a, const void *b)
 {
 	return strcmp(cell(*(cJSON *const *)b, "id"), cell(*(cJSON *const *)a, "id"));
+}
+
+/* A task that was handed on is known to the router and to its house: the house's word counts. Twins stand next
+ * to each other. */
+static void
+drop_handed_on(struct listing *l)
+{
+	int n = 0;
+
+	for (int i = 0; i < l->n; i++) {
+		bool twin = (i && strcmp(cell(l->rows[i - 1], "id"), cell(l->rows[i], "id")) == 0) ||
+		    (i + 1 < l->n && strcmp(cell(l->rows[i + 1], "id"), cell(l->rows[i], "id")) == 0);
+
+		l->drop[i] = twin && strcmp(cell(l->rows[i], "state"), "forwarded") == 0;
+	}
+	for (int i = 0; i < l->n; i++) {
+		if (l->drop[i])
+			cJSON_Delete(l->rows[i]);
+		else
+			l->rows[n++] = l->rows[i];
+	}
+	l->n = n;
 }
 
 static void
@@ -128,6 +151,7 @@ list_run(const struct cmd_args *a)
 		}
 		if (l->answered && !l->rc) {
 			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], newest_first);
+			drop_handed_on(l);
 			(a->json ? print_json : print_text)(l);
 		}
 		remote_close(&l->r);

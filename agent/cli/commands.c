@@ -10,6 +10,8 @@
 	C(task_show)         \
 	C(task_cancel)       \
 	C(watch)             \
+	C(outbox_list)       \
+	C(outbox_send)       \
 	X("Houses")          \
 	C(house_list)        \
 	C(agent)             \
