@@ -12,9 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#endif
+#include <uv.h>
 
 #include "broker.h"
 #include "buf.h"
@@ -24,6 +22,7 @@
 #include "group.h"
 #include "json.h"
 #include "pki.h"
+#include "spool.h"
 #include "save.h"
 #include "ulid.h"
 
@@ -72,15 +71,9 @@ static char *
 own_program(void)
 {
 	char path[PATH_MAX];
-#ifdef __APPLE__
-	uint32_t size = sizeof path;
+	size_t len = sizeof path;
 
-	return _NSGetExecutablePath(path, &size) ? NULL : xstrdup(path);
-#else
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-
-	return n > 0 ? xstrndup(path, (size_t)n) : NULL;
-#endif
+	return uv_exepath(path, &len) ? NULL : xstrdup(path);
 }
 
 /* The lock goes with the process that holds it. */
@@ -864,6 +857,17 @@ remove_sockets(const struct cluster *c)
 	buf_free(&path);
 }
 
+/* Commands may have left senders of their outboxes behind. */
+static void
+stop_senders(const struct cluster *c)
+{
+	if (!c->config)
+		return;
+	spool_stop(c->config, c->config->sovereign);
+	for (size_t i = 0; i < c->config->operators.n; i++)
+		spool_stop(c->config, c->config->operators.v[i]);
+}
+
 int
 cluster_down(const char *dir, int *stopped, int *killed, struct err *e)
 {
@@ -885,6 +889,7 @@ cluster_down(const char *dir, int *stopped, int *killed, struct err *e)
 		*stopped += daemon_pid(c.dir, names[i]) != 0;
 	rc = end_all(&c, names, n, killed, e) ? -1 : 0;
 	*killed += end_stray_agents(c.dir, NULL) + end_stray_broker(c.dir);
+	stop_senders(&c);
 	remove_sockets(&c);
 out:
 	for (int i = 0; i < n; i++)
