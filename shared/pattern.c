@@ -82,7 +82,8 @@ size_with_repeats(struct sizing *s)
 		n++;
 		if (c == '{') {
 			char *end;
-			int64_t least = strtoll(s->p, &end, 10), most = *end == ',' ? strtoll(end + 1, &end, 10) : 0;
+			int64_t least = strtoll(s->p, &end, 10);
+			int64_t most = *end == ',' ? strtoll(end + 1, &end, 10) : 0;
 
 			least = least > most ? least : most;
 			n *= least < 0 || least > MAX_SIZE ? MAX_SIZE + 1 : least + 1;
@@ -113,7 +114,8 @@ pattern_compile(regex_t *out, const char *text, int flags, struct err *e)
 	if (strlen(text) > PATTERN_MAX)
 		return err_set(e, ERR_INVALID, "a pattern of at most %d bytes", PATTERN_MAX);
 	if (size_of_choice(&s) > MAX_SIZE || s.too_deep)
-		return err_set(e, ERR_INVALID, "a pattern with less repetition and nesting (+ and {n,m} multiply)");
+		return err_set(e, ERR_INVALID,
+		    "a pattern with less repetition and nesting (+ and {n,m} multiply)");
 	if (s.refers_back)
 		return err_set(e, ERR_INVALID, "a pattern without back references");
 	error = regcomp(out, text, flags | REG_EXTENDED);

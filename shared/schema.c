@@ -328,7 +328,8 @@ static const struct keyword keywords[] = {
 };
 
 static int
-compile_number(struct schema *s, const struct keyword *k, const cJSON *v, const struct place *at, struct err *e)
+compile_number(struct schema *s, const struct keyword *k, const cJSON *v, const struct place *at,
+    struct err *e)
 {
 	void *place = (char *)s + k->offset;
 

@@ -51,7 +51,7 @@ struct file_walk {
 	int max_depth;                  /* 1: only the directory itself */
 	int64_t max_seen;               /* entries looked at */
 	int64_t deadline_ms;
-	const char *match;              /* glob for names of what is visited, not of directories entered; or NULL */
+	const char *match;              /* glob for what is visited, not for directories entered; or NULL */
 	bool hidden;                    /* names that begin with '.' too */
 	bool one_device;                /* not what is mounted beneath it */
 	int (*visit)(void *arg, const struct file_entry *f);    /* not 0: stop */

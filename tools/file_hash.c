@@ -33,7 +33,8 @@ const struct tool tool_file_hash = {
 	.summary = "Hashes a file",
 	.schema = "{\"type\":\"object\",\"required\":[\"path\"],\"properties\":{"
 	    "\"path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"
-	    "\"description\":\"A regular file beneath a root; relative paths are relative to the first root.\"},"
+	    "\"description\":\"A regular file beneath a root; relative paths are relative to the first "
+	    "root.\"},"
 	    "\"algorithm\":{\"enum\":[\"sha256\",\"sha512\",\"sha1\"],\"default\":\"sha256\","
 	    "\"description\":\"sha1 only to compare with old lists.\"}}}",
 	.effect = TOOL_READ,

@@ -85,7 +85,8 @@ hash_whole(const struct tool_run *r, int fd, const struct buf *b, int64_t *size,
 }
 
 static int
-put_file(const struct tool_run *r, int fd, const struct stat *st, struct buf *b, struct buf *result, struct err *e)
+put_file(const struct tool_run *r, int fd, const struct stat *st, struct buf *b, struct buf *result,
+    struct err *e)
 {
 	int64_t offset = param_int(r, "offset"), size = st->st_size;
 	char hex[FILE_HASH_HEX];
@@ -133,11 +134,13 @@ const struct tool tool_file_read = {
 	.summary = "Reads a file or a part of it",
 	.schema = "{\"type\":\"object\",\"required\":[\"path\"],\"properties\":{"
 	    "\"path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"
-	    "\"description\":\"A regular file beneath a root; relative paths are relative to the first root.\"},"
+	    "\"description\":\"A regular file beneath a root; relative paths are relative to the first "
+	    "root.\"},"
 	    "\"offset\":{\"type\":\"integer\",\"minimum\":0,\"default\":0,"
 	    "\"description\":\"Where to begin, in bytes; next_offset of a truncated result goes on.\"},"
 	    "\"max_bytes\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":4194304,\"default\":65536,"
-	    "\"description\":\"How much to read; the limit on results may cut it shorter, and truncated says so.\"},"
+	    "\"description\":\"How much to read; the limit on results may cut it shorter, and truncated says "
+	    "so.\"},"
 	    "\"encoding\":{\"enum\":[\"auto\",\"utf-8\",\"base64\"],\"default\":\"auto\","
 	    "\"description\":\"How content is given; auto: utf-8 if it is text, else base64.\"}}}",
 	.effect = TOOL_READ,

@@ -251,8 +251,9 @@ search_what(struct search *s, const struct tool_run *r, struct err *e)
 	s->text = param_str(r, "text");
 	s->ignore_case = param_bool(r, "ignore_case");
 	if (!s->text == !pattern)
-		return err_field(e, pattern ? ERR_INVALID : ERR_MISSING, pattern ? "params.pattern" : "params.text",
-		    pattern ? "both" : "neither", "either text or pattern");
+		return err_field(e, pattern ? ERR_INVALID : ERR_MISSING,
+		    pattern ? "params.pattern" : "params.text", pattern ? "both" : "neither",
+		    "either text or pattern");
 	if (s->text)
 		s->text_len = strlen(s->text);
 	else if (pattern_compile(&s->pattern, pattern, s->ignore_case ? REG_ICASE : 0, &why))
@@ -303,7 +304,8 @@ const struct tool tool_file_search = {
 	.summary = "Finds lines that hold a text or match a regular expression",
 	.schema = "{\"type\":\"object\",\"required\":[\"path\"],\"properties\":{"
 	    "\"path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"
-	    "\"description\":\"A directory (searched with all beneath it; links are not followed) or a file.\"},"
+	    "\"description\":\"A directory (searched with all beneath it; links are not followed) or a "
+	    "file.\"},"
 	    "\"text\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024,"
 	    "\"description\":\"Text to find; give this or pattern.\"},"
 	    "\"pattern\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":256,"

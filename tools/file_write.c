@@ -56,9 +56,11 @@ lock(const struct write *w, int64_t deadline_ms, struct err *e)
 		until_ms = deadline_ms;
 	while (flock(w->dir, LOCK_EX | LOCK_NB)) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return err_set(e, ERR_IO, "cannot lock the directory of %s: %s", w->path, strerror(errno));
+			return err_set(e, ERR_IO, "cannot lock the directory of %s: %s", w->path,
+			    strerror(errno));
 		if (clock_mono_ms() >= until_ms)
-			return err_set(e, ERR_BUSY, "%s: another writer holds its directory, try again", w->path);
+			return err_set(e, ERR_BUSY, "%s: another writer holds its directory, try again",
+			    w->path);
 		nanosleep(&pause, NULL);
 	}
 	return 0;
@@ -76,7 +78,8 @@ hash_old(struct write *w, int64_t deadline_ms, struct err *e)
 	if (S_ISLNK(w->st.st_mode))
 		return err_field(e, ERR_PATH, "params.path", w->path, "a path that is no symbolic link");
 	if (!S_ISREG(w->st.st_mode))
-		return err_field(e, ERR_INVALID, "params.path", file_type(w->st.st_mode), "a regular file or a new name");
+		return err_field(e, ERR_INVALID, "params.path", file_type(w->st.st_mode),
+		    "a regular file or a new name");
 	fd = openat(w->dir, w->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, ERR_IO, "cannot read %s: %s", w->path, strerror(errno));
@@ -146,16 +149,19 @@ make_temp(const struct write *w, struct err *e)
 	unlinkat(w->dir, w->temp, 0);
 	fd = openat(w->dir, w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return err_set(e, ERR_IO, "cannot write in the directory of %s: %s", w->path, strerror(errno));
+		return err_set(e, ERR_IO, "cannot write in the directory of %s: %s", w->path,
+		    strerror(errno));
 	rc = finish_temp(w, fd);
 	if (rc)
-		err_set(e, ERR_IO, "cannot write %s: %s; what was there is unchanged", w->path, strerror(errno));
+		err_set(e, ERR_IO, "cannot write %s: %s; what was there is unchanged", w->path,
+		    strerror(errno));
 	if (close(fd) && rc == 0)
-		rc = err_set(e, ERR_IO, "cannot write %s: %s; what was there is unchanged", w->path, strerror(errno));
+		rc = err_set(e, ERR_IO, "cannot write %s: %s; what was there is unchanged", w->path,
+		    strerror(errno));
 	return rc;
 }
 
-/* A new file is linked into place, which fails if the name was taken meanwhile by somebody who does not lock. */
+/* A new file is linked into place: that fails if somebody who does not lock took the name meanwhile. */
 static int
 put_in_place(const struct write *w)
 {
@@ -172,7 +178,8 @@ replace(const struct write *w, struct err *e)
 	if (make_temp(w, e) == 0) {
 		if (put_in_place(w) == 0) {
 			unlinkat(w->dir, w->temp, 0);
-			return fsync(w->dir) ? err_set(e, ERR_IO, "%s is written, but its directory is not yet on disk: %s",
+			return fsync(w->dir) ? err_set(e, ERR_IO,
+			    "%s is written, but its directory is not yet on disk: %s",
 			    w->path, strerror(errno)) : 0;
 		}
 		error = errno;
@@ -251,12 +258,14 @@ const struct tool tool_file_write = {
 	.summary = "Writes a whole file: all of it or nothing, on request only over a known content",
 	.schema = "{\"type\":\"object\",\"required\":[\"path\",\"content\"],\"properties\":{"
 	    "\"path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"
-	    "\"description\":\"A file beneath a writable root; its directory must exist. Not a symbolic link.\"},"
+	    "\"description\":\"A file beneath a writable root; its directory must exist. Not a symbolic "
+	    "link.\"},"
 	    "\"content\":{\"type\":\"string\",\"description\":\"The whole new content.\"},"
 	    "\"encoding\":{\"enum\":[\"utf-8\",\"base64\"],\"default\":\"utf-8\","
 	    "\"description\":\"How content is given.\"},"
 	    "\"expected_sha256\":{\"type\":\"string\",\"pattern\":\"^([0-9a-f]{64}|absent)$\","
-	    "\"description\":\"Write only if the file has this content now, or does not exist (absent). If it has the "
+	    "\"description\":\"Write only if the file has this content now, or does not exist (absent). If "
+	    "it has the "
 	    "new content already, that is success with changed false.\"},"
 	    "\"mode\":{\"type\":\"string\",\"pattern\":\"^0?[0-7]{3}$\","
 	    "\"description\":\"Permission bits in octal; without it they are kept, 0644 for a new file.\"}}}",

@@ -106,7 +106,8 @@ check_alternates(const struct git *g, int objects, const char *path, int depth, 
 		int fd = to ? open_dir(g, to, "alternate object store", e) : -1;
 
 		if (to && (fd < 0 || depth >= MAX_ALTERNATES || check_alternates(g, fd, to, depth + 1, e)))
-			rc = e->code == ERR_PATH ? -1 : REFUSE(e, g, "a repository whose alternate %s exists", to);
+			rc = e->code == ERR_PATH ? -1 : REFUSE(e, g, "a repository whose alternate %s exists",
+			    to);
 		if (fd >= 0)
 			close(fd);
 		free(to);
@@ -268,14 +269,17 @@ fill_env(struct git *g)
 #define NFIXED (sizeof fixed_config / sizeof *fixed_config)
 
 int
-git_exec_in(struct git *g, const char *const *args, const char *in, size_t in_len, size_t max_out, struct err *e)
+git_exec_in(struct git *g, const char *const *args, const char *in, size_t in_len, size_t max_out,
+    struct err *e)
 {
 	const char *argv[MAX_ARGS + 1] = { "git", "--no-pager", "--literal-pathspecs" };
 	char config[NFIXED][80];
 	size_t n = 3;
 	struct proc p = {
-		.argv = argv, .env = (const char *const *)(uintptr_t)g->env, .cwd_fd = g->top, .in = in, .in_len = in_len,
-		.deadline_ms = g->r->deadline_ms, .grace_ms = GRACE_MS, .max_out = max_out, .max_err = MAX_STDERR,
+		.argv = argv, .env = (const char *const *)(uintptr_t)g->env, .cwd_fd = g->top, .in = in,
+		    .in_len = in_len,
+		.deadline_ms = g->r->deadline_ms, .grace_ms = GRACE_MS, .max_out = max_out,
+		    .max_err = MAX_STDERR,
 		.on_output = g->r->log, .live_err_only = true, .arg = g->r->arg,
 	};
 
@@ -318,7 +322,8 @@ check_include(const struct git *g, const char *dir, const char *value, struct er
 	if (fd >= 0)
 		close(fd);
 	else if (value[0] == '~' || e->code == ERR_PATH)
-		return REFUSE(e, g, "a repository whose config includes no file outside of the roots (%s)", value);
+		return REFUSE(e, g, "a repository whose config includes no file outside of the roots (%s)",
+		    value);
 	return 0;
 }
 
@@ -343,7 +348,8 @@ check_setting(const struct git *g, const char *dir, const char *key, const char 
 {
 	for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
 		if (fnmatch(programs[i], key, 0) == 0)
-			return err_set(e, ERR_DENIED, "the config of %s sets %s, which runs a program; remove it there, "
+			return err_set(e, ERR_DENIED,
+			    "the config of %s sets %s, which runs a program; remove it there, "
 			    "or set it in the config of the agent's user", g->repo, key);
 	if (strcmp(key, "include.path") == 0 || fnmatch("includeif.*.path", key, 0) == 0)
 		return check_include(g, dir, value, e);
@@ -367,7 +373,8 @@ git_token(struct git_tokens *t)
 static int
 check_config(struct git *g, const char *dir, struct err *e)
 {
-	int code = git_exec(g, (const char *const[]){ "config", "--includes", "--show-scope", "--list", "-z", NULL },
+	int code = git_exec(g, (const char *const[]){ "config", "--includes", "--show-scope", "--list", "-z",
+	    NULL },
 	    MAX_CONFIG, e);
 	struct git_tokens t = { buf_str(&g->end.out), buf_str(&g->end.out) + g->end.out.len };
 	const char *scope, *setting;
@@ -375,14 +382,16 @@ check_config(struct git *g, const char *dir, struct err *e)
 	if (code)
 		return code < 0 ? -1 : git_failed(g, "cannot read the config", e);
 	if (g->end.out_total > MAX_CONFIG)
-		return err_set(e, ERR_TOO_BIG, "the config of %s has more than %u bytes", g->repo, MAX_CONFIG);
+		return err_set(e, ERR_TOO_BIG, "the config of %s has more than %u bytes", g->repo,
+		    MAX_CONFIG);
 	while ((scope = git_token(&t)) && (setting = git_token(&t))) {
 		const char *value = strchr(setting, '\n');
 		char key[512];
 
 		if (strcmp(scope, "local") != 0 && strcmp(scope, "worktree") != 0)
 			continue;
-		snprintf(key, sizeof key, "%.*s", (int)(value ? value - setting : (long)strlen(setting)), setting);
+		snprintf(key, sizeof key, "%.*s", (int)(value ? value - setting : (long)strlen(setting)),
+		    setting);
 		if (check_setting(g, dir, key, value ? value + 1 : "", e))
 			return -1;
 	}
@@ -431,28 +440,40 @@ static const struct {
 	{ "not a git repository", ERR_NOT_FOUND, "repo_path must be the top directory of a repository" },
 	{ "index.lock", ERR_BUSY, "another git works on it; if none does, a crash left the file: remove it" },
 	{ "Unable to create", ERR_BUSY, "another git works on it, or the agent's user may not write there" },
-	{ "could not read Username", ERR_DENIED, "the remote wants a login: set up a credential helper or an ssh key for the agent's user" },
-	{ "could not read Password", ERR_DENIED, "the remote wants a login: set up a credential helper or an ssh key for the agent's user" },
-	{ "Authentication failed", ERR_DENIED, "the remote refuses the login of the agent's user: renew its credentials" },
-	{ "Permission denied (", ERR_DENIED, "the remote refuses the ssh key of the agent's user: add it there" },
-	{ "Host key verification failed", ERR_DENIED, "add the remote's host key to known_hosts of the agent's user" },
-	{ "The requested URL returned error: 403", ERR_DENIED, "the remote does not allow it for this login" },
+	{ "could not read Username", ERR_DENIED,
+	    "the remote wants a login: set up a credential helper or an ssh key for the agent's user" },
+	{ "could not read Password", ERR_DENIED,
+	    "the remote wants a login: set up a credential helper or an ssh key for the agent's user" },
+	{ "Authentication failed", ERR_DENIED,
+	    "the remote refuses the login of the agent's user: renew its credentials" },
+	{ "Permission denied (", ERR_DENIED,
+	    "the remote refuses the ssh key of the agent's user: add it there" },
+	{ "Host key verification failed", ERR_DENIED,
+	    "add the remote's host key to known_hosts of the agent's user" },
+	{ "The requested URL returned error: 403", ERR_DENIED,
+	    "the remote does not allow it for this login" },
 	{ "transport '", ERR_DENIED, "only https, http, ssh, git and local remotes are used" },
 	{ "Could not resolve host", ERR_NETWORK, "check the remote's URL and the network" },
 	{ "onnection refused", ERR_NETWORK, "the remote is not reachable now: try again later" },
 	{ "onnection timed out", ERR_NETWORK, "the remote is not reachable now: try again later" },
 	{ "unable to access", ERR_NETWORK, "check the remote's URL and the network" },
 	{ "the remote end hung up", ERR_NETWORK, "try again later" },
-	{ "Could not read from remote repository", ERR_NETWORK, "check the remote's URL and the access of the agent's user" },
+	{ "Could not read from remote repository", ERR_NETWORK,
+	    "check the remote's URL and the access of the agent's user" },
 	{ "couldn't find remote ref", ERR_NOT_FOUND, "the remote has no such branch" },
-	{ "does not appear to be a git repository", ERR_NOT_FOUND, "there is no such remote, or nothing at its URL" },
-	{ "Please tell me who you are", ERR_WRONG_STATE, "give author_name and author_email, or set user.name and user.email" },
-	{ "empty ident name", ERR_WRONG_STATE, "give author_name and author_email, or set user.name and user.email" },
+	{ "does not appear to be a git repository", ERR_NOT_FOUND,
+	    "there is no such remote, or nothing at its URL" },
+	{ "Please tell me who you are", ERR_WRONG_STATE,
+	    "give author_name and author_email, or set user.name and user.email" },
+	{ "empty ident name", ERR_WRONG_STATE,
+	    "give author_name and author_email, or set user.name and user.email" },
 	{ "disallowed characters", ERR_INVALID, "author_name must hold more than punctuation" },
-	{ "would be overwritten", ERR_WRONG_STATE, "the working tree has changes of its own there: commit or stash them first" },
+	{ "would be overwritten", ERR_WRONG_STATE,
+	    "the working tree has changes of its own there: commit or stash them first" },
 	{ "you need to resolve your current index first", ERR_WRONG_STATE, "resolve the conflicts first" },
 	{ "is already checked out at", ERR_WRONG_STATE, "another working tree has this branch checked out" },
-	{ "is already used by worktree at", ERR_WRONG_STATE, "another working tree has this branch checked out" },
+	{ "is already used by worktree at", ERR_WRONG_STATE,
+	    "another working tree has this branch checked out" },
 	{ "already exists", ERR_CONFLICT, "choose another name" },
 	{ "unrelated histories", ERR_WRONG_STATE, "the two have no commit in common" },
 	{ "is outside repository", ERR_PATH, "paths are those in the repository" },
@@ -600,7 +621,8 @@ check_receive_hooks(const char *path, int git_dir, struct err *e)
 		if (entry->d_name[0] == '.' || (n > 7 && strcmp(entry->d_name + n - 7, ".sample") == 0) ||
 		    faccessat(git_dir, "hooks", X_OK, 0) || faccessat(dirfd(d), entry->d_name, X_OK, 0))
 			continue;
-		rc = err_set(e, ERR_DENIED, "%s has the hook %s, which would run as the agent's user: give the remote "
+		rc = err_set(e, ERR_DENIED,
+		    "%s has the hook %s, which would run as the agent's user: give the remote "
 		    "an ssh or https URL", path, entry->d_name);
 	}
 	if (d)
@@ -612,7 +634,8 @@ check_receive_hooks(const char *path, int git_dir, struct err *e)
 static int
 check_local_remote(struct git *g, const char *path, bool push, struct err *e)
 {
-	int top = path_open(&g->r->env->roots, "remote", path, O_RDONLY | O_DIRECTORY, 0, e), dir = -1, rc = -1;
+	int top = path_open(&g->r->env->roots, "remote", path, O_RDONLY | O_DIRECTORY, 0, e), dir = -1,
+	    rc = -1;
 	char *git_dir;
 
 	if (top < 0)
@@ -643,7 +666,8 @@ check_url(struct git *g, struct git_remote *r, const char *url, bool push, struc
 		hide_passwords(url, r->url, sizeof r->url);
 		r->local = path;
 	} else if (r->local != (path != NULL)) {
-		return err_set(e, ERR_DENIED, "remote %s has local and other URLs: make two remotes of it", r->name);
+		return err_set(e, ERR_DENIED, "remote %s has local and other URLs: make two remotes of it",
+		    r->name);
 	}
 	if (!path)
 		return 0;
@@ -656,7 +680,8 @@ check_url(struct git *g, struct git_remote *r, const char *url, bool push, struc
 int
 git_remote_check(struct git *g, struct git_remote *r, bool push, struct err *e)
 {
-	const char *const args[] = { "remote", "get-url", "--all", push ? "--push" : "--", push ? "--" : r->name,
+	const char *const args[] = { "remote", "get-url", "--all", push ? "--push" : "--", push ? "--" :
+	    r->name,
 		push ? r->name : NULL, NULL };
 	char *text, *rest, *url;
 	int code = git_exec(g, args, 65536, e), rc = 0;

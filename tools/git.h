@@ -30,7 +30,8 @@ struct tool_run;
 #define GIT_PARAM_REPO                                                                     \
 	"\"repo_path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"           \
 	"\"description\":\"The top directory of a working tree, or a bare repository, beneath a root.\"}"
-#define GIT_SCHEMA_REMOTE "\"type\":\"string\",\"maxLength\":200,\"pattern\":\"^[A-Za-z0-9_][A-Za-z0-9._/-]*$\""
+#define GIT_SCHEMA_REMOTE                                                                  \
+	"\"type\":\"string\",\"maxLength\":200,\"pattern\":\"^[A-Za-z0-9_][A-Za-z0-9._/-]*$\""
 #define GIT_SCHEMA_BRANCH                                                                  \
 	"\"type\":\"string\",\"maxLength\":200,\"pattern\":\"^[^-:+^~?*[:space:]][^:^~?*[:space:]]*$\""
 
@@ -90,7 +91,7 @@ const char *git_token(struct git_tokens *t);
 
 /* git status. */
 struct git_entry {
-	char index, tree;               /* as porcelain v2's XY: '.', 'M', 'A', 'D', 'R', 'C', 'T', 'U', '?', '!' */
+	char index, tree;               /* porcelain v2's XY: one of .MADRCTU?! */
 	bool conflict;
 	const char *path, *from;
 };

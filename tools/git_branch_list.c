@@ -107,7 +107,8 @@ put_list(struct git *g, struct buf *b)
 static int
 git_branch_list_run(struct tool_run *r, struct buf *result, struct err *e)
 {
-	const char *const args[] = { "for-each-ref", FORMAT, "--sort=-committerdate", "--sort=-HEAD", "refs/heads",
+	const char *const args[] = { "for-each-ref", FORMAT, "--sort=-committerdate", "--sort=-HEAD",
+	    "refs/heads",
 		param_bool(r, "remotes") ? "refs/remotes" : NULL, NULL };
 	struct git g;
 	int rc = git_open(&g, r, false, e), code;

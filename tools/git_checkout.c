@@ -22,10 +22,12 @@ find_remote_branch(struct git *g, const char *name, struct target *t, struct err
 	rest = g->end.out.data;
 	while (rest && (line = strtok_r(rest, "\n", &rest)))
 		if (found++ == 0)
-			snprintf(t->remote, sizeof t->remote, "%.*s", GIT_NAME, line + strlen("refs/remotes/"));
+			snprintf(t->remote, sizeof t->remote, "%.*s", GIT_NAME,
+			    line + strlen("refs/remotes/"));
 	if (found > 1)
 		return err_field(e, ERR_INVALID, "params.ref", name,
-		    "a name that only one remote has; give <remote>/%s or create the branch with start", name);
+		    "a name that only one remote has; give <remote>/%s or create the branch with start",
+		    name);
 	return found;
 }
 
@@ -82,7 +84,8 @@ create(struct git *g, const char *name, const char *start, struct target *t, str
 		return -1;
 	t->kind = BRANCH;
 	if (git_lookup_branch(g, name, there))
-		return strcmp(there, t->oid) == 0 ? switch_to(g, name, t, e) : err_field(e, ERR_CONFLICT, "params.ref",
+		return strcmp(there, t->oid) == 0 ? switch_to(g, name, t, e) : err_field(e, ERR_CONFLICT,
+		    "params.ref",
 		    name, "a new name: the branch exists at %.12s; check it out without create", there);
 	code = GIT(g, e, "switch", "--quiet", "--no-track", "--create", name, "--", t->oid);
 	return code == 0 ? 0 : code < 0 ? -1 : git_failed(g, "cannot create the branch", e);
@@ -94,10 +97,12 @@ ready(struct git *g, struct git_state *s, struct err *e)
 	const char *doing;
 
 	if (g->bare)
-		return err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree", g->repo);
+		return err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree",
+		    g->repo);
 	doing = git_in_progress(g);
 	if (doing)
-		return err_set(e, ERR_WRONG_STATE, "%s is in the middle of a %s: finish or abort it first", g->repo, doing);
+		return err_set(e, ERR_WRONG_STATE, "%s is in the middle of a %s: finish or abort it first",
+		    g->repo, doing);
 	return git_state_read(g, "no", false, s, NULL, NULL, e);
 }
 
@@ -120,7 +125,8 @@ check_out(struct git *g, struct git_state *before, struct git_state *after, stru
 }
 
 static void
-put_checkout(const struct git *g, const struct git_state *before, const struct git_state *after, struct buf *b)
+put_checkout(const struct git *g, const struct git_state *before, const struct git_state *after,
+    struct buf *b)
 {
 	json_put_open(b, '{');
 	json_kv_str(b, "repo_path", g->repo);
@@ -130,7 +136,8 @@ put_checkout(const struct git *g, const struct git_state *before, const struct g
 	json_kv_str(b, "upstream", after->upstream[0] ? after->upstream : NULL);
 	json_kv_str(b, "previous_branch", before->branch[0] ? before->branch : NULL);
 	json_kv_str(b, "previous_commit", before->oid[0] ? before->oid : NULL);
-	json_kv_bool(b, "changed", strcmp(before->branch, after->branch) != 0 || strcmp(before->oid, after->oid) != 0);
+	json_kv_bool(b, "changed", strcmp(before->branch, after->branch) != 0 || strcmp(before->oid,
+	    after->oid) != 0);
 	json_kv_int(b, "local_changes", after->staged + after->changed);
 	json_put_close(b, '}');
 }
@@ -154,9 +161,11 @@ git_checkout_run(struct tool_run *r, struct buf *result, struct err *e)
 const struct tool tool_git_checkout = {
 	.name = "git_checkout",
 	.summary = "Checks out a branch or commit; local changes are never overwritten",
-	.schema = "{\"type\":\"object\",\"required\":[\"repo_path\",\"ref\"],\"properties\":{" GIT_PARAM_REPO ","
+	.schema = "{\"type\":\"object\",\"required\":[\"repo_path\",\"ref\"],"
+	    "\"properties\":{" GIT_PARAM_REPO ","
 	    "\"ref\":{\"type\":\"string\",\"maxLength\":200,\"pattern\":\"^[^-]\","
-	    "\"description\":\"A branch; a branch that one remote has (a tracking branch is made); a tag or commit "
+	    "\"description\":\"A branch; a branch that one remote has (a tracking branch is made); a tag or "
+	    "commit "
 	    "(HEAD is detached then); or the name of the branch to create.\"},"
 	    "\"create\":{\"type\":\"boolean\",\"default\":false,\"description\":\"Make a new branch ref.\"},"
 	    "\"start\":{\"type\":\"string\",\"maxLength\":200,\"pattern\":\"^[^-]\","

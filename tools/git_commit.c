@@ -6,7 +6,8 @@
 static int
 nothing_to_commit(const struct git_state *s, struct err *e)
 {
-	return err_set(e, ERR_WRONG_STATE, "nothing to commit: 0 files are staged, %lld changed, %lld untracked; "
+	return err_set(e, ERR_WRONG_STATE,
+	    "nothing to commit: 0 files are staged, %lld changed, %lld untracked; "
 	    "name some in paths, or set all", (long long)s->changed, (long long)s->untracked);
 }
 
@@ -16,14 +17,17 @@ ready(struct git *g, struct git_state *s, struct err *e)
 	const char *expected = param_str(g->r, "expected_head"), *doing;
 
 	if (g->bare)
-		return err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree", g->repo);
+		return err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree",
+		    g->repo);
 	if (git_state_read(g, "normal", false, s, NULL, NULL, e))
 		return -1;
 	doing = git_in_progress(g);
 	if (s->conflicts)
-		return err_set(e, ERR_WRONG_STATE, "%lld files have conflicts: resolve them first", (long long)s->conflicts);
+		return err_set(e, ERR_WRONG_STATE, "%lld files have conflicts: resolve them first",
+		    (long long)s->conflicts);
 	if (doing && strcmp(doing, "merge") != 0)
-		return err_set(e, ERR_WRONG_STATE, "%s is in the middle of a %s: finish or abort it first", g->repo, doing);
+		return err_set(e, ERR_WRONG_STATE, "%s is in the middle of a %s: finish or abort it first",
+		    g->repo, doing);
 	if (expected && strcmp(expected, s->oid[0] ? s->oid : "none") != 0)
 		return err_field(e, ERR_CONFLICT, "params.expected_head", s->oid[0] ? s->oid : "none",
 		    "HEAD to be %s; somebody committed since", expected);
@@ -64,7 +68,8 @@ static int
 commit(struct git *g, const struct git_state *before, char oid[GIT_OID], struct err *e)
 {
 	const char *message = param_str(g->r, "message");
-	const char *const args[] = { "commit", "--quiet", "--no-verify", "--no-edit", "--cleanup=whitespace", "--file=-",
+	const char *const args[] = { "commit", "--quiet", "--no-verify", "--no-edit", "--cleanup=whitespace",
+	    "--file=-",
 		param_bool(g->r, "allow_empty") ? "--allow-empty" : NULL, NULL };
 	char now[GIT_OID];
 	int code;
@@ -80,7 +85,8 @@ commit(struct git *g, const struct git_state *before, char oid[GIT_OID], struct 
 			tool_effect_none(g->r);
 		return -1;
 	}
-	return git_lookup(g, "HEAD", oid) ? 0 : err_set(e, ERR_INTERNAL, "the commit was made but cannot be found");
+	return git_lookup(g, "HEAD", oid) ? 0 : err_set(e, ERR_INTERNAL,
+	    "the commit was made but cannot be found");
 }
 
 static void
@@ -139,16 +145,19 @@ git_commit_run(struct tool_run *r, struct buf *result, struct err *e)
 const struct tool tool_git_commit = {
 	.name = "git_commit",
 	.summary = "Commits what is staged, on request after staging paths or all tracked files",
-	.schema = "{\"type\":\"object\",\"required\":[\"repo_path\",\"message\"],\"properties\":{" GIT_PARAM_REPO ","
+	.schema = "{\"type\":\"object\",\"required\":[\"repo_path\",\"message\"],"
+	    "\"properties\":{" GIT_PARAM_REPO ","
 	    "\"message\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":65536,"
 	    "\"description\":\"The commit's message; its first line is the subject.\"},"
 	    "\"paths\":{\"type\":\"array\",\"maxItems\":100,\"default\":[],"
 	    "\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096},"
 	    "\"description\":\"Stage these files and directories first (new, changed and removed ones).\"},"
 	    "\"all\":{\"type\":\"boolean\",\"default\":false,"
-	    "\"description\":\"Stage every tracked file that was changed or removed first. Not with paths.\"},"
+	    "\"description\":\"Stage every tracked file that was changed or removed first. Not with "
+	    "paths.\"},"
 	    "\"author_name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200,"
-	    "\"description\":\"Author, if not the one in git's config. The committer is always the agent's.\"},"
+	    "\"description\":\"Author, if not the one in git's config. The committer is always the "
+	    "agent's.\"},"
 	    "\"author_email\":{\"type\":\"string\",\"minLength\":3,\"maxLength\":200,"
 	    "\"description\":\"The author's address.\"},"
 	    "\"allow_empty\":{\"type\":\"boolean\",\"default\":false,"

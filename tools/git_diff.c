@@ -190,7 +190,8 @@ put_changes(const struct diff *d, struct buf *b, size_t room, bool *whole)
 
 	for (i = 0; i < d->n; i++) {
 		const struct change *c = &d->v[i];
-		size_t before = b->len, used, need = FILE_ROOM + 6 * (strlen(c->path) + strlen(c->from ? c->from : ""));
+		size_t names = strlen(c->path) + (c->from ? strlen(c->from) : 0);
+		size_t before = b->len, need = FILE_ROOM + 6 * names, used;
 
 		if (b->len - start + need > room)
 			break;
@@ -273,9 +274,11 @@ find_range(struct git *g, struct diff *d, char oids[2][GIT_OID], struct err *e)
 	int n = 0;
 
 	if (to && (!from || staged))
-		return err_field(e, ERR_INVALID, "params.to", to, "to only together with from, and without staged");
+		return err_field(e, ERR_INVALID, "params.to", to,
+		    "to only together with from, and without staged");
 	if (!to && g->bare)
-		return err_field(e, ERR_MISSING, "params.to", "nothing", "from and to, for a bare repository");
+		return err_field(e, ERR_MISSING, "params.to", "nothing",
+		    "from and to, for a bare repository");
 	if (from && git_resolve(g, "from", from, oids[0], e))
 		return -1;
 	if (to && git_resolve(g, "to", to, oids[1], e))
@@ -317,7 +320,8 @@ const struct tool tool_git_diff = {
 	.summary = "Changed files with their lines: of the working tree, the index, or between two commits",
 	.schema = "{\"type\":\"object\",\"required\":[\"repo_path\"],\"properties\":{" GIT_PARAM_REPO ","
 	    "\"from\":{\"type\":\"string\",\"maxLength\":250,\"pattern\":\"^[^-]\","
-	    "\"description\":\"Commit, branch or tag to compare with; without it the index (staged: HEAD).\"},"
+	    "\"description\":\"Commit, branch or tag to compare with; without it the index (staged: "
+	    "HEAD).\"},"
 	    "\"to\":{\"type\":\"string\",\"maxLength\":250,\"pattern\":\"^[^-]\","
 	    "\"description\":\"A second commit; without it the working tree is compared.\"},"
 	    "\"staged\":{\"type\":\"boolean\",\"default\":false,"

@@ -103,8 +103,8 @@ read_log(struct git *g, const char *oid, struct err *e)
 {
 	const struct tool_run *r = g->r;
 	const char *args[16] = { "log", "-z", "--no-color", "--no-decorate", FORMAT };
-	const char *author = param_str(r, "author"), *since = param_str(r, "since"), *until = param_str(r, "until");
-	const char *path = param_str(r, "path");
+	const char *author = param_str(r, "author"), *path = param_str(r, "path");
+	const char *since = param_str(r, "since"), *until = param_str(r, "until");
 	char count[48], skip[48], who[300], from[128], to[128];
 	int n = 5, code;
 

@@ -16,13 +16,16 @@ ready(struct git *g, struct pull *p, struct err *e)
 	const char *doing = git_in_progress(g);
 
 	if (g->bare)
-		return err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree", g->repo);
+		return err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree",
+		    g->repo);
 	if (doing)
-		return err_set(e, ERR_WRONG_STATE, "%s is in the middle of a %s: finish or abort it first", g->repo, doing);
+		return err_set(e, ERR_WRONG_STATE, "%s is in the middle of a %s: finish or abort it first",
+		    g->repo, doing);
 	if (git_state_read(g, "no", false, &p->before, NULL, NULL, e))
 		return -1;
 	if (!p->before.branch[0])
-		return err_set(e, ERR_WRONG_STATE, "%s has a detached HEAD: check out a branch first", g->repo);
+		return err_set(e, ERR_WRONG_STATE, "%s has a detached HEAD: check out a branch first",
+		    g->repo);
 	return 0;
 }
 
@@ -44,7 +47,8 @@ find_source(struct git *g, struct pull *p, struct err *e)
 	else if (remote)
 		snprintf(p->from.branch, sizeof p->from.branch, "%s", p->before.branch);
 	if (!p->from.name[0] || !p->from.branch[0] || strcmp(p->from.name, ".") == 0)
-		return err_set(e, ERR_WRONG_STATE, "branch %s has no upstream: give remote and branch, or run "
+		return err_set(e, ERR_WRONG_STATE,
+		    "branch %s has no upstream: give remote and branch, or run "
 		    "git branch --set-upstream-to", p->before.branch);
 	return git_remote_check(g, &p->from, false, e);
 }
@@ -56,7 +60,8 @@ fetch(struct git *g, struct pull *p, struct err *e)
 	int code;
 
 	snprintf(ref, sizeof ref, "refs/heads/%s", p->from.branch);
-	code = GIT(g, e, "fetch", "--quiet", "--no-recurse-submodules", "--no-auto-gc", "--", p->from.name, ref);
+	code = GIT(g, e, "fetch", "--quiet", "--no-recurse-submodules", "--no-auto-gc", "--", p->from.name,
+	    ref);
 	if (code)
 		return code < 0 ? -1 : git_failed(g, "cannot fetch", e);
 	return git_lookup(g, "FETCH_HEAD", p->target) ? 0 :
@@ -72,8 +77,10 @@ diverged(struct git *g, const struct pull *p, struct err *e)
 	snprintf(range, sizeof range, "%s...%s", p->before.oid, p->target);
 	if (GIT(g, e, "rev-list", "--left-right", "--count", range, "--") == 0)
 		sscanf(git_line(g), "%ld %ld", &ahead, &behind);
-	return err_set(e, ERR_WRONG_STATE, "%s and %s/%s have diverged (%ld commits here, %ld there): pull with "
-	    "strategy merge, or rebase by hand", p->before.branch, p->from.name, p->from.branch, ahead, behind);
+	return err_set(e, ERR_WRONG_STATE,
+	    "%s and %s/%s have diverged (%ld commits here, %ld there): pull with "
+	    "strategy merge, or rebase by hand", p->before.branch, p->from.name, p->from.branch, ahead,
+	    behind);
 }
 
 static void
@@ -98,10 +105,12 @@ abort_merge(struct git *g, struct err *e)
 			GIT(g, &other, "merge", "--abort");
 		*e = why;
 	} else if (GIT(g, &other, "merge", "--abort") == 0) {
-		err_set(e, ERR_WRONG_STATE, "merging has conflicts in %lld files (%.250s); the working tree is as it was. "
+		err_set(e, ERR_WRONG_STATE,
+		    "merging has conflicts in %lld files (%.250s); the working tree is as it was. "
 		    "Merge by hand", (long long)s.conflicts, buf_str(&files));
 	} else {
-		err_set(e, ERR_WRONG_STATE, "merging has conflicts in %lld files (%.200s) and could not be taken back: "
+		err_set(e, ERR_WRONG_STATE,
+		    "merging has conflicts in %lld files (%.200s) and could not be taken back: "
 		    "run git merge --abort", (long long)s.conflicts, buf_str(&files));
 	}
 	buf_free(&files);
@@ -115,7 +124,8 @@ merge(struct git *g, struct pull *p, struct err *e)
 	int code;
 
 	snprintf(message, sizeof message, "Merge branch '%s' of %s", p->from.branch, p->from.name);
-	code = GIT(g, e, "merge", "--quiet", "--no-edit", "--no-verify", "--no-stat", "-m", message, p->target);
+	code = GIT(g, e, "merge", "--quiet", "--no-edit", "--no-verify", "--no-stat", "-m", message,
+	    p->target);
 	if (code == 0) {
 		p->merged = true;
 		return 0;
@@ -190,17 +200,20 @@ git_pull_run(struct tool_run *r, struct buf *result, struct err *e)
 	return rc;
 }
 
-/* Idempotent: once more finds nothing to do, or what is new since; a merge that was made is not made again. */
+/* Idempotent: once more finds nothing to do, or what is new since; a merge is not made twice. */
 const struct tool tool_git_pull = {
 	.name = "git_pull",
-	.summary = "Fetches a branch and brings the current one up to date, by fast-forward unless asked to merge",
+	.summary = "Fetches a branch and brings the current one up to date, by fast-forward unless asked to "
+	    "merge",
 	.schema = "{\"type\":\"object\",\"required\":[\"repo_path\"],\"properties\":{" GIT_PARAM_REPO ","
 	    "\"remote\":{" GIT_SCHEMA_REMOTE ","
 	    "\"description\":\"Name of the remote; without it the upstream's.\"},"
 	    "\"branch\":{" GIT_SCHEMA_BRANCH ","
-	    "\"description\":\"The remote's branch; without it the upstream's, or the one of the same name.\"},"
+	    "\"description\":\"The remote's branch; without it the upstream's, or the one of the same "
+	    "name.\"},"
 	    "\"strategy\":{\"enum\":[\"ff-only\",\"merge\"],\"default\":\"ff-only\","
-	    "\"description\":\"What to do if both sides have commits of their own: fail, or merge (with conflicts: "
+	    "\"description\":\"What to do if both sides have commits of their own: fail, or merge (with "
+	    "conflicts: "
 	    "fail, leaving everything as it was).\"}}}",
 	.effect = TOOL_IDEMPOTENT,
 	.timeout_s = 300,

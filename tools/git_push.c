@@ -35,7 +35,9 @@ find_target(struct git *g, struct push *p, struct err *e)
 
 	git_branch_config(g, p->branch, "remote", of, sizeof of);
 	git_branch_config(g, p->branch, "merge", merge, sizeof merge);
-	snprintf(p->to.name, sizeof p->to.name, "%s", remote ? remote : of[0] && strcmp(of, ".") != 0 ? of : "origin");
+	if (!remote)
+		remote = of[0] && strcmp(of, ".") != 0 ? of : "origin";
+	snprintf(p->to.name, sizeof p->to.name, "%s", remote);
 	if (there)
 		snprintf(p->to.branch, sizeof p->to.branch, "%s", there);
 	else if (strncmp(merge, "refs/heads/", 11) == 0 && strcmp(of, p->to.name) == 0)
@@ -67,12 +69,15 @@ refused(struct git *g, const struct push *p, struct err *e)
 {
 	tool_effect_none(g->r);
 	if (strstr(p->reason, "remote rejected"))
-		return err_set(e, ERR_DENIED, "%s refuses %s: %s; its rules (a protected branch, a hook) do not allow it",
+		return err_set(e, ERR_DENIED,
+		    "%s refuses %s: %s; its rules (a protected branch, a hook) do not allow it",
 		    p->to.name, p->to.branch, p->reason);
 	if (strstr(p->reason, "stale info"))
-		return err_set(e, ERR_CONFLICT, "%s of %s is not what expected_remote says: fetch and decide anew",
+		return err_set(e, ERR_CONFLICT,
+		    "%s of %s is not what expected_remote says: fetch and decide anew",
 		    p->to.branch, p->to.name);
-	return err_set(e, ERR_WRONG_STATE, "%s of %s has commits that are not here: pull first", p->to.branch, p->to.name);
+	return err_set(e, ERR_WRONG_STATE, "%s of %s has commits that are not here: pull first", p->to.branch,
+	    p->to.name);
 }
 
 /* These ends come before anything is sent. */
@@ -82,8 +87,8 @@ never_began(enum err_code code)
 	return code == ERR_DENIED || code == ERR_NOT_FOUND || code == ERR_PATH || code == ERR_WRONG_STATE;
 }
 
-/* The connection ended badly: the remote may have it or not. Asking settles the good case; the bad one stays open,
- * for the remote may still be at it. */
+/* The connection ended badly: the remote may have it or not. Asking settles the good case; the bad one
+ * stays open, for the remote may still be at it. */
 static int
 ask_remote(struct git *g, const struct push *p, struct err *e)
 {
@@ -105,7 +110,8 @@ push(struct git *g, struct push *p, struct err *e)
 {
 	const char *expected = param_str(g->r, "expected_remote");
 	char spec[2 * GIT_NAME + 48], lease[GIT_NAME + GIT_OID + 64];
-	const char *args[16] = { "push", "--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags" };
+	const char *args[16] = { "push", "--porcelain", "--no-verify", "--recurse-submodules=no",
+	    "--no-follow-tags" };
 	int n = 5, code;
 
 	/* Elsewhere the program that receives is the server's own affair. */
@@ -177,7 +183,8 @@ const struct tool tool_git_push = {
 	    "\"set_upstream\":{\"type\":\"boolean\",\"default\":false,"
 	    "\"description\":\"Make it the upstream of the local branch.\"},"
 	    "\"expected_remote\":{\"type\":\"string\",\"pattern\":\"^([0-9a-f]{40}|[0-9a-f]{64}|absent)$\","
-	    "\"description\":\"Replace the remote's branch even if commits are lost, but only if it is this commit.\"}}}",
+	    "\"description\":\"Replace the remote's branch even if commits are lost, but only if it is this "
+	    "commit.\"}}}",
 	.effect = TOOL_EXCLUSIVE,
 	.timeout_s = 300,
 	.run = git_push_run,

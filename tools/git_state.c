@@ -86,7 +86,8 @@ git_state_read(struct git *g, const char *untracked, bool ignored, struct git_st
     void (*on_entry)(void *arg, const struct git_entry *entry), void *arg, struct err *e)
 {
 	char how[32];
-	const char *const args[] = { "status", "--porcelain=v2", "-z", "--branch", "--show-stash", "--renames",
+	const char *const args[] = { "status", "--porcelain=v2", "-z", "--branch", "--show-stash",
+		"--renames",
 		"--ignore-submodules=dirty", how, ignored ? "--ignored=traditional" : NULL, NULL };
 	struct git_tokens t;
 	struct git_entry f;
@@ -136,7 +137,8 @@ git_numbers_read(struct git *g, const char *old, const char *new, struct git_num
 	const char *from = old[0] ? old : strlen(new) > 40 ?
 	    "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321" :
 	    "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-	const char *const args[] = { "diff", "--no-ext-diff", "--no-textconv", "--find-renames", "--numstat", "-z",
+	const char *const args[] = { "diff", "--no-ext-diff", "--no-textconv", "--find-renames", "--numstat",
+		"-z",
 		from, new, "--", NULL };
 	struct git_tokens t;
 	const char *line;

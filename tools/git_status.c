@@ -97,7 +97,8 @@ git_status_run(struct tool_run *r, struct buf *result, struct err *e)
 		rc = err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree", g.repo);
 	if (rc == 0) {
 		git_env(&g, "GIT_OPTIONAL_LOCKS", "0");
-		rc = git_state_read(&g, param_str(r, "untracked"), param_bool(r, "ignored"), &state, add_entry, &s, e);
+		rc = git_state_read(&g, param_str(r, "untracked"), param_bool(r, "ignored"), &state,
+		    add_entry, &s, e);
 	}
 	if (rc == 0)
 		put_status(&g, &state, &s, git_in_progress(&g), result);
@@ -112,7 +113,8 @@ const struct tool tool_git_status = {
 	.schema = "{\"type\":\"object\",\"required\":[\"repo_path\"],\"properties\":{" GIT_PARAM_REPO ","
 	    "\"untracked\":{\"enum\":[\"no\",\"normal\",\"all\"],\"default\":\"normal\","
 	    "\"description\":\"Files git does not know: none, whole new directories as one, or each.\"},"
-	    "\"ignored\":{\"type\":\"boolean\",\"default\":false,\"description\":\"List ignored files too.\"},"
+	    "\"ignored\":{\"type\":\"boolean\",\"default\":false,\"description\":\"List ignored files "
+	    "too.\"},"
 	    "\"max_entries\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10000,\"default\":1000,"
 	    "\"description\":\"How many files are listed; all are counted.\"}}}",
 	.effect = TOOL_READ,

@@ -18,18 +18,22 @@
 #define GRACE_MS 2000
 
 const char manifest_schema[] =
-    "{\"type\":\"object\",\"required\":[\"name\",\"summary\",\"exec\",\"parameters\",\"effect\"],\"properties\":{"
+    "{\"type\":\"object\",\"required\":[\"name\",\"summary\",\"exec\",\"parameters\",\"effect\"],"
+    "\"properties\":{"
     "\"name\":{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9_]{0,47}$\","
     "\"description\":\"The tool's name.\"},"
-    "\"summary\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200,\"description\":\"One line for lists.\"},"
+    "\"summary\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200,\"description\":\"One line for "
+    "lists.\"},"
     "\"exec\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024,"
     "\"description\":\"The program: absolute, or relative to the manifest's directory.\"},"
     "\"parameters\":{\"type\":\"object\",\"additionalProperties\":true,"
     "\"description\":\"JSON Schema of the parameters; its type is object.\"},"
-    "\"effect\":{\"enum\":[\"read\",\"idempotent\",\"exclusive\"],\"description\":\"What a second run could do.\"},"
+    "\"effect\":{\"enum\":[\"read\",\"idempotent\",\"exclusive\"],\"description\":\"What a second run could "
+    "do.\"},"
     "\"timeout_s\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":86400,\"default\":60,"
     "\"description\":\"Time a run may take unless its task says otherwise.\"},"
-    "\"env\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"maxLength\":4096},\"default\":{},"
+    "\"env\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"maxLength\":4096},"
+    "\"default\":{},"
     "\"description\":\"Environment variables and their values.\"},"
     "\"secrets\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
     "\"items\":{\"type\":\"string\",\"pattern\":\"^[A-Z][A-Z0-9_]{0,63}$\"},"
@@ -39,7 +43,8 @@ const char manifest_schema[] =
     "\"no_effect\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
     "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255},"
     "\"description\":\"Exit codes by which the program says that it changed nothing.\"},"
-    "\"limits\":{\"type\":\"object\",\"default\":{},\"description\":\"Limits of one run; 0: none of its own.\","
+    "\"limits\":{\"type\":\"object\",\"default\":{},\"description\":\"Limits of one run; 0: none of its "
+    "own.\","
     "\"properties\":{"
     "\"max_output_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":16777216,\"default\":0},"
     "\"memory_bytes\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},"
@@ -110,7 +115,8 @@ check_parameters(const char *text, const cJSON *parameters, struct err *e)
 	}
 	schema_free(s);
 	if (!cJSON_IsString(type) || strcmp(type->valuestring, "object") != 0)
-		return err_field(e, ERR_INVALID, "parameters.type", json_brief(type, got, sizeof got), "\"object\"");
+		return err_field(e, ERR_INVALID, "parameters.type", json_brief(type, got, sizeof got),
+		    "\"object\"");
 	return 0;
 }
 
@@ -146,7 +152,8 @@ check_env(const cJSON *doc, struct err *e)
 			return err_field(e, ERR_INVALID, "env", "more", "at most 64 variables");
 		if (!k[0] || strspn(k, NAME_CHARS) != strlen(k) ||
 		    strncmp(k, "UW_", 3) == 0)
-			return err_field(e, ERR_INVALID, field, k, "a variable's name that does not begin with UW_");
+			return err_field(e, ERR_INVALID, field, k,
+			    "a variable's name that does not begin with UW_");
 	}
 	return 0;
 }
@@ -232,12 +239,14 @@ file_read(const char *path, struct buf *b, struct err *e)
 	} else if (st.st_mode & S_IWOTH) {
 		err_set(e, ERR_CONFIG, "everybody may write it; run chmod o-w on it");
 	} else if (st.st_size > MAX_MANIFEST) {
-		err_set(e, ERR_TOO_BIG, "%lld bytes; at most %d are allowed", (long long)st.st_size, MAX_MANIFEST);
+		err_set(e, ERR_TOO_BIG, "%lld bytes; at most %d are allowed", (long long)st.st_size,
+		    MAX_MANIFEST);
 	} else {
 		while (n > 0 && buf_reserve(b, 8192))
 			if ((n = read(fd, b->data + b->len, 8192)) > 0)
 				b->len += (size_t)n;
-		rc = n == 0 ? 0 : err_set(e, ERR_IO, "cannot be read: %s", n < 0 ? strerror(errno) : "it grows");
+		rc = n == 0 ? 0 : err_set(e, ERR_IO, "cannot be read: %s",
+		    n < 0 ? strerror(errno) : "it grows");
 	}
 	close(fd);
 	return rc;
@@ -253,7 +262,8 @@ check_program(const char *path, struct err *e)
 	if (!S_ISREG(st.st_mode) || access(path, X_OK))
 		return err_field(e, ERR_INVALID, "exec", path, "an executable file");
 	if (st.st_mode & S_IWOTH)
-		return err_field(e, ERR_INVALID, "exec", path, "a program that not everybody may write (chmod o-w)");
+		return err_field(e, ERR_INVALID, "exec", path,
+		    "a program that not everybody may write (chmod o-w)");
 	return 0;
 }
 
@@ -343,7 +353,8 @@ env_add_secrets(struct environment *env, const struct manifest *m, const struct 
 		const char *value = secret_find(c, name->valuestring);
 
 		if (!value)
-			return err_set(e, ERR_CONFIG, "secret %s is not configured; %s needs it (see secrets in %s)",
+			return err_set(e, ERR_CONFIG,
+			    "secret %s is not configured; %s needs it (see secrets in %s)",
 			    name->valuestring, m->tool.name, c && c->path ? c->path : "the configuration");
 		env_add(env, name->valuestring, value);
 	}
@@ -557,10 +568,11 @@ own_end(struct tool_run *r, const struct proc_end *end, size_t max, struct buf *
 }
 
 static int
-own_exec(struct tool_run *r, const struct environment *env, const cJSON *params, struct buf *result, struct err *e)
+own_exec(struct tool_run *r, const struct environment *env, const cJSON *params, struct buf *result,
+    struct err *e)
 {
 	const struct manifest *m = r->tool->manifest;
-	size_t max = m->max_output && (size_t)m->max_output < r->max_output ? (size_t)m->max_output : r->max_output;
+	size_t own = (size_t)m->max_output, max = own && own < r->max_output ? own : r->max_output;
 	const char *const argv[] = { m->exec, NULL };
 	struct buf in = { 0 };
 	struct proc p = {
@@ -601,7 +613,8 @@ own_run(struct tool_run *r, struct buf *result, struct err *e)
 
 	if (!params)
 		abort();
-	rc = fix_paths(r, params, e) || env_fill(&env, r, params, e) || own_exec(r, &env, params, result, e) ? -1 : 0;
+	rc = fix_paths(r, params, e) || env_fill(&env, r, params, e);
+	rc = rc ? -1 : own_exec(r, &env, params, result, e);
 	env_release(&env);
 	cJSON_Delete(params);
 	return rc;

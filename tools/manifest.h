@@ -34,6 +34,7 @@ void manifest_free(struct tool *t);
 void manifest_put(struct buf *b, const struct manifest *m);
 
 /* What a program wrote becomes the result: exactly one JSON value of at most max bytes, on one line. */
-int manifest_result(const char *text, size_t len, size_t total, size_t max, struct buf *result, struct err *e);
+int manifest_result(const char *text, size_t len, size_t total, size_t max, struct buf *result,
+    struct err *e);
 
 #endif

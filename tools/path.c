@@ -174,7 +174,8 @@ not_opened(const char *param, const char *path, const struct path_root *root, in
 	case ENOENT:
 		return err_field(e, ERR_NOT_FOUND, field_of(param, field), path, "something that exists");
 	case ENOTDIR:
-		return err_field(e, ERR_NOT_FOUND, field_of(param, field), path, "a path through directories");
+		return err_field(e, ERR_NOT_FOUND, field_of(param, field), path,
+		    "a path through directories");
 	case EAGAIN:
 		return err_set(e, ERR_IO, "params.%s: %s keeps being renamed, try again", param, path);
 	default:
@@ -190,7 +191,7 @@ open_component(int at, const char *name, int flags, mode_t mode)
 	struct stat st;
 
 	if (fd < 0 && errno == ENOTDIR)
-		errno = fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) ? ELOOP : ENOTDIR;
+		errno = fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISLNK(st.st_mode) ? ENOTDIR : ELOOP;
 	return fd;
 }
 
@@ -289,7 +290,8 @@ path_open_parent(const struct path_roots *r, const char *param, const char *path
 	slash = strrchr(rest, '/');
 	last = slash ? slash + 1 : rest;
 	if (!*last || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 || strlen(last) >= size)
-		return err_field(e, ERR_PATH, field_of(param, field), path, "a path that ends in a file's name");
+		return err_field(e, ERR_PATH, field_of(param, field), path,
+		    "a path that ends in a file's name");
 	snprintf(name, size, "%s", last);
 	dir = xstrndup(rest, (size_t)(last - rest));
 	fd = open_beneath(root->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);

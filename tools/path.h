@@ -35,8 +35,9 @@ void path_roots_open(struct path_roots *r, const struct config *c, void (*warn)(
     void *arg);
 void path_roots_close(struct path_roots *r);
 
-/* Opens with open(2) flags (O_CLOEXEC and, so that a FIFO cannot hang us, O_NONBLOCK are added) and returns the descriptor, or -1 with ERR_PATH
- * (outside, or not writable), ERR_NOT_FOUND or ERR_IO; field is "params.<param>". */
+/* Opens with open(2) flags (O_CLOEXEC and, so that a FIFO cannot hang us, O_NONBLOCK are added) and
+ * returns the descriptor, or -1 with ERR_PATH (outside, or not writable), ERR_NOT_FOUND or ERR_IO; field is
+ * "params.<param>". */
 int path_open(const struct path_roots *r, const char *param, const char *path, int flags, mode_t mode,
     struct err *e);
 

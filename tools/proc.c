@@ -275,7 +275,8 @@ exec_result(struct child *c, const char *file, struct err *e)
 	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	c->gone = true;
-	return err_set(e, error == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot run %s: %s%s", file, strerror(error),
+	return err_set(e, error == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot run %s: %s%s", file,
+	    strerror(error),
 	    error == ENOENT ? " (the file or the interpreter its first line names)" : "");
 }
 
@@ -539,7 +540,8 @@ proc_run(const struct proc *p, struct proc_end *end, struct err *e)
 	shut(&c.exec);
 	shut(&c.pidfd);
 	if (rc == 0 && end->timed_out)
-		return err_set(e, ERR_TIMEOUT, "%s was stopped after %lld ms", p->argv[0], (long long)end->ms);
+		return err_set(e, ERR_TIMEOUT, "%s was stopped after %lld ms", p->argv[0],
+		    (long long)end->ms);
 	return rc;
 }
 

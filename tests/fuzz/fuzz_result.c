@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What an own tool wrote: refused with a reason, or one JSON value on one line that can be put inside an event. */
+/* What an own tool wrote: refused with a reason, or one JSON value on one line that fits inside an event. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -21,7 +21,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_put_open(&event, '{');
 	json_kv_raw(&event, "result", result.data, result.len);
 	json_put_close(&event, '}');
-	if (result.len > size || memchr(result.data, '\n', result.len) || json_check(event.data, event.len, &e))
+	if (result.len > size || memchr(result.data, '\n', result.len) ||
+	    json_check(event.data, event.len, &e))
 		abort();
 	buf_free(&result);
 	buf_free(&event);

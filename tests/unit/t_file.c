@@ -115,7 +115,8 @@ static void
 no_way_leads_out_of_the_roots(void **state)
 {
 	static const char *const ways[] = {
-		"root/../outside/s", "outside/s", "root/link/s", "root/abs", "root/rel", "root/proc/root/etc/passwd",
+		"root/../outside/s", "outside/s", "root/link/s", "root/abs", "root/rel",
+		"root/proc/root/etc/passwd",
 		"root/./../outside/s", "root//..//outside/s", "rootx", "root/up/outside/s",
 	};
 
@@ -128,14 +129,19 @@ no_way_leads_out_of_the_roots(void **state)
 	assert_int_equal(symlink("/proc/self", fx_path("root/proc")), 0);
 	assert_int_equal(symlink("..", fx_path("root/up")), 0);
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-		fx_failed(fx_run("file_read", "{'path':'%s'}", fx_path("%s", ways[i])), ERR_PATH, "params.path");
-		fx_failed(fx_run("file_hash", "{'path':'%s'}", fx_path("%s", ways[i])), ERR_PATH, "params.path");
-		fx_failed(fx_run("file_write", "{'path':'%s','content':'x'}", fx_path("%s", ways[i])), ERR_PATH, NULL);
+		fx_failed(fx_run("file_read", "{'path':'%s'}", fx_path("%s", ways[i])), ERR_PATH,
+		    "params.path");
+		fx_failed(fx_run("file_hash", "{'path':'%s'}", fx_path("%s", ways[i])), ERR_PATH,
+		    "params.path");
+		fx_failed(fx_run("file_write", "{'path':'%s','content':'x'}", fx_path("%s", ways[i])),
+		    ERR_PATH, NULL);
 	}
 	fx_failed(fx_run("file_list", "{'path':'%s'}", fx_path("root/link")), ERR_PATH, "params.path");
-	fx_failed(fx_run("file_search", "{'path':'%s','text':'e'}", fx_path("root/up")), ERR_PATH, "params.path");
+	fx_failed(fx_run("file_search", "{'path':'%s','text':'e'}", fx_path("root/up")), ERR_PATH,
+	    "params.path");
 	fx_failed(fx_run("file_read", "{'path':'/proc/self/root/etc/passwd'}"), ERR_PATH, "params.path");
-	fx_failed(fx_run("file_write", "{'path':'%s','content':'x'}", fx_path("outside/new")), ERR_PATH, NULL);
+	fx_failed(fx_run("file_write", "{'path':'%s','content':'x'}", fx_path("outside/new")), ERR_PATH,
+	    NULL);
 	assert_string_equal(fx_get("outside/s"), "secret");
 }
 
@@ -172,7 +178,8 @@ swap(void *arg)
 static void
 a_rename_under_our_feet_does_not_lead_outside(void **state)
 {
-	char *names[] = { strdup(fx_path("root/real")), strdup(fx_path("root/link")), strdup(fx_path("root/x")) };
+	char *names[] = { strdup(fx_path("root/real")), strdup(fx_path("root/link")),
+	    strdup(fx_path("root/x")) };
 	int64_t until_ms = clock_mono_ms() + 700;
 	int good = 0;
 	pthread_t thread;
@@ -205,7 +212,8 @@ a_read_root_is_read_but_not_written(void **state)
 	(void)state;
 	fx_put("ro/a", "x");
 	fx_ok(fx_run("file_read", "{'path':'%s'}", fx_path("ro/a")));
-	fx_failed(fx_run("file_write", "{'path':'%s','content':'y'}", fx_path("ro/a")), ERR_PATH, "params.path");
+	fx_failed(fx_run("file_write", "{'path':'%s','content':'y'}", fx_path("ro/a")), ERR_PATH,
+	    "params.path");
 	assert_string_equal(fx_get("ro/a"), "x");
 }
 
@@ -254,10 +262,12 @@ an_expected_hash_must_match_what_is_there(void **state)
 	fx_ok(fx_run("file_read", "{'path':'a'}"));
 	snprintf(hash, sizeof hash, "%s", fx_str("sha256"));
 	fx_put("root/a", "two");
-	fx_failed(fx_run("file_write", "{'path':'a','content':'x','expected_sha256':'%s'}", hash), ERR_CONFLICT,
-	    "params.expected_sha256");
-	fx_failed(fx_run("file_write", "{'path':'a','content':'x','expected_sha256':'absent'}"), ERR_CONFLICT, NULL);
-	fx_failed(fx_run("file_write", "{'path':'n','content':'x','expected_sha256':'%s'}", hash), ERR_CONFLICT, NULL);
+	fx_failed(fx_run("file_write", "{'path':'a','content':'x','expected_sha256':'%s'}", hash),
+	    ERR_CONFLICT, "params.expected_sha256");
+	fx_failed(fx_run("file_write", "{'path':'a','content':'x','expected_sha256':'absent'}"), ERR_CONFLICT,
+	    NULL);
+	fx_failed(fx_run("file_write", "{'path':'n','content':'x','expected_sha256':'%s'}", hash),
+	    ERR_CONFLICT, NULL);
 	assert_string_equal(fx_get("root/a"), "two");
 	fx_put("root/a", "one");
 	fx_ok(fx_run("file_write", "{'path':'a','content':'x','expected_sha256':'%s'}", hash));
@@ -357,7 +367,8 @@ writers_of_the_same_file_do_not_lose_each_others_work(void **state)
 				_exit(1);
 			n = (int)strtol(fx_str("content"), NULL, 10);
 			snprintf(hash, sizeof hash, "%s", fx_str("sha256"));
-			if (fx_run("file_write", "{'path':'n','content':'%d','expected_sha256':'%s'}", n + 1, hash) == 0)
+			if (fx_run("file_write", "{'path':'n','content':'%d','expected_sha256':'%s'}", n + 1,
+			    hash) == 0)
 				done += fx_true("changed");     /* not: somebody else wrote the same */
 			else if (fx.e.code != ERR_CONFLICT && fx.e.code != ERR_BUSY)
 				_exit(2);
@@ -443,7 +454,8 @@ a_search_finds_lines_and_says_why_it_stopped(void **state)
 	fx_ok(fx_run("file_search", "{'path':'d','text':'needle'}"));
 	assert_string_equal(fx_str("stopped_by"), "output");
 	fx_failed(fx_run("file_search", "{'path':'d'}"), ERR_MISSING, "params.text");
-	fx_failed(fx_run("file_search", "{'path':'d','text':'a','pattern':'b'}"), ERR_INVALID, "params.pattern");
+	fx_failed(fx_run("file_search", "{'path':'d','text':'a','pattern':'b'}"), ERR_INVALID,
+	    "params.pattern");
 	fx_failed(fx_run("file_search", "{'path':'d','pattern':'('}"), ERR_INVALID, "params.pattern");
 	fx_failed(fx_run("file_search", "{'path':'d','pattern':'(a*)\\\\1'}"), ERR_INVALID, "params.pattern");
 	fx_failed(fx_run("file_search", "{'path':'d','pattern':'((a{1,255}){1,255}){1,255}'}"), ERR_INVALID,
@@ -475,7 +487,8 @@ hashes_agree_with_the_systems_own(void **state)
 	(void)state;
 	fx_put("root/a", "abc");
 	fx_ok(fx_run("file_hash", "{'path':'a'}"));
-	assert_string_equal(fx_str("hash"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_string_equal(fx_str("hash"),
+	    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	fx_ok(fx_run("file_hash", "{'path':'a','algorithm':'sha1'}"));
 	assert_string_equal(fx_str("hash"), "a9993e364706816aba3e25717850c26c9cd0d89d");
 	fx_failed(fx_run("file_hash", "{'path':'a','algorithm':'md5'}"), ERR_INVALID, "params.algorithm");

@@ -1,6 +1,7 @@
 #include "tooltest.h"
 
-#define IN(dir, ...) EXEC("git", "-C", fx_path("%s", dir), "-c", "user.name=Test", "-c", "user.email=t@example.org", \
+#define IN(dir, ...) EXEC("git", "-C", fx_path("%s", dir), "-c", "user.name=Test", "-c", \
+    "user.email=t@example.org", \
     "-c", "protocol.file.allow=always", __VA_ARGS__)
 
 static int
@@ -8,7 +9,8 @@ git_setup(void **state)
 {
 	fx_setup(state);
 	setenv("HOME", fx_path("outside"), 1);
-	fx_put("outside/.gitconfig", "[user]\n\tname = House\n\temail = house@example.org\n[init]\n\tdefaultBranch = main\n");
+	fx_put("outside/.gitconfig", "[user]\n\tname = House\n\temail = house@example.org\n"
+	    "[init]\n\tdefaultBranch = main\n");
 	EXEC("git", "init", "-q", "-b", "main", fx_path("root/r"));
 	fx_put("root/r/a", "one\n");
 	IN("root/r", "add", "a");
@@ -85,7 +87,8 @@ an_empty_repository_is_no_error(void **state)
 	fx_ok(fx_run("git_branch_list", "{'repo_path':'e'}"));
 	assert_int_equal(fx_int("total"), 0);
 	fx_put("root/e/f", "x");
-	fx_ok(fx_run("git_commit", "{'repo_path':'e','message':'first','paths':['f'],'expected_head':'none'}"));
+	fx_ok(fx_run("git_commit", "{'repo_path':'e','message':'first','paths':['f'],"
+	    "'expected_head':'none'}"));
 	assert_true(cJSON_IsNull(fx_at("parent")));
 	assert_int_equal(fx_int("files_changed"), 1);
 	assert_int_equal(fx_int("insertions"), 1);
@@ -126,7 +129,8 @@ no_git_directory_leads_out_of_the_roots(void **state)
 	for (int i = 0; i < 4; i++)
 		for (size_t k = 0; k < sizeof tools / sizeof *tools; k++)
 			fx_failed(fx_run(tools[k], "{'repo_path':'g%d'}", i), ERR_PATH, "params.repo_path");
-	fx_failed(fx_run("git_status", "{'repo_path':'%s'}", fx_path("outside/o")), ERR_PATH, "params.repo_path");
+	fx_failed(fx_run("git_status", "{'repo_path':'%s'}", fx_path("outside/o")), ERR_PATH,
+	    "params.repo_path");
 }
 
 static void
@@ -191,8 +195,10 @@ a_repository_starts_no_program_of_its_own(void **state)
 {
 	static const char *const refused[][2] = {
 		{ "filter.x.clean", "evil" }, { "filter.x.smudge", "evil" }, { "filter.x.process", "evil" },
-		{ "merge.x.driver", "evil" }, { "remote.origin.uploadpack", "evil" }, { "credential.helper", "!evil" },
-		{ "remote.origin.vcs", "evil" }, { "core.gitProxy", "evil" }, { "gpg.program", "evil" },
+		{ "merge.x.driver", "evil" }, { "remote.origin.uploadpack", "evil" },
+		{ "credential.helper", "!evil" }, { "remote.origin.vcs", "evil" },
+		{ "core.gitProxy", "evil" },
+		{ "gpg.program", "evil" },
 		{ "core.alternateRefsCommand", "evil" }, { "Filter.x.CLEAN", "evil" },
 	};
 	static const char *const harmless[][2] = {
@@ -202,7 +208,8 @@ a_repository_starts_no_program_of_its_own(void **state)
 		{ "sequence.editor", "evil" }, { "pager.log", "evil" }, { "alias.status", "!evil" },
 	};
 	static const char *const hooks[] = {
-		"pre-commit", "post-commit", "post-checkout", "pre-push", "post-merge", "reference-transaction",
+		"pre-commit", "post-commit", "post-checkout", "pre-push", "post-merge",
+		"reference-transaction",
 		"post-index-change", "pre-merge-commit", "prepare-commit-msg", "commit-msg",
 	};
 	char script[PATH_MAX + 64];
@@ -259,8 +266,10 @@ values_are_never_read_as_options(void **state)
 	static const char *const calls[][2] = {
 		{ "git_log", "'ref':'--output=/tmp/uw-never'" }, { "git_log", "'ref':'-n1'" },
 		{ "git_checkout", "'ref':'--orphan'" }, { "git_diff", "'from':'--output=x'" },
-		{ "git_push", "'remote':'--receive-pack=evil'" }, { "git_pull", "'remote':'--upload-pack=evil'" },
-		{ "git_pull", "'remote':'ext::sh'" }, { "git_push", "'branch':'+main'" }, { "git_push", "'branch':'a:b'" },
+		{ "git_push", "'remote':'--receive-pack=evil'" },
+		{ "git_pull", "'remote':'--upload-pack=evil'" },
+		{ "git_pull", "'remote':'ext::sh'" }, { "git_push", "'branch':'+main'" },
+		{ "git_push", "'branch':'a:b'" },
 	};
 
 	(void)state;
@@ -309,7 +318,8 @@ static void
 messages_of_any_shape_survive(void **state)
 {
 	(void)state;
-	fx_ok(fx_run("git_commit", "{'repo_path':'r','message':'# not a comment\\n\\nbody \\u00e4\\n\\u001f and \\\"\\n',"
+	fx_ok(fx_run("git_commit", "{'repo_path':'r','message':'# not a comment\\n\\nbody \\u00e4\\n\\u001f "
+	    "and \\\"\\n',"
 	    "'allow_empty':true,'author_name':'A B','author_email':'a@b.c'}"));
 	fx_ok(fx_run("git_log", "{'repo_path':'r','max_count':1}"));
 	assert_string_equal(fx_str("commits.0.subject"), "# not a comment");
@@ -428,9 +438,10 @@ checking_out_keeps_local_changes_or_is_refused(void **state)
 		fx_ok(fx_run("git_checkout", "{'repo_path':'r','ref':'new','create':true,'start':'main'}"));
 		assert_string_equal(fx_str("branch"), "new");
 	}
-	fx_failed(fx_run("git_checkout", "{'repo_path':'r','ref':'new','create':true,'start':'theirs'}"), ERR_CONFLICT,
+	fx_failed(fx_run("git_checkout", "{'repo_path':'r','ref':'new','create':true,'start':'theirs'}"),
+	    ERR_CONFLICT, "params.ref");
+	fx_failed(fx_run("git_checkout", "{'repo_path':'r','ref':'a..b','create':true}"), ERR_INVALID,
 	    "params.ref");
-	fx_failed(fx_run("git_checkout", "{'repo_path':'r','ref':'a..b','create':true}"), ERR_INVALID, "params.ref");
 	/* A file's name is not taken for a branch. */
 	fx_failed(fx_run("git_checkout", "{'repo_path':'r','ref':'a'}"), ERR_NOT_FOUND, "params.ref");
 }
@@ -444,22 +455,27 @@ a_commit_says_whether_it_had_an_effect(void **state)
 	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m'}"), ERR_WRONG_STATE, NULL);
 	assert_false(fx.effect);
 	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':' \\n'}"), ERR_INVALID, "params.message");
-	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','paths':['none']}"), ERR_NOT_FOUND, NULL);
-	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','paths':['../outside']}"), ERR_PATH, NULL);
+	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','paths':['none']}"), ERR_NOT_FOUND,
+	    NULL);
+	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','paths':['../outside']}"), ERR_PATH,
+	    NULL);
 	assert_false(fx.effect);
 	fx_put("root/r/a", "two\n");
 	fx_put("root/r/n", "new\n");
-	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','all':true,'expected_head':'%040d'}", 1),
+	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','all':true,'expected_head':'%040d'}",
+	    1),
 	    ERR_CONFLICT, "params.expected_head");
 	fx_ok(fx_run("git_commit", "{'repo_path':'r','message':'two','all':true}"));
 	assert_true(fx.effect);
 	assert_int_equal(fx_int("files_changed"), 1);
 	snprintf(head, sizeof head, "%s", fx_str("commit"));
-	fx_ok(fx_run("git_commit", "{'repo_path':'r','message':'three','paths':['n'],'expected_head':'%s'}", head));
+	fx_ok(fx_run("git_commit", "{'repo_path':'r','message':'three','paths':['n'],'expected_head':'%s'}",
+	    head));
 	assert_string_equal(fx_str("parent"), head);
 	/* A name that git will not take: the commit fails, and HEAD shows that nothing came of it. */
 	fx_put("root/r/a", "three\n");
-	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','all':true,'author_name':'<>'}"), ERR_INVALID, NULL);
+	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','all':true,'author_name':'<>'}"),
+	    ERR_INVALID, NULL);
 	assert_false(fx.effect);
 	fx_put("root/r/.git/index.lock", "");
 	fx_failed(fx_run("git_commit", "{'repo_path':'r','message':'m','all':true}"), ERR_BUSY, NULL);
@@ -611,8 +627,10 @@ only_writable_roots_are_written(void **state)
 	EXEC("git", "clone", "-q", fx_path("root/r"), fx_path("ro/r"));
 	snprintf(repo, sizeof repo, "%s", fx_path("ro/r"));
 	fx_ok(fx_run("git_status", "{'repo_path':'%s'}", repo));
-	fx_failed(fx_run("git_commit", "{'repo_path':'%s','message':'m'}", repo), ERR_PATH, "params.repo_path");
-	fx_failed(fx_run("git_checkout", "{'repo_path':'%s','ref':'main'}", repo), ERR_PATH, "params.repo_path");
+	fx_failed(fx_run("git_commit", "{'repo_path':'%s','message':'m'}", repo), ERR_PATH,
+	    "params.repo_path");
+	fx_failed(fx_run("git_checkout", "{'repo_path':'%s','ref':'main'}", repo), ERR_PATH,
+	    "params.repo_path");
 	fx_failed(fx_run("git_pull", "{'repo_path':'%s'}", repo), ERR_PATH, "params.repo_path");
 	fx_failed(fx_run("git_push", "{'repo_path':'%s'}", repo), ERR_PATH, "params.repo_path");
 }

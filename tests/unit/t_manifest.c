@@ -4,7 +4,8 @@
 
 #include "manifest.h"
 
-#define GOOD "'name':'my_tool','summary':'Does it','exec':'run','parameters':{'type':'object'},'effect':'read'"
+#define GOOD "'name':'my_tool','summary':'Does it','exec':'run','parameters':{'type':'object'}," \
+    "'effect':'read'"
 
 static struct tool *
 parse(const char *text)
@@ -69,12 +70,17 @@ a_wrong_manifest_names_its_field(void **state)
 	refused("{" GOOD ",'env':{'A=B':'/'}}", "env.A=B");
 	refused("{" GOOD ",'paths':{'p':'read'}}", "paths.p");
 	refused("{" GOOD ",'limits':{'memory':1}}", "limits.memory");
-	refused("{'name':'Bad','summary':'s','exec':'x','parameters':{'type':'object'},'effect':'read'}", "name");
-	refused("{'name':'a','summary':'s','exec':'x','parameters':{'type':'object'},'effect':'maybe'}", "effect");
-	refused("{'name':'a','summary':'s','exec':'','parameters':{'type':'object'},'effect':'read'}", "exec");
-	refused("{'name':'a','summary':'s','exec':'x','parameters':{'type':'string'},'effect':'read'}", "parameters.type");
+	refused("{'name':'Bad','summary':'s','exec':'x','parameters':{'type':'object'},'effect':'read'}",
+	    "name");
+	refused("{'name':'a','summary':'s','exec':'x','parameters':{'type':'object'},'effect':'maybe'}",
+	    "effect");
+	refused("{'name':'a','summary':'s','exec':'','parameters':{'type':'object'},'effect':'read'}",
+	    "exec");
+	refused("{'name':'a','summary':'s','exec':'x','parameters':{'type':'string'},'effect':'read'}",
+	    "parameters.type");
 	refused("{'name':'a','summary':'s','exec':'x','parameters':{},'effect':'read'}", "parameters.type");
-	refused("{'name':'a','summary':'s','exec':'x','parameters':{'type':'object','properties':{'p':{'typo':1}}},"
+	refused("{'name':'a','summary':'s','exec':'x','parameters':{'type':'object',"
+	    "'properties':{'p':{'typo':1}}},"
 	    "'effect':'read'}", "parameters.properties.p.typo");
 }
 
@@ -87,7 +93,8 @@ make_tool(const char *script, const char *more)
 	fx_put("tools.d/run", script);
 	assert_int_equal(chmod(fx_path("tools.d/run"), 0755), 0);
 	snprintf(text, sizeof text, "{'name':'own','summary':'s','exec':'run','effect':'exclusive',"
-	    "'parameters':{'type':'object','properties':{'n':{'type':'integer','default':4},'s':{'type':'string'},"
+	    "'parameters':{'type':'object','properties':{'n':{'type':'integer','default':4},"
+	    "'s':{'type':'string'},"
 	    "'p':{'type':'string'},'w':{'type':'string'}}}%s}", more);
 	for (char *p = text; *p; p++)
 		if (*p == '\'')
@@ -117,12 +124,14 @@ static void
 a_result_that_is_not_one_value_is_a_clear_error(void **state)
 {
 	static const char *const wrong[][2] = {
-		{ "", "it wrote nothing" }, { "echo", "it wrote nothing" }, { "echo hello", "not one JSON value" },
+		{ "", "it wrote nothing" }, { "echo", "it wrote nothing" },
+		{ "echo hello", "not one JSON value" },
 		{ "echo '{} {}'", "something follows" }, { "echo '{\"a\":1'", "expected ','" },
 		{ "printf '\"\\377\"'", "invalid UTF-8" }, { "printf '1\\0'", "not one JSON value" },
 		{ "head -c 300000 /dev/zero | tr '\\0' 1", "has 300000 bytes, the limit is 262144" },
 		{ "printf '[%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25;"
-		  "printf ']%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25", "nested 25 deep" },
+		  "printf ']%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25",
+		  "nested 25 deep" },
 	};
 	char script[512];
 
@@ -141,7 +150,8 @@ static void
 a_failure_carries_the_end_of_standard_error(void **state)
 {
 	(void)state;
-	make_tool("#!/bin/sh\ni=0; while [ $i -lt 2000 ]; do echo noise >&2; i=$((i+1)); done; echo 'the reason' >&2; exit 9",
+	make_tool("#!/bin/sh\ni=0; while [ $i -lt 2000 ]; do echo noise >&2; i=$((i+1)); done; "
+	    "echo 'the reason' >&2; exit 9",
 	    "");
 	fx_failed(fx_run("own", "{}"), ERR_TOOL, NULL);
 	assert_non_null(strstr(fx.e.msg, "own ended with exit code 9"));
@@ -229,9 +239,11 @@ one_bad_manifest_does_not_stop_the_others(void **state)
 	(void)state;
 	make_tool("#!/bin/sh\necho 1", "");
 	fx_put("tools.d/a-bad.json", "{");
-	fx_put("tools.d/b-none.json", "{\"name\":\"b\",\"summary\":\"s\",\"exec\":\"none\",\"effect\":\"read\","
+	fx_put("tools.d/b-none.json", "{\"name\":\"b\",\"summary\":\"s\",\"exec\":\"none\",\"effect\":"
+	    "\"read\","
 	    "\"parameters\":{\"type\":\"object\"}}");
-	fx_put("tools.d/c-taken.json", "{\"name\":\"noop\",\"summary\":\"s\",\"exec\":\"run\",\"effect\":\"read\","
+	fx_put("tools.d/c-taken.json", "{\"name\":\"noop\",\"summary\":\"s\",\"exec\":\"run\",\"effect\":"
+	    "\"read\","
 	    "\"parameters\":{\"type\":\"object\"}}");
 	fx_put("tools.d/z-open.json", fx_get("tools.d/own.json"));
 	assert_int_equal(chmod(fx_path("tools.d/z-open.json"), 0666), 0);
@@ -333,7 +345,8 @@ deploy_switches_releases(void **state)
 	fx_failed(fx_run("deploy", "{'source':'src','target':'site','sha256':'%s'}", hash), ERR_TOOL, NULL);
 	assert_false(fx.effect);
 	fx_failed(fx_run("deploy", "{'source':'src','target':'site','release':'%s'}", first), ERR_TOOL, NULL);
-	fx_failed(fx_run("deploy", "{'source':'src','target':'site','expected_current':'x'}"), ERR_TOOL, NULL);
+	fx_failed(fx_run("deploy", "{'source':'src','target':'site','expected_current':'x'}"), ERR_TOOL,
+	    NULL);
 	assert_string_equal(fx_get("root/site/current/index.html"), "one");
 	for (int i = 0; i < 4; i++) {
 		fx_put("root/src/index.html", i == 0 ? "a" : i == 1 ? "b" : i == 2 ? "c" : "d");
@@ -345,8 +358,10 @@ deploy_switches_releases(void **state)
 	assert_int_equal(symlink("/etc/passwd", fx_path("root/src/link")), 0);
 	fx_failed(fx_run("deploy", "{'source':'src','target':'site'}"), ERR_TOOL, NULL);
 	assert_non_null(strstr(fx.e.msg, "links"));
-	fx_failed(fx_run("deploy", "{'source':'%s','target':'site'}", fx_path("outside")), ERR_PATH, "params.source");
-	fx_failed(fx_run("deploy", "{'source':'src','target':'%s'}", fx_path("outside/x")), ERR_PATH, "params.target");
+	fx_failed(fx_run("deploy", "{'source':'%s','target':'site'}", fx_path("outside")), ERR_PATH,
+	    "params.source");
+	fx_failed(fx_run("deploy", "{'source':'src','target':'%s'}", fx_path("outside/x")), ERR_PATH,
+	    "params.target");
 	assert_int_equal(entries("root/site/releases"), 2);
 	assert_int_equal(access(fx_path("root/site/.deploy.lock"), F_OK), -1);
 }

@@ -91,7 +91,8 @@ check_all(void)
 	assert_int_equal(path_open_parent(&fx.env.roots, "path", "out/s", name, sizeof name, &fx.e), -1);
 	assert_int_equal(fx.e.code, ERR_PATH);
 	assert_int_equal(path_open_parent(&fx.env.roots, "path", "d/..", name, sizeof name, &fx.e), -1);
-	assert_int_equal(path_open_parent(&fx.env.roots, "path", fx_path("ro/f"), name, sizeof name, &fx.e), -1);
+	assert_int_equal(path_open_parent(&fx.env.roots, "path", fx_path("ro/f"), name, sizeof name, &fx.e),
+	    -1);
 }
 
 static void

@@ -93,7 +93,8 @@ the_first_of_the_output_and_the_last_of_the_errors_are_kept(void **state)
 	struct proc p = { .max_out = 10, .max_err = 10 };
 
 	(void)state;
-	assert_int_equal(SH(&p, "i=0; while [ $i -lt 5000 ]; do echo line $i; echo line $i >&2; i=$((i+1)); done"), 0);
+	assert_int_equal(SH(&p, "i=0; while [ $i -lt 5000 ]; do echo line $i; echo line $i >&2; i=$((i+1)); "
+	    "done"), 0);
 	assert_string_equal(buf_str(&end.out), "line 0\nlin");
 	assert_non_null(strstr(buf_str(&end.err), "4999\n"));
 	assert_int_equal(end.err.len, 10);
@@ -159,7 +160,8 @@ time_runs_out_for_a_whole_tree_that_ignores_sigterm(void **state)
 static void
 a_program_that_floods_is_stopped_in_time(void **state)
 {
-	struct proc p = { .deadline_ms = clock_mono_ms() + 200, .grace_ms = 100, .max_out = 100, .max_err = 10 };
+	struct proc p = { .deadline_ms = clock_mono_ms() + 200, .grace_ms = 100, .max_out = 100,
+	    .max_err = 10 };
 
 	(void)state;
 	assert_int_equal(RUN(&p, "yes"), -1);
@@ -205,8 +207,8 @@ nothing_is_inherited(void **state)
 	assert_int_equal(RUN(&p, "env"), 0);
 	assert_string_equal(buf_str(&end.out), "A=1\n");
 #ifdef __linux__
-	assert_int_equal(SH(&p, "i=0; while [ $i -lt 64 ]; do [ -e /proc/$$/fd/$i ] && echo $i; i=$((i+1)); done; "
-	    "grep SigIgn /proc/$$/status; pwd"), 0);
+	assert_int_equal(SH(&p, "i=0; while [ $i -lt 64 ]; do [ -e /proc/$$/fd/$i ] && echo $i; i=$((i+1)); "
+	    "done; grep SigIgn /proc/$$/status; pwd"), 0);
 	assert_string_equal(buf_str(&end.out), "0\n1\n2\nSigIgn:\t0000000000000000\n/\n");
 #endif
 	p.env = NULL;

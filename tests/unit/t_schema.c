@@ -95,7 +95,8 @@ static void
 each_type_takes_its_own_values(void **state)
 {
 	static const char *const values[] = { "null", "true", "3", "2.5", "'x'", "[]", "{}" };
-	static const char *const names[] = { "null", "boolean", "integer", "number", "string", "array", "object" };
+	static const char *const names[] = { "null", "boolean", "integer", "number", "string", "array",
+	    "object" };
 	char schema[64];
 
 	(void)state;
@@ -120,15 +121,17 @@ defaults_are_filled_in(void **state)
 	passes("{'type':'object','properties':{'a':{'type':'integer','default':5},'b':{}}}", "{}", "{'a':5}");
 	passes("{'type':'object','properties':{'a':{'default':{'x':[1]}}}}", "{}", "{'a':{'x':[1]}}");
 	passes("{'type':'object','required':['a'],'properties':{'a':{'default':1}}}", "{}", "{'a':1}");
-	passes("{'type':'object','properties':{'o':{'type':'object','properties':{'x':{'default':1}}}}}", "{'o':{}}",
-	    "{'o':{'x':1}}");
-	refused("{'type':'object','properties':{'a':{'type':'integer','default':'x'}}}", "properties.a.default");
+	passes("{'type':'object','properties':{'o':{'type':'object','properties':{'x':{'default':1}}}}}",
+	    "{'o':{}}", "{'o':{'x':1}}");
+	refused("{'type':'object','properties':{'a':{'type':'integer','default':'x'}}}",
+	    "properties.a.default");
 }
 
 static void
 a_fault_names_its_place(void **state)
 {
-	static const char nested[] = "{'type':'object','properties':{'files':{'type':'array','items':{'type':'object',"
+	static const char nested[] = "{'type':'object','properties':{'files':{'type':'array',"
+	    "'items':{'type':'object',"
 	    "'required':['name'],'properties':{'name':{'type':'string','maxLength':3}}}}}}";
 
 	(void)state;
