@@ -137,7 +137,7 @@ roots_list(const struct path_roots *r, bool write, struct buf *b)
 	for (size_t i = 0; i < r->n; i++)
 		if (r->v[i].writable || !write)
 			buf_addf(b, "%s%s", b->len ? ", " : "", r->v[i].path);
-	return b->len ? b->data : "none is configured";
+	return b->len ? b->data : "none is configured: see tools.roots";
 }
 
 static int
