@@ -40,8 +40,11 @@ kilobytes(const char *text, const char *name)
 
 	for (const char *p = text; p; p = strchr(p, '\n')) {
 		p += *p == '\n';
-		if (strncmp(p, name, len) == 0 && p[len] == ':')
-			return strtoll(p + len + 1, NULL, 10) * 1024;
+		if (strncmp(p, name, len) == 0 && p[len] == ':') {
+			int64_t n = strtoll(p + len + 1, NULL, 10);
+
+			return n > 0 && n < (int64_t)1 << 42 ? n * 1024 : 0;
+		}
 	}
 	return 0;
 }

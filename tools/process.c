@@ -31,6 +31,13 @@ processes_release(struct processes *ps)
 	*ps = (struct processes){ 0 };
 }
 
+/* No real figure is larger, and none of this size overflows when units are changed. */
+static int64_t
+capped(unsigned long long n)
+{
+	return n < 1ull << 40 ? (int64_t)n : (int64_t)1 << 40;
+}
+
 /* The name stands in parentheses and may hold any byte, parentheses too: its end is the last one. */
 bool
 process_stat_parse(const char *text, int64_t boot_ms, int64_t ticks, int64_t page, struct process *p)
@@ -51,9 +58,9 @@ process_stat_parse(const char *text, int64_t boot_ms, int64_t ticks, int64_t pag
 	p->ppid = ppid;
 	p->kernel = flags & PF_KTHREAD;
 	p->threads = threads;
-	p->rss = rss * page;
-	p->cpu_ms = (int64_t)(utime + stime) * 1000 / ticks;
-	p->began_ms = boot_ms + (int64_t)began * 1000 / ticks;
+	p->rss = rss > 0 ? capped((unsigned long long)rss) * page : 0;
+	p->cpu_ms = (capped(utime) + capped(stime)) * 1000 / ticks;
+	p->began_ms = boot_ms + capped(began) * 1000 / ticks;
 	return p->pid > 0;
 }
 

@@ -128,7 +128,6 @@ a_process_is_listed_with_its_facts(void **state)
 	assert_string_equal(text_of(p, "name"), "tail");
 	assert_string_equal(text_of(p, "user"), pw ? pw->pw_name : "0");
 	assert_true(json_int(cJSON_GetObjectItemCaseSensitive(p, "ppid"), &n) && n == getpid());
-	assert_true(json_int(cJSON_GetObjectItemCaseSensitive(p, "rss_bytes"), &n) && n > 0);
 	assert_int_equal(clock_parse(text_of(p, "started"), &began, NULL), 0);
 	assert_true(llabs(clock_wall_ms() - began) < 10000);
 	end_child(pid);
@@ -164,7 +163,8 @@ processes_are_filtered_sorted_and_cut(void **state)
 		last = n;
 	}
 	assert_int_equal(fx_int("listed"), fx_int("matched"));
-	assert_non_null(listed(getpid()));
+	/* the kernel counts in batches per processor: a process that has just begun may have none yet */
+	assert_true(json_int(cJSON_GetObjectItemCaseSensitive(listed(getpid()), "rss_bytes"), &n) && n > 0);
 	fx_ok(fx_run("process_list", "{'limit':1}"));
 	assert_int_equal(cJSON_GetArraySize(fx_at("processes")), 1);
 	assert_true(fx_true("truncated"));
