@@ -243,6 +243,6 @@ const struct cmd cmd_submit = {
 	.min_args = 1,
 	.max_args = -1,
 	.flags = CMD_JSON,
-	.complete = "tools",
+	.complete = "call",
 	.run = submit_run,
 };

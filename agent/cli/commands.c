@@ -18,6 +18,7 @@
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \
+	C(test)              \
 	X("Set-up")          \
 	C(cluster_up)        \
 	C(cluster_status)    \

@@ -73,6 +73,26 @@ is "parameters are a JSON Schema" "$("$UW" tool show file_read --json | jq -r .p
 like "tool show explains the parameters" "$(out tool show file_read)" 'path +string, required'
 like "an unknown tool is answered with the nearest" "$(out tool show file_raed)" 'did you mean file_read\?'
 
+# test
+mkdir "$T/files"
+printf 'houses: {timmy: , ezra: }\ntools: {roots: [files]}\nstate: state\nrun: run\n' >"$T/test.yaml"
+export UNI_WIZARD_CONFIG="$T/test.yaml"
+check "test runs a tool without agent or broker" "$UW" test --house ezra --tool file_write path=a.txt content=hello
+is "and it has its effect" "$(cat "$T/files/a.txt")" hello
+is "the result is JSON" "$("$UW" test --tool file_read path=a.txt --json | jq -r .result.content)" hello
+is "the first house is the default" "$("$UW" test --tool noop --json | jq -r .house)" timmy
+printf '{"a":[1,true]}' >"$T/payload"
+is "key:=@file carries JSON" "$("$UW" test --tool noop payload:=@"$T/payload" --json | jq -c .result.payload)" '{"a":[1,true]}'
+refuse "a tool that fails is exit code 1" 1 "$UW" test --tool file_read path=none.txt
+refuse "wrong parameters are exit code 3" 3 "$UW" test --tool file_read
+refuse "a misspelt parameter is wrong usage" 2 "$UW" test --tool file_read pth=a.txt
+refuse "an unknown tool is exit code 3" 3 "$UW" test --tool no_such_tool
+refuse "an unknown house is wrong usage" 2 "$UW" test --house nobody --tool noop
+refuse "no agent is exit code 5" 5 "$UW" test --where agent --tool noop
+is "a tool is stopped at its timeout" "$("$UW" test --tool wait ms=60000 --timeout 1 --json | jq -r .error.code)" timeout
+is "parameters of --tool are completed" "$("$UW" complete -- test --tool file_read pat | cut -f1)" path=
+unset UNI_WIZARD_CONFIG
+
 # completion
 export UNI_WIZARD_CONFIG="$T/founding.yaml"
 is "the first word is completed" "$("$UW" complete -- conf | cut -f1)" config

@@ -186,8 +186,8 @@ only_named_secrets_are_given(void **state)
 	static char a[] = "TOKEN_A", b[] = "TOKEN_B", va[] = "aaa", vb[] = "bbb";
 
 	(void)state;
-	fx.config.secrets[0] = (struct config_secret){ a, va };
-	fx.config.secrets[1] = (struct config_secret){ b, vb };
+	fx.config.secrets[0] = (struct config_secret){ .name = a, .value = va };
+	fx.config.secrets[1] = (struct config_secret){ .name = b, .value = vb };
 	fx.config.nsecrets = 2;
 	make_tool("#!/bin/sh\necho \"[\\\"$TOKEN_A\\\",\\\"$TOKEN_B\\\",\\\"$MODE\\\"]\"",
 	    ",'secrets':['TOKEN_A'],'env':{'MODE':'fast'}");
