@@ -44,22 +44,19 @@ agent_input(struct agent *a)
 /* ---- the turn ---- */
 
 static void
-start_work(struct agent *a, bool committed)
+start_work(struct agent *a)
 {
 	struct pool_start s;
-	uint64_t handle;
 	bool any;
 
 	do {
 		any = false;
 		core_slots(a->core, pool_free(a->pool), pool_free_quick(a->pool));
-		while (core_next_start(a->core, committed, &s)) {
+		while (core_next_start(a->core, &s)) {
 			pool_start(a->pool, &s);
 			any = true;
 		}
 	} while (any);
-	while (committed && core_next_stop(a->core, &handle))
-		pool_stop(a->pool, handle);
 	pool_flush(a->pool);
 }
 
@@ -96,7 +93,7 @@ gather(struct agent *a)
 		bool came = link_read(a);
 
 		came |= pool_read(a->pool) > 0;
-		start_work(a, false);
+		start_work(a);
 		now = clock_mono_us();
 		if (now - begun > limit || a->messages > TURN_MAX_MESSAGES)
 			break;
@@ -111,7 +108,11 @@ gather(struct agent *a)
 static void
 effects(struct agent *a)
 {
-	start_work(a, true);
+	uint64_t handle;
+
+	while (core_next_stop(a->core, &handle))
+		pool_stop(a->pool, handle);
+	start_work(a);
 	link_effects(a);
 	socket_effects(a);
 }

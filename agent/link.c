@@ -72,6 +72,16 @@ on_down(void *arg, const char *why)
 	agent_input(a);
 }
 
+/* One of this connection: the broker may still hold older ones. */
+static bool
+is_pulse(const struct agent *a, const struct mqtt_msg *m)
+{
+	const char *text = core_echo_text(a->core);
+
+	return strcmp(m->topic, core_echo_topic(a->core)) == 0 && m->len == strlen(text) &&
+	    memcmp(m->payload, text, m->len) == 0;
+}
+
 static void
 on_message(void *arg, const struct mqtt_msg *m)
 {
@@ -79,7 +89,7 @@ on_message(void *arg, const struct mqtt_msg *m)
 
 	agent_input(a);
 	a->messages++;
-	if (strcmp(m->topic, core_echo_topic(a->core)) == 0)
+	if (is_pulse(a, m))
 		a->link.echo_ms = clock_mono_ms();
 	core_message(a->core, m);
 }
@@ -363,7 +373,8 @@ link_beat(struct agent *a)
 		return;
 	publish_health(a, a->phase == AGENT_RUNS ? "online" : "stopping",
 	    !a->ready || a->beats % RETAIN_EVERY == 0);
-	if (mqtt_publish(a->link.mqtt, core_echo_topic(a->core), "", 0, 1, false, NULL, NULL, 0, 0, &e) < 0)
+	if (mqtt_publish(a->link.mqtt, core_echo_topic(a->core), core_echo_text(a->core), strlen(core_echo_text(a->core)),
+	    1, false, NULL, NULL, 0, 0, &e) < 0)
 		log_debug("link: %s", e.msg);
 }
 

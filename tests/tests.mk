@@ -15,7 +15,10 @@ $(UNITLIB): $(filter-out $(B)/agent/main.o $(LIBOBJ),$(AGENT)) $(CLI) $(BROKER) 
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(UNITLIB) $(LIBA)
 	$(say) "ld $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell $(PKGCONF) --libs cmocka 2>/dev/null || echo -lcmocka)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) $(shell $(PKGCONF) --libs cmocka 2>/dev/null || echo -lcmocka)
+
+# Tests of the core share what drives one.
+$(patsubst %.c,$(B)/%,$(wildcard tests/unit/t_core_*.c)): $(B)/tests/unit/coretest.o
 
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(UNITLIB) $(LIBA) $(if $(FUZZ),,$(B)/tests/fuzz/once.o)
 	$(say) "ld $@"

@@ -57,6 +57,15 @@ attempt_put_outcome(struct buf *b, const struct task *t)
 		json_put_raw(b, t->outcome + 1, strlen(t->outcome) - 2);
 }
 
+void
+attempt_reply_outcome(struct buf *b, const struct task *t)
+{
+	json_put_open(b, '{');
+	json_kv_str(b, "type", "outcome");
+	attempt_put_outcome(b, t);
+	out_end_line(b);
+}
+
 /* Tells everybody who should know: the stream, whoever set a reply address, a local connection. */
 static void
 tell(struct core *c, struct task *t)
@@ -66,21 +75,18 @@ tell(struct core *c, struct task *t)
 	attempt_put_outcome(b, t);
 	json_kv_str(b, "sender", t->sender);
 	out_end_line(b);
-	if (!t->reply_topic && !t->conn)
-		return;
-	b = out_reply(c, t->reply_topic, t->correlation, t->correlation_len, t->conn);
-	json_put_open(b, '{');
-	json_kv_str(b, "type", "outcome");
-	attempt_put_outcome(b, t);
-	out_end_line(b);
+	if (t->reply_topic)
+		attempt_reply_outcome(out_reply(c, t->reply_topic, t->correlation, t->correlation_len), t);
+	if (t->conn)
+		attempt_reply_outcome(out_local(c, t->conn), t);
 }
 
 static void
 end(struct core *c, struct task *t, enum task_state to)
 {
 	t->due_ms = 0;
-	t->finished_ms = task_state_is_terminal(to) ? c->now.wall_ms : 0;
 	task_enter(c, t, to);
+	t->finished_ms = task_state_is_terminal(to) ? c->now.wall_ms : 0;
 	tell(c, t);
 }
 
@@ -96,7 +102,7 @@ void
 attempt_announce(struct core *c, struct task *t)
 {
 	char id[ULID_TEXT];
-	struct buf *b = out_event(c, t->house, "started");
+	struct buf *b = out_event(c, t->house, t->state == TASK_STARTING ? "starting" : "started");
 
 	ulid_format(&t->id, id);
 	json_kv_str(b, "id", id);
@@ -169,7 +175,7 @@ failed(struct core *c, struct task *t, const struct pool_end *p)
 
 	if (!repeatable)
 		ask(c, t, &p->err);
-	else if (t->attempt < t->retry_max)
+	else if (t->attempt - t->crashes < t->retry_max)
 		retry_later(c, t, &p->err);
 	else
 		attempt_finish(c, t, t->retry_max > 1 ? TASK_DEAD : TASK_FAILED, &p->err);
@@ -191,17 +197,32 @@ crashed(struct core *c, struct task *t, const struct pool_end *p)
 	}
 }
 
-/* A stop was asked for by somebody, or by the agent that ends and will go on later. */
+/* A cancel was asked for, and the attempt did not end better than by being stopped. If it may have had an effect
+ * on its way to another end, that has to be told instead. */
+static bool
+is_cancelled(const struct task *t, const struct pool_end *p)
+{
+	if (!t->cancelled || p->how == POOL_SUCCEEDED)
+		return false;
+	return p->how == POOL_STOPPED || p->how == POOL_NOT_RUN || !is_exclusive(t) || p->no_effect;
+}
+
 static void
-stopped(struct core *c, struct task *t, const struct pool_end *p)
+cancelled(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (t->cancelled) {
-		err_set(&e, ERR_DENIED, "cancelled while it ran; its processes are gone");
-		attempt_finish(c, t, TASK_CANCELLED, &e);
-	} else if (is_exclusive(t)) {
-		e = p->err;
+	err_set(&e, ERR_DENIED, "cancelled while it ran; its processes are gone");
+	attempt_finish(c, t, TASK_CANCELLED, &e);
+}
+
+/* By the agent that ends and will go on later. */
+static void
+stopped(struct core *c, struct task *t, const struct pool_end *p)
+{
+	struct err e = p->err;
+
+	if (is_exclusive(t)) {
 		if (e.code == ERR_NONE)
 			err_set(&e, ERR_LOST, "stopped with its agent");
 		ask(c, t, &e);
@@ -232,6 +253,10 @@ core_attempt_end(struct core *c, const struct pool_end *p)
 	t->run_us = p->ran_us;
 	if (t->state == TASK_STARTING && p->how != POOL_NOT_RUN)
 		task_enter(c, t, TASK_RUNNING);
+	if (is_cancelled(t, p)) {
+		cancelled(c, t);
+		return;
+	}
 	switch (p->how) {
 	case POOL_SUCCEEDED:
 		set_outcome(t, "result", p->result, p->result_len);
@@ -280,11 +305,9 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 	struct err e;
 
 	if (t->chosen) {
-		bool late = t->state == TASK_STARTING;
-
-		list_remove(late ? &c->starts_late : &c->starts, t);
-		c->late -= late;
-		t->chosen = false;
+		list_remove(t->late ? &c->starts_late : &c->starts, t);
+		c->chosen--;
+		t->chosen = t->late = false;
 		free_slot(c, t);
 	} else if (t->state == TASK_STARTING || t->state == TASK_RUNNING) {
 		if (!t->stopping)

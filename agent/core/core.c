@@ -9,6 +9,7 @@
 #include "state.h"
 
 #define TIDY_EVERY_MS 5000
+#define TIDY_AFTER 1024                 /* new tasks */
 #define LAZY_COMMIT_MS 1000
 
 /* xoroshiro128+ (Blackman, Vigna 2018), seeded by splitmix64: replayable from one number. */
@@ -46,15 +47,6 @@ core_new_id(struct core *c, struct ulid *id)
 	ulid_make(id, c->now.wall_ms, (const uint8_t *)r);
 }
 
-static void
-add_house(struct core *c, const char *name, bool owned)
-{
-	struct house *h = &c->houses[c->nhouses++];
-
-	snprintf(h->name, sizeof h->name, "%s", name);
-	h->owned = owned;
-}
-
 /* Each house belongs to the first of its agents. "_" is always there: it holds what this agent hands on for
  * its own users, whether or not it is the router. */
 static void
@@ -63,10 +55,10 @@ take_houses(struct core *c)
 	const struct config *f = c->o.config;
 
 	c->router = f->router.n && strcmp(f->router.v[0], c->o.agent) == 0;
-	add_house(c, "_", c->router);
+	house_add(c, "_", c->router);
 	for (size_t i = 0; i < f->nhouses; i++)
 		if (f->houses[i].agents.n && strcmp(f->houses[i].agents.v[0], c->o.agent) == 0)
-			add_house(c, f->houses[i].name, true);
+			house_add(c, f->houses[i].name, true);
 }
 
 struct house *
@@ -76,17 +68,17 @@ core_outer_house(struct core *c)
 }
 
 static int
-recover(struct core *c, struct err *e)
+recover(struct core *c, enum task_state state, struct err *e)
 {
-	int n;
+	int64_t last = 0;
 
 	do {
 		core_begin(c, c->now);
-		n = store_recover(c, 256, attempt_recover);
-		if (n && core_commit(c, e))
+		last = store_in_state(c, state, last, attempt_recover);
+		if (core_commit(c, e))
 			return -1;
 		core_end(c);
-	} while (n == 256);
+	} while (last);
 	return 0;
 }
 
@@ -109,7 +101,7 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	take_houses(c);
 	topic_format(c->health_topic, o->config->cluster, TOPIC_HEALTH, o->agent, "state");
 	topic_format(c->echo_topic, o->config->cluster, TOPIC_ECHO, o->agent, "self");
-	if (store_open(c, e) || recover(c, e)) {
+	if (store_open(c, e) || recover(c, TASK_STARTING, e) || recover(c, TASK_RUNNING, e)) {
 		core_close(c);
 		return -1;
 	}
@@ -159,18 +151,25 @@ struct incoming {
 static int
 count_lines(const char *p, size_t len)
 {
-	int n = 1;
+	const char *end = p + len;
+	int n = len && end[-1] != '\n';
 
-	for (const char *end = p + len; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+	for (; (p = memchr(p, '\n', (size_t)(end - p))); p++)
 		n++;
 	return n;
+}
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static bool
 is_blank(const char *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (!strchr(" \t\r", p[i]))
+		if (!is_space(p[i]))
 			return false;
 	return true;
 }
@@ -201,7 +200,7 @@ check_payload(const struct incoming *in, struct err *e)
 	if (in->m->len > (size_t)f->max_payload_bytes)
 		return err_set(e, ERR_TOO_BIG, "a payload of %zu bytes; at most %lld are allowed, nothing in it was accepted",
 		    in->m->len, (long long)f->max_payload_bytes);
-	if (lines > f->max_payload_lines + 1)
+	if (lines > f->max_payload_lines)
 		return err_set(e, ERR_TOO_BIG, "a payload of %d lines; at most %lld are allowed, nothing in it was accepted",
 		    lines, (long long)f->max_payload_lines);
 	return 0;
@@ -214,7 +213,7 @@ take_tasks(const struct incoming *in)
 	const char *p = in->m->payload;
 	size_t len = in->m->len;
 
-	while (len && strchr(" \t\r\n", p[len - 1]))
+	while (len && is_space(p[len - 1]))
 		len--;
 	if (!memchr(p, '\n', len) || json_check(p, len, NULL) == 0)
 		intake_line(in->c, in->house, in->sender, p, len, 0, in->m, 0);
@@ -229,13 +228,14 @@ task_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	struct incoming in = { c, house_find(c, t->name), t->id, m };
 	struct err e;
 
-	if (!in.house || !in.house->owned)
-		return;
 	silent.response_topic = NULL;
 	if (inbound_is_repeat(c, m)) {
 		c->redelivered++;
 		return;
 	}
+	inbound_note(c, m, true);
+	if (!in.house || !in.house->owned)
+		return;
 	if (m->response_topic && !out_reply_allowed(c, m->response_topic, t->id)) {
 		err_field(&e, ERR_DENIED, "response topic", m->response_topic, "uw/%s/client/%s/reply/<any>",
 		    c->o.config->cluster, t->id);
@@ -245,7 +245,13 @@ task_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	} else {
 		take_tasks(&in);
 	}
-	inbound_note(c, m, true);
+}
+
+/* Of this connection: it comes after all that the broker had to deliver again. */
+static bool
+is_our_pulse(const struct core *c, const struct mqtt_msg *m)
+{
+	return m->len == strlen(c->echo_text) && memcmp(m->payload, c->echo_text, m->len) == 0;
 }
 
 void
@@ -255,14 +261,16 @@ core_message(struct core *c, const struct mqtt_msg *m)
 
 	if (topic_parse(m->topic, c->o.config->cluster, &t, NULL))
 		return;
-	if (t.kind == TOPIC_TASK) {
+	if (t.kind == TOPIC_TASK && name_ok(t.id)) {
 		task_message(c, &t, m);
 		return;
 	}
 	inbound_note(c, m, false);
 	if (t.kind == TOPIC_REPLY) {
 		forward_reply(c, m);
-	} else if (t.kind == TOPIC_CANCEL || t.kind == TOPIC_QUERY) {
+	} else if (t.kind == TOPIC_ECHO && is_our_pulse(c, m)) {
+		c->resumed = false;
+	} else if ((t.kind == TOPIC_CANCEL || t.kind == TOPIC_QUERY) && name_ok(t.id)) {
 		struct mqtt_msg silent = *m;
 
 		if (m->response_topic && !out_reply_allowed(c, m->response_topic, t.id))
@@ -278,6 +286,7 @@ core_link_up(struct core *c, bool session)
 	c->ready = true;
 	c->resumed = session;
 	c->due_changed = true;
+	snprintf(c->echo_text, sizeof c->echo_text, "%s.%u", c->boot, ++c->connections);
 	if (!session)
 		inbound_forget(c);
 }
@@ -289,13 +298,21 @@ core_link_down(struct core *c)
 	out_link_down(c);
 }
 
+/* Nobody waits for it any more, so nothing may hold it in memory. */
+static void
+forget_conn(struct core *c, struct task *t)
+{
+	t->conn = 0;
+	task_touch(c, t);
+}
+
 void
 core_local_gone(struct core *c, uint64_t conn)
 {
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
 			if (t->conn == conn)
-				t->conn = 0;
+				forget_conn(c, t);
 }
 
 void
@@ -328,10 +345,11 @@ core_tick(struct core *c)
 {
 	if (c->next_due_ms && c->next_due_ms <= c->now.wall_ms) {
 		c->due_changed = true;
-		store_due(c, 256, attempt_due);
-		store_deadlines(c, 256, attempt_expire);
+		store_due(c, TASK_SCHEDULED, attempt_due);
+		store_due(c, TASK_RETRYING, attempt_due);
+		store_deadlines(c, attempt_expire);
 		if (c->up)
-			store_forwards(c, 256, forward_again);
+			store_due(c, TASK_FORWARDED, forward_again);
 	}
 	if (c->lazy && !c->lazy_since_ms)
 		c->lazy_since_ms = c->now.mono_ms;
@@ -342,24 +360,23 @@ core_tick(struct core *c)
 void
 core_slots(struct core *c, unsigned idle, unsigned quick)
 {
-	unsigned late = c->late;
+	unsigned taken = c->chosen;
 
-	c->idle = idle > late ? idle - late : 0;
-	c->quick = quick > late * POOL_QUICK_DEPTH ? quick - late * POOL_QUICK_DEPTH : 0;
+	c->idle = idle > taken ? idle - taken : 0;
+	c->quick = quick > taken * POOL_QUICK_DEPTH ? quick - taken * POOL_QUICK_DEPTH : 0;
 	c->round = ROUND_ANY;
 	house_schedule(c);
 }
 
 bool
-core_next_start(struct core *c, bool committed, struct pool_start *s)
+core_next_start(struct core *c, struct pool_start *s)
 {
 	struct task *t = list_pop(&c->starts);
 	int64_t timeout_s;
 
-	if (!t && committed && (t = list_pop(&c->starts_late)))
-		c->late--;
 	if (!t)
 		return false;
+	c->chosen--;
 	t->chosen = false;
 	ulid_format(&t->id, c->start_id);
 	timeout_s = t->timeout_s ? t->timeout_s : t->tool->timeout_s;
@@ -401,7 +418,7 @@ core_quick_out(const struct core *c)
 static bool
 lazy_is_due(const struct core *c)
 {
-	return c->lazy && c->lazy_since_ms && c->now.mono_ms - c->lazy_since_ms >= LAZY_COMMIT_MS;
+	return c->lazy && (c->draining || (c->lazy_since_ms && c->now.mono_ms - c->lazy_since_ms >= LAZY_COMMIT_MS));
 }
 
 bool
@@ -414,8 +431,21 @@ static void
 announce(struct core *c)
 {
 	for (struct task *t = c->dirty; t; t = t->next_dirty)
-		if (t->state == TASK_RUNNING && !t->announced && t->house)
+		if ((t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->announced && t->house)
 			attempt_announce(c, t);
+}
+
+/* Those that waited for their rows may go: the rows are there. Whatever is chosen after this waits for the
+ * next commit. */
+static void
+release_late(struct core *c)
+{
+	struct task *t;
+
+	while ((t = list_pop(&c->starts_late))) {
+		t->late = false;
+		list_push(&c->starts, t);
+	}
 }
 
 int
@@ -429,6 +459,7 @@ core_commit(struct core *c, struct err *e)
 			return -1;
 		c->urgent = c->lazy = false;
 		c->lazy_since_ms = 0;
+		release_late(c);
 	}
 	c->committed = true;
 	out_promote(c);
@@ -438,22 +469,22 @@ core_commit(struct core *c, struct err *e)
 static bool
 is_held(const struct task *t)
 {
-	return t->in_window || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
-	    (t->conn && !t->finished_ms);
+	return t->in_window || t->dirty || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
+	    (t->conn && !task_state_is_terminal(t->state));
 }
 
+/* What became dirty after the commit stays, for the next one. */
 static void
 let_go(struct core *c)
 {
-	for (struct task *t = c->dirty, *next; t; t = next) {
-		next = t->next_dirty;
-		t->dirty = false;
-	}
-	c->dirty = NULL;
+	size_t kept = 0;
+
 	for (size_t i = 0; i < c->ntouched; i++) {
 		struct task *t = c->touched[i];
 
-		t->touched = false;
+		t->touched = t->dirty;
+		if (t->touched)
+			c->touched[kept++] = t;
 		if (!is_held(t)) {
 			task_untrack(c, t);
 			task_free(t);
@@ -462,7 +493,7 @@ let_go(struct core *c)
 			t->params = NULL;
 		}
 	}
-	c->ntouched = 0;
+	c->ntouched = kept;
 	task_forget_keys(c);
 	while (c->rejects) {
 		struct reject *r = c->rejects;
@@ -504,8 +535,9 @@ core_end(struct core *c)
 	let_go(c);
 	house_refill(c);
 	let_go(c);
-	if (c->now.mono_ms >= c->tidy_mono_ms) {
+	if (c->now.mono_ms >= c->tidy_mono_ms || c->last_seq - c->tidy_seq >= TIDY_AFTER) {
 		store_tidy(c);
+		c->tidy_seq = c->last_seq;
 		c->tidy_mono_ms = c->now.mono_ms + TIDY_EVERY_MS;
 	}
 	cap_due(c);
@@ -516,7 +548,7 @@ core_end(struct core *c)
 	}
 	if (c->lazy && c->now.mono_ms + LAZY_COMMIT_MS < next)
 		next = c->now.mono_ms + LAZY_COMMIT_MS;
-	return next;
+	return c->urgent ? c->now.mono_ms : next;
 }
 
 /* ---- what the shell needs ---- */
@@ -551,6 +583,12 @@ const char *
 core_echo_topic(const struct core *c)
 {
 	return c->echo_topic;
+}
+
+const char *
+core_echo_text(const struct core *c)
+{
+	return c->echo_text;
 }
 
 static void

@@ -86,9 +86,9 @@ void core_tick(struct core *c);
 
 /* ---- work that may start now ---- */
 
-/* committed: whether this turn is on the disk already. False when there is none. The caller hands it to
- * the pool at once; pointers live until core_end(). */
-bool core_next_start(struct core *c, bool committed, struct pool_start *s);
+/* False when there is none. Before the commit these are only reads; the rest comes after it. The caller hands
+ * it to the pool at once; pointers live until core_end(). */
+bool core_next_start(struct core *c, struct pool_start *s);
 bool core_next_stop(struct core *c, uint64_t *handle);
 
 /* How many quick attempts are out: worth a short wait before the commit. */
@@ -141,5 +141,6 @@ void core_will(struct core *c, struct buf *out);
 void core_health(struct core *c, const char *state, const char *pool_json, struct buf *out);
 const char *core_health_topic(const struct core *c);
 const char *core_echo_topic(const struct core *c);
+const char *core_echo_text(const struct core *c);       /* another one for each connection */
 
 #endif

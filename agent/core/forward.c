@@ -68,7 +68,8 @@ send_forward(struct core *c, struct task *t)
 	b = out_line(c, topic, back, NULL, 0);
 	put_forward(b, c, t);
 	buf_addc(b, '\n');
-	t->due_ms = c->now.wall_ms + FORWARD_RESEND_MS;
+	/* Without a link it was not sent, and goes as soon as there is one. */
+	t->due_ms = c->now.wall_ms + (c->up ? FORWARD_RESEND_MS : 0);
 	c->due_changed = true;
 	task_dirty(c, t);
 }
@@ -78,6 +79,12 @@ forward_again(struct core *c, struct task *t)
 {
 	if (t->state == TASK_FORWARDED && t->due_ms && t->forward)
 		send_forward(c, t);
+}
+
+void
+forward_repeat(struct core *c, struct task *t)
+{
+	send_forward(c, t);
 }
 
 static void
@@ -145,6 +152,17 @@ forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree)
 	return true;
 }
 
+/* Open there from now on. A later refusal can only mean a repeat that the house no longer remembers. */
+static void
+settled(struct core *c, struct task *t)
+{
+	if (t->house && !t->finished_ms)
+		t->house->open--;
+	t->due_ms = 0;
+	t->finished_ms = c->now.wall_ms;
+	task_dirty(c, t);
+}
+
 /* The house answers: it has the task, it refuses it, or (for our own user) it is done. */
 static void
 take_reply(struct core *c, const cJSON *o)
@@ -160,14 +178,15 @@ take_reply(struct core *c, const cJSON *o)
 	if (!type || !text || !ulid_parse(text, &id) || !(t = task_by_id(c, &id)) || t->state != TASK_FORWARDED)
 		return;
 	if (strcmp(type, "accepted") == 0) {
-		t->due_ms = 0;
-		t->finished_ms = c->now.wall_ms;
-		task_dirty(c, t);
+		settled(c, t);
+	} else if (strcmp(type, "rejected") == 0 && t->finished_ms) {
+		settled(c, t);
 	} else if (strcmp(type, "rejected") == 0) {
-		err_set(&why, ERR_DENIED, "house %s refused it: %.300s", t->forward,
-		    cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "message")));
+		const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "message"));
+
+		err_set(&why, ERR_DENIED, "house %s refused it: %.300s", t->forward, message ? message : "no reason given");
 		attempt_finish(c, t, TASK_FAILED, &why);
-	} else if (strcmp(type, "outcome") == 0) {
+	} else if (strcmp(type, "outcome") == 0 && strcmp(t->sender, c->o.agent) == 0) {
 		const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
 
 		if (!state || task_state_parse(state, &to) || !task_may_enter(TASK_FORWARDED, to))

@@ -19,6 +19,19 @@ house_find(struct core *c, const char *name)
 	return NULL;
 }
 
+struct house *
+house_add(struct core *c, const char *name, bool owned)
+{
+	struct house *h = c->nhouses < HOUSES_MAX ? &c->houses[c->nhouses] : NULL;
+
+	if (!h)
+		return NULL;
+	c->nhouses++;
+	snprintf(h->name, sizeof h->name, "%s", name);
+	h->owned = owned;
+	return h;
+}
+
 static bool
 behind_window(const struct house *h, const struct task *t)
 {
@@ -43,11 +56,12 @@ leave_window(struct house *h, struct task *t)
 }
 
 static void
-evict_last(struct house *h)
+evict_last(struct core *c, struct house *h)
 {
 	struct task *last = window_last(h);
 
 	leave_window(h, last);
+	task_touch(c, last);
 	last = window_last(h);
 	h->spilled = true;
 	h->last_priority = last->priority;
@@ -64,8 +78,7 @@ house_enqueue(struct core *c, struct task *t)
 	list_insert(&h->queue[t->priority], t);
 	t->in_window = true;
 	if (++h->window > WINDOW_MAX)
-		evict_last(h);
-	(void)c;
+		evict_last(c, h);
 }
 
 /* After a task left the queue for another reason than being started. */
@@ -132,11 +145,17 @@ load_params(struct core *c, struct task *t, struct err *e)
 	return rc;
 }
 
-/* What may run twice goes out at once; what may not is committed as STARTING first. */
+/* What only reads goes out at once; what changes something waits until it is on disk that the task was
+ * accepted; and what may not run twice, until it is on disk as STARTING. */
+static bool
+waits_for_commit(const struct task *t)
+{
+	return t->tool->effect == TOOL_EXCLUSIVE || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
+}
+
 static void
 choose(struct core *c, struct task *t)
 {
-	bool exclusive = t->tool->effect == TOOL_EXCLUSIVE;
 
 	t->cancelled = t->stopping = false;
 	house_unqueue(c, t);
@@ -145,10 +164,11 @@ choose(struct core *c, struct task *t)
 	t->started_ms = c->now.wall_ms;
 	t->announced = false;
 	t->chosen = true;
+	t->late = waits_for_commit(t);
 	t->house->running++;
-	task_enter(c, t, exclusive ? TASK_STARTING : TASK_RUNNING);
-	list_push(exclusive ? &c->starts_late : &c->starts, t);
-	c->late += exclusive;
+	task_enter(c, t, t->tool->effect == TOOL_EXCLUSIVE ? TASK_STARTING : TASK_RUNNING);
+	list_push(t->late ? &c->starts_late : &c->starts, t);
+	c->chosen++;
 }
 
 static void
@@ -172,16 +192,22 @@ schedule_house(struct core *c, struct house *h)
 	}
 }
 
-/* Houses take turns at who is asked first, so that none starves another of slots. */
+/* Who got a slot is asked last the next time, so that none starves another. */
 void
 house_schedule(struct core *c)
 {
+	int first = c->first_house;
+
 	if (c->draining)
 		return;
-	for (int i = 0; i < c->nhouses; i++)
-		schedule_house(c, &c->houses[(c->first_house + i) % c->nhouses]);
-	if (c->nhouses)
-		c->first_house = (c->first_house + 1) % c->nhouses;
+	for (int i = 0; i < c->nhouses; i++) {
+		int k = (first + i) % c->nhouses;
+		unsigned before = c->chosen;
+
+		schedule_house(c, &c->houses[k]);
+		if (c->chosen != before)
+			c->first_house = (k + 1) % c->nhouses;
+	}
 }
 
 void

@@ -6,6 +6,9 @@
  * resumed, nothing new has come yet, its number is not after the latest that was committed, and its
  * content is what was committed under that number. Numbers wrap at 65,535: "after" is meant in the
  * circle, which leaves 32,767 messages in flight.
+ *
+ * A broker that was restarted from an older state has gone back in its numbers, so that new messages come under
+ * old ones. Other content under a number, or our own pulse of this connection, ends the search for repeats.
  */
 #include <string.h>
 
@@ -42,15 +45,18 @@ inbound_is_repeat(struct core *c, const struct mqtt_msg *m)
 		c->resumed = false;
 		return false;
 	}
-	return c->inbound[m->mid] == hash_message(m);
+	c->resumed = c->inbound[m->mid] == hash_message(m);
+	return c->resumed;
 }
 
-/* Every QoS 1 message moves the number on; those with tasks leave their hash. */
+/* Every new QoS 1 message moves the number on; those with tasks leave their hash. One that was delivered again
+ * must not move it back. */
 void
 inbound_note(struct core *c, const struct mqtt_msg *m, bool has_tasks)
 {
-	if (!m->mid)
+	if (!m->mid || (c->resumed && !is_after(m->mid, c->inbound_last)))
 		return;
+	c->resumed = false;
 	c->inbound_last = m->mid;
 	if ((m->mid - c->inbound_stored + UINT16_MAX) % UINT16_MAX > UINT16_MAX / 8)
 		c->lazy = true;

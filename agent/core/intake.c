@@ -7,6 +7,9 @@
 #include "log.h"
 #include "state.h"
 
+/* Tasks and their results are put inside events, whose readers stop at JSON_MAX_DEPTH. */
+#define TASK_MAX_DEPTH (JSON_MAX_DEPTH - 8)
+
 /* One line on its way in. */
 struct intake {
 	struct core *c;
@@ -21,6 +24,7 @@ struct intake {
 	struct task_msg msg;
 	const struct tool *tool;
 	bool routed;                    /* the router speaks for msg.from */
+	struct buf correlation;         /* of msg.reply */
 };
 
 static bool
@@ -33,7 +37,7 @@ static struct buf *
 reply(const struct intake *in, const char *type)
 {
 	struct buf *b = in->conn ? out_local(in->c, in->conn) :
-	    out_reply(in->c, in->m->response_topic, in->m->correlation, in->m->correlation_len, 0);
+	    out_reply(in->c, in->m->response_topic, in->m->correlation, in->m->correlation_len);
 
 	json_put_open(b, '{');
 	json_kv_str(b, "type", type);
@@ -131,27 +135,44 @@ same_body(const struct intake *in, const struct task *t)
 	return same;
 }
 
+/* Where the outcome goes: to whoever asks, or to him for whom the router asks. */
+static void
+set_reply(struct intake *in, struct task *t)
+{
+	if (in->conn)
+		t->conn = in->conn;
+	else if (in->routed)
+		task_reply_to(t, in->msg.reply_topic, in->correlation.data, in->correlation.len);
+	else
+		task_reply_to(t, in->m->response_topic, in->m->correlation, in->m->correlation_len);
+}
+
+static void
+reply_outcome(struct intake *in, const struct task *t)
+{
+	if (!in->routed)
+		attempt_reply_outcome(in->conn ? out_local(in->c, in->conn) :
+		    out_reply(in->c, in->m->response_topic, in->m->correlation, in->m->correlation_len), t);
+	else if (in->msg.reply_topic)
+		attempt_reply_outcome(out_reply(in->c, in->msg.reply_topic, in->correlation.data, in->correlation.len), t);
+}
+
 /* Somebody asks again: he wants the outcome, and where to send it may have changed. */
 static void
 answer_again(struct intake *in, struct task *t)
 {
-	struct buf *b;
-
 	in->c->duplicates++;
 	reply_accepted(in, t, true);
 	if (!wants_reply(in))
 		return;
 	if (task_state_is_terminal(t->state) || t->state == TASK_UNCERTAIN) {
-		b = reply(in, "outcome");
-		attempt_put_outcome(b, t);
-		out_end_line(b);
+		reply_outcome(in, t);
 		return;
 	}
-	task_reply_to(t, in->routed ? in->msg.reply_topic : in->m ? in->m->response_topic : NULL,
-	    in->m && !in->routed ? in->m->correlation : NULL,
-	    in->m && !in->routed ? in->m->correlation_len : 0);
-	t->conn = in->conn;
+	set_reply(in, t);
 	task_dirty(in->c, t);
+	if (t->state == TASK_FORWARDED)
+		forward_repeat(in->c, t);
 }
 
 /* 1: it is one we have, and was answered; 0: new; -1: refused. */
@@ -167,7 +188,8 @@ check_repeat(struct intake *in, struct err *e)
 		t = task_by_id(c, &in->msg.id);
 	if (!t && in->msg.key) {
 		what = "key";
-		t = task_by_key(c, in->house, owner, in->msg.key);
+		if (task_by_key(c, in->house, owner, in->msg.key, &t) && !t)
+			return err_field(e, ERR_STALE, "key", in->msg.key, "a new key: the task of this one was already forgotten");
 	}
 	if (t && strcmp(t->sender, owner) != 0)
 		return err_field(e, ERR_CONFLICT, what, "one that another sender used", "an id of your own");
@@ -233,6 +255,30 @@ check_time(const struct intake *in, struct err *e)
 	return 0;
 }
 
+static int
+hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+static int
+read_correlation(struct intake *in, struct err *e)
+{
+	const char *hex = in->msg.reply_correlation;
+
+	for (; hex && hex[0]; hex += 2) {
+		int hi = hex_digit(hex[0]), lo = hi < 0 ? -1 : hex_digit(hex[1]);
+
+		if (lo < 0)
+			return err_field(e, ERR_INVALID, "reply.correlation", in->msg.reply_correlation,
+			    "pairs of hexadecimal digits in lower case");
+		buf_addc(&in->correlation, (char)(hi << 4 | lo));
+	}
+	return 0;
+}
+
 /* Only the router may speak for somebody else, and only with an address of that somebody's. */
 static int
 check_router(struct intake *in, struct err *e)
@@ -247,43 +293,17 @@ check_router(struct intake *in, struct err *e)
 	if (in->msg.reply_topic && !out_reply_allowed(in->c, in->msg.reply_topic, in->msg.from))
 		return err_field(e, ERR_DENIED, "reply.topic", in->msg.reply_topic, "uw/%s/client/%s/reply/<any>",
 		    in->c->o.config->cluster, in->msg.from);
-	return 0;
+	return read_correlation(in, e);
 }
 
-static void
-set_reply(struct intake *in, struct task *t)
-{
-	char raw[128];
-	size_t n = 0;
-	const char *hex = in->msg.reply_correlation;
-
-	if (!in->routed) {
-		if (in->m)
-			task_reply_to(t, in->m->response_topic, in->m->correlation, in->m->correlation_len);
-		t->conn = in->conn;
-		return;
-	}
-	for (; hex && hex[0] && hex[1] && n < sizeof raw; hex += 2) {
-		unsigned v;
-
-		if (sscanf(hex, "%2x", &v) != 1)
-			break;
-		raw[n++] = (char)v;
-	}
-	task_reply_to(t, in->msg.reply_topic, raw, n);
-}
-
-/* One line is kept as it was written; a task spread over lines is made one. */
+/* Kept as it was written, on one line: line ends cannot stand inside of strings. */
 static void
 set_body(struct intake *in, struct task *t)
 {
-	if (!memchr(in->line, '\n', in->len)) {
-		t->body = xstrndup(in->line, in->len);
-		t->body_len = in->len;
-		return;
-	}
-	t->body = cJSON_PrintUnformatted(in->tree);
-	t->body_len = strlen(t->body);
+	t->body = xstrndup(in->line, in->len);
+	t->body_len = in->len;
+	for (char *p = t->body; (p = strpbrk(p, "\r\n"));)
+		*p++ = ' ';
 }
 
 static struct task *
@@ -369,6 +389,20 @@ place(struct intake *in, struct task *t)
 }
 
 static int
+depth(const cJSON *v)
+{
+	const cJSON *m;
+	int deepest = 0;
+
+	cJSON_ArrayForEach(m, v) {
+		int n = cJSON_IsObject(m) || cJSON_IsArray(m) ? depth(m) : 0;
+
+		deepest = n > deepest ? n : deepest;
+	}
+	return deepest + 1;
+}
+
+static int
 admit(struct intake *in, struct err *e)
 {
 	struct task *t;
@@ -378,6 +412,8 @@ admit(struct intake *in, struct err *e)
 		return err_set(e, ERR_TOO_BIG, "a task of %zu bytes; at most %lld are allowed", in->len,
 		    (long long)in->c->o.config->max_task_bytes);
 	in->tree = json_parse_object(in->line, in->len, e);
+	if (in->tree && depth(in->tree) > TASK_MAX_DEPTH)
+		return err_set(e, ERR_TOO_BIG, "a task nested more than %d deep", TASK_MAX_DEPTH);
 	if (!in->tree || task_msg_read(in->tree, &in->msg, e) || check_router(in, e))
 		return -1;
 	if ((rc = check_repeat(in, e)))
@@ -407,6 +443,7 @@ intake_line(struct core *c, struct house *h, const char *sender, const char *lin
 	if (admit(&in, &e))
 		refuse(&in, &e);
 	cJSON_Delete(in.tree);
+	buf_free(&in.correlation);
 }
 
 void

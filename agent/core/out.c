@@ -112,9 +112,9 @@ out_local(struct core *c, uint64_t conn)
 }
 
 struct buf *
-out_reply(struct core *c, const char *topic, const void *correlation, size_t len, uint64_t conn)
+out_reply(struct core *c, const char *topic, const void *correlation, size_t len)
 {
-	return conn ? out_local(c, conn) : &gather(c, topic, NULL, correlation, len, true)->body;
+	return &gather(c, topic, NULL, correlation, len, true)->body;
 }
 
 void
@@ -173,7 +173,9 @@ out_promote(struct core *c)
 	for (; o; o = next) {
 		next = o->next;
 		o->next = NULL;
-		if (!o->kept) {
+		if (!o->kept && !c->up) {
+			out_free(o);
+		} else if (!o->kept) {
 			if (c->once_tail)
 				c->once_tail->next = o;
 			else

@@ -10,6 +10,8 @@
 #include "log.h"
 #include "state.h"
 
+#define REQUEST_LINES_MAX 256           /* in a message: each may be a list of TASK_LIST_MAX tasks */
+
 /* Who asks, and where the answer goes. */
 struct asker {
 	struct core *c;
@@ -27,7 +29,7 @@ answer(const struct asker *a, const char *type)
 	if (!a->conn && !a->m->response_topic)
 		return NULL;
 	b = a->conn ? out_local(a->c, a->conn) :
-	    out_reply(a->c, a->m->response_topic, a->m->correlation, a->m->correlation_len, 0);
+	    out_reply(a->c, a->m->response_topic, a->m->correlation, a->m->correlation_len);
 	json_put_open(b, '{');
 	json_kv_str(b, "type", type);
 	return b;
@@ -128,6 +130,8 @@ cancel(const struct asker *a, const cJSON *req)
 	if (!a->may_all && strcmp(t->sender, a->name) != 0)
 		err_set(&e, ERR_DENIED, "only its sender %s, an operator or %s may cancel it", t->sender,
 		    a->c->o.config->sovereign);
+	else if (!t->house)
+		err_set(&e, ERR_WRONG_STATE, "its house is no longer this agent's");
 	else if (t->state == TASK_FORWARDED)
 		err_set(&e, ERR_WRONG_STATE, "it was handed to house %s: cancel it there", t->forward);
 	else if (task_state_is_terminal(t->state))
@@ -186,6 +190,7 @@ list(const struct asker *a, const cJSON *req, const char *house)
 	struct listing l = { .a = a };
 	struct store_filter f = { .state = -1 };
 	enum task_state state;
+	int64_t scanned_to;
 	struct buf *b;
 	struct err e = { 0 };
 
@@ -204,7 +209,7 @@ list(const struct asker *a, const cJSON *req, const char *house)
 	f.sender = r.sender[0] ? r.sender : NULL;
 	f.before = r.before;
 	f.limit = r.limit;
-	store_list(a->c, &f, list_row, &l);
+	scanned_to = store_list(a->c, &f, list_row, &l);
 	b = answer(a, "end");
 	if (!b)
 		return;
@@ -212,6 +217,8 @@ list(const struct asker *a, const cJSON *req, const char *house)
 	json_kv_str(b, "agent", a->c->o.agent);
 	if (l.n == r.limit)
 		json_kv_int(b, "next", l.last);
+	else if (scanned_to > 1)
+		json_kv_int(b, "next", scanned_to);
 	out_end_line(b);
 }
 
@@ -233,14 +240,21 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	struct asker a = { .c = c, .name = t->id, .m = m,
 		.may_all = kind == IDENTITY_OPERATOR || kind == IDENTITY_SOVEREIGN };
 	const char *p = m->payload, *end = p + m->len;
+	int left = REQUEST_LINES_MAX;
 	struct err e;
 
 	/* One object a line, as with tasks. */
 	while (p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t len = (size_t)((nl ? nl : end) - p);
-		cJSON *req = len ? json_parse_object(p, len, &e) : NULL;
+		cJSON *req;
 
+		if (len && !left--) {
+			err_set(&e, ERR_TOO_BIG, "more than %d requests in a message; the rest was left out", REQUEST_LINES_MAX);
+			answer_error(&a, NULL, &e);
+			return;
+		}
+		req = len ? json_parse_object(p, len, &e) : NULL;
 		if (req && t->kind == TOPIC_CANCEL)
 			cancel(&a, req);
 		else if (req)

@@ -13,7 +13,7 @@
 struct task {
 	int64_t seq;                    /* order of acceptance; row id; handle of its attempt */
 	struct ulid id;
-	struct house *house;
+	struct house *house;            /* NULL: finished, and the house is no longer known here */
 	char tool_name[48];
 	const struct tool *tool;        /* NULL: no longer known */
 	enum task_state state;
@@ -24,6 +24,7 @@ struct task {
 	bool in_window;
 	bool touched;                   /* on the list of what the turn may let go of */
 	bool chosen;                    /* to be started, not handed out yet */
+	bool late;                      /* likewise, and in starts_late */
 	bool quick;
 	bool announced;                 /* the attempt's start was told */
 	bool cancelled;                 /* a stop was asked for by cancel */
@@ -68,6 +69,7 @@ struct house {
 	int64_t done[TASK_NSTATES];     /* since this agent began */
 };
 
+#define HOUSES_MAX (2 * CONFIG_MAX_HOUSES + 1)  /* "_", the configured ones, and some of former configurations */
 #define WINDOW_MAX 2048
 #define TASK_BUCKETS 4096
 #define KEY_BUCKETS 256
@@ -96,6 +98,7 @@ struct reject {
 };
 
 #define TASK_LIST_MAX 200
+#define LIST_SCAN_MAX 50000
 
 struct local_out {
 	uint64_t conn;
@@ -110,9 +113,8 @@ struct core {
 	struct db db;
 	char store_id[12];
 	char boot[ULID_TEXT];
-	struct ulid last_id;
 
-	struct house houses[CONFIG_MAX_HOUSES + 1];
+	struct house houses[HOUSES_MAX];
 	int nhouses;
 	bool router;                    /* owns "_" */
 
@@ -121,10 +123,10 @@ struct core {
 	int64_t live;
 	struct task *by_key[KEY_BUCKETS];
 	bool keyed;
-	struct task *dirty;
-	struct task_list starts;        /* chosen, not handed out yet */
-	struct task_list starts_late;   /* chosen, to be handed out after the commit */
-	unsigned late;
+	struct task *dirty, *dirty_tail;        /* in the order they became so */
+	struct task_list starts;        /* chosen, may be handed out */
+	struct task_list starts_late;   /* chosen, may be handed out when they are committed */
+	unsigned chosen;                /* in these two lists */
 	uint64_t *stops;                /* handles */
 	size_t nstops, stops_cap;
 	char start_id[ULID_TEXT];
@@ -160,8 +162,10 @@ struct core {
 	bool local_given;
 	bool ready;                     /* was connected once */
 	char health_topic[TOPIC_MAX], echo_topic[TOPIC_MAX];
+	char echo_text[48];             /* pulse of this connection */
+	unsigned connections;
 	bool up;
-	int64_t stream_head[CONFIG_MAX_HOUSES + 1], stream_stored[CONFIG_MAX_HOUSES + 1];
+	int64_t stream_head[HOUSES_MAX], stream_stored[HOUSES_MAX];
 
 	/* redelivery */
 	uint64_t *inbound;              /* hash by packet id; 0: none */
@@ -174,7 +178,7 @@ struct core {
 
 	/* time */
 	int64_t next_due_ms;            /* wall; 0: none */
-	int64_t tidy_mono_ms, prune_seq, pruned_id_ms;
+	int64_t tidy_mono_ms, tidy_seq, prune_seq, pruned_id_ms;
 	bool due_changed;
 	char stamp[32];                 /* the turn's time as text */
 	int64_t lazy_since_ms;
@@ -188,15 +192,17 @@ int store_open(struct core *c, struct err *e);
 int store_commit(struct core *c, struct err *e);
 void store_tidy(struct core *c);
 struct task *store_find(struct core *c, const struct ulid *id);
-struct task *store_find_key(struct core *c, const char *house, const char *sender, const char *key);
+bool store_find_key(struct core *c, const char *house, const char *sender, const char *key, struct ulid *id);
 void store_refill(struct core *c, struct house *h, int max);
 void store_load_outbox(struct core *c, size_t max_bytes);
 int64_t store_next_due(struct core *c, bool forwards);
-/* Each calls f for at most max tasks (256 at most) and returns for how many. */
-int store_recover(struct core *c, int max, void (*f)(struct core *, struct task *));
-int store_due(struct core *c, int max, void (*f)(struct core *, struct task *));
-int store_deadlines(struct core *c, int max, void (*f)(struct core *, struct task *));
-int store_forwards(struct core *c, int max, void (*f)(struct core *, struct task *));
+
+/* Each calls f for some tasks, not necessarily all: ask again. */
+typedef void task_fn(struct core *c, struct task *t);
+/* Those numbered after `after`, in order; returns the last one's number, 0 when there are no more. */
+int64_t store_in_state(struct core *c, enum task_state state, int64_t after, task_fn *f);
+void store_due(struct core *c, enum task_state state, task_fn *f);
+void store_deadlines(struct core *c, task_fn *f);
 
 struct store_filter {
 	const char *house;
@@ -205,8 +211,8 @@ struct store_filter {
 	int64_t before;                 /* seq; 0: newest */
 	int64_t limit;
 };
-/* Newest first, at most TASK_LIST_MAX. */
-void store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, struct task *t), void *arg);
+/* Newest first, at most TASK_LIST_MAX. Looks at LIST_SCAN_MAX tasks and returns the number of the last of them. */
+int64_t store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, struct task *t), void *arg);
 
 /* tasks.c: the tasks in memory */
 struct task *task_new(struct core *c, struct house *h);
@@ -215,13 +221,16 @@ void task_track(struct core *c, struct task *t);
 void task_untrack(struct core *c, struct task *t);
 struct task *task_by_id(struct core *c, const struct ulid *id);
 struct task *task_by_seq(struct core *c, int64_t seq);
-struct task *task_by_key(struct core *c, const struct house *h, const char *sender, const char *key);
+/* True if the key is known; *out is NULL if its task is already forgotten. */
+bool task_by_key(struct core *c, const struct house *h, const char *sender, const char *key, struct task **out);
 void task_note_key(struct core *c, struct task *t);
 void task_forget_keys(struct core *c);
 void task_reply_to(struct task *t, const char *topic, const void *correlation, size_t len);
 void task_dirty(struct core *c, struct task *t);
+void task_touch(struct core *c, struct task *t);        /* look at the turn's end whether it is still needed */
 /* The one gate: checks the move, counts, marks the row. */
 void task_enter(struct core *c, struct task *t, enum task_state to);
+bool task_is_open(const struct task *t);
 void list_push(struct task_list *l, struct task *t);
 struct task *list_pop(struct task_list *l);
 void list_remove(struct task_list *l, struct task *t);
@@ -229,6 +238,7 @@ void list_insert(struct task_list *l, struct task *t);      /* by seq */
 
 /* house.c: queues and choosing what runs */
 struct house *house_find(struct core *c, const char *name);
+struct house *house_add(struct core *c, const char *name, bool owned);  /* NULL when there are too many */
 void house_enqueue(struct core *c, struct task *t);
 void house_unqueue(struct core *c, struct task *t);
 void house_schedule(struct core *c);
@@ -241,6 +251,7 @@ void attempt_due(struct core *c, struct task *t);
 void attempt_expire(struct core *c, struct task *t);
 /* Members of an outcome, after others of the same object. */
 void attempt_put_outcome(struct buf *b, const struct task *t);
+void attempt_reply_outcome(struct buf *b, const struct task *t);        /* a whole line */
 void attempt_cancel(struct core *c, struct task *t, const char *by);
 void attempt_take_outcome(struct task *t, const char *key, const cJSON *value);
 void attempt_announce(struct core *c, struct task *t);
@@ -257,6 +268,8 @@ void request_message(struct core *c, const struct topic *t, const struct mqtt_ms
 
 /* forward.c: handing a task to another house. True if the task left this agent's houses. */
 bool forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree);
+/* Once more, so that the house tells the sender again how it stands. */
+void forward_repeat(struct core *c, struct task *t);
 void forward_reply(struct core *c, const struct mqtt_msg *m);
 void forward_again(struct core *c, struct task *t);
 
@@ -265,8 +278,7 @@ void out_append(struct core *c, struct out *o);
 struct buf *out_line(struct core *c, const char *topic, const char *response_topic, const void *correlation,
     size_t correlation_len);
 struct buf *out_event(struct core *c, struct house *h, const char *type);
-struct buf *out_reply(struct core *c, const char *topic, const void *correlation, size_t correlation_len,
-    uint64_t conn);
+struct buf *out_reply(struct core *c, const char *topic, const void *correlation, size_t correlation_len);
 struct buf *out_once(struct core *c, const char *topic);
 void out_end_line(struct buf *b);
 struct buf *out_local(struct core *c, uint64_t conn);

@@ -5,7 +5,11 @@
 #include <string.h>
 
 #include "json.h"
+#include "log.h"
 #include "state.h"
+
+#define STORE_BATCH 256
+#define PRUNE_MAX 2048          /* rows looked at in one go: more than arrive between two, see TIDY_AFTER */
 
 /* Append only: a released step is never edited. The numbers are enum task_state. */
 static const char *const migrations[] = {
@@ -32,8 +36,8 @@ static const char *const migrations[] = {
 };
 
 enum query {
-	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_BY_KEY, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ, 
-	Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_RUNNING, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE, Q_FORWARDED, Q_NEXT_FORWARD,
+	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ,
+	Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_IN_STATE, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
 	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST, Q_COUNT
 };
@@ -41,6 +45,8 @@ enum query {
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
 	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward"
 #define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
+/* Word for word the condition of the index tasks_open: without it SQLite does not use the index. */
+#define IS_OPEN "state IN (0, 1, 2, 4, 5, 6, 7, 8)"
 
 static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
@@ -50,23 +56,21 @@ static const char *const sql[Q_COUNT] = {
 	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
 	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19 WHERE seq = ?1",
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1",
-	[Q_BY_KEY] = SELECT_TASK "WHERE id = (SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3"
-	    " AND at_ms > ?4)",
+	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_QUEUED] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND (priority < ?2 OR (priority = ?2 AND seq > ?3))"
 	    " ORDER BY priority DESC, seq LIMIT ?4",
 	[Q_LAST_SEQ] = "SELECT max(seq) FROM tasks",
 	[Q_COUNT_QUEUED] = "SELECT house, count(*) FROM tasks WHERE state = 3 GROUP BY house",
-	[Q_COUNT_OPEN] = "SELECT house, count(*) FROM tasks WHERE state IN (0, 1, 2, 4, 5, 6, 7, 8) GROUP BY house",
-	[Q_RUNNING] = SELECT_TASK "WHERE state IN (4, 5)",
-	[Q_DUE] = SELECT_TASK "WHERE state IN (2, 6) AND due_ms <= ?1 LIMIT ?2",
-	[Q_NEXT_DUE] = "SELECT min(due_ms) FROM tasks WHERE state IN (2, 6)",
+	[Q_COUNT_OPEN] = "SELECT house, count(*) FROM tasks WHERE " IS_OPEN
+	    " AND (state <> 8 OR finished_ms IS NULL) GROUP BY house",
+	[Q_IN_STATE] = SELECT_TASK "WHERE " IS_OPEN " AND state = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_DUE] = SELECT_TASK "WHERE " IS_OPEN " AND state = ?3 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
+	[Q_NEXT_DUE] = "SELECT due_ms FROM tasks WHERE " IS_OPEN " AND state = ?1 AND due_ms > 0 ORDER BY due_ms LIMIT 1",
 	[Q_DEADLINE] = SELECT_TASK "WHERE deadline_ms <= ?1 AND deadline_ms IS NOT NULL AND state < 9"
-	    " AND state NOT IN (5, 7, 8) LIMIT ?2",
+	    " AND state NOT IN (4, 5, 7, 8) LIMIT ?2",
 	[Q_NEXT_DEADLINE] = "SELECT min(deadline_ms) FROM tasks WHERE deadline_ms IS NOT NULL AND state < 9"
-	    " AND state NOT IN (5, 7, 8)",
-	[Q_FORWARDED] = SELECT_TASK "WHERE state = 8 AND due_ms <= ?1 LIMIT ?2",
-	[Q_NEXT_FORWARD] = "SELECT min(due_ms) FROM tasks WHERE state = 8",
+	    " AND state NOT IN (4, 5, 7, 8)",
 	[Q_OUT_PUT] = "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_OUT_NEXT] = "SELECT seq, topic, payload, response, correlation FROM outbox WHERE seq > ?1 ORDER BY seq",
 	[Q_OUT_DROP] = "DELETE FROM outbox WHERE seq = ?1",
@@ -77,69 +81,89 @@ static const char *const sql[Q_COUNT] = {
 	[Q_IN_PUT] = "INSERT OR REPLACE INTO inbound VALUES (?1, ?2)",
 	[Q_IN_ALL] = "SELECT mid, hash FROM inbound",
 	[Q_IN_CLEAR] = "DELETE FROM inbound",
-	[Q_SWEEP] = "SELECT seq, state, finished_ms, id FROM tasks WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_SWEEP] = "SELECT seq, accepted_ms, finished_ms, id FROM tasks WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 	[Q_PRUNE] = "DELETE FROM tasks WHERE seq = ?1",
-	[Q_PRUNE_KEYS] = "DELETE FROM keys WHERE at_ms < ?1",
+	[Q_PRUNE_KEYS] = "DELETE FROM keys WHERE (house, sender, key) IN"
+	    " (SELECT house, sender, key FROM keys WHERE at_ms < ?1 LIMIT ?2)",
 	[Q_REJECT] = "INSERT INTO rejected (at_ms, house, sender, id, payload, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[Q_REJECT_TRIM] = "DELETE FROM rejected WHERE n <= (SELECT max(n) FROM rejected) - ?1",
 	[Q_LIST] = SELECT_TASK "WHERE seq < ?1 AND (?2 IS NULL OR house = ?2) AND (?3 < 0 OR state = ?3)"
-	    " AND (?4 IS NULL OR tool = ?4) AND (?5 IS NULL OR sender = ?5) ORDER BY seq DESC LIMIT ?6",
+	    " AND (?4 IS NULL OR tool = ?4) AND (?5 IS NULL OR sender = ?5) AND seq >= ?7 ORDER BY seq DESC LIMIT ?6",
 };
 
-static void
-set_meta(struct core *c, const char *name, const char *value)
+static int
+set_meta(struct core *c, const char *name, const char *value, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_META_SET);
 
 	db_text(s, 1, name);
 	db_text(s, 2, value);
-	db_run(&c->db, s, NULL);
+	return db_run(&c->db, s, e);
 }
 
 /* Streams are numbered per (store id, topic): a new database begins new streams. */
-static void
-load_store_id(struct core *c)
+static int
+load_store_id(struct core *c, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_META_GET);
+	int rc;
 
 	db_text(s, 1, "store");
-	if (db_step(&c->db, s, NULL) == 1) {
+	if ((rc = db_step(&c->db, s, e)) == 1)
 		snprintf(c->store_id, sizeof c->store_id, "%s", (const char *)sqlite3_column_text(s, 0));
-		sqlite3_reset(s);
-		return;
-	}
+	sqlite3_reset(s);
+	if (rc)
+		return rc < 0 ? -1 : 0;
 	snprintf(c->store_id, sizeof c->store_id, "%08x", (unsigned)(core_random(c) & 0xffffffff));
-	set_meta(c, "store", c->store_id);
+	return set_meta(c, "store", c->store_id, e);
 }
 
-static void
-load_pruned(struct core *c)
+static int
+load_pruned(struct core *c, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_META_GET);
+	int rc;
 
 	db_text(s, 1, "pruned_id_ms");
-	if (db_step(&c->db, s, NULL) == 1)
+	if ((rc = db_step(&c->db, s, e)) == 1)
 		c->pruned_id_ms = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
+	return rc < 0 ? -1 : 0;
 }
 
-static int64_t
-single(struct core *c, enum query q)
+static int
+single(struct core *c, enum query q, int64_t *out, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, q);
-	int64_t n = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
+	int rc = db_step(&c->db, s, e);
 
+	*out = rc == 1 ? sqlite3_column_int64(s, 0) : 0;
 	sqlite3_reset(s);
-	return n;
+	return rc < 0 ? -1 : 0;
 }
 
-static void
-load_counts(struct core *c, enum query q, bool queued)
+/* Tasks of a house that went to another agent were accepted here, and are carried to their end here. */
+static struct house *
+house_of_row(struct core *c, const char *name, int64_t n)
+{
+	struct house *h = house_find(c, name);
+
+	if (h)
+		return h;
+	h = house_add(c, name, false);
+	log_warnx("store: %lld open tasks of house %s, which is no longer this agent's: %s", (long long)n, name,
+	    h ? "they are finished here" : "too many houses, they stay as they are");
+	return h;
+}
+
+static int
+load_counts(struct core *c, enum query q, bool queued, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, q);
+	int rc;
 
-	while (db_step(&c->db, s, NULL) == 1) {
-		struct house *h = house_find(c, (const char *)sqlite3_column_text(s, 0));
+	while ((rc = db_step(&c->db, s, e)) == 1) {
+		struct house *h = house_of_row(c, (const char *)sqlite3_column_text(s, 0), sqlite3_column_int64(s, 1));
 
 		if (!h)
 			continue;
@@ -150,14 +174,16 @@ load_counts(struct core *c, enum query q, bool queued)
 			h->last_priority = TASK_PRIORITIES;
 		}
 	}
+	return rc;
 }
 
-static void
-load_inbound(struct core *c)
+static int
+load_inbound(struct core *c, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_IN_ALL);
+	int rc;
 
-	while (db_step(&c->db, s, NULL) == 1) {
+	while ((rc = db_step(&c->db, s, e)) == 1) {
 		int mid = sqlite3_column_int(s, 0);
 
 		if (mid == 0)
@@ -165,19 +191,24 @@ load_inbound(struct core *c)
 		else if (mid > 0 && mid <= UINT16_MAX)
 			c->inbound[mid] = (uint64_t)sqlite3_column_int64(s, 1);
 	}
+	return rc;
 }
 
-static void
-load_streams(struct core *c)
+static int
+load_streams(struct core *c, struct err *e)
 {
-	for (int i = 0; i < c->nhouses; i++) {
+	int rc = 0;
+
+	for (int i = 0; i < c->nhouses && rc >= 0; i++) {
 		sqlite3_stmt *s = db_use(&c->db, Q_STREAM_GET);
 
 		db_text(s, 1, c->houses[i].name);
-		if (db_step(&c->db, s, NULL) == 1)
+		if ((rc = db_step(&c->db, s, e)) == 1)
 			c->stream_head[i] = sqlite3_column_int64(s, 0);
 		sqlite3_reset(s);
 	}
+	memcpy(c->stream_stored, c->stream_head, sizeof c->stream_stored);
+	return rc < 0 ? -1 : 0;
 }
 
 int
@@ -186,16 +217,12 @@ store_open(struct core *c, struct err *e)
 	if (db_open(&c->db, c->o.store_path, DB_OWN, c->o.vfs, migrations, sizeof migrations / sizeof *migrations,
 	    sql, Q_COUNT, e))
 		return -1;
-	load_store_id(c);
-	load_pruned(c);
-	c->last_seq = single(c, Q_LAST_SEQ);
-	c->box_last = single(c, Q_OUT_LAST);
-	c->box_total_bytes = single(c, Q_OUT_BYTES);
+	if (load_store_id(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
+	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
+	    load_counts(c, Q_COUNT_QUEUED, true, e) || load_counts(c, Q_COUNT_OPEN, false, e) ||
+	    load_inbound(c, e) || load_streams(c, e))
+		return err_wrap(e, "%s", c->o.store_path);
 	c->box_spilled = c->box_last > 0;
-	load_counts(c, Q_COUNT_QUEUED, true);
-	load_counts(c, Q_COUNT_OPEN, false);
-	load_inbound(c);
-	load_streams(c);
 	return 0;
 }
 
@@ -289,29 +316,34 @@ store_find(struct core *c, const struct ulid *id)
 	return find_one(c, s);
 }
 
-struct task *
-store_find_key(struct core *c, const char *house, const char *sender, const char *key)
+bool
+store_find_key(struct core *c, const char *house, const char *sender, const char *key, struct ulid *id)
 {
-	sqlite3_stmt *s = db_use(&c->db, Q_BY_KEY);
+	sqlite3_stmt *s = db_use(&c->db, Q_KEY_GET);
+	bool found;
 
 	db_text(s, 1, house);
 	db_text(s, 2, sender);
 	db_text(s, 3, key);
 	db_int(s, 4, c->now.wall_ms - c->o.config->keep_keys_s * 1000);
-	return find_one(c, s);
+	found = db_step(&c->db, s, NULL) == 1 && sqlite3_column_bytes(s, 0) == sizeof *id;
+	if (found)
+		memcpy(id, sqlite3_column_blob(s, 0), sizeof *id);
+	sqlite3_reset(s);
+	return found;
 }
 
 void
 store_refill(struct core *c, struct house *h, int max)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_QUEUED);
-	int n = 0;
+	int n = 0, rc;
 
 	db_text(s, 1, h->name);
 	db_int(s, 2, h->last_priority);
 	db_int(s, 3, h->last_seq);
 	db_int(s, 4, max);
-	while (db_step(&c->db, s, NULL) == 1) {
+	while ((rc = db_step(&c->db, s, NULL)) == 1) {
 		struct task *t = take_row(c, s);
 
 		n++;
@@ -323,59 +355,69 @@ store_refill(struct core *c, struct house *h, int max)
 		t->in_window = true;
 		h->window++;
 	}
-	h->spilled = n == max;
+	h->spilled = n == max || rc < 0;
 }
 
-/* Rows of a query become tasks first, since what is done with them may use the same statement. */
-static int
-each(struct core *c, enum query q, int max, void (*f)(struct core *, struct task *))
+/* Rows of a query become tasks first, since what is done with them may use the same statement. Returns the
+ * last one's number, 0 when there was none. */
+static int64_t
+each(struct core *c, sqlite3_stmt *s, int64_t bound, enum task_state state, task_fn *f)
 {
-	sqlite3_stmt *s = db_use(&c->db, q);
-	struct task *found[256];
+	struct task *found[STORE_BATCH];
+	int64_t last = 0;
 	int n = 0;
 
-	if (q != Q_RUNNING) {
-		db_int(s, 1, c->now.wall_ms);
-		db_int(s, 2, max);
-	}
-	while (n < max && n < 256 && db_step(&c->db, s, NULL) == 1)
+	db_int(s, 1, bound);
+	db_int(s, 2, STORE_BATCH);
+	if (sqlite3_bind_parameter_count(s) > 2)
+		db_int(s, 3, state);
+	while (n < STORE_BATCH && db_step(&c->db, s, NULL) == 1)
 		found[n++] = take_row(c, s);
 	sqlite3_reset(s);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		last = found[i]->seq;
 		f(c, found[i]);
-	return n;
+	}
+	return last;
 }
 
-int
-store_recover(struct core *c, int max, void (*f)(struct core *, struct task *))
+int64_t
+store_in_state(struct core *c, enum task_state state, int64_t after, task_fn *f)
 {
-	return each(c, Q_RUNNING, max, f);
+	return each(c, db_use(&c->db, Q_IN_STATE), after, state, f);
 }
 
-int
-store_due(struct core *c, int max, void (*f)(struct core *, struct task *))
+void
+store_due(struct core *c, enum task_state state, task_fn *f)
 {
-	return each(c, Q_DUE, max, f);
+	each(c, db_use(&c->db, Q_DUE), c->now.wall_ms, state, f);
 }
 
-int
-store_deadlines(struct core *c, int max, void (*f)(struct core *, struct task *))
+void
+store_deadlines(struct core *c, task_fn *f)
 {
-	return each(c, Q_DEADLINE, max, f);
+	each(c, db_use(&c->db, Q_DEADLINE), c->now.wall_ms, TASK_NSTATES, f);
 }
 
-int
-store_forwards(struct core *c, int max, void (*f)(struct core *, struct task *))
+static int64_t
+next_in_state(struct core *c, enum task_state state)
 {
-	return each(c, Q_FORWARDED, max, f);
+	sqlite3_stmt *s = db_use(&c->db, Q_NEXT_DUE);
+	int64_t at;
+
+	db_int(s, 1, state);
+	at = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	return at;
 }
 
 int64_t
 store_next_due(struct core *c, bool forwards)
 {
-	int64_t at[] = { single(c, Q_NEXT_DUE), single(c, Q_NEXT_DEADLINE), forwards ? single(c, Q_NEXT_FORWARD) : 0 };
-	int64_t next = 0;
+	int64_t at[4] = { next_in_state(c, TASK_SCHEDULED), next_in_state(c, TASK_RETRYING),
+		forwards ? next_in_state(c, TASK_FORWARDED) : 0 }, next = 0;
 
+	single(c, Q_NEXT_DEADLINE, &at[3], NULL);
 	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
 		if (at[i] && (!next || at[i] < next))
 			next = at[i];
@@ -384,46 +426,60 @@ store_next_due(struct core *c, bool forwards)
 
 /* An id as old as one that was forgotten can no longer be told from a repeat. */
 static void
-note_pruned(struct core *c, const struct ulid *id)
+note_pruned(struct core *c, int64_t id_ms)
 {
-	if (id && ulid_time_ms(id) > c->pruned_id_ms)
-		c->pruned_id_ms = ulid_time_ms(id);
+	if (id_ms > c->pruned_id_ms)
+		c->pruned_id_ms = id_ms;
 }
 
-/* Deletes a few finished tasks that are past their time or their number, walking through the table a bit
- * at each call. */
+/* One row of the walk: 1: to be deleted, 0: stays, -1: it and all behind it are too young. A task whose id is
+ * of the future stays until that time has come: if it were forgotten, everybody's ids would be taken for stale. */
+static int
+judge_row(struct core *c, sqlite3_stmt *s)
+{
+	int64_t old = c->now.wall_ms - c->o.config->keep_finished_s * 1000;
+	int64_t seq = sqlite3_column_int64(s, 0), finished = sqlite3_column_int64(s, 2), id_ms = 0;
+	bool excess = seq <= c->last_seq - c->o.config->keep_finished;
+
+	if (!excess && sqlite3_column_int64(s, 1) >= old)
+		return -1;
+	if (sqlite3_column_bytes(s, 3) == sizeof(struct ulid))
+		id_ms = ulid_time_ms(sqlite3_column_blob(s, 3));
+	if (!finished || (!excess && finished >= old) || id_ms > c->now.wall_ms || task_by_seq(c, seq))
+		return 0;
+	note_pruned(c, id_ms);
+	return 1;
+}
+
+/* Walks on through the oldest tasks and deletes those that are past their time or their number. */
 static void
 prune(struct core *c, int max)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_SWEEP);
-	int64_t old = c->now.wall_ms - c->o.config->keep_finished_s * 1000;
-	int64_t excess = c->last_seq - c->o.config->keep_finished, gone[256];
-	int seen = 0, n = 0;
+	int64_t gone[PRUNE_MAX];
+	int n = 0, more, verdict = 0;
 
 	db_int(s, 1, c->prune_seq);
-	db_int(s, 2, max > 256 ? 256 : max);
-	while (db_step(&c->db, s, NULL) == 1) {
-		int64_t seq = sqlite3_column_int64(s, 0), finished = sqlite3_column_int64(s, 2);
-
-		seen++;
-		c->prune_seq = seq;
-		if (!finished || (finished >= old && seq > excess) || task_by_seq(c, seq))
-			continue;
-		gone[n++] = seq;
-		note_pruned(c, sqlite3_column_blob(s, 3));
+	db_int(s, 2, max);
+	while ((more = db_step(&c->db, s, NULL)) == 1 && (verdict = judge_row(c, s)) >= 0) {
+		c->prune_seq = sqlite3_column_int64(s, 0);
+		if (verdict)
+			gone[n++] = c->prune_seq;
+		max--;
 	}
+	sqlite3_reset(s);
 	for (int i = 0; i < n; i++) {
 		s = db_use(&c->db, Q_PRUNE);
 		db_int(s, 1, gone[i]);
 		db_run(&c->db, s, NULL);
 	}
-	if (seen == 0)
+	if (verdict < 0 || max > 0)
 		c->prune_seq = 0;
 	if (n) {
 		char text[24];
 
 		snprintf(text, sizeof text, "%lld", (long long)c->pruned_id_ms);
-		set_meta(c, "pruned_id_ms", text);
+		set_meta(c, "pruned_id_ms", text, NULL);
 	}
 }
 
@@ -452,7 +508,7 @@ store_load_outbox(struct core *c, size_t max_bytes)
 		out_append(c, o);
 	}
 	sqlite3_reset(s);
-	c->box_spilled = more == 1;
+	c->box_spilled = more != 0;
 }
 
 static void
@@ -568,7 +624,9 @@ write_inbound(struct core *c, struct err *e)
 		if (put_inbound(c, mid, (int64_t)c->inbound[mid], e))
 			return -1;
 	}
-	return c->inbound_last != c->inbound_stored ? put_inbound(c, 0, c->inbound_last, e) : 0;
+	if (c->inbound_cleared || c->inbound_last != c->inbound_stored)
+		return put_inbound(c, 0, c->inbound_last, e);
+	return 0;
 }
 
 static int
@@ -613,8 +671,11 @@ store_commit(struct core *c, struct err *e)
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
 	}
-	for (struct task *t = c->dirty; t; t = t->next_dirty)
+	for (struct task *t = c->dirty; t; t = t->next_dirty) {
 		t->stored = true;
+		t->dirty = false;
+	}
+	c->dirty = NULL;
 	memcpy(c->stream_stored, c->stream_head, sizeof c->stream_stored);
 	c->nacked = 0;
 	c->ninbound = 0;
@@ -631,30 +692,35 @@ store_tidy(struct core *c)
 
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", NULL))
 		return;
-	prune(c, 256);
+	prune(c, PRUNE_MAX);
 	s = db_use(&c->db, Q_PRUNE_KEYS);
 	db_int(s, 1, c->now.wall_ms - c->o.config->keep_keys_s * 1000);
+	db_int(s, 2, PRUNE_MAX);
 	db_run(&c->db, s, NULL);
 	if (db_exec(&c->db, "COMMIT", NULL))
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 }
 
-void
+int64_t
 store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, struct task *t), void *arg)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_LIST);
 	struct task *found[TASK_LIST_MAX];
+	int64_t before = f->before && f->before <= c->last_seq ? f->before : c->last_seq + 1;
+	int64_t from = before > LIST_SCAN_MAX ? before - LIST_SCAN_MAX : 1;
 	int n = 0;
 
-	db_int(s, 1, f->before ? f->before : INT64_MAX);
+	db_int(s, 1, before);
 	db_text(s, 2, f->house);
 	db_int(s, 3, f->state);
 	db_text(s, 4, f->tool);
 	db_text(s, 5, f->sender);
 	db_int(s, 6, f->limit);
+	db_int(s, 7, from);
 	while (n < TASK_LIST_MAX && db_step(&c->db, s, NULL) == 1)
 		found[n++] = take_row(c, s);
 	sqlite3_reset(s);
 	for (int i = 0; i < n; i++)
 		row(arg, found[i]);
+	return from;
 }

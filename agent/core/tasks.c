@@ -45,8 +45,8 @@ seq_bucket(struct core *c, int64_t seq)
 	return &c->by_seq[(uint64_t)seq % TASK_BUCKETS];
 }
 
-static void
-touch(struct core *c, struct task *t)
+void
+task_touch(struct core *c, struct task *t)
 {
 	if (t->touched)
 		return;
@@ -68,7 +68,7 @@ task_track(struct core *c, struct task *t)
 	t->next_seq = *seq;
 	*seq = t;
 	c->live++;
-	touch(c, t);
+	task_touch(c, t);
 }
 
 void
@@ -134,14 +134,21 @@ task_forget_keys(struct core *c)
 	c->keyed = false;
 }
 
-struct task *
-task_by_key(struct core *c, const struct house *h, const char *sender, const char *key)
+bool
+task_by_key(struct core *c, const struct house *h, const char *sender, const char *key, struct task **out)
 {
 	struct task *t = c->keyed ? *key_bucket(c, key) : NULL;
+	struct ulid id;
 
 	while (t && (t->key_house != h || strcmp(t->sender, sender) != 0 || strcmp(t->key, key) != 0))
 		t = t->next_key;
-	return t ? t : store_find_key(c, h->name, sender, key);
+	*out = t;
+	if (t)
+		return true;
+	if (!store_find_key(c, h->name, sender, key, &id))
+		return false;
+	*out = task_by_id(c, &id);
+	return true;
 }
 
 void
@@ -161,9 +168,20 @@ task_dirty(struct core *c, struct task *t)
 	if (t->dirty)
 		return;
 	t->dirty = true;
-	t->next_dirty = c->dirty;
-	c->dirty = t;
-	touch(c, t);
+	t->next_dirty = NULL;
+	if (c->dirty)
+		c->dirty_tail->next_dirty = t;
+	else
+		c->dirty = t;
+	c->dirty_tail = t;
+	task_touch(c, t);
+}
+
+/* What another house has accepted is open there, not here. */
+bool
+task_is_open(const struct task *t)
+{
+	return !task_state_is_terminal(t->state) && !(t->state == TASK_FORWARDED && t->finished_ms);
 }
 
 static void
@@ -174,7 +192,7 @@ count(struct task *t, enum task_state from, enum task_state to)
 	if (!h)
 		return;
 	h->queued += (to == TASK_QUEUED) - (from == TASK_QUEUED);
-	h->open -= task_state_is_terminal(to) && !task_state_is_terminal(from);
+	h->open += !task_state_is_terminal(to) - task_is_open(t);
 	h->done[to]++;
 }
 

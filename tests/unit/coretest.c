@@ -1,0 +1,561 @@
+#include "coretest.h"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include "state.h"
+
+static const char base_config[] =
+    "cluster: home\n"
+    "state: /nowhere\n"
+    "houses:\n"
+    "  timmy: { agents: [timmy-1] }\n"
+    "  ezra: { agents: [ezra-1] }\n"
+    "  bezalel: { agents: [bezalel-1] }\n"
+    "router: [ezra-1]\n";
+
+static void
+put_file(const char *dir, const char *name, const char *text, mode_t mode)
+{
+	char path[160];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	chmod(path, mode);
+}
+
+/* One tool of each effect whose parameters have a default. */
+static void
+put_tools(const char *dir)
+{
+	static const char *const effects[] = { "read", "idempotent", "exclusive" };
+	char text[512], name[64];
+
+	put_file(dir, "tool", "#!/bin/sh\necho '{}'\n", 0755);
+	for (int i = 0; i < 3; i++) {
+		snprintf(text, sizeof text, "{\"name\":\"%s_tool\",\"summary\":\"a tool\",\"exec\":\"tool\",\"effect\":\"%s\","
+		    "\"timeout_s\":7,\"parameters\":{\"type\":\"object\",\"properties\":{"
+		    "\"n\":{\"type\":\"integer\",\"default\":3},\"s\":{\"type\":\"string\"}}}}", effects[i], effects[i]);
+		snprintf(name, sizeof name, "%s.json", effects[i]);
+		put_file(dir, name, text, 0644);
+	}
+}
+
+static void
+warn(const char *msg, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "warning: %s\n", msg);
+}
+
+void
+ct_setup_agent(struct coretest *t, const char *agent, const char *more)
+{
+	struct buf b = { 0 };
+
+	*t = (struct coretest){ .dir = "/tmp/uw-core-XXXXXX", .agent = agent, .idle = 4, .quick = 64,
+		.now = { .wall_ms = T0, .mono_ms = 5000 } };
+	assert_non_null(mkdtemp(t->dir));
+	put_tools(t->dir);
+	buf_addf(&b, "%s%stools: { dirs: [\"%s\"] }\n", base_config, more ? more : "", t->dir);
+	if (config_parse(&t->config, "houses.yaml", b.data, b.len, warn, NULL, &t->e))
+		fail_msg("%s", t->e.msg);
+	buf_free(&b);
+	t->tools = registry_new(&t->config, warn, NULL);
+	ct_open(t);
+}
+
+void
+ct_setup(struct coretest *t, const char *more)
+{
+	ct_setup_agent(t, "ezra-1", more);
+}
+
+const char *
+ct_store(const struct coretest *t)
+{
+	static char path[128];
+
+	snprintf(path, sizeof path, "%s/store.db", t->dir);
+	return path;
+}
+
+void
+ct_open(struct coretest *t)
+{
+	if (core_open(&t->core, &(struct core_opts){ .config = &t->config, .tools = t->tools, .agent = t->agent,
+	    .store_path = ct_store(t), .seed = 1, .version = "4", .host = "here" }, t->now, &t->e))
+		fail_msg("%s", t->e.msg);
+	t->open = false;
+}
+
+static void
+forget_run(struct coretest *t)
+{
+	for (size_t i = 0; i < t->nrun; i++)
+		free(t->run[i].params);
+	t->nrun = t->nstopped = t->nunacked = 0;
+}
+
+void
+ct_kill(struct coretest *t)
+{
+	core_close(t->core);
+	t->core = NULL;
+	forget_run(t);
+	t->out_mid = 0;
+	ct_open(t);
+}
+
+void
+ct_forget(struct coretest *t)
+{
+	for (size_t i = 0; i < t->nlines; i++) {
+		free(t->lines[i].topic);
+		free(t->lines[i].response);
+		free(t->lines[i].correlation);
+		cJSON_Delete(t->lines[i].v);
+	}
+	t->nlines = 0;
+}
+
+void
+ct_teardown(struct coretest *t)
+{
+	static const char *const files[] = { "tool", "read.json", "idempotent.json", "exclusive.json", "store.db",
+		"store.db-wal", "store.db-shm", NULL };
+	char path[160];
+
+	core_close(t->core);
+	forget_run(t);
+	ct_forget(t);
+	free(t->lines);
+	free(t->run);
+	free(t->unacked);
+	registry_free(t->tools);
+	config_release(&t->config);
+	for (const char *const *f = files; *f; f++) {
+		snprintf(path, sizeof path, "%s/%s", t->dir, *f);
+		unlink(path);
+	}
+	rmdir(t->dir);
+}
+
+/* ---- turns ---- */
+
+void
+ct_begin(struct coretest *t)
+{
+	if (!t->open)
+		core_begin(t->core, t->now);
+	t->open = true;
+}
+
+static void
+take_starts(struct coretest *t, bool committed)
+{
+	struct pool_start s;
+	size_t before;
+
+	do {
+		before = t->nrun;
+		core_slots(t->core, t->idle, t->quick);
+		while (core_next_start(t->core, &s)) {
+			struct started *r;
+
+			if (t->nrun == t->cap_run) {
+				t->cap_run = t->cap_run ? 2 * t->cap_run : 64;
+				t->run = xrealloc(t->run, t->cap_run * sizeof *t->run);
+			}
+			r = &t->run[t->nrun++];
+			*r = (struct started){ .handle = s.handle, .params = xstrndup(s.params, s.params_len),
+				.timeout_ms = s.timeout_ms, .quick = s.quick, .committed = committed };
+			snprintf(r->tool, sizeof r->tool, "%s", s.tool);
+			snprintf(r->house, sizeof r->house, "%s", s.house);
+			snprintf(r->id, sizeof r->id, "%s", s.task_id);
+			t->nstarted++;
+			if (s.quick)
+				t->quick--;
+			else
+				t->idle--;
+		}
+	} while (t->nrun > before);
+}
+
+static void
+keep_line(struct coretest *t, struct line l, const char *text, size_t len)
+{
+	struct err e;
+
+	if (t->nlines == t->cap_lines) {
+		t->cap_lines = t->cap_lines ? 2 * t->cap_lines : 256;
+		t->lines = xrealloc(t->lines, t->cap_lines * sizeof *t->lines);
+	}
+	l.v = json_parse_object(text, len, &e);
+	if (!l.v)
+		fail_msg("a bad line left: %s: %.*s", e.msg, (int)(len > 300 ? 300 : len), text);
+	l.message = t->messages;
+	t->lines[t->nlines++] = l;
+}
+
+static void
+keep_lines(struct coretest *t, const struct line *l, const char *p, size_t len)
+{
+	const char *end = p + len;
+
+	t->messages++;
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl ? nl : end) - p);
+		struct line one = *l;
+
+		one.topic = l->topic ? xstrdup(l->topic) : NULL;
+		one.response = l->response ? xstrdup(l->response) : NULL;
+		one.correlation = l->correlation ? xstrdup(l->correlation) : NULL;
+		keep_line(t, one, p, n);
+		p += n + 1;
+	}
+}
+
+static void
+take_publishes(struct coretest *t)
+{
+	struct core_publish p;
+
+	while (core_next_publish(t->core, &p)) {
+		char *correlation = p.correlation ? xstrndup(p.correlation, p.correlation_len) : NULL;
+		struct line l = { .topic = (char *)(uintptr_t)p.topic, .response = (char *)(uintptr_t)p.response_topic,
+			.correlation = correlation };
+
+		keep_lines(t, &l, p.payload, p.len);
+		free(correlation);
+		core_publish_sent(t->core, &p, ++t->out_mid);
+		if (!p.seq)
+			continue;
+		t->unacked = xrealloc(t->unacked, (t->nunacked + 1) * sizeof *t->unacked);
+		t->unacked[t->nunacked++] = t->out_mid;
+	}
+}
+
+static void
+take_local(struct coretest *t)
+{
+	const char *text;
+	uint64_t conn;
+	size_t len;
+
+	while (core_next_local(t->core, &conn, &text, &len))
+		keep_lines(t, &(struct line){ .conn = conn }, text, len);
+}
+
+static void
+acknowledge(struct coretest *t)
+{
+	for (size_t i = 0; i < t->nunacked; i++)
+		core_sent(t->core, t->unacked[i], 0);
+	t->nunacked = 0;
+}
+
+int
+ct_turn(struct coretest *t)
+{
+	ct_begin(t);
+	if (!t->hold_acks)
+		acknowledge(t);
+	take_starts(t, false);
+	core_tick(t->core);
+	if (core_commit(t->core, &t->e))
+		return -1;
+	take_starts(t, true);
+	while (core_next_stop(t->core, &t->stopped[t->nstopped % 64]))
+		t->nstopped++;
+	take_publishes(t);
+	take_local(t);
+	t->next = core_end(t->core);
+	t->open = false;
+	return 0;
+}
+
+void
+ct_pass(struct coretest *t, int64_t ms)
+{
+	assert_false(t->open);
+	t->now.wall_ms += ms;
+	t->now.mono_ms += ms;
+}
+
+void
+ct_up(struct coretest *t, bool session)
+{
+	ct_begin(t);
+	core_link_up(t->core, session);
+	assert_int_equal(ct_turn(t), 0);
+}
+
+void
+ct_down(struct coretest *t)
+{
+	ct_begin(t);
+	t->nunacked = 0;
+	core_link_down(t->core);
+	assert_int_equal(ct_turn(t), 0);
+}
+
+/* ---- inputs ---- */
+
+static char *
+with_quotes(const char *text)
+{
+	char *s = xstrdup(text);
+
+	for (char *p = s; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	return s;
+}
+
+void
+ct_message(struct coretest *t, struct mqtt_msg m)
+{
+	ct_begin(t);
+	core_message(t->core, &m);
+}
+
+void
+ct_send(struct coretest *t, const char *topic, const char *text, const char *reply, const char *correlation)
+{
+	char *s = with_quotes(text);
+
+	if (++t->mid > 65535)
+		t->mid = 1;
+	ct_message(t, (struct mqtt_msg){ .topic = topic, .payload = s, .len = strlen(s), .mid = t->mid, .qos = 1,
+	    .response_topic = reply, .correlation = correlation,
+	    .correlation_len = correlation ? strlen(correlation) : 0 });
+	free(s);
+}
+
+void
+ct_task(struct coretest *t, const char *house, const char *sender, const char *text)
+{
+	char topic[TOPIC_MAX], reply[TOPIC_MAX];
+
+	topic_format(topic, "home", TOPIC_TASK, house, sender);
+	topic_format(reply, "home", TOPIC_REPLY, sender, "r");
+	ct_send(t, topic, text, reply, NULL);
+}
+
+void
+ct_taskf(struct coretest *t, const char *house, const char *sender, const char *fmt, ...)
+{
+	char text[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	ct_task(t, house, sender, text);
+}
+
+void
+ct_local(struct coretest *t, uint64_t conn, const char *text)
+{
+	char *s = with_quotes(text);
+
+	ct_begin(t);
+	core_local(t->core, conn, s, strlen(s), "local");
+	free(s);
+}
+
+/* ---- attempts ---- */
+
+struct started *
+ct_running(struct coretest *t, const char *id)
+{
+	for (size_t i = t->nrun; i-- > 0;)
+		if (strcmp(t->run[i].id, id) == 0)
+			return &t->run[i];
+	return NULL;
+}
+
+static void
+end_one(struct coretest *t, size_t i, enum pool_how how, const char *result)
+{
+	struct started *r = &t->run[i];
+	struct pool_end p = { .handle = r->handle, .how = how, .result = result ? result : "{}", .ran_us = 1500 };
+
+	p.result_len = strlen(p.result);
+	if (how == POOL_FAILED || how == POOL_TIMEOUT || how == POOL_CRASHED)
+		err_set(&p.err, how == POOL_FAILED ? ERR_TOOL : how == POOL_TIMEOUT ? ERR_TIMEOUT : ERR_CRASH, "it ended badly");
+	p.no_effect = how == POOL_FAILED && result && strcmp(result, "no effect") == 0;
+	if (r->quick)
+		t->quick++;
+	else
+		t->idle++;
+	free(r->params);
+	memmove(r, r + 1, (t->nrun - i - 1) * sizeof *r);
+	t->nrun--;
+	ct_begin(t);
+	core_attempt_end(t->core, &p);
+}
+
+void
+ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result)
+{
+	struct started *r = ct_running(t, id);
+
+	if (!r)
+		fail_msg("task %s does not run", id);
+	end_one(t, (size_t)(r - t->run), how, result);
+}
+
+void
+ct_end_all(struct coretest *t)
+{
+	while (t->nrun)
+		end_one(t, 0, POOL_SUCCEEDED, NULL);
+}
+
+/* ---- what came of it ---- */
+
+static bool
+matches(const struct line *l, const char *part, const char *id, const char *type)
+{
+	const char *its_id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l->v, "id"));
+	const char *its_type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l->v, "type"));
+
+	if (strcmp(part, "local") == 0 ? l->topic != NULL : !l->topic || !strstr(l->topic, part))
+		return false;
+	return (!id || (its_id && strcmp(its_id, id) == 0)) && (!type || (its_type && strcmp(its_type, type) == 0));
+}
+
+size_t
+ct_count(const struct coretest *t, const char *part, const char *id, const char *type)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->nlines; i++)
+		n += matches(&t->lines[i], part, id, type);
+	return n;
+}
+
+const cJSON *
+ct_last(const struct coretest *t, const char *part, const char *id, const char *type)
+{
+	for (size_t i = t->nlines; i-- > 0;)
+		if (matches(&t->lines[i], part, id, type))
+			return t->lines[i].v;
+	fail_msg("no line %s of %s on a topic with %s", type ? type : "*", id ? id : "*", part);
+	return NULL;
+}
+
+static const cJSON *
+at(const cJSON *v, const char *path)
+{
+	char name[64];
+
+	while (v && *path) {
+		size_t n = strcspn(path, ".");
+
+		snprintf(name, sizeof name, "%.*s", (int)n, path);
+		v = cJSON_GetObjectItemCaseSensitive(v, name);
+		path += n + (path[n] == '.');
+	}
+	return v;
+}
+
+const char *
+ct_str(const cJSON *v, const char *path)
+{
+	const char *s = cJSON_GetStringValue(at(v, path));
+
+	return s ? s : "";
+}
+
+int64_t
+ct_num(const cJSON *v, const char *path)
+{
+	int64_t n = -1;
+
+	json_int(at(v, path), &n);
+	return n;
+}
+
+const char *
+ct_state(struct coretest *t, const char *id)
+{
+	static char state[32];
+	char *text;
+	struct buf b = { 0 };
+	size_t before = t->nlines;
+
+	buf_addf(&b, "{\"op\":\"query\",\"id\":\"%s\"}", id);
+	ct_begin(t);
+	core_local(t->core, 999, b.data, b.len, "local");
+	buf_free(&b);
+	take_local(t);
+	assert_true(t->nlines > before);
+	text = xstrdup(ct_str(t->lines[t->nlines - 1].v, "state"));
+	snprintf(state, sizeof state, "%s", text);
+	free(text);
+	return state;
+}
+
+int64_t
+ct_health(struct coretest *t, const char *house, const char *name)
+{
+	struct buf b = { 0 };
+	cJSON *v, *h;
+	int64_t n = -1;
+
+	core_health(t->core, "online", NULL, &b);
+	v = json_parse_object(b.data, b.len, &t->e);
+	assert_non_null(v);
+	if (!house)
+		json_int(at(v, name), &n);
+	cJSON_ArrayForEach(h, cJSON_GetObjectItemCaseSensitive(v, "houses"))
+		if (house && strcmp(ct_str(h, "house"), house) == 0)
+			json_int(at(h, name), &n);
+	cJSON_Delete(v);
+	buf_free(&b);
+	return n;
+}
+
+int64_t
+ct_sql(struct coretest *t, const char *sql)
+{
+	sqlite3_stmt *s;
+	int64_t n = -1;
+
+	if (sqlite3_prepare_v2(t->core->db.h, sql, -1, &s, NULL))
+		fail_msg("%s: %s", sql, sqlite3_errmsg(t->core->db.h));
+	if (sqlite3_step(s) == SQLITE_ROW)
+		n = sqlite3_column_int64(s, 0);
+	sqlite3_finalize(s);
+	return n;
+}
+
+const char *
+ct_id_at(int64_t ms, int n)
+{
+	static char text[8][ULID_TEXT];
+	static int k;
+	char *out = text[k++ % 8];
+	uint8_t random[10] = { 0 };
+	struct ulid u;
+
+	for (int i = 0; i < 4; i++)
+		random[9 - i] = (uint8_t)(n >> (8 * i));
+	ulid_make(&u, ms, random);
+	ulid_format(&u, out);
+	return out;
+}
+
+const char *
+ct_id(int n)
+{
+	return ct_id_at(T0, n);
+}

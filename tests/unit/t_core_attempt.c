@@ -1,0 +1,404 @@
+/* What starts when, and what follows when it ends, by every way of ending and for every effect of a tool. */
+#include "coretest.h"
+
+#define EVENTS "house/ezra/event"
+#define REPLIES "client/me/reply"
+
+static struct coretest t;
+static const char *id;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	id = ct_id(1);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	ct_teardown(&t);
+	return 0;
+}
+
+static void
+turn(void)
+{
+	assert_int_equal(ct_turn(&t), 0);
+}
+
+static void
+submit(const char *tool, const char *more)
+{
+	ct_taskf(&t, "ezra", "me", "{'tool':'%s','id':'%s'%s}", tool, id, more);
+	turn();
+}
+
+static void
+cancel(const char *what)
+{
+	char text[100];
+
+	snprintf(text, sizeof text, "{'op':'cancel','id':'%s'}", what);
+	ct_local(&t, 1, text);
+	turn();
+}
+
+static void
+is_idle(void)
+{
+	turn();
+	assert_int_equal(ct_health(&t, "ezra", "running"), 0);
+	assert_int_equal(ct_health(&t, "ezra", "open"), ct_sql(&t, "SELECT count(*) FROM tasks WHERE state < 9"));
+	assert_int_equal(ct_health(&t, "ezra", "queued"), ct_sql(&t, "SELECT count(*) FROM tasks WHERE state = 3"));
+	assert_int_equal(core_running(t.core), t.nrun);
+	assert_int_equal(core_quick_out(t.core), 0);
+}
+
+static void
+a_read_may_start_before_the_commit_and_nothing_else(void **state)
+{
+	(void)state;
+	ct_task(&t, "ezra", "me", "{'tool':'noop'}\n{'tool':'idempotent_tool'}\n{'tool':'exclusive_tool','key':'a'}");
+	turn();
+	assert_int_equal(t.nrun, 3);
+	assert_string_equal(t.run[0].tool, "noop");
+	assert_false(t.run[0].committed);
+	assert_string_equal(t.run[1].tool, "idempotent_tool");
+	assert_true(t.run[1].committed);
+	assert_string_equal(t.run[2].tool, "exclusive_tool");
+	assert_true(t.run[2].committed);
+	assert_int_equal(ct_sql(&t, "SELECT state FROM tasks WHERE tool = 'exclusive_tool'"), 4);
+}
+
+/* An exclusive task that becomes next only after the commit must not start on the strength of it. */
+static void
+exclusive_work_never_starts_before_its_own_starting_is_on_disk(void **state)
+{
+	(void)state;
+	t.idle = 8;
+	ct_task(&t, "ezra", "me", "{'tool':'exclusive_tool','key':'a'}\n{'tool':'noop'}\n{'tool':'exclusive_tool','key':'b'}\n"
+	    "{'tool':'read_tool'}\n{'tool':'noop'}\n{'tool':'exclusive_tool','key':'c'}");
+	for (int i = 0; i < 8; i++) {
+		turn();
+		for (size_t k = 0; k < t.nrun; k++) {
+			char sql[128];
+
+			snprintf(sql, sizeof sql, "SELECT state FROM tasks WHERE seq = %llu", (unsigned long long)t.run[k].handle);
+			if (strcmp(t.run[k].tool, "exclusive_tool") == 0)
+				assert_int_equal(ct_sql(&t, sql), 4);
+		}
+	}
+	assert_int_equal(t.nrun, 6);
+}
+
+static void
+what_was_decided_after_the_commit_is_in_the_next_one(void **state)
+{
+	(void)state;
+	t.idle = t.quick = 0;
+	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','deadline':%lld}", id, T0 + 1000LL);
+	turn();
+	/* Between the commit and the end of the turn a slot comes free, and the deadline has passed. */
+	t.now.wall_ms += 2000;
+	ct_begin(&t);
+	assert_int_equal(core_commit(t.core, &t.e), 0);
+	core_slots(t.core, 1, 64);
+	assert_true(core_end(t.core) <= t.now.mono_ms);
+	t.open = false;
+	turn();
+	assert_int_equal(ct_count(&t, EVENTS, id, "outcome"), 1);
+	assert_int_equal(ct_sql(&t, "SELECT state FROM tasks"), 13);
+	ct_kill(&t);
+	ct_up(&t, true);
+	t.quick = 64;
+	turn();
+	assert_int_equal(t.nstarted, 0);
+}
+
+struct ending {
+	const char *tool, *more;
+	enum pool_how how;
+	const char *result, *state;
+};
+
+static void
+an_attempt_ends_as_its_effect_allows(void **state)
+{
+	static const struct ending endings[] = {
+		{ "noop", "", POOL_SUCCEEDED, "{\"a\":1}", "succeeded" },
+		{ "noop", "", POOL_FAILED, NULL, "failed" },
+		{ "noop", "", POOL_TIMEOUT, NULL, "failed" },
+		{ "noop", "", POOL_CRASHED, NULL, "queued" },
+		{ "noop", "", POOL_NOT_RUN, NULL, "queued" },
+		{ "noop", "", POOL_STOPPED, NULL, "queued" },
+		{ "noop", ",'retry':{'max':2}", POOL_FAILED, NULL, "retrying" },
+		{ "noop", ",'retry':{'max':2}", POOL_TIMEOUT, NULL, "retrying" },
+		{ "noop", ",'retry':{'max':1}", POOL_FAILED, NULL, "failed" },
+		{ "idempotent_tool", "", POOL_CRASHED, NULL, "queued" },
+		{ "idempotent_tool", ",'retry':{'max':2}", POOL_FAILED, NULL, "retrying" },
+		{ "exclusive_tool", "", POOL_SUCCEEDED, NULL, "succeeded" },
+		{ "exclusive_tool", "", POOL_FAILED, NULL, "uncertain" },
+		{ "exclusive_tool", ",'retry':{'max':5}", POOL_FAILED, NULL, "uncertain" },
+		{ "exclusive_tool", "", POOL_FAILED, "no effect", "failed" },
+		{ "exclusive_tool", ",'retry':{'max':2}", POOL_FAILED, "no effect", "retrying" },
+		{ "exclusive_tool", "", POOL_TIMEOUT, NULL, "uncertain" },
+		{ "exclusive_tool", "", POOL_CRASHED, NULL, "uncertain" },
+		{ "exclusive_tool", "", POOL_STOPPED, NULL, "uncertain" },
+		{ "exclusive_tool", "", POOL_NOT_RUN, NULL, "queued" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+		const struct ending *e = &endings[i];
+
+		id = ct_id((int)i + 1);
+		t.idle = 4;
+		t.quick = 64;
+		submit(e->tool, e->more);
+		assert_non_null(ct_running(&t, id));
+		ct_end(&t, id, e->how, e->result);
+		t.idle = t.quick = 0;
+		turn();
+		if (strcmp(ct_state(&t, id), e->state) != 0)
+			fail_msg("%s%s, %d: is %s, not %s", e->tool, e->more, e->how, ct_state(&t, id), e->state);
+		is_idle();
+		cancel(id);     /* out of the way of the next one */
+		assert_int_equal(ct_health(&t, "ezra", "open"), 0);
+		is_idle();
+	}
+}
+
+static void
+retries_back_off_within_bounds_and_end_dead(void **state)
+{
+	(void)state;
+	submit("noop", ",'retry':{'max':6,'base_s':2,'cap_s':10}");
+	for (int attempt = 1; attempt <= 6; attempt++) {
+		static const int64_t limit[] = { 2000, 4000, 8000, 10000, 10000 };
+		int64_t due;
+
+		assert_non_null(ct_running(&t, id));
+		ct_end(&t, id, POOL_FAILED, NULL);
+		turn();
+		if (attempt == 6)
+			break;
+		assert_int_equal(ct_num(ct_last(&t, EVENTS, id, "retrying"), "attempt"), attempt);
+		due = ct_sql(&t, "SELECT due_ms FROM tasks") - t.now.wall_ms;
+		assert_in_range(due, 1, limit[attempt - 1]);
+		assert_true(t.next <= t.now.mono_ms + due);
+		ct_pass(&t, due - 1);
+		turn();
+		assert_null(ct_running(&t, id));
+		ct_pass(&t, 1);
+		turn();
+		turn();
+	}
+	assert_string_equal(ct_state(&t, id), "dead");
+	assert_int_equal(ct_num(ct_last(&t, REPLIES, id, "outcome"), "attempt"), 6);
+	assert_int_equal(ct_count(&t, EVENTS, id, "outcome"), 1);
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "error.code"), "tool");
+	is_idle();
+}
+
+static void
+a_task_that_kills_its_workers_is_dead_at_the_third(void **state)
+{
+	(void)state;
+	submit("noop", ",'retry':{'max':100}");
+	for (int i = 0; i < 3; i++) {
+		assert_non_null(ct_running(&t, id));
+		ct_end(&t, id, POOL_CRASHED, NULL);
+		turn();
+	}
+	assert_string_equal(ct_state(&t, id), "dead");
+	assert_int_equal(t.nstarted, 3);
+	is_idle();
+}
+
+static void
+crashes_do_not_use_up_retries(void **state)
+{
+	(void)state;
+	submit("noop", ",'retry':{'max':2,'base_s':1}");
+	ct_end(&t, id, POOL_CRASHED, NULL);
+	turn();
+	ct_end(&t, id, POOL_FAILED, NULL);
+	turn();
+	assert_string_equal(ct_state(&t, id), "retrying");
+}
+
+static void
+a_task_waits_until_its_time(void **state)
+{
+	(void)state;
+	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','not_before':%lld}", id, T0 + 60000LL);
+	turn();
+	assert_int_equal(t.nstarted, 0);
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "accepted"), "state"), "scheduled");
+	ct_pass(&t, 59999);
+	turn();
+	assert_int_equal(t.nstarted, 0);
+	assert_int_equal(t.next, t.now.mono_ms + 1);
+	ct_kill(&t);
+	ct_up(&t, true);
+	ct_pass(&t, 1);
+	turn();
+	turn();
+	assert_int_equal(t.nstarted, 1);
+	ct_end_all(&t);
+	is_idle();
+}
+
+static void
+a_deadline_ends_what_has_not_begun(void **state)
+{
+	(void)state;
+	t.quick = 0;
+	submit("noop", ",'deadline':'2025-11-24T16:00:10Z'");
+	id = ct_id(2);
+	submit("noop", ",'deadline':'2025-11-24T16:00:10Z','not_before':'2025-11-24T16:00:20Z'");
+	assert_int_equal(t.nstarted, 0);
+	ct_pass(&t, 10000);
+	turn();
+	turn();
+	for (int i = 1; i <= 2; i++) {
+		assert_string_equal(ct_state(&t, ct_id(i)), "expired");
+		assert_int_equal(ct_count(&t, EVENTS, ct_id(i), "outcome"), 1);
+	}
+	t.quick = 64;
+	is_idle();
+	assert_int_equal(t.nstarted, 0);
+}
+
+static void
+a_deadline_that_passes_while_it_runs_does_not_wake_the_agent_for_nothing(void **state)
+{
+	static const char *const tools[] = { "noop", "exclusive_tool" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		id = ct_id(i + 1);
+		submit(tools[i], ",'deadline':'2025-11-24T17:00:00Z'");
+		assert_non_null(ct_running(&t, id));
+	}
+	ct_pass(&t, 2 * 3600 * 1000);
+	turn();
+	turn();
+	assert_true(t.next > t.now.mono_ms + 500);
+	ct_end_all(&t);
+	is_idle();
+	assert_string_equal(ct_state(&t, id), "succeeded");
+}
+
+static void
+the_timeout_is_the_tools_or_the_tasks(void **state)
+{
+	(void)state;
+	submit("read_tool", "");
+	assert_int_equal(ct_running(&t, id)->timeout_ms, 7000);
+	id = ct_id(2);
+	submit("read_tool", ",'timeout_s':86400");
+	assert_int_equal(ct_running(&t, id)->timeout_ms, 86400000);
+}
+
+static void
+a_sovereign_task_waits_for_its_approval(void **state)
+{
+	(void)state;
+	submit("noop", ",'mode':'sovereign'");
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "accepted"), "state"), "waiting_approval");
+	ct_last(&t, EVENTS, id, "waiting_approval");
+	ct_kill(&t);
+	ct_up(&t, true);
+	turn();
+	assert_int_equal(t.nstarted, 0);
+	assert_string_equal(ct_state(&t, id), "waiting_approval");
+}
+
+static void
+long_work_is_announced_and_short_work_is_not(void **state)
+{
+	(void)state;
+	submit("noop", "");
+	assert_int_equal(ct_count(&t, EVENTS, id, "started"), 1);
+	id = ct_id(2);
+	submit("exclusive_tool", "");
+	assert_int_equal(ct_count(&t, EVENTS, id, "starting"), 1);
+	ct_begin(&t);
+	core_attempt_log(t.core, t.run[1].handle, "hello\n\"", 7);
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, "house/ezra/log", id, NULL), "text"), "hello\n\"");
+	/* Ends within the turn in which it came. */
+	id = ct_id(3);
+	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s'}", id);
+	core_slots(t.core, 0, 1);
+	{
+		struct pool_start s;
+
+		assert_true(core_next_start(t.core, &s));
+		core_attempt_end(t.core, &(struct pool_end){ .handle = s.handle, .how = POOL_SUCCEEDED, .result = "1", .result_len = 1 });
+	}
+	turn();
+	assert_int_equal(ct_count(&t, EVENTS, id, "started"), 0);
+	assert_int_equal(ct_count(&t, EVENTS, id, "outcome"), 1);
+}
+
+static void
+an_end_of_something_unknown_is_no_matter(void **state)
+{
+	(void)state;
+	submit("noop", "");
+	ct_begin(&t);
+	core_attempt_end(t.core, &(struct pool_end){ .handle = 77, .how = POOL_SUCCEEDED, .result = "1", .result_len = 1 });
+	core_attempt_log(t.core, 77, "x", 1);
+	ct_end_all(&t);
+	turn();
+	ct_begin(&t);
+	core_attempt_end(t.core, &(struct pool_end){ .handle = 1, .how = POOL_FAILED });
+	is_idle();
+	assert_string_equal(ct_state(&t, id), "succeeded");
+}
+
+static void
+a_draining_agent_starts_nothing(void **state)
+{
+	(void)state;
+	core_drain(t.core);
+	submit("noop", "");
+	assert_int_equal(t.nstarted, 0);
+	assert_string_equal(ct_state(&t, id), "queued");
+	ct_kill(&t);
+	ct_up(&t, true);
+	turn();
+	assert_int_equal(t.nstarted, 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_read_may_start_before_the_commit_and_nothing_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(exclusive_work_never_starts_before_its_own_starting_is_on_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_decided_after_the_commit_is_in_the_next_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_attempt_ends_as_its_effect_allows, setup, teardown),
+		cmocka_unit_test_setup_teardown(retries_back_off_within_bounds_and_end_dead, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_task_that_kills_its_workers_is_dead_at_the_third, setup, teardown),
+		cmocka_unit_test_setup_teardown(crashes_do_not_use_up_retries, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_task_waits_until_its_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_deadline_ends_what_has_not_begun, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_deadline_that_passes_while_it_runs_does_not_wake_the_agent_for_nothing, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(the_timeout_is_the_tools_or_the_tasks, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_sovereign_task_waits_for_its_approval, setup, teardown),
+		cmocka_unit_test_setup_teardown(long_work_is_announced_and_short_work_is_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_end_of_something_unknown_is_no_matter, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_draining_agent_starts_nothing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

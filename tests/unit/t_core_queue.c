@@ -1,0 +1,297 @@
+/* Queues longer than their window in memory: the order is kept exactly, and nothing is lost or doubled across
+ * the window's edge, whatever comes, goes and comes back. */
+#include "coretest.h"
+
+#include "state.h"
+
+#define EVENTS "house/ezra/event"
+
+static struct coretest t;
+static unsigned seed;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	t.idle = t.quick = 0;
+	seed = 12345;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	ct_teardown(&t);
+	return 0;
+}
+
+static unsigned
+roll(unsigned n)
+{
+	seed = seed * 1103515245u + 12345u;
+	return (seed >> 16) % n;
+}
+
+static void
+turn(void)
+{
+	assert_int_equal(ct_turn(&t), 0);
+	ct_forget(&t);
+}
+
+/* ---- a model: what each task is, by its number ---- */
+
+enum { NONE, QUEUED, OUT, GONE };
+
+static struct {
+	int priority, is;
+} model[20001];
+static int last;
+
+static void
+submit_some(int n)
+{
+	struct buf b = { 0 };
+
+	if (!n)
+		return;
+	for (int i = 0; i < n; i++) {
+		last++;
+		model[last].priority = (int)roll(10);
+		model[last].is = QUEUED;
+		buf_addf(&b, "{\"tool\":\"noop\",\"id\":\"%s\",\"priority\":%d}\n", ct_id(last), model[last].priority);
+	}
+	ct_message(&t, (struct mqtt_msg){ .topic = "uw/home/house/ezra/task/me", .payload = b.data, .len = b.len, .qos = 0 });
+	buf_free(&b);
+}
+
+static int
+best(void)
+{
+	int found = 0;
+
+	for (int i = 1; i <= last; i++)
+		if (model[i].is == QUEUED && (!found || model[i].priority > model[found].priority))
+			found = i;
+	return found;
+}
+
+/* All that started since then is what should have, in this order. */
+static void
+check_starts(size_t before)
+{
+	for (size_t i = before; i < t.nrun; i++) {
+		int n = (int)t.run[i].handle;
+
+		if (n != best())
+			fail_msg("started %d of priority %d, not %d of priority %d", n, model[n].priority, best(), model[best()].priority);
+		model[n].is = OUT;
+	}
+}
+
+static int64_t
+count_model(int is)
+{
+	int64_t n = 0;
+
+	for (int i = 1; i <= last; i++)
+		n += model[i].is == is;
+	return n;
+}
+
+static void
+check_counts(void)
+{
+	assert_int_equal(ct_health(&t, "ezra", "queued"), count_model(QUEUED));
+	assert_int_equal(ct_health(&t, "ezra", "running"), count_model(OUT));
+	assert_int_equal(ct_health(&t, "ezra", "open"), count_model(QUEUED) + count_model(OUT));
+	assert_int_equal(ct_sql(&t, "SELECT count(*) FROM tasks WHERE state = 3"), count_model(QUEUED));
+	assert_true(t.core->live <= WINDOW_MAX + count_model(OUT));
+}
+
+static void
+reset_model(void)
+{
+	memset(model, 0, sizeof model);
+	last = 0;
+}
+
+static void
+ten_thousand_run_in_order_of_priority_and_age(void **state)
+{
+	(void)state;
+	reset_model();
+	for (int i = 0; i < 10; i++) {
+		submit_some(1000);
+		turn();
+	}
+	check_counts();
+	while (count_model(QUEUED)) {
+		size_t before = t.nstarted;
+
+		t.quick = 97;
+		turn();
+		check_starts(0);
+		assert_true(t.nstarted > before);
+		for (size_t i = 0; i < t.nrun; i++)
+			model[t.run[i].handle].is = GONE;
+		ct_end_all(&t);
+		t.quick = 0;
+		turn();
+	}
+	assert_int_equal(t.nstarted, 10000);
+	check_counts();
+	assert_int_equal(ct_health(&t, "ezra", "succeeded"), 10000);
+}
+
+static void
+cancel(int n)
+{
+	char text[100];
+
+	snprintf(text, sizeof text, "{'op':'cancel','id':'%s'}", ct_id(n));
+	ct_local(&t, 1, text);
+	model[n].is = GONE;
+}
+
+/* Ends or hands back some of what is out. */
+static void
+end_some(void)
+{
+	for (size_t i = 0; i < t.nrun;) {
+		int n = (int)t.run[i].handle;
+		unsigned r = roll(10);
+
+		if (r < 3) {
+			ct_end(&t, t.run[i].id, POOL_NOT_RUN, NULL);
+			model[n].is = QUEUED;
+		} else if (r < 7) {
+			ct_end(&t, t.run[i].id, POOL_SUCCEEDED, NULL);
+			model[n].is = GONE;
+		} else {
+			i++;
+		}
+	}
+}
+
+static void
+cancel_some(void)
+{
+	for (int i = 0; i < 20; i++) {
+		int n = 1 + (int)roll((unsigned)last);
+
+		if (model[n].is == QUEUED)
+			cancel(n);
+	}
+}
+
+static void
+coming_going_and_coming_back_keep_the_order(void **state)
+{
+	(void)state;
+	reset_model();
+	submit_some(4000);
+	turn();
+	for (int round = 0; round < 400; round++) {
+		size_t before;
+
+		t.quick = 0;
+		end_some();
+		cancel_some();
+		if (last < 9000)
+			submit_some((int)roll(60));
+		before = t.nrun;
+		t.quick = roll(40);
+		turn();
+		check_starts(before);
+		if (round % 50 == 0)
+			check_counts();
+	}
+	check_counts();
+	assert_true(count_model(GONE) > 3000);
+}
+
+static void
+a_restart_finds_all_of_them(void **state)
+{
+	(void)state;
+	reset_model();
+	submit_some(4000);
+	submit_some(4000);
+	turn();
+	t.quick = 50;
+	turn();
+	check_starts(0);
+	for (int i = 1; i <= last; i++)
+		if (model[i].is == OUT)
+			model[i].is = QUEUED;
+	ct_kill(&t);
+	t.quick = 0;
+	ct_up(&t, true);
+	check_counts();
+	t.quick = 300;
+	turn();
+	check_starts(0);
+	assert_int_equal(t.nrun, 300);
+}
+
+/* Each more urgent than the last pushes the others out of the window. */
+static void
+what_falls_out_of_the_window_leaves_memory(void **state)
+{
+	struct buf b = { 0 };
+
+	(void)state;
+	for (int p = 0; p < 10; p++) {
+		buf_clear(&b);
+		for (int i = 0; i < WINDOW_MAX; i++)
+			buf_addf(&b, "{\"tool\":\"noop\",\"priority\":%d}\n", p);
+		ct_message(&t, (struct mqtt_msg){ .topic = "uw/home/house/ezra/task/me", .payload = b.data, .len = b.len, .qos = 0 });
+		turn();
+		assert_true(t.core->live <= WINDOW_MAX);
+	}
+	buf_free(&b);
+}
+
+static void
+houses_take_turns(void **state)
+{
+	size_t ezra = 0;
+
+	(void)state;
+	ct_teardown(&t);
+	ct_setup(&t, "# two houses of one agent\n");
+	snprintf(t.config.houses[2].agents.v[0], sizeof(config_name), "ezra-1");
+	ct_kill(&t);
+	ct_up(&t, false);
+	t.quick = 0;
+	for (int i = 0; i < 100; i++) {
+		ct_task(&t, "ezra", "me", "{'tool':'noop'}");
+		ct_task(&t, "bezalel", "me", "{'tool':'noop'}");
+	}
+	turn();
+	for (int i = 0; i < 40; i++) {
+		t.quick = 1;
+		turn();
+	}
+	for (size_t i = 0; i < t.nrun; i++)
+		ezra += strcmp(t.run[i].house, "ezra") == 0;
+	assert_in_range(ezra, 10, 30);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(ten_thousand_run_in_order_of_priority_and_age, setup, teardown),
+		cmocka_unit_test_setup_teardown(coming_going_and_coming_back_keep_the_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_restart_finds_all_of_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_falls_out_of_the_window_leaves_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(houses_take_turns, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
