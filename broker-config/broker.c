@@ -18,8 +18,9 @@
  * a reader of QoS 0 messages that has stopped reading makes the broker grow until its keepalive ends. */
 #define QUEUED 1000000
 
-/* Beside the payload: topic, properties, and what a client may put there. */
-#define PACKET_SLACK (64 << 10)
+/* A message that is too large is refused with a reason if its packet is not. (mosquitto_pub says nothing at all
+ * and exits with 0 when the packet would be.) */
+#define PACKET_FACTOR 4
 
 /* The access list */
 
@@ -180,7 +181,8 @@ limits_put(struct buf *out, const struct config *c)
 	set(out, NULL, "max_queued_messages %d", QUEUED);
 	set(out, "Larger than the agents' own limit, so that they see what is too large and say so.",
 	    "message_size_limit %lld", largest_message(c));
-	set(out, NULL, "max_packet_size %lld", largest_message(c) + PACKET_SLACK);
+	set(out, "Far above it: what is larger is not even read.",
+	    "max_packet_size %lld", largest_message(c) * PACKET_FACTOR);
 	set(out, "A client that vanished, or reads no more, is let go after one and a half times this.",
 	    "max_keepalive 60");
 	set(out, "Sessions of agents that do not come back.", "persistent_client_expiration 14d");
