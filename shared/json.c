@@ -9,6 +9,7 @@
 
 struct scan {
 	const unsigned char *start, *p, *end;
+	int max_depth;
 	struct err *e;
 };
 
@@ -241,8 +242,9 @@ scan_member(struct scan *s, int depth)
 static int
 scan_container(struct scan *s, int depth, char close)
 {
-	if (depth >= JSON_MAX_DEPTH)
-		return fail(s, "nested too deeply");
+	if (depth >= s->max_depth)
+		return err_set(s->e, ERR_PARSE, "not valid JSON at byte %zu: nested deeper than %d",
+		    (size_t)(s->p - s->start), s->max_depth);
 	s->p++;
 	skip_space(s);
 	if (s->p < s->end && *s->p == (unsigned char)close) {
@@ -285,11 +287,11 @@ scan_value(struct scan *s, int depth)
 	}
 }
 
-int
-json_check(const char *text, size_t len, struct err *e)
+static int
+check(const char *text, size_t len, int max_depth, struct err *e)
 {
-	struct scan s = { (const unsigned char *)text, (const unsigned char *)text,
-		(const unsigned char *)text + len, e };
+	struct scan s = { .start = (const unsigned char *)text, .p = (const unsigned char *)text,
+		.end = (const unsigned char *)text + len, .max_depth = max_depth, .e = e };
 
 	if (scan_value(&s, 0))
 		return -1;
@@ -297,6 +299,18 @@ json_check(const char *text, size_t len, struct err *e)
 	if (s.p != s.end)
 		return fail(&s, "something follows the value");
 	return 0;
+}
+
+int
+json_check(const char *text, size_t len, struct err *e)
+{
+	return check(text, len, JSON_MAX_DEPTH, e);
+}
+
+int
+json_check_inner(const char *text, size_t len, struct err *e)
+{
+	return check(text, len, JSON_INNER_DEPTH, e);
 }
 
 static int

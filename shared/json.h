@@ -21,11 +21,15 @@
 #include "err.h"
 
 #define JSON_MAX_DEPTH 32
+#define JSON_INNER_DEPTH 24             /* tasks, results: what is put inside other objects */
 #define JSON_MAX_KEYS 1024              /* members of one object */
 #define JSON_INT_MAX 9007199254740991   /* 2^53 - 1 */
 
 /* Syntax only, no allocation: safe and cheap on bytes from anywhere. ERR_PARSE names the offset. */
 int json_check(const char *text, size_t len, struct err *e);
+
+/* The same for what will be put inside an event or a reply, whose readers stop at JSON_MAX_DEPTH. */
+int json_check_inner(const char *text, size_t len, struct err *e);
 
 /* Returns a tree that the caller frees with cJSON_Delete(), or NULL with e filled in. */
 cJSON *json_parse(const char *text, size_t len, struct err *e);

@@ -12,7 +12,6 @@
 #define MAX_CA 1048576
 #define SPARE_MS 500            /* to report a timeout before the worker is stopped */
 #define ROOM 1024               /* of the result, for what is neither header, URL nor body */
-#define JSON_DEPTH (JSON_MAX_DEPTH - 8)         /* what is around it in a message is nested too */
 
 int
 http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e)
@@ -157,26 +156,14 @@ is_json_type(const char *type)
 	    (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);
 }
 
-static bool
-is_deeper(const cJSON *v, int depth)
-{
-	const cJSON *m;
-
-	if (!depth)
-		return true;
-	cJSON_ArrayForEach(m, v)
-		if (is_deeper(m, depth - 1))
-			return true;
-	return false;
-}
-
 /* Adds the body as a tree; false, and nothing added, if it is none that fits. */
 static bool
 put_json_body(const struct http_answer *a, size_t room, struct buf *result)
 {
 	size_t before = result->len;
-	cJSON *v = is_json_type(a->type) && !a->cut ? json_parse(buf_str(&a->body), a->body.len, NULL) : NULL;
-	bool fits = v && !is_deeper(v, JSON_DEPTH);
+	bool json = is_json_type(a->type) && !a->cut && json_check_inner(buf_str(&a->body), a->body.len, NULL) == 0;
+	cJSON *v = json ? json_parse(buf_str(&a->body), a->body.len, NULL) : NULL;
+	bool fits = v != NULL;
 
 	if (fits) {
 		json_put_key(result, "json");

@@ -13,7 +13,6 @@
 #define MAX_ENV 192
 #define MAX_PARAM 8192          /* bytes of a parameter that is also given as a variable */
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
-#define MAX_RESULT_DEPTH 24     /* the result is put inside events, whose readers stop at JSON_MAX_DEPTH */
 #define MAX_STDERR 4096
 #define GRACE_MS 2000
 
@@ -500,30 +499,6 @@ failed(const struct manifest *m, const struct proc_end *end, struct err *e)
 	    why[0] ? ": " : ", and said nothing on standard error", why);
 }
 
-/* Valid JSON: brackets in strings are skipped by looking for the quotes. */
-static int
-nesting(const char *text, size_t len)
-{
-	int depth = 0, deepest = 0;
-	bool quoted = false;
-
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
-
-		if (quoted) {
-			i += c == '\\';
-			quoted = c != '"';
-		} else if (c == '"') {
-			quoted = true;
-		} else if (c == '{' || c == '[') {
-			deepest = ++depth > deepest ? depth : deepest;
-		} else if (c == '}' || c == ']') {
-			depth--;
-		}
-	}
-	return deepest;
-}
-
 int
 manifest_result(const char *text, size_t len, size_t total, size_t max, struct buf *result, struct err *e)
 {
@@ -535,11 +510,8 @@ manifest_result(const char *text, size_t len, size_t total, size_t max, struct b
 		return err_set(e, ERR_TOOL, "its result has %zu bytes, the limit is %zu", total, max);
 	if (!len)
 		return err_set(e, ERR_TOOL, "it wrote nothing; expected one JSON value on standard output");
-	if (json_check(text, len, &why))
+	if (json_check_inner(text, len, &why))
 		return err_set(e, ERR_TOOL, "its standard output is not one JSON value: %s", why.msg);
-	if (nesting(text, len) > MAX_RESULT_DEPTH)
-		return err_set(e, ERR_TOOL, "its result is nested %d deep, at most %d is allowed",
-		    nesting(text, len), MAX_RESULT_DEPTH);
 	/* A raw line end can only stand between tokens. */
 	for (size_t n; len; text += n, len -= n) {
 		n = 1;

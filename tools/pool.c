@@ -351,7 +351,7 @@ take_result(struct pool *p, struct worker *w, const struct frame *f, const char 
 		bad_reply(w, "result has a wrong length");
 		return;
 	}
-	if (memchr(body, '\n', len) || memchr(body, '\r', len) || json_check(body, len - 1, &e)) {
+	if (memchr(body, '\n', len) || memchr(body, '\r', len) || json_check_inner(body, len - 1, &e)) {
 		bad_reply(w, "result is not one line of JSON");
 		return;
 	}

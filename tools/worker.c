@@ -355,7 +355,7 @@ check_result(struct buf *result, size_t max_output, struct err *e)
 		buf_adds(result, "null");
 	if (self.quick)
 		return 0;
-	if (json_check(result->data, result->len, e))
+	if (json_check_inner(result->data, result->len, e))
 		return err_wrap(e, "the tool's result");
 	if (!strpbrk(result->data, "\r\n"))
 		return 0;

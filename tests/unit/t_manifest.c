@@ -131,7 +131,7 @@ a_result_that_is_not_one_value_is_a_clear_error(void **state)
 		{ "head -c 300000 /dev/zero | tr '\\0' 1", "has 300000 bytes, the limit is 262144" },
 		{ "printf '[%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25;"
 		  "printf ']%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25",
-		  "nested 25 deep" },
+		  "nested deeper than 24" },
 	};
 	char script[512];
 
