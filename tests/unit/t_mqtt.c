@@ -231,7 +231,11 @@ a_certificate_for_another_host_is_refused(void **state)
 	    .port = port, .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = 5, .clean = true,
 	    .receive_max = 512, .max_packet = 1 << 20, .arg = &p, .on_up = on_up, .on_down = on_down,
 	    .on_message = on_message }, &e);
-	assert_non_null(p.m);
+	/* On a quick machine the handshake is over within the call. */
+	if (!p.m) {
+		assert_int_equal(e.code, ERR_NETWORK);
+		return;
+	}
 	RUN_UNTIL(&p, true, p.down);
 	assert_false(p.up);
 	mqtt_close(p.m, false);

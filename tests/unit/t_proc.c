@@ -208,8 +208,9 @@ nothing_is_inherited(void **state)
 	assert_string_equal(buf_str(&end.out), "A=1\n");
 #ifdef __linux__
 	assert_int_equal(SH(&p, "i=0; while [ $i -lt 64 ]; do [ -e /proc/$$/fd/$i ] && echo $i; i=$((i+1)); "
-	    "done; grep SigIgn /proc/$$/status; pwd"), 0);
-	assert_string_equal(buf_str(&end.out), "0\n1\n2\nSigIgn:\t0000000000000000\n/\n");
+	    "done; grep -Ec 'SigIgn:.(0{16}|0{7}180000000)' /proc/$$/status; pwd"), 0);
+	/* Signals 32 and 33 are glibc's own: its posix_spawn, and so make, leaves them ignored for good. */
+	assert_string_equal(buf_str(&end.out), "0\n1\n2\n1\n/\n");
 #endif
 	p.env = NULL;
 	assert_int_equal(RUN(&p, "env"), 0);
