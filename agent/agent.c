@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -130,6 +131,9 @@ turn_failed(struct agent *a, const struct err *e)
 		log_warnx("store: %s; nothing is taken in or given out until it works again", e->msg);
 	a->stuck = true;
 	uv_idle_stop(&a->again);
+	/* What waits in sockets would be reported again and again. */
+	link_pause(a);
+	a->retry_ms = clock_mono_ms() + 200;
 	uv_timer_start(&a->due, due_callback, 200, 0);
 }
 
@@ -177,7 +181,11 @@ check_callback(uv_check_t *h)
 {
 	struct agent *a = h->data;
 
-	if (a->wanted && a->phase != AGENT_ENDS)
+	if (!a->wanted || a->phase == AGENT_ENDS)
+		return;
+	if (a->stuck && clock_mono_ms() < a->retry_ms)
+		poll(NULL, 0, 20);      /* workers' sockets would keep the loop spinning */
+	else
 		turn(a);
 }
 

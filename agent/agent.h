@@ -34,6 +34,8 @@ struct link {
 	uv_getaddrinfo_t resolve;
 	bool resolving;
 	bool lost;                      /* to be taken down in the next turn */
+	bool beat;                      /* a heartbeat is due with this turn's effects */
+	bool more;                      /* not all was read, and the socket need not show it */
 	char why[160];
 	size_t broker;                  /* index in the configuration */
 	int failures;
@@ -64,6 +66,7 @@ struct agent {
 	bool open;                      /* the core's turn has begun */
 	bool wanted;                    /* a turn should run */
 	bool stuck;                     /* its commit failed: try again, take nothing in */
+	int64_t retry_ms;               /* then, and not before */
 	int64_t commit_us;              /* what a commit takes, smoothed */
 	int messages;                   /* read in this turn */
 	int beats;
@@ -83,6 +86,7 @@ bool link_read(struct agent *a);        /* true if something came */
 void link_effects(struct agent *a);     /* publishes, and lets everything go out */
 void link_beat(struct agent *a);        /* once a second */
 void link_watch(struct agent *a);       /* after each turn: what to wait for */
+void link_pause(struct agent *a);       /* nothing, until link_watch() */
 void link_stop(struct agent *a);        /* says goodbye; nothing goes out after it */
 
 /* socket.c */

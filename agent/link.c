@@ -18,6 +18,7 @@
 #define RETAIN_EVERY 5                  /* heartbeats */
 #define HEALTH_EXPIRY_S 20
 #define READ_BUDGET 64
+#define LARGE_BYTES 16384               /* of a message that count as one more */
 
 static const struct config_broker *
 broker(const struct agent *a)
@@ -69,6 +70,8 @@ on_down(void *arg, const char *why)
 
 	snprintf(a->link.why, sizeof a->link.why, "%.*s", (int)sizeof a->link.why - 1, why);
 	a->link.lost = true;
+	/* At once: the socket may be closed already, and its number soon another's. */
+	link_pause(a);
 	agent_input(a);
 }
 
@@ -88,7 +91,7 @@ on_message(void *arg, const struct mqtt_msg *m)
 	struct agent *a = arg;
 
 	agent_input(a);
-	a->messages++;
+	a->messages += 1 + (int)(m->len / LARGE_BYTES);
 	if (is_pulse(a, m))
 		a->link.echo_ms = clock_mono_ms();
 	core_message(a->core, m);
@@ -111,10 +114,9 @@ on_subscribed(void *arg, int mid, int granted)
 	(void)mid;
 	if (granted >= 0x80)
 		log_warnx("link: a subscription was refused, reason 0x%02x: check the broker's ACL", (unsigned)granted);
-	if (--a->link.subscribing == 0) {
-		link_beat(a);
-		agent_is_ready(a);
-	}
+	/* Not the heartbeat itself: libmosquitto's keepalive must not be looked after within a callback. */
+	if (--a->link.subscribing == 0)
+		a->link.beat = true;
 }
 
 /* ---- connecting ---- */
@@ -245,8 +247,8 @@ free_handle(uv_handle_t *h)
 	free(h);
 }
 
-static void
-stop_watching(struct agent *a)
+void
+link_pause(struct agent *a)
 {
 	if (!a->link.poll)
 		return;
@@ -260,10 +262,10 @@ take_down(struct agent *a)
 {
 	bool was_up = mqtt_is_up(a->link.mqtt);
 
-	stop_watching(a);
+	link_pause(a);
 	mqtt_close(a->link.mqtt, false);
 	a->link.mqtt = NULL;
-	a->link.lost = false;
+	a->link.lost = a->link.beat = a->link.more = false;
 	if (was_up || a->link.failures % 20 == 0)
 		log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, a->link.why);
 	core_link_down(a->core);
@@ -281,10 +283,10 @@ link_read(struct agent *a)
 		take_down(a);
 	if (!a->link.mqtt)
 		return false;
-	mqtt_read(a->link.mqtt, READ_BUDGET);
+	a->link.more = mqtt_read(a->link.mqtt, READ_BUDGET);
 	if (a->link.lost)
 		take_down(a);
-	return a->messages > before;
+	return a->messages > before || a->link.more;
 }
 
 void
@@ -294,11 +296,17 @@ link_effects(struct agent *a)
 	struct err e;
 	int mid;
 
+	if (a->link.beat) {
+		a->link.beat = false;
+		link_beat(a);
+		agent_is_ready(a);
+	}
 	while (mqtt_is_up(a->link.mqtt) && core_next_publish(a->core, &p)) {
 		mid = mqtt_publish(a->link.mqtt, p.topic, p.payload, p.len, p.qos, p.retain, p.response_topic,
 		    p.correlation, p.correlation_len, p.expiry_s, &e);
-		if (mid < 0) {
+		if (mid < 0)
 			log_warnx("link: %s", e.msg);
+		if (mid < 0 && e.code != ERR_INVALID) {
 			on_down(a, e.msg);
 			break;
 		}
@@ -313,8 +321,10 @@ link_watch(struct agent *a)
 {
 	int events = UV_READABLE, fd = a->link.mqtt ? mqtt_fd(a->link.mqtt) : -1;
 
+	if (a->link.more)
+		agent_input(a);
 	if (fd < 0) {
-		stop_watching(a);
+		link_pause(a);
 		return;
 	}
 	if (mqtt_want_write(a->link.mqtt))
@@ -385,7 +395,7 @@ link_stop(struct agent *a)
 		publish_health(a, "offline", true);
 		mqtt_write(a->link.mqtt);
 	}
-	stop_watching(a);
+	link_pause(a);
 	mqtt_close(a->link.mqtt, true);
 	a->link.mqtt = NULL;
 	uv_timer_stop(&a->link.retry);

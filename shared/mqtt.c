@@ -11,6 +11,8 @@
 #include "buf.h"
 #include "err.h"
 
+#define BUDGET_BYTES 16384              /* of a payload that count as one more message */
+
 struct mqtt {
 	struct mosquitto *mosq;
 	struct mqtt_opts o;
@@ -76,7 +78,7 @@ received(struct mosquitto *mosq, void *arg, const struct mosquitto_message *in, 
 	msg.correlation = correlation;
 	msg.correlation_len = n;
 	m->events++;
-	m->messages++;
+	m->messages += 1 + in->payloadlen / BUDGET_BYTES;
 	m->held = true;
 	m->o.on_message(m->o.arg, &msg);
 	free(response);
@@ -345,6 +347,13 @@ mqtt_tick(struct mqtt *m)
 		go_down(m, mosquitto_strerror(rc));
 }
 
+static bool
+is_hopeless(int rc)
+{
+	return rc == MOSQ_ERR_OVERSIZE_PACKET || rc == MOSQ_ERR_PAYLOAD_SIZE || rc == MOSQ_ERR_MALFORMED_UTF8 ||
+	    rc == MOSQ_ERR_INVAL;
+}
+
 int
 mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, int qos, bool retain,
     const char *response_topic, const void *correlation, size_t correlation_len, uint32_t expiry_s,
@@ -366,7 +375,8 @@ mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len,
 		rc = mosquitto_publish_v5(m->mosq, &mid, topic, (int)len, payload, qos, retain, props);
 	mosquitto_property_free_all(&props);
 	if (rc)
-		return err_set(e, ERR_NETWORK, "publish to %s: %s", topic, mosquitto_strerror(rc));
+		return err_set(e, is_hopeless(rc) ? ERR_INVALID : ERR_NETWORK, "publish to %s: %s", topic,
+		    mosquitto_strerror(rc));
 	return mid;
 }
 

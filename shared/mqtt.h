@@ -67,7 +67,8 @@ int mqtt_fd(const struct mqtt *m);              /* -1 when down */
 bool mqtt_want_write(const struct mqtt *m);
 bool mqtt_is_up(const struct mqtt *m);
 
-/* Reads until nothing is left, or `budget` messages came. True if there may be more. */
+/* Reads until nothing is left, or `budget` messages came; a large one counts as several. True if there may be
+ * more, which poll() need not show. */
 bool mqtt_read(struct mqtt *m, int budget);
 
 /* Everything read so far is on disk: PUBACKs and publishes may go. Writes until the socket is full. */
@@ -76,7 +77,8 @@ void mqtt_write(struct mqtt *m);
 /* Keepalive; call about once a second. */
 void mqtt_tick(struct mqtt *m);
 
-/* Queues a publish; returns its mid (> 0), or -1 with e. payload is copied. */
+/* Queues a publish; returns its mid (> 0), or -1 with e: ERR_INVALID if this broker will never take it (too large,
+ * a bad topic), else the connection is at fault. payload is copied. */
 int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, int qos, bool retain,
     const char *response_topic, const void *correlation, size_t correlation_len, uint32_t expiry_s,
     struct err *e);

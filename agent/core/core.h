@@ -117,8 +117,8 @@ struct core_publish {
 	size_t correlation_len;
 };
 
-/* The next publish, oldest first, within the window; call core_publish_sent() for each with what
- * mqtt_publish() returned. */
+/* The next publish, oldest first, within the window; call core_publish_sent() for each with the number that
+ * mqtt_publish() gave it, or -1 if it can never be sent. */
 bool core_next_publish(struct core *c, struct core_publish *p);
 void core_publish_sent(struct core *c, const struct core_publish *p, int mid);
 

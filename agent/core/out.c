@@ -13,8 +13,9 @@
 #include "log.h"
 #include "state.h"
 
-/* A message larger than this is closed and another begun. */
+/* A message larger than this is closed and another begun. One line may be larger: a whole task with its result. */
 #define OUT_MESSAGE_MAX (256u << 10)
+#define OUT_LINE_MAX (48u << 20)
 
 static bool
 same_text(const char *a, const char *b)
@@ -44,6 +45,7 @@ gather(struct core *c, const char *topic, const char *response, const void *corr
 	o->correlation_len = len;
 	o->kept = kept;
 	o->qos = 1;
+	o->body.max = OUT_LINE_MAX;
 	if (c->gather_tail)
 		c->gather_tail->next = o;
 	else
@@ -99,15 +101,17 @@ out_event(struct core *c, struct house *h, const char *type)
 struct buf *
 out_local(struct core *c, uint64_t conn)
 {
-	struct local_out *l;
+	struct local_out *l, **end = &c->local, *own = NULL;
 
-	for (l = c->local; l; l = l->next)
+	for (; (l = *end); end = &l->next)
 		if (l->conn == conn)
-			return &l->body;
+			own = l;
+	if (own && own->body.len < OUT_MESSAGE_MAX)
+		return &own->body;
 	l = xcalloc(1, sizeof *l);
 	l->conn = conn;
-	l->next = c->local;
-	c->local = l;
+	l->body.max = OUT_LINE_MAX;
+	*end = l;
 	return &l->body;
 }
 
@@ -230,23 +234,6 @@ core_next_publish(struct core *c, struct core_publish *p)
 	return true;
 }
 
-void
-core_publish_sent(struct core *c, const struct core_publish *p, int mid)
-{
-	if (!p->seq) {
-		struct out *o = c->once;
-
-		c->once = o->next;
-		if (!c->once)
-			c->once_tail = NULL;
-		out_free(o);
-		return;
-	}
-	c->box_next->mid = mid;
-	c->box_next = c->box_next->next;
-	c->in_flight++;
-}
-
 static void
 forget_row(struct core *c, const struct out *o)
 {
@@ -269,6 +256,42 @@ unlink_out(struct core *c, struct out *o, struct out *before)
 	if (c->box_tail == o)
 		c->box_tail = before;
 	c->box_bytes -= o->body.len;
+}
+
+/* The next one can never be sent: behind it others wait. */
+static void
+refused(struct core *c)
+{
+	struct out *o = c->box_next, *before = NULL;
+
+	for (struct out *p = c->box; p != o; p = p->next)
+		before = p;
+	c->refused_publishes++;
+	c->box_next = o->next;
+	unlink_out(c, o, before);
+	forget_row(c, o);
+	out_free(o);
+}
+
+void
+core_publish_sent(struct core *c, const struct core_publish *p, int mid)
+{
+	if (!p->seq) {
+		struct out *o = c->once;
+
+		c->once = o->next;
+		if (!c->once)
+			c->once_tail = NULL;
+		out_free(o);
+		return;
+	}
+	if (mid < 0) {
+		refused(c);
+		return;
+	}
+	c->box_next->mid = mid;
+	c->box_next = c->box_next->next;
+	c->in_flight++;
 }
 
 /* Acknowledgements come nearly always in the order of sending: the first of the list. */
