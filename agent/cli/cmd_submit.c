@@ -48,6 +48,16 @@ print_error(const cJSON *e)
 		fprintf(stderr, "uni-wizard: %s: %s\n", code ? code : "error", msg);
 }
 
+/* The router's word comes first, with state "forwarded"; whether the task waits for approval is the house's
+ * to say. */
+static bool
+is_final(const struct submit *s, const char *state)
+{
+	const char *mode = cmd_text(s->a, "mode", "simple");
+
+	return !state || strcmp(state, "forwarded") != 0 || strcmp(mode, "sovereign") != 0;
+}
+
 static void
 show_accepted(struct submit *s, const struct client_reply *r)
 {
@@ -55,7 +65,7 @@ show_accepted(struct submit *s, const struct client_reply *r)
 	bool waits = state && strcmp(state, "waiting_approval") == 0;
 
 	s->accepted = true;
-	if (s->wait && !waits)
+	if (!is_final(s, state) || (s->wait && !waits))
 		return;
 	s->done = true;
 	s->rc = waits ? EXIT_WAITING : EXIT_OK;
@@ -193,6 +203,10 @@ send_and_wait(struct submit *s)
 		return s->rc;
 	if (rc && !s->accepted)
 		return rc == EXIT_NO_ANSWER ? spooled(s) : rc;
+	if (!s->wait) {
+		printf("%s accepted by the router; its house has not answered yet\n", s->id_text);
+		return EXIT_OK;
+	}
 	within = (within ? within : 3600000) - (clock_mono_ms() - begun);
 	rc = remote_wait(&s->r, &s->done, within);
 	if (rc == EXIT_NO_ANSWER)

@@ -114,6 +114,21 @@ reply_accepted(const struct intake *in, const struct task *t, bool duplicate)
 	out_end_line(b);
 }
 
+/* The router said accepted when it had the task. Now its sender hears from the house, with the state there. */
+static void
+tell_asker(const struct intake *in, const struct task *t)
+{
+	struct buf *b;
+
+	if (!in->routed || !t->reply_topic)
+		return;
+	b = out_reply(in->c, t->reply_topic, t->correlation, t->correlation_len);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", "accepted");
+	put_accepted(b, t, false);
+	out_end_line(b);
+}
+
 /* The same task, however its members are ordered; the id does not count, for a key may stand for it. */
 static bool
 same_body(const struct intake *in, const struct task *t)
@@ -429,6 +444,7 @@ admit(struct intake *in, struct err *e)
 	tell_accepted(in, t);
 	place(in, t);
 	reply_accepted(in, t, false);
+	tell_asker(in, t);
 	return 0;
 }
 
