@@ -14,12 +14,12 @@
 /* In flight to one client: with the customary 20 only 20 messages could share one commit of the agent. */
 #define INFLIGHT 1024
 
-/* Messages waiting for one client. No house holds more tasks, so for those the bound in bytes comes first. With 0
- * a reader of QoS 0 messages that has stopped reading makes the broker grow until its keepalive ends. */
+/* Messages waiting for one client. No house holds more tasks, so for those the bound in bytes comes first.
+ * With 0 a reader of QoS 0 messages that no longer reads makes the broker grow until its keepalive ends. */
 #define QUEUED 1000000
 
-/* A message that is too large is refused with a reason if its packet is not. (mosquitto_pub says nothing at all
- * and exits with 0 when the packet would be.) */
+/* A message that is too large is refused with a reason if its packet is not. (mosquitto_pub says nothing at
+ * all and exits with 0 when the packet would be.) */
 #define PACKET_FACTOR 4
 
 /* The access list */
@@ -176,7 +176,7 @@ limits_put(struct buf *out, const struct config *c)
 {
 	set(out, "Messages on their way to one client: as many as may share one commit of an agent.",
 	    "max_inflight_messages %d", INFLIGHT);
-	set(out, "What waits for one client is bounded by its size; the count is for QoS 0, which has no other bound.",
+	set(out, "What waits for one client is bounded by its size; the count is the only bound that QoS 0 has.",
 	    "max_queued_bytes %lld", (long long)c->max_outbox_bytes);
 	set(out, NULL, "max_queued_messages %d", QUEUED);
 	set(out, "Larger than the agents' own limit, so that they see what is too large and say so.",
@@ -215,7 +215,8 @@ broker_conf_put(struct buf *out, const struct config *c, const struct broker *b)
 	set(out, NULL, "log_timestamp_format %%Y-%%m-%%dT%%H:%%M:%%S");
 	listener_put(out, b, b->port, "Agents and people.");
 	if (b->ws_port) {
-		listener_put(out, b, b->ws_port, "The dashboard. (Mosquitto 2.0 does not start with such listeners alone.)");
+		listener_put(out, b, b->ws_port,
+		    "The dashboard. (Mosquitto 2.0 does not start with such listeners alone.)");
 		set(out, NULL, "protocol websockets");
 	}
 }
@@ -238,7 +239,7 @@ check_broker(const struct broker *b, struct err *e)
 
 	if (check_path("dir", b->dir, e) || check_path("pki", b->pki_dir, e) || check_path("log", b->log, e))
 		return -1;
-	if (b->bind && b->bind[strspn(b->bind, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-%")])
+	if (b->bind && (!*b->bind || strpbrk(b->bind, " \t\r\n#\"'")))
 		return err_field(e, ERR_INVALID, "bind", b->bind, "an address or a host name");
 	if (b->port < 1 || b->port > 65535 || b->ws_port < 0 || b->ws_port > 65535 || b->port == b->ws_port) {
 		snprintf(got, sizeof got, "%d, %d", b->port, b->ws_port);
@@ -289,14 +290,16 @@ put_dir(const struct owner *o, const char *dir, const char *name, struct err *e)
 }
 
 static int
-put_file(const struct owner *o, const char *dir, const char *name, const struct buf *text, bool *changed, struct err *e)
+put_file(const struct owner *o, const char *dir, const char *name, const struct buf *text, bool *changed,
+    struct err *e)
 {
 	struct buf path = { 0 };
 	bool differs = false;
 	int rc;
 
 	buf_addf(&path, "%s/%s", dir, name);
-	rc = save_if_changed(path.data, buf_str(text), text->len, 0600, &differs, e) ? -1 : owner_give(o, path.data, e);
+	rc = save_if_changed(path.data, buf_str(text), text->len, 0600, &differs, e) ||
+	    owner_give(o, path.data, e) ? -1 : 0;
 	*changed |= differs;
 	buf_free(&path);
 	return rc;
@@ -347,9 +350,10 @@ find_in(const char *dirs, const char *name)
 char *
 broker_program(void)
 {
+	static const char packaged[] = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:"
+	    "/opt/homebrew/opt/mosquitto/sbin:/usr/local/opt/mosquitto/sbin";
 	const char *path = getenv("PATH");
 	char *found = path ? find_in(path, "mosquitto") : NULL;
 
-	return found ? found : find_in("/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/opt/homebrew/opt/mosquitto/sbin:"
-	    "/usr/local/opt/mosquitto/sbin", "mosquitto");
+	return found ? found : find_in(packaged, "mosquitto");
 }

@@ -89,7 +89,8 @@ key_read(const char *dir, const char *name, struct err *e)
 	if (save_read(path, &pem, e))
 		goto out;
 	if (stat(path, &st) == 0 && (st.st_mode & 077)) {
-		err_set(e, ERR_DENIED, "%s has mode %03o, others can read it; chmod 600", path, (unsigned)st.st_mode & 0777);
+		err_set(e, ERR_DENIED, "%s has mode %03o, others can read it; chmod 600", path,
+		    (unsigned)st.st_mode & 0777);
 		goto out;
 	}
 	key = key_parse(&pem, path, e);
@@ -214,11 +215,18 @@ set_validity(X509 *x, const X509 *issuer, int days)
 	    ? 0 : -1;
 }
 
+static bool
+add_name(X509_NAME *to, const char *field, const char *value)
+{
+	const unsigned char *bytes = (const unsigned char *)value;
+
+	return X509_NAME_add_entry_by_txt(to, field, MBSTRING_UTF8, bytes, -1, -1, 0) == 1;
+}
+
 static int
 set_name(X509_NAME *to, const char *cn)
 {
-	return X509_NAME_add_entry_by_txt(to, "O", MBSTRING_UTF8, (const unsigned char *)"Uni-Wizard", -1, -1, 0) == 1 &&
-	    X509_NAME_add_entry_by_txt(to, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0) == 1 ? 0 : -1;
+	return add_name(to, "O", "Uni-Wizard") && add_name(to, "CN", cn) ? 0 : -1;
 }
 
 struct extension {
@@ -283,9 +291,9 @@ fill_cert(X509 *x, const struct request *r, const struct ca *ca)
 {
 	X509 *issuer = ca ? ca->cert : x;
 
-	if (X509_set_version(x, X509_VERSION_3) != 1 || set_serial(x) || set_validity(x, ca ? issuer : NULL, r->days) ||
-	    set_name(X509_get_subject_name(x), r->cn) || X509_set_pubkey(x, r->key) != 1 ||
-	    X509_set_issuer_name(x, X509_get_subject_name(issuer)) != 1)
+	if (X509_set_version(x, X509_VERSION_3) != 1 || set_serial(x) ||
+	    set_validity(x, ca ? issuer : NULL, r->days) || set_name(X509_get_subject_name(x), r->cn) ||
+	    X509_set_pubkey(x, r->key) != 1 || X509_set_issuer_name(x, X509_get_subject_name(issuer)) != 1)
 		return -1;
 	for (const struct extension *ext = extensions[r->use]; ext->value; ext++)
 		if (add_extension(x, issuer, ext->nid, ext->value))
@@ -535,8 +543,8 @@ issue(const char *dir, const struct request *r, bool write_key, struct err *e)
 }
 
 int
-pki_issue(const char *dir, const char *name, enum pki_use use, const char *const *sans, size_t nsans, int days,
-    struct err *e)
+pki_issue(const char *dir, const char *name, enum pki_use use, const char *const *sans, size_t nsans,
+    int days, struct err *e)
 {
 	struct request r = { .cn = name, .use = use, .days = days ? days : PKI_DAYS };
 	struct buf text = { 0 };
@@ -570,7 +578,8 @@ sans_read(const X509 *x, struct buf *out, bool notation)
 		if (g->type == GEN_DNS)
 			buf_addf(out, "%s%s%.*s", sep, notation ? "DNS:" : "", ASN1_STRING_length(s),
 			    (const char *)ASN1_STRING_get0_data(s));
-		else if (inet_ntop(ASN1_STRING_length(s) == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text, sizeof text))
+		else if (inet_ntop(ASN1_STRING_length(s) == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text,
+		    sizeof text))
 			buf_addf(out, "%s%s%s", sep, notation ? "IP:" : "", text);
 	}
 	GENERAL_NAMES_free(names);
@@ -585,8 +594,8 @@ use_of(X509 *x)
 }
 
 int
-pki_renew(const char *dir, const char *name, const char *const *sans, size_t nsans, int days, bool new_key,
-    struct err *e)
+pki_renew(const char *dir, const char *name, const char *const *sans, size_t nsans, int days,
+    bool new_key, struct err *e)
 {
 	struct request r = { .cn = name, .days = days ? days : PKI_DAYS };
 	struct buf text = { 0 };
@@ -708,8 +717,7 @@ is_cert_file(const struct dirent *d)
 }
 
 static void
-each_file(const char *dir, const char *file, const struct ca *ca,
-    void (*each)(void *arg, const char *file, const struct pki_cert *c, const char *why), void *arg)
+each_file(const char *dir, const char *file, const struct ca *ca, pki_visit *each, void *arg)
 {
 	char *name = xstrndup(file, strlen(file) - strlen(".crt"));
 	struct pki_cert c;
@@ -723,8 +731,7 @@ each_file(const char *dir, const char *file, const struct ca *ca,
 }
 
 int
-pki_each(const char *dir, void (*each)(void *arg, const char *file, const struct pki_cert *c, const char *why),
-    void *arg, struct err *e)
+pki_each(const char *dir, pki_visit *each, void *arg, struct err *e)
 {
 	struct dirent **files = NULL;
 	struct pki_cert c;
@@ -733,7 +740,8 @@ pki_each(const char *dir, void (*each)(void *arg, const char *file, const struct
 	int n = scandir(dir, &files, is_cert_file, alphasort);
 
 	if (n < 0)
-		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read directory %s: %s", dir, strerror(errno));
+		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read directory %s: %s", dir,
+		    strerror(errno));
 	if (ca_read(dir, &ca, &why))
 		each(arg, "ca.crt", NULL, why.msg);
 	for (int i = 0; i < ca.n; i++) {

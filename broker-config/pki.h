@@ -56,21 +56,21 @@ int pki_init_next(const char *dir, int days, struct err *e);
 int pki_forget_former(const char *dir, struct err *e);
 
 /* sans: names and addresses, nsans 0 for a client. Overwrites <name>.crt and <name>.key. days 0: PKI_DAYS. */
-int pki_issue(const char *dir, const char *name, enum pki_use use, const char *const *sans, size_t nsans, int days,
-    struct err *e);
+int pki_issue(const char *dir, const char *name, enum pki_use use, const char *const *sans, size_t nsans,
+    int days, struct err *e);
 
 /* The same certificate with a new validity, signed by the present authority; new_key: a new key too. sans
  * NULL: those it had. */
-int pki_renew(const char *dir, const char *name, const char *const *sans, size_t nsans, int days, bool new_key,
-    struct err *e);
+int pki_renew(const char *dir, const char *name, const char *const *sans, size_t nsans, int days,
+    bool new_key, struct err *e);
 
 /* The certificate <name>.crt ("ca": the authority that signs). */
 int pki_read(const char *dir, const char *name, struct pki_cert *out, struct err *e);
 
 /* Calls each with every certificate in the directory, the authorities first, then by name. A file that is
- * no certificate is passed with why and no cert. Returns -1 if the directory cannot be read. */
-int pki_each(const char *dir, void (*each)(void *arg, const char *file, const struct pki_cert *c, const char *why),
-    void *arg, struct err *e);
+ * no certificate is passed with why and c NULL. Returns -1 if the directory cannot be read. */
+typedef void pki_visit(void *arg, const char *file, const struct pki_cert *c, const char *why);
+int pki_each(const char *dir, pki_visit *each, void *arg, struct err *e);
 
 const char *pki_use_name(enum pki_use use);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "buf.h"
@@ -74,7 +75,8 @@ save_file(const char *path, const char *text, size_t len, mode_t mode, struct er
 }
 
 int
-save_if_changed(const char *path, const char *text, size_t len, mode_t mode, bool *changed, struct err *e)
+save_if_changed(const char *path, const char *text, size_t len, mode_t mode, bool *changed,
+    struct err *e)
 {
 	struct buf old = { .max = len + 1 };
 	struct stat st;
@@ -138,4 +140,20 @@ save_read(const char *path, struct buf *out, struct err *e)
 	rc = read_open(fd, path, out, e);
 	close(fd);
 	return rc;
+}
+
+char *
+save_absolute(const char *path)
+{
+	char cwd[PATH_MAX];
+	struct buf b = { 0 };
+
+	while (strncmp(path, "./", 2) == 0)
+		path += 2;
+	if (path[0] != '/')
+		buf_addf(&b, "%s/", getcwd(cwd, sizeof cwd) ? cwd : "");
+	buf_adds(&b, strcmp(path, ".") == 0 ? "" : path);
+	while (b.len > 1 && b.data[b.len - 1] == '/')
+		buf_cut(&b, b.len - 1);
+	return buf_take(&b);
 }

@@ -52,22 +52,6 @@ path_of(const char *dir, const char *name)
 }
 
 static char *
-absolute(const char *dir)
-{
-	char cwd[PATH_MAX];
-	struct buf b = { 0 };
-
-	while (strncmp(dir, "./", 2) == 0)
-		dir += 2;
-	if (dir[0] != '/')
-		buf_addf(&b, "%s/", getcwd(cwd, sizeof cwd) ? cwd : "");
-	buf_adds(&b, dir);
-	while (b.len > 1 && (b.data[b.len - 1] == '/' || (b.data[b.len - 1] == '.' && b.data[b.len - 2] == '/')))
-		buf_cut(&b, b.len - 1);
-	return buf_take(&b);
-}
-
-static char *
 own_program(void)
 {
 	char path[PATH_MAX];
@@ -453,17 +437,6 @@ write_env(const struct cluster *c, struct err *e)
 /* Processes of this directory whose record was deleted would hold its ports and databases. */
 
 static int
-end_stray(const struct buf *args)
-{
-	int64_t until = clock_mono_ms() + KILL_MS;
-	int n = daemon_kill_like(args->data, args->len);
-
-	while (n && daemon_kill_like(args->data, args->len) && clock_mono_ms() < until)
-		poll(NULL, 0, TICK_MS);
-	return n;
-}
-
-static int
 end_stray_agents(const char *dir, const char *agent)
 {
 	struct buf b = { 0 };
@@ -474,7 +447,7 @@ end_stray_agents(const char *dir, const char *agent)
 	buf_add(&b, "\0--agent\0", 9);
 	if (agent)
 		buf_add(&b, agent, strlen(agent) + 1);
-	n = end_stray(&b);
+	n = daemon_kill_like(b.data, b.len);
 	buf_free(&b);
 	return n;
 }
@@ -488,7 +461,7 @@ end_stray_broker(const char *dir)
 	buf_add(&b, "\0-c\0", 4);
 	buf_addf(&b, "%s/broker/mosquitto.conf", dir);
 	buf_addc(&b, '\0');
-	n = end_stray(&b);
+	n = daemon_kill_like(b.data, b.len);
 	buf_free(&b);
 	return n;
 }
@@ -725,7 +698,7 @@ cluster_up(struct cluster *c, const char *dir, const char *houses, int agents_pe
 	bool reload;
 	size_t n;
 
-	*c = (struct cluster){ .dir = absolute(dir), .lock = -1 };
+	*c = (struct cluster){ .dir = save_absolute(dir), .lock = -1 };
 	if (prepare(c, houses, agents_per_house, &reload, e) || start_missing(c, reload, e))
 		return -1;
 	n = cluster_count(c);
@@ -738,7 +711,7 @@ cluster_up(struct cluster *c, const char *dir, const char *houses, int agents_pe
 int
 cluster_open(struct cluster *c, const char *dir, struct err *e)
 {
-	*c = (struct cluster){ .dir = absolute(dir), .lock = -1 };
+	*c = (struct cluster){ .dir = save_absolute(dir), .lock = -1 };
 	if (!exists(c->dir, "houses.yaml") || !exists(c->dir, "run"))
 		err_set(e, ERR_NOT_FOUND, "%s has no cluster: uni-wizard cluster up --dir ...", c->dir);
 	else if (houses_load(c, e) == 0 && ws_port_keep(c, e) == 0)
@@ -871,7 +844,7 @@ stop_senders(const struct cluster *c)
 int
 cluster_down(const char *dir, int *stopped, int *killed, struct err *e)
 {
-	struct cluster c = { .dir = absolute(dir), .lock = -1 };
+	struct cluster c = { .dir = save_absolute(dir), .lock = -1 };
 	char **names = NULL;
 	int n = 0, rc = -1;
 

@@ -1,22 +1,7 @@
-#include <errno.h>
-#include <limits.h>
-
 #include "broker.h"
 #include "buf.h"
 #include "cmd.h"
-
-/* The broker reads its files from wherever it is started. Caller frees; NULL: does not exist. */
-static char *
-absolute(const char *path)
-{
-	char cwd[PATH_MAX];
-	struct buf b = { 0 };
-
-	if (path[0] != '/')
-		buf_addf(&b, "%s/", getcwd(cwd, sizeof cwd) ? cwd : "");
-	buf_adds(&b, path);
-	return buf_take(&b);
-}
+#include "save.h"
 
 static int
 write_files(const struct cmd_args *a, const struct config *c, char *dir, char *pki, char *log)
@@ -49,9 +34,10 @@ broker_config_run(const struct cmd_args *a)
 	int rc = cmd_config(a, c);
 
 	if (rc == 0) {
-		dir = absolute(cmd_text(a, "dir", "."));
-		pki = absolute(cmd_text(a, "pki", c->pki_dir));
-		log_path = log ? absolute(log) : NULL;
+		/* The broker reads its files from wherever it is started. */
+		dir = save_absolute(cmd_text(a, "dir", "."));
+		pki = save_absolute(cmd_text(a, "pki", c->pki_dir));
+		log_path = log ? save_absolute(log) : NULL;
 		rc = write_files(a, c, dir, pki, log_path);
 		free(dir);
 		free(pki);

@@ -215,8 +215,8 @@ print_up(const struct cluster *c)
 	size_t n = cluster_count(c);
 	struct cluster_member m;
 
-	printf("The cluster in %s is up: a broker on " CLUSTER_HOST ":%d (WebSockets: %d) and %zu agent%s\n ", c->dir,
-	    c->port, c->ws_port, n - 1, n == 2 ? "" : "s");
+	printf("The cluster in %s is up: a broker on " CLUSTER_HOST ":%d (WebSockets: %d) and %zu agent%s\n ",
+	    c->dir, c->port, c->ws_port, n - 1, n == 2 ? "" : "s");
 	for (size_t i = 1; i < n; i++) {
 		cluster_member(c, i, &m);
 		printf(" %s", m.name);
@@ -288,8 +288,9 @@ restart_run(const struct cmd_args *a)
 const struct cmd cmd_cluster_up = {
 	.name = "cluster up",
 	.help = "Start a broker and agents on this machine, with everything they need",
-	.more = "Returns when every agent is ready. Run again, it starts what is missing and keeps ports, certificates "
-	    "and DIR/houses.yaml, which is yours to change. DIR/env has what shells and Mosquitto's clients need.",
+	.more = "Returns when every agent is ready. Run again, it starts what is missing and keeps ports, "
+	    "certificates and DIR/houses.yaml, which is yours to change. DIR/env has what shells and Mosquitto's "
+	    "clients need.",
 	.opts = (const struct cmd_opt[]){
 		OPT_DIR,
 		{ .name = "houses", .kind = OPT_TEXT, .arg = "A,B,...", .help = "of a new cluster (" CLUSTER_HOUSES ")" },

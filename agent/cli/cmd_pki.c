@@ -144,7 +144,8 @@ issue_run(const struct cmd_args *a)
 		return EXIT_USAGE;
 	if (!cmd_flag(a, "replace") && pki_read(dir, name, &old, NULL) == 0) {
 		free(dir);
-		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s has a certificate already: `pki renew %s`, or --replace", name, name);
+		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s has a certificate already: `pki renew %s`, or --replace", name,
+		    name);
 	}
 	copy = xstrdup(list ? list : "");
 	n = sans_split(copy, sans);
@@ -253,9 +254,9 @@ show_run(const struct cmd_args *a)
 const struct cmd cmd_pki_init = {
 	.name = "pki init",
 	.help = "Create the certificate authority if there is none",
-	.more = "A change of authority takes two steps: `pki init --next` puts a new one in front of the present one "
-	    "(ca.crt then trusts both), and `pki init --forget` leaves only the new one when everybody has ca.crt "
-	    "and renewed certificates. See broker-config/README.md.",
+	.more = "A change of authority takes two steps: `pki init --next` puts a new one in front of the present "
+	    "one (ca.crt then trusts both), and `pki init --forget` leaves only the new one when everybody has "
+	    "ca.crt and renewed certificates. See broker-config/README.md.",
 	.opts = (const struct cmd_opt[]){
 		OPT_DIR,
 		OPT_DAYS("3650"),
@@ -289,8 +290,8 @@ const struct cmd cmd_pki_renew = {
 	.name = "pki renew",
 	.args = "NAME",
 	.help = "Issue the same certificate anew",
-	.more = "Agents take it up when they next connect, a broker when it is sent SIGHUP; nothing has to be restarted. "
-	    "The key stays unless --new-key is given.",
+	.more = "Agents take it up when they next connect, a broker when it is sent SIGHUP; nothing has to be "
+	    "restarted. The key stays unless --new-key is given.",
 	.opts = (const struct cmd_opt[]){
 		OPT_DIR,
 		OPT_SAN,

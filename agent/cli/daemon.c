@@ -20,6 +20,7 @@
 #define TICK_MS 10
 #define LOG_MAX_BYTES (16 << 20)        /* beyond it a start begins a new one and keeps this as .1 */
 #define TAIL_BYTES 4096
+#define KILL_MS 5000
 
 static char *
 path_of(const char *dir, const char *kind, const char *name, const char *suffix)
@@ -342,6 +343,17 @@ is_like(const char *pid, const char *args, size_t len)
 	return n > 0 && memmem(line, (size_t)n, args, len);
 }
 
+/* A dying process has no command line any more while it still holds its ports and locks: wait for the end. */
+static void
+kill_and_wait(pid_t pid)
+{
+	int64_t until = clock_mono_ms() + KILL_MS;
+
+	kill(pid, SIGKILL);
+	while (group_start(pid) >= 0 && clock_mono_ms() < until)
+		poll(NULL, 0, TICK_MS);
+}
+
 int
 daemon_kill_like(const char *args, size_t len)
 {
@@ -352,9 +364,10 @@ daemon_kill_like(const char *args, size_t len)
 	while (proc && (d = readdir(proc))) {
 		long pid = strtol(d->d_name, NULL, 10);
 
-		if (pid > 1 && pid <= INT_MAX && pid != getpid() && is_like(d->d_name, args, len) &&
-		    kill((pid_t)pid, SIGKILL) == 0)
+		if (pid > 1 && pid <= INT_MAX && pid != getpid() && is_like(d->d_name, args, len)) {
+			kill_and_wait((pid_t)pid);
 			killed++;
+		}
 	}
 	if (proc)
 		closedir(proc);

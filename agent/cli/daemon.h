@@ -39,8 +39,8 @@ void daemon_forget(const char *dir, const char *name);
 /* Appends the last lines of its log, at most `lines` and 4 KiB. */
 void daemon_log_tail(const char *dir, const char *name, int lines, struct buf *out);
 
-/* Kills processes whose command line has these bytes (arguments, each ended by NUL) in it: those of which
- * the record is lost. Returns how many; where command lines cannot be read, none. */
+/* Kills processes whose command line has these bytes (arguments, each ended by NUL) in it, those of which
+ * the record is lost, and waits for their end. Returns how many; where command lines cannot be read, none. */
 int daemon_kill_like(const char *args, size_t len);
 
 #endif

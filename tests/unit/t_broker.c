@@ -172,7 +172,8 @@ whoever_is_not_in_the_configuration_has_no_lines(void **state)
 static struct broker
 broker(void)
 {
-	return (struct broker){ .dir = dir, .port = 1883, .ws_port = 1884, .pki_dir = "/etc/pki dir", .cert = "broker" };
+	return (struct broker){ .dir = dir, .port = 1883, .ws_port = 1884, .pki_dir = "/etc/pki dir",
+		.cert = "broker" };
 }
 
 static void

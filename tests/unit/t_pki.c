@@ -286,7 +286,8 @@ names_that_would_leave_the_directory_or_lie_are_refused(void **state)
 static void
 host_names_cannot_smuggle_in_others(void **state)
 {
-	static const char *const bad[] = { "", "a,DNS:timmy", "IP:1.2.3.4", "a b", "-a", ".a", "a\n", "email:x", "@section" };
+	static const char *const bad[] = { "", "a,DNS:timmy", "IP:1.2.3.4", "a b", "-a", ".a", "a\n", "email:x",
+		"@section" };
 	struct err e;
 
 	(void)state;
