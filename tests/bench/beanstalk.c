@@ -133,6 +133,14 @@ conn_open(const char *use, const char *watch)
 }
 
 static void
+conn_close(struct conn *c)
+{
+	close(c->fd);
+	buf_free(&c->out);
+	free(c);
+}
+
+static void
 put(struct conn *c, const char *body, size_t len)
 {
 	buf_addf(&c->out, "put 1024 0 120 %zu\r\n", len);
@@ -191,6 +199,8 @@ work(void)
 		}
 		done += n;
 	}
+	free(jobs);
+	conn_close(c);
 }
 
 static void
@@ -218,6 +228,8 @@ produce(bool paced)
 		for (answered++; answered < sent && c->from < c->to; answered++)
 			expect(c, "INSERTED");
 	}
+	free(body);
+	conn_close(c);
 }
 
 static void
@@ -241,6 +253,8 @@ collect(struct hist *h)
 			expect(c, "DELETED");
 		done += n;
 	}
+	free(jobs);
+	conn_close(c);
 }
 
 static pid_t
@@ -304,7 +318,7 @@ main(int argc, char **argv)
 		fatalx("usage: beanstalk window|pace|knock options");
 	read_options(argc - 1, argv + 1);
 	if (knock) {
-		conn_open(NULL, NULL);
+		conn_close(conn_open(NULL, NULL));
 		return 0;
 	}
 	child(work_child, false);

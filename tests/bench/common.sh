@@ -35,7 +35,7 @@ clean_up() {
 	trap - EXIT INT TERM
 	"$wizard" cluster down --dir "$dir/c" >/dev/null 2>&1
 	stop_peers
-	if [ $status -ne 0 ] && [ -z "${judged-}" ]; then
+	if [ $status -ne 0 ] && [ $status -ne 130 ] && [ -z "${judged-}" ]; then
 		echo "bench: stopped early; the logs are in $dir" >&2
 	else
 		rm -rf "$dir"

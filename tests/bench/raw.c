@@ -194,6 +194,14 @@ end_open(struct end *e, const char *identity, const char *hears, const char *spe
 		fatalx("raw: no connection to the broker within %d s", STALL_US / 1000000);
 }
 
+static void
+end_close(struct end *e)
+{
+	mosquitto_disconnect(e->mosq);
+	mosquitto_destroy(e->mosq);
+	mosquitto_lib_cleanup();
+}
+
 static bool
 stalled(const struct end *e)
 {
@@ -215,8 +223,7 @@ far_end(struct end *e, int say, const char *hears, const char *speaks)
 		turn(e, 1000);
 	if (write(say, &e->last_us, sizeof e->last_us) != sizeof e->last_us)
 		return 1;
-	mosquitto_disconnect(e->mosq);
-	mosquitto_destroy(e->mosq);
+	end_close(e);
 	return e->got < e->want;
 }
 
@@ -311,6 +318,7 @@ main(int argc, char **argv)
 	e.hist = paced ? &hist : NULL;
 	end_open(&e, need("BENCH_NEAR", "operator"), reply, task);
 	near_end(&e, pipefd[0], paced, count, strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10));
+	end_close(&e);
 	if (waitpid(pid, &status, 0) != pid || status)
 		fatalx("raw: the far end failed");
 	if (paced && hist_save(&hist, argv[5]))
