@@ -9,9 +9,15 @@
 #define WORKERS_MAX 64
 
 static const char *const state_names[] = {
-	[UW_SUCCEEDED] = "succeeded", [UW_FAILED] = "failed", [UW_DEAD] = "dead", [UW_CANCELLED] = "cancelled",
-	[UW_EXPIRED] = "expired", [UW_DENIED] = "denied", [UW_UNCERTAIN] = "uncertain",
-	[UW_REJECTED] = "rejected", [UW_NO_ANSWER] = "no_answer",
+	[UW_SUCCEEDED] = "succeeded",
+	[UW_FAILED] = "failed",
+	[UW_DEAD] = "dead",
+	[UW_CANCELLED] = "cancelled",
+	[UW_EXPIRED] = "expired",
+	[UW_DENIED] = "denied",
+	[UW_UNCERTAIN] = "uncertain",
+	[UW_REJECTED] = "rejected",
+	[UW_NO_ANSWER] = "no_answer",
 };
 
 struct uw_result {
@@ -139,7 +145,8 @@ take_options(struct uw_options *o, const struct uw_options *given, struct err *e
 	if (!given)
 		return 0;
 	if (given->size < offsetof(struct uw_options, where) || given->size > sizeof *o)
-		return err_field(e, ERR_INVALID, "options.size", NULL, "a struct set up with uw_options_init()");
+		return err_field(e, ERR_INVALID, "options.size", NULL,
+		    "a struct set up with uw_options_init()");
 	memcpy(o, given, given->size);
 	return 0;
 }
@@ -277,27 +284,24 @@ read_params(const char *params, struct err *e)
 	return v;
 }
 
-int64_t
-uw_execute_async(struct uw_harness *h, const char *tool, const char *params, uw_done done, void *arg,
-    struct uw_error *err)
+static int
+may_call(const struct uw_harness *h, const char *tool, uw_done done, struct err *e)
 {
-	struct err e = { 0 };
-	struct ulid id;
-	struct call *c;
-	cJSON *v;
+	if (!tool)
+		return err_field(e, ERR_MISSING, "tool", "nothing", "a tool's name");
+	if (!done)
+		return err_field(e, ERR_MISSING, "done", "nothing", "a function");
+	if (h->pending >= CALLS_MAX)
+		return err_set(e, ERR_BUSY, "%d calls are under way, as many as may be", h->pending);
+	return 0;
+}
 
-	if (!tool || !done) {
-		err_field(&e, ERR_MISSING, tool ? "done" : "tool", "nothing", tool ? "a function" : "a tool's name");
-		return give(err, &e);
-	}
-	if (h->pending >= CALLS_MAX) {
-		err_set(&e, ERR_BUSY, "%d calls are under way, as many as may be", h->pending);
-		return give(err, &e);
-	}
-	v = read_params(params, &e);
-	if (!v)
-		return give(err, &e);
-	c = xcalloc(1, sizeof *c);
+static struct call *
+call_new(struct uw_harness *h, uw_done done, void *arg)
+{
+	struct call *c = xcalloc(1, sizeof *c);
+	struct ulid id;
+
 	ulid_now(&id);
 	ulid_format(&id, c->id);
 	c->number = ++h->numbers;
@@ -305,6 +309,20 @@ uw_execute_async(struct uw_harness *h, const char *tool, const char *params, uw_
 	c->arg = arg;
 	c->give_up_ms = h->wait_ms < 0 ? INT64_MAX : clock_mono_ms() + h->wait_ms;
 	call_link(h, c);
+	return c;
+}
+
+int64_t
+uw_execute_async(struct uw_harness *h, const char *tool, const char *params, uw_done done, void *arg,
+    struct uw_error *err)
+{
+	struct err e = { 0 };
+	struct call *c;
+	cJSON *v;
+
+	if (may_call(h, tool, done, &e) || !(v = read_params(params, &e)))
+		return give(err, &e);
+	c = call_new(h, done, arg);
 	if (h->backend->start(h, c, tool, v, &e) == 0)
 		return c->number;
 	call_unlink(h, c);

@@ -96,7 +96,8 @@ end_all(struct uw_harness *h)
 }
 
 static void
-put_task(struct buf *b, const struct uw_harness *h, const struct call *c, const char *tool, const cJSON *params)
+put_task(struct buf *b, const struct uw_harness *h, const struct call *c, const char *tool,
+    const cJSON *params)
 {
 	json_put_open(b, '{');
 	json_kv_str(b, "op", "submit");
@@ -204,7 +205,7 @@ take_outcome(struct uw_harness *h, struct call *c, const cJSON *reply)
 	const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reply, "state"));
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(reply, "result");
 	const cJSON *run_ms = cJSON_GetObjectItemCaseSensitive(reply, "run_ms");
-	struct call_result r = { .run_us = cJSON_IsNumber(run_ms) ? (int64_t)(run_ms->valuedouble * 1000) : 0 };
+	struct call_result r = { 0 };
 	struct buf text = { 0 };
 	struct err e;
 
@@ -216,6 +217,7 @@ take_outcome(struct uw_harness *h, struct call *c, const cJSON *reply)
 	}
 	read_err(reply, &e);
 	r.err = &e;
+	r.run_us = cJSON_IsNumber(run_ms) ? (int64_t)(run_ms->valuedouble * 1000) : 0;
 	if (result)
 		json_put_tree(&text, result);
 	r.json = text.len ? text.data : NULL;

@@ -274,20 +274,24 @@ warn(const char *msg, void *arg)
 int
 here_open(struct uw_harness *h, struct err *e)
 {
+	struct pool_opts o = { .exe = h->program, .config_path = h->config.path, .agent = "harness",
+		.workers = (unsigned)h->workers, .grace_ms = h->config.stop_grace_ms,
+		.max_output = (size_t)h->config.max_output_bytes, .on_end = on_end };
 	struct here *p;
 	int rc;
 
 	if (strcmp(h->house, "_") == 0)
-		return err_field(e, ERR_UNKNOWN_HOUSE, "house", "_", "a house by name; only an agent can choose one");
+		return err_field(e, ERR_UNKNOWN_HOUSE, "house", "_",
+		    "a house by name; only an agent can choose one");
 	p = xcalloc(1, sizeof *p);
 	p->h = h;
 	p->tail = &p->head;
 	uv_loop_init(&p->loop);
 	uv_timer_init(&p->loop, &p->limit);
 	p->tools = registry_new(&h->config, warn, NULL);
-	rc = pool_new(&p->pool, &(struct pool_opts){ .loop = &p->loop, .exe = h->program, .config_path = h->config.path,
-	    .agent = "harness", .workers = (unsigned)h->workers, .grace_ms = h->config.stop_grace_ms,
-	    .max_output = (size_t)h->config.max_output_bytes, .arg = p, .on_end = on_end }, e);
+	o.loop = &p->loop;
+	o.arg = p;
+	rc = pool_new(&p->pool, &o, e);
 	h->backend = &backend_here;
 	h->place = p;
 	uv_run(&p->loop, UV_RUN_NOWAIT);

@@ -64,7 +64,7 @@ struct pool_opts {
 	const char *exe;        /* this program */
 	const char *config_path;
 	const char *agent;
-	const char *ledger;     /* file that records worker groups (pid, start time) for pool_sweep(); may be NULL */
+	const char *ledger;     /* file that records worker groups for pool_sweep(); NULL: none */
 	unsigned workers;
 	int64_t grace_ms;
 	size_t max_output;
@@ -72,8 +72,8 @@ struct pool_opts {
 	/* Called from pool_read() alone, so they may start and stop attempts. on_log may be NULL. */
 	void (*on_end)(void *arg, const struct pool_end *end);
 	void (*on_log)(void *arg, uint64_t handle, const char *text, size_t len);
-	/* From the loop: something to read, or a worker changed, so call pool_read() soon. NULL: the pool does
-	 * that itself. Also once pool_close() was called. */
+	/* From the loop: something to read, or a worker changed, so call pool_read() soon. NULL: the pool
+	 * does that itself, as it does once pool_close() was called. */
 	void (*on_ready)(void *arg);
 };
 
@@ -90,8 +90,8 @@ int pool_sweep(const char *ledger);
  * must then run once more before it is closed. */
 int pool_new(struct pool **out, const struct pool_opts *opts, struct err *e);
 
-/* Stops every worker group (grace, then SIGKILL); on_end is called for what ran, from the loop. done is called
- * when the last one is gone; the pool is freed then. */
+/* Stops every worker group (grace, then SIGKILL); on_end is called for what ran, from the loop. done is
+ * called when the last one is gone; the pool is freed then. */
 void pool_close(struct pool *p, void (*done)(void *arg));
 
 /* How many attempts could be started now. */

@@ -291,8 +291,8 @@ flush(void)
 static void
 put_frame(enum frame_kind kind, unsigned flags, uint64_t seq, int64_t time_us, size_t body)
 {
-	struct frame f = { .len = (uint32_t)(sizeof f + body), .kind = (uint16_t)kind, .flags = (uint16_t)flags,
-		.seq = seq, .time = time_us };
+	struct frame f = { .len = (uint32_t)(sizeof f + body), .kind = (uint16_t)kind,
+		.flags = (uint16_t)flags, .seq = seq, .time = time_us };
 
 	buf_add(&self.out, &f, sizeof f);
 }
@@ -350,7 +350,8 @@ check_result(struct buf *result, size_t max_output, struct err *e)
 	cJSON *v;
 
 	if (result->full || result->len > max_output)
-		return err_set(e, ERR_TOO_BIG, "the result is larger than the limit of %zu bytes", max_output);
+		return err_set(e, ERR_TOO_BIG, "the result is larger than the limit of %zu bytes",
+		    max_output);
 	if (!result->len)
 		buf_adds(result, "null");
 	if (self.quick)
@@ -395,7 +396,8 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 	static struct buf result;
 	struct err e = { 0 };
 	struct tool_run run = { .env = env, .tool = t, .house = q->house, .task_id = q->task,
-		.deadline_ms = began_us / 1000 + q->f.time, .max_output = self.page->max_output, .log = log_live };
+		.deadline_ms = began_us / 1000 + q->f.time, .max_output = self.page->max_output,
+		.log = log_live };
 	int64_t now_us;
 	int rc;
 
@@ -432,8 +434,7 @@ begin(uint64_t seq, int64_t now_us)
 }
 
 static void
-serve_one(const struct tool_env *env, const struct tool *(*find)(const void *arg, const char *name),
-    const void *arg, const struct request *q)
+serve_one(const struct tool_env *env, worker_find *find, const void *arg, const struct request *q)
 {
 	int64_t now_us = clock_mono_us();
 
@@ -496,8 +497,7 @@ read_more(bool wait)
 }
 
 void
-worker_serve(const struct tool_env *env, const struct tool *(*find)(const void *arg, const char *name),
-    const void *arg)
+worker_serve(const struct tool_env *env, worker_find *find, const void *arg)
 {
 	struct request q;
 

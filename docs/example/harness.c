@@ -36,7 +36,8 @@ run_several(struct uw_harness *h, const char *tool, const char *params)
 	while (uw_harness_pending(h) > 0) {
 		struct pollfd fd = { .fd = uw_harness_fd(h), .events = POLLIN };
 
-		poll(&fd, 1, uw_harness_timeout(h));    /* together with whatever else the program waits for */
+		/* Together with whatever else the program waits for. */
+		poll(&fd, 1, uw_harness_timeout(h));
 		uw_harness_run(h, 0);
 	}
 	printf("%d of %d succeeded\n", succeeded, AT_ONCE);

@@ -873,6 +873,14 @@ lies_of_a_worker_cost_it_its_life_and_nobody_else(void **state)
 	}
 }
 
+static bool
+health_says(const struct bench *b, struct buf *text, const char *what)
+{
+	buf_clear(text);
+	pool_put(b->pool, text);
+	return strstr(text->data, what) != NULL;
+}
+
 static void
 noise_instead_of_hello_is_a_bad_start(void **state)
 {
@@ -881,7 +889,7 @@ noise_instead_of_hello_is_a_bad_start(void **state)
 
 	(void)state;
 	bench_open(&b, "random", 2);
-	RUN_UNTIL(&b, (buf_clear(&health), pool_put(b.pool, &health), strstr(health.data, "\"last_bad_start\":\"bad reply")));
+	RUN_UNTIL(&b, health_says(&b, &health, "\"last_bad_start\":\"bad reply"));
 	assert_int_equal(pool_free(b.pool), 0);
 	assert_int_equal(json_check(health.data, health.len, NULL), 0);
 	bench_close(&b);
@@ -897,7 +905,7 @@ workers_that_die_at_start_are_not_restarted_in_a_rush(void **state)
 
 	(void)state;
 	bench_open(&b, "dies-at-start", 1);
-	RUN_UNTIL(&b, (buf_clear(&health), pool_put(b.pool, &health), strstr(health.data, "\"bad_starts\":5")));
+	RUN_UNTIL(&b, health_says(&b, &health, "\"bad_starts\":5"));
 	assert_true(clock_mono_ms() - began_ms >= 50 + 100 + 200 + 400);
 	assert_non_null(strstr(health.data, "exit code 3"));
 	bench_close(&b);
@@ -1103,7 +1111,8 @@ cpu_s(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static void
@@ -1145,7 +1154,7 @@ quick_attempts_are_quick(void **state)
 	}
 	cpu = cpu_s() - cpu;
 	began_us = clock_mono_us() - began_us;
-	printf("t_pool: %d quick attempts, 2 workers: %.0f per second, %.2f us of the agent's CPU each\n", TOTAL,
+	printf("# %d quick attempts, 2 workers: %.0f per second, %.2f us of the agent's CPU each\n", TOTAL,
 	    TOTAL / ((double)began_us / 1e6), cpu / TOTAL * 1e6);
 	assert_int_equal(flood_ends, TOTAL);
 	pool_close(b.pool, on_closed);
