@@ -28,7 +28,6 @@
 #define FRAME_PAGE 4
 #define FRAME_LOG_MAX 8192u     /* body of one log frame */
 #define FRAME_ERR_MAX 2048u     /* body of a failure */
-#define FRAME_MARK "UW_AGENT"   /* in the environment of a worker and of what it starts */
 
 enum frame_kind { FRAME_REQUEST, FRAME_HELLO, FRAME_BROKEN, FRAME_RESULT, FRAME_FAILURE, FRAME_SKIPPED,
 	FRAME_LOG, FRAME_NKINDS };

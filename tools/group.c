@@ -14,7 +14,6 @@
 #include "buf.h"
 #include "clock.h"
 #include "err.h"
-#include "frame.h"
 
 #define LEDGER_MAX 65536
 #define LEDGER_GROUPS 1024
@@ -131,7 +130,7 @@ struct marked {
 static bool
 carries_mark(const char *env, size_t len, const struct marked *m)
 {
-	static const char name[] = FRAME_MARK "=";
+	static const char name[] = GROUP_MARK "=";
 	size_t n = sizeof name - 1, mark_len = strlen(m->mark);
 
 	for (const char *p = env, *end = env + len; p < end; p += strlen(p) + 1) {

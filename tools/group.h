@@ -15,6 +15,8 @@
 
 struct err;
 
+#define GROUP_MARK "UW_AGENT"   /* in the environment of a worker and of everything it starts */
+
 struct group {
 	pid_t pid;              /* the leader's, and so the group's */
 	int64_t start;          /* group_start() when it was made */
@@ -27,7 +29,7 @@ int64_t group_start(pid_t pid);
  * not collected by its parent; that reads all of /proc. */
 bool group_is_gone(pid_t pid, bool thorough);
 
-/* Kills every process with FRAME_MARK=<mark> in its environment; with prefix, also marks that go on after
+/* Kills every process with GROUP_MARK=<mark> in its environment; with prefix, also marks that go on after
  * it. Returns how many. Finds none where environments cannot be read. */
 int group_kill_marked(const char *mark, bool prefix);
 

@@ -13,8 +13,14 @@
 #include "clock.h"
 #include "err.h"
 #include "frame.h"
+#include "group.h"
 
+#ifdef __APPLE__
+#include <crt_externs.h>
+#define environ (*_NSGetEnviron())      /* libraries have no other there */
+#else
 extern char **environ;
+#endif
 
 /* Away from the low numbers, so that putting it on 3 or 4 in the child overwrites nothing. */
 static int
@@ -113,7 +119,7 @@ environ_with(char *mark_var)
 		n++;
 	env = xcalloc(n + 2, sizeof *env);
 	for (size_t i = 0; i < n; i++)
-		if (strncmp(environ[i], FRAME_MARK "=", sizeof FRAME_MARK) != 0)
+		if (strncmp(environ[i], GROUP_MARK "=", sizeof GROUP_MARK) != 0)
 			env[at++] = environ[i];
 	env[at] = mark_var;
 	return env;
@@ -155,7 +161,7 @@ exec_worker(const struct launch *l, int socket, int page, char *const argv[], pi
 	char mark[160], **env = environ_with(mark);
 	int rc;
 
-	snprintf(mark, sizeof mark, FRAME_MARK "=%s", l->mark);
+	snprintf(mark, sizeof mark, GROUP_MARK "=%s", l->mark);
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attr);
 	rc = set_attr(&attr) || set_files(&files, socket, page) ? ENOMEM :

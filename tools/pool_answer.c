@@ -8,7 +8,6 @@
 
 #include "clock.h"
 #include "json.h"
-#include "log.h"
 #include "pool_state.h"
 
 #define READ_BUDGET (1u << 20)          /* of one worker, in one pool_read() */
@@ -133,7 +132,6 @@ bad_reply(struct worker *w, const char *what)
 	char why[160];
 
 	snprintf(why, sizeof why, "bad reply: %s", what);
-	log_warnx("worker %d: %s", (int)w->l.pid, why);
 	worker_condemn(w, why);
 }
 
@@ -278,9 +276,8 @@ static void (*const take[FRAME_NKINDS])(struct pool *, struct worker *, const st
 	[FRAME_LOG] = take_log,
 };
 
-/* Returns how many bytes were whole frames. */
-static size_t
-take_frames(struct pool *p, struct worker *w, const char *data, size_t len)
+size_t
+worker_take(struct pool *p, struct worker *w, const char *data, size_t len)
 {
 	struct frame f;
 	size_t at = 0;
@@ -323,7 +320,7 @@ read_chunk(struct pool *p, struct worker *w)
 
 	if (!n)
 		return 0;
-	used = take_frames(p, w, p->chunk, n);
+	used = worker_take(p, w, p->chunk, n);
 	if (used < n)
 		buf_add(&w->in, p->chunk + used, n - used);
 	return n;
@@ -339,7 +336,7 @@ read_rest(struct pool *p, struct worker *w)
 	if (!n)
 		return 0;
 	w->in.len += n;
-	used = take_frames(p, w, w->in.data, w->in.len);
+	used = worker_take(p, w, w->in.data, w->in.len);
 	memmove(w->in.data, w->in.data + used, w->in.len - used);
 	buf_cut(&w->in, w->in.len - used);
 	return n;

@@ -118,6 +118,9 @@ attempt_at(struct worker *w, uint64_t seq)
 uint64_t worker_begun(const struct worker *w);
 void worker_read(struct pool *p, struct worker *w);
 
+/* Takes in what a worker has sent; returns how many bytes were whole frames. */
+size_t worker_take(struct pool *p, struct worker *w, const char *data, size_t len);
+
 /* The worker is gone: everything it held has ended. */
 void worker_end_all(struct pool *p, struct worker *w);
 void worker_describe(const struct worker *w, char *out, size_t size);

@@ -65,6 +65,7 @@ worker_condemn(struct worker *w, const char *why)
 	w->deaf = true;
 	if (w->stage == KILLED || w->stage == REAPED)
 		return;
+	log_warnx("worker %d: %s", (int)w->l.pid, why);
 	snprintf(w->why, sizeof w->why, "%s", why);
 	w->blame = held(w) ? w->head : 0;
 	w->how = POOL_CRASHED;

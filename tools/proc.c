@@ -16,10 +16,12 @@
 
 #include "clock.h"
 #include "err.h"
+#include "group.h"
 
 #define DEFAULT_MS 60000        /* deadline of a caller that set none */
 #define DRAIN_MS 250            /* what a program left behind may hold its output open after its end */
 #define TICK_MS 20              /* how often its end is looked for where there is no pidfd */
+#define MARK_MAX 160
 #define MAX_TREE 256            /* descendants that are stopped one by one */
 
 /* One running program. A descriptor that is closed is -1. */
@@ -210,6 +212,23 @@ env_of(const struct proc *p, char home[PATH_MAX + 8], const char *dflt[4])
 	return dflt;
 }
 
+/* With the worker's own mark, by which the agent finds what outlived the worker. The caller frees. */
+static char **
+env_marked(const char *const *env, char mark[MARK_MAX])
+{
+	const char *value = getenv(GROUP_MARK);
+	size_t n = 0;
+	char **out;
+
+	while (env[n])
+		n++;
+	out = xcalloc(n + 2, sizeof *out);
+	memcpy(out, env, n * sizeof *env);
+	if (value && snprintf(mark, MARK_MAX, GROUP_MARK "=%s", value) < MARK_MAX)
+		out[n] = mark;
+	return out;
+}
+
 static int
 pidfd_of(pid_t pid)
 {
@@ -226,16 +245,17 @@ static int
 child_fork(struct child *c, int pipes[4][2], const char *file, struct err *e)
 {
 	const struct proc *p = c->p;
-	char home[PATH_MAX + 8];
+	char home[PATH_MAX + 8], mark[MARK_MAX];
 	const char *dflt[4];
-	char *const *env = (char *const *)(uintptr_t)env_of(p, home, dflt);
+	char **env = env_marked(env_of(p, home, dflt), mark);
 	bool script = p->exe_fd > 0 && is_script(p->exe_fd);
 	pid_t parent = getpid();
 
 	c->pid = fork();
-	if (c->pid < 0)
-		return err_set(e, ERR_IO, "%s: cannot start a process: %s", p->argv[0], strerror(errno));
-	if (c->pid > 0) {
+	if (c->pid) {
+		free(env);
+		if (c->pid < 0)
+			return err_set(e, ERR_IO, "%s: cannot start a process: %s", p->argv[0], strerror(errno));
 		c->pidfd = pidfd_of(c->pid);
 		return 0;
 	}

@@ -1,7 +1,7 @@
 /*
  * proc.h - running a program: no shell, bounded time and output, clean environment.
  *
- * The child gets only descriptors 0, 1 and 2, the environment given (nothing inherited), is in
+ * The child gets only descriptors 0, 1 and 2, the environment given (and the worker's mark, GROUP_MARK), is in
  * the worker's process group (so a stop reaches it) and dies with the worker on Linux.
  */
 #ifndef UW_PROC_H

@@ -20,6 +20,7 @@
 
 #include "clock.h"
 #include "frame.h"
+#include "group.h"
 #include "log.h"
 #include "proc.h"
 #include "tool.h"
@@ -36,7 +37,12 @@
 #define LEFTOVER_LIMIT_MS 2000
 #define OOM_SCORE "500"                 /* of -1000..1000: a worker goes before the agent does */
 
+#ifdef __APPLE__
+#include <crt_externs.h>
+#define environ (*_NSGetEnviron())      /* libraries have no other there */
+#else
 extern char **environ;
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -58,15 +64,15 @@ static struct {
 } self;
 
 /*
- * Signals. What a worker has started ends with it: it is the reaper of all its descendants, so even
- * those that left its process group are its children once their parents are gone. Handlers call
- * only what POSIX allows in them.
+ * Signals. What a worker has started ends with it. On Linux it is the reaper of all its descendants, so
+ * even those that left its process group are its children once their parents are gone; elsewhere the
+ * group is all there is. Handlers call only what POSIX allows in them.
  */
 
+#ifdef __linux__
 static void
 signal_children(int sig)
 {
-#ifdef __linux__
 	char text[4096];
 	int fd = open(self.children_path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text);
@@ -83,16 +89,25 @@ signal_children(int sig)
 			pid = 0;
 		}
 	}
+}
 #elif defined(__APPLE__)
+static void
+signal_children(int sig)
+{
 	pid_t pids[512];
-	int n = proc_listchildpids(getpid(), pids, sizeof pids);
+	int n = proc_listpgrppids(getpgrp(), pids, sizeof pids);
 
 	for (int i = 0; i < n && i < 512; i++)
-		kill(pids[i], sig);
-#else
-	(void)sig;
-#endif
+		if (pids[i] != getpid())
+			kill(pids[i], sig);
 }
+#else
+static void
+signal_children(int sig)
+{
+	(void)sig;
+}
+#endif
 
 static bool
 has_children(void)
@@ -102,6 +117,12 @@ has_children(void)
 	do
 		pid = waitpid(-1, NULL, WNOHANG);
 	while (pid > 0 || (pid < 0 && errno == EINTR));
+#ifdef __APPLE__
+	pid_t two[2];
+
+	if (pid < 0)
+		return proc_listpgrppids(getpgrp(), two, sizeof two) > 1;
+#endif
 	return pid == 0;
 }
 
@@ -399,6 +420,7 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 		.deadline_ms = began_us / 1000 + q->f.time, .max_output = self.page->max_output,
 		.log = log_live };
 	int64_t now_us;
+	bool clean;
 	int rc;
 
 	buf_clear(&result);
@@ -407,8 +429,7 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 		rc = run_tool(&run, q, &result, &e);
 	else
 		rc = err_set(&e, ERR_UNKNOWN_TOOL, "no tool %.64s", q->tool);
-	if (!self.quick && !end_children(0))
-		log_warnx("worker: something that %s started does not die", q->tool);
+	clean = self.quick || end_children(0);
 	now_us = clock_mono_us();
 	if (!self.out.len)
 		self.oldest_us = now_us;
@@ -416,8 +437,10 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 		put_failure(&e, !t || had_no_effect(t, &run), now_us - began_us);
 	else
 		put_result(&result, now_us - began_us);
-	if (self.out.len >= OUT_GATHER || now_us - self.oldest_us >= OUT_AGE_US)
+	if (self.out.len >= OUT_GATHER || now_us - self.oldest_us >= OUT_AGE_US || !clean)
 		flush();
+	if (!clean)
+		end_group();    /* what it left behind goes with us; the pool makes a new worker */
 }
 
 /* `begun` is stored before `skip` is read, and the pool does it the other way round: an attempt that it
@@ -546,7 +569,7 @@ worker_begin(void)
 static void
 clean_environment(void)
 {
-	static const char *const kept[] = { "HOME", "TZ", FRAME_MARK };
+	static const char *const kept[] = { "HOME", "TZ", GROUP_MARK };
 	static char *none[] = { NULL };
 	char *values[sizeof kept / sizeof *kept];
 	size_t n = sizeof kept / sizeof *kept;

@@ -381,6 +381,8 @@ worker_side(const char *behaviour)
 {
 	static const struct tool_env env;
 
+	if (behaviour[0] == '/')
+		return worker_main(behaviour, "t-1");
 	if (strcmp(behaviour, "honest") != 0)
 		return liar_main(behaviour);
 	if (worker_begin())
@@ -859,6 +861,78 @@ strays_of_a_worker_that_was_killed_outright_are_found(void **state)
 	bench_close(b);
 }
 
+static bool
+health_says(const struct bench *b, struct buf *text, const char *what)
+{
+	buf_clear(text);
+	pool_put(b->pool, text);
+	return strstr(text->data, what) != NULL;
+}
+
+static void
+put_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* The worker as the program itself runs it, with its configuration. */
+static void
+a_worker_has_the_limits_of_the_configuration(void **state)
+{
+	static const char *const limits[] = { "Max core file size        0 ", "Max open files            1024 ",
+		"Max address space         1073741824 " };
+	char path[128], text[4096] = "";
+	const struct ended *r;
+	struct bench *b;
+	FILE *f;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/houses.yaml", scratch);
+	put_file(path, "houses:\n  t:\n    agents: [t-1]\nworkers:\n  memory_bytes: 1GiB\n");
+	chmod(path, 0600);
+	b = bench_ready(path, 1);
+	r = run(b, "noop", "{\"payload\":[true]}", 1000);
+	assert_string_equal(r->result, "{\"payload\":[true]}");
+	snprintf(path, sizeof path, "/proc/%d/limits", r->end.pid);
+	f = fopen(path, "r");
+	if (f) {
+		text[fread(text, 1, sizeof text - 1, f)] = '\0';
+		fclose(f);
+	}
+#ifdef __SANITIZE_ADDRESS__
+	size_t n = 2;   /* needs terabytes of addresses */
+#else
+	size_t n = 3;
+#endif
+	for (size_t i = 0; f && i < n; i++)
+		if (!strstr(text, limits[i]))
+			fail_msg("no '%s' in\n%s", limits[i], text);
+	bench_close(b);
+}
+
+/* What the worker cannot start with is told in words. */
+static void
+a_configuration_that_is_wrong_is_named(void **state)
+{
+	struct bench b;
+	struct buf health = { 0 };
+	char path[128];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/houses.yaml", scratch);
+	put_file(path, "houses:\n  t: {}\nhoses: {}\n");
+	chmod(path, 0600);
+	bench_open(&b, path, 1);
+	RUN_UNTIL(&b, health_says(&b, &health, "houses.yaml:3: hoses: "));
+	unlink(path);
+	bench_close(&b);
+	buf_free(&health);
+}
+
 static void
 lies_of_a_worker_cost_it_its_life_and_nobody_else(void **state)
 {
@@ -871,14 +945,6 @@ lies_of_a_worker_cost_it_its_life_and_nobody_else(void **state)
 			fail_msg("%s: %d %s", lies[i].name, r->end.how, r->end.err.msg);
 		bench_close(b);
 	}
-}
-
-static bool
-health_says(const struct bench *b, struct buf *text, const char *what)
-{
-	buf_clear(text);
-	pool_put(b->pool, text);
-	return strstr(text->data, what) != NULL;
 }
 
 static void
@@ -1042,16 +1108,6 @@ a_sweep_kills_what_a_former_agent_left(void **state)
 	assert_int_equal(pool_sweep(ledger), 0);
 }
 
-static void
-put_file(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
 /* The same process id with another start time is somebody else. */
 static void
 a_sweep_spares_a_process_that_only_has_the_same_id(void **state)
@@ -1183,6 +1239,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(what_a_tool_leaves_behind_is_gone_when_it_ends),
 		cmocka_unit_test(what_a_tool_started_is_gone_after_timeout_crash_and_kill),
 		cmocka_unit_test(strays_of_a_worker_that_was_killed_outright_are_found),
+		cmocka_unit_test(a_worker_has_the_limits_of_the_configuration),
+		cmocka_unit_test(a_configuration_that_is_wrong_is_named),
 		cmocka_unit_test(lies_of_a_worker_cost_it_its_life_and_nobody_else),
 		cmocka_unit_test(noise_instead_of_hello_is_a_bad_start),
 		cmocka_unit_test(workers_that_die_at_start_are_not_restarted_in_a_rush),
