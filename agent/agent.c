@@ -315,11 +315,8 @@ close_when_idle(struct agent *a)
 }
 
 static void
-stop_callback(uv_signal_t *s, int signum)
+stop(struct agent *a)
 {
-	struct agent *a = s->data;
-
-	(void)signum;
 	if (a->phase != AGENT_RUNS)
 		return;
 	log_info("agent %s: stopping", a->o.id);
@@ -327,6 +324,22 @@ stop_callback(uv_signal_t *s, int signum)
 	a->phase = AGENT_DRAINS;
 	a->drain_until_ms = clock_mono_ms() + a->o.config->stop_grace_ms;
 	core_drain(a->core);
+}
+
+void
+agent_give_way(struct agent *a)
+{
+	a->gave_way = true;
+	stop(a);
+}
+
+static void
+stop_callback(uv_signal_t *s, int signum)
+{
+	struct agent *a = s->data;
+
+	(void)signum;
+	stop(a);
 	close_when_idle(a);
 }
 
@@ -376,20 +389,34 @@ make_dir(const char *path, struct err *e)
 	return 0;
 }
 
+/* Letters that are good in a client id: MQTT promises no others. */
+static void
+make_secret(char *out, size_t n)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef";
+	unsigned char random[32];
+
+	if (RAND_bytes(random, sizeof random) != 1)
+		fatalx("no random numbers");
+	for (size_t i = 0; i + 1 < n && i < sizeof random; i++)
+		out[i] = letters[random[i] % 32];
+}
+
 static int
 start_core(struct agent *a, struct err *e)
 {
 	const struct config *f = a->o.config;
-	char path[512];
+	char path[512], secret[33] = "";
 	static char host[256];
 	uint64_t seed;
 
 	if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
 		return err_set(e, ERR_INTERNAL, "no random numbers");
+	make_secret(secret, sizeof secret);
 	gethostname(host, sizeof host - 1);
 	snprintf(path, sizeof path, "%s/%s.db", f->state_dir, a->o.id);
 	return core_open(&a->core, &(struct core_opts){ .config = f, .tools = a->tools, .agent = a->o.id,
-	    .store_path = path, .seed = seed, .version = UW_VERSION, .host = host }, agent_now(), e);
+	    .store_path = path, .seed = seed, .secret = secret, .version = UW_VERSION, .host = host }, agent_now(), e);
 }
 
 static void
@@ -436,7 +463,7 @@ agent_run(const struct agent_opts *o, struct err *e)
 		goto out;
 	link_start(a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
-	rc = 0;
+	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : 0;
 out:
 	stop_loop(a);
 	core_close(a->core);

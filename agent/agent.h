@@ -42,7 +42,8 @@ struct link {
 	int subscribing;                /* acknowledgements still to come */
 	int64_t since_ms;               /* when connecting began, or it came up */
 	int64_t echo_ms;                /* last own pulse that came back */
-	int64_t certs_at;               /* newest change of the certificate files */
+	uint64_t certs;                 /* the certificate files as they were read */
+	int twin_beats;                 /* heartbeats of another agent under our name */
 	char will[512];
 };
 
@@ -70,6 +71,7 @@ struct agent {
 	int64_t commit_us;              /* what a commit takes, smoothed */
 	int messages;                   /* read in this turn */
 	int beats;
+	bool gave_way;
 	bool ready;
 	enum { AGENT_RUNS, AGENT_DRAINS, AGENT_CLOSES, AGENT_ENDS } phase;
 	int64_t drain_until_ms;
@@ -79,6 +81,7 @@ struct agent {
 struct core_now agent_now(void);
 void agent_input(struct agent *a);      /* the core may be fed now; a turn will follow */
 void agent_is_ready(struct agent *a);
+void agent_give_way(struct agent *a);   /* to another of our name */
 
 /* link.c */
 void link_start(struct agent *a);

@@ -7,6 +7,7 @@
 
 #include "agent.h"
 #include "clock.h"
+#include "json.h"
 #include "log.h"
 
 #define KEEPALIVE_S 5                   /* the least that libmosquitto takes */
@@ -56,6 +57,7 @@ on_up(void *arg, bool session)
 	struct agent *a = arg;
 
 	a->link.failures = 0;
+	a->link.twin_beats = 0;
 	a->link.since_ms = a->link.echo_ms = clock_mono_ms();
 	agent_input(a);
 	core_link_up(a->core, session);
@@ -85,6 +87,26 @@ is_pulse(const struct agent *a, const struct mqtt_msg *m)
 	    memcmp(m->payload, text, m->len) == 0;
 }
 
+/* Another process under our name, with a store of its own: each would run the house's tasks. Two heartbeats tell
+ * that it lives; then the younger of us ends. */
+static void
+look_for_twin(struct agent *a, const struct mqtt_msg *m)
+{
+	cJSON *o = m->retained ? NULL : json_parse_object(m->payload, m->len, NULL);
+	const char *boot = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "boot"));
+	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
+	const char *host = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "host"));
+
+	if (boot && state && strcmp(state, "online") == 0 && strcmp(boot, core_boot(a->core)) != 0 &&
+	    ++a->link.twin_beats == 2) {
+		log_warnx("another agent %s is connected, on host %s: two of one name would both run its tasks", a->o.id,
+		    host ? host : "?");
+		if (strcmp(boot, core_boot(a->core)) < 0)
+			agent_give_way(a);
+	}
+	cJSON_Delete(o);
+}
+
 static void
 on_message(void *arg, const struct mqtt_msg *m)
 {
@@ -94,6 +116,8 @@ on_message(void *arg, const struct mqtt_msg *m)
 	a->messages += 1 + (int)(m->len / LARGE_BYTES);
 	if (is_pulse(a, m))
 		a->link.echo_ms = clock_mono_ms();
+	else if (strcmp(m->topic, core_health_topic(a->core)) == 0)
+		look_for_twin(a, m);
 	core_message(a->core, m);
 }
 
@@ -121,20 +145,21 @@ on_subscribed(void *arg, int mid, int granted)
 
 /* ---- connecting ---- */
 
-static int64_t
-certs_changed_at(const struct agent *a)
+/* A renewed file is another file: its number and size differ, however quickly it came. */
+static uint64_t
+certs_version(const struct agent *a)
 {
-	static const char *const exts[] = { "crt", "key" };
+	const char *const files[][2] = { { "ca", "crt" }, { a->o.id, "crt" }, { a->o.id, "key" } };
+	uint64_t v = 0;
 	char path[512];
 	struct stat st;
-	int64_t at = 0;
 
-	for (int i = 0; i < 3; i++) {
-		path_of(a, path, sizeof path, i == 2 ? "ca" : a->o.id, i == 2 ? "crt" : exts[i]);
-		if (stat(path, &st) == 0 && st.st_mtime > at)
-			at = st.st_mtime;
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		path_of(a, path, sizeof path, files[i][0], files[i][1]);
+		if (stat(path, &st) == 0)
+			v = v * 1000003 + (uint64_t)st.st_mtime * 31 + (uint64_t)st.st_ino * 7 + (uint64_t)st.st_size;
 	}
-	return at;
+	return v;
 }
 
 static void retry_callback(uv_timer_t *t);
@@ -164,18 +189,17 @@ poll_callback(uv_poll_t *p, int status, int events)
 static void
 connect_to(struct agent *a, const char *address)
 {
-	char ca[512], crt[512], key[512], id[64];
+	char ca[512], crt[512], key[512];
 	struct buf will = { 0 };
 	struct err e;
 
 	path_of(a, ca, sizeof ca, "ca", "crt");
 	path_of(a, crt, sizeof crt, a->o.id, "crt");
 	path_of(a, key, sizeof key, a->o.id, "key");
-	snprintf(id, sizeof id, "uw-%s", a->o.id);
 	core_will(a->core, &will);
-	a->link.certs_at = certs_changed_at(a);
+	a->link.certs = certs_version(a);
 	a->link.since_ms = clock_mono_ms();
-	a->link.mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = id, .host = broker(a)->host, .address = address,
+	a->link.mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = core_client_id(a->core), .host = broker(a)->host, .address = address,
 	    .port = broker(a)->port, .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = KEEPALIVE_S,
 	    .session_expiry_s = SESSION_EXPIRY_S, .receive_max = 1024,
 	    .max_packet = (uint32_t)a->o.config->max_payload_bytes * 4 + 65536,
@@ -364,7 +388,7 @@ check_link(struct agent *a, int64_t now)
 		why = "no answer to the connect within 10 s";
 	else if (mqtt_is_up(a->link.mqtt) && now - a->link.echo_ms > ECHO_TIMEOUT_MS)
 		why = "our own pulse did not come back for 6 s";
-	else if (mqtt_is_up(a->link.mqtt) && a->beats % 5 == 0 && certs_changed_at(a) != a->link.certs_at)
+	else if (mqtt_is_up(a->link.mqtt) && a->beats % 5 == 0 && certs_version(a) != a->link.certs)
 		why = "certificates were renewed";
 	if (why)
 		on_down(a, why);

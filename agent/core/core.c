@@ -570,7 +570,24 @@ core_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int *qo
 		topic_format(topic, c->o.config->cluster, TOPIC_ECHO, c->o.agent, "self");
 	else if (i == n + 1)
 		topic_format(topic, c->o.config->cluster, TOPIC_REPLY, c->o.agent, "+");
-	return i <= n + 1;
+	else if (i == n + 2) {
+		/* A second agent under our name shows by its heartbeats. QoS 0: those of a former life must not wait for us. */
+		topic_format(topic, c->o.config->cluster, TOPIC_HEALTH, c->o.agent, "state");
+		*qos = 0;
+	}
+	return i <= n + 2;
+}
+
+const char *
+core_client_id(const struct core *c)
+{
+	return c->client_id;
+}
+
+const char *
+core_boot(const struct core *c)
+{
+	return c->boot;
 }
 
 const char *

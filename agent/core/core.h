@@ -41,6 +41,7 @@ struct core_opts {
 	const char *store_path;
 	const char *vfs;        /* NULL: the system's */
 	uint64_t seed;          /* of the core's random numbers */
+	const char *secret;     /* random text nobody can guess, for a store that has none yet */
 	const char *version;
 	const char *host;
 };
@@ -139,6 +140,11 @@ unsigned core_running(const struct core *c);
 /* The last will, and health, as JSON. */
 void core_will(struct core *c, struct buf *out);
 void core_health(struct core *c, const char *state, const char *pool_json, struct buf *out);
+/* Our name on the broker, the same in every life of this store. A broker gives a session to whoever knows its
+ * client id, whatever his certificate: so it holds a secret. */
+const char *core_client_id(const struct core *c);
+const char *core_boot(const struct core *c);    /* of this life */
+
 const char *core_health_topic(const struct core *c);
 const char *core_echo_topic(const struct core *c);
 const char *core_echo_text(const struct core *c);       /* another one for each connection */

@@ -321,6 +321,15 @@ set_body(struct intake *in, struct task *t)
 		*p++ = ' ';
 }
 
+/* Somebody who foresees our random numbers must not be able to take an id beforehand. */
+static void
+new_id(struct core *c, struct ulid *id)
+{
+	do
+		core_new_id(c, id);
+	while (task_by_id(c, id));
+}
+
 static struct task *
 make_task(struct intake *in)
 {
@@ -332,7 +341,7 @@ make_task(struct intake *in)
 	if (m->has_id)
 		t->id = m->id;
 	else
-		core_new_id(c, &t->id);
+		new_id(c, &t->id);
 	t->tool = in->tool;
 	t->quick = in->tool->flags & TOOL_QUICK;
 	memcpy(t->tool_name, m->tool, sizeof t->tool_name);

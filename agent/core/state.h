@@ -112,6 +112,7 @@ struct core {
 	uint64_t random[2];
 	struct db db;
 	char store_id[12];
+	char client_id[NAME_MAX_LEN + 48];
 	char boot[ULID_TEXT];
 
 	struct house houses[HOUSES_MAX];

@@ -102,20 +102,29 @@ set_meta(struct core *c, const char *name, const char *value, struct err *e)
 }
 
 /* Streams are numbered per (store id, topic): a new database begins new streams. */
+/* What a store is given once: kept if it is there, otherwise put there. */
 static int
-load_store_id(struct core *c, struct err *e)
+load_meta(struct core *c, const char *name, char *value, size_t size, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_META_GET);
 	int rc;
 
-	db_text(s, 1, "store");
+	db_text(s, 1, name);
 	if ((rc = db_step(&c->db, s, e)) == 1)
-		snprintf(c->store_id, sizeof c->store_id, "%s", (const char *)sqlite3_column_text(s, 0));
+		snprintf(value, size, "%s", (const char *)sqlite3_column_text(s, 0));
 	sqlite3_reset(s);
 	if (rc)
 		return rc < 0 ? -1 : 0;
+	return set_meta(c, name, value, e);
+}
+
+static int
+load_ids(struct core *c, struct err *e)
+{
 	snprintf(c->store_id, sizeof c->store_id, "%08x", (unsigned)(core_random(c) & 0xffffffff));
-	return set_meta(c, "store", c->store_id, e);
+	snprintf(c->client_id, sizeof c->client_id, "uw-%s-%.32s", c->o.agent, c->o.secret);
+	return load_meta(c, "store", c->store_id, sizeof c->store_id, e) ||
+	    load_meta(c, "client_id", c->client_id, sizeof c->client_id, e) ? -1 : 0;
 }
 
 static int
@@ -217,7 +226,7 @@ store_open(struct core *c, struct err *e)
 	if (db_open(&c->db, c->o.store_path, DB_OWN, c->o.vfs, migrations, sizeof migrations / sizeof *migrations,
 	    sql, Q_COUNT, e))
 		return -1;
-	if (load_store_id(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
+	if (load_ids(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
 	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
 	    load_counts(c, Q_COUNT_QUEUED, true, e) || load_counts(c, Q_COUNT_OPEN, false, e) ||
 	    load_inbound(c, e) || load_streams(c, e))

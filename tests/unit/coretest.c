@@ -88,7 +88,7 @@ void
 ct_open(struct coretest *t)
 {
 	if (core_open(&t->core, &(struct core_opts){ .config = &t->config, .tools = t->tools, .agent = t->agent,
-	    .store_path = ct_store(t), .seed = 1, .version = "4", .host = "here" }, t->now, &t->e))
+	    .store_path = ct_store(t), .seed = 1, .secret = "secret", .version = "4", .host = "here" }, t->now, &t->e))
 		fail_msg("%s", t->e.msg);
 	t->open = false;
 }
