@@ -264,6 +264,7 @@ pool_start(struct pool *p, const struct pool_start *s)
 	if (!held(w))
 		w->progress_ms = clock_mono_ms();
 	w->slow = !s->quick;
+	w->ran_slow |= w->slow;
 	*attempt_at(w, w->tail) = (struct attempt){ .handle = s->handle, .timeout_ms = s->timeout_ms };
 	put_request(w, s, w->tail++);
 	p->count.started++;

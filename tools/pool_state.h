@@ -57,6 +57,7 @@ struct worker {
 	struct attempt ring[POOL_QUICK_DEPTH];
 	uint64_t head, tail;
 	bool slow;                      /* holds one that is not quick */
+	bool ran_slow;                  /* has had one: there may be processes */
 	int64_t progress_ms;            /* last time it answered or was given the first one */
 	uint64_t seen;                  /* the attempt seen begun, and since when */
 	int64_t seen_ms;

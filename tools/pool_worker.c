@@ -292,12 +292,12 @@ pool_spawn_due(struct pool *p, int64_t now_ms)
 		pool_write_ledger(p);
 }
 
-/* What left the group on its own is found by its mark. A worker that was not killed outright has
- * seen to that itself. */
+/* What left the group on its own is found by its mark. A worker that ended in good order has seen to
+ * that itself, but one that was killed, or called _exit() in the middle of a tool, has not. */
 static void
 kill_strays(const struct worker *w)
 {
-	if (w->status < 0 || (WIFSIGNALED(w->status) && WTERMSIG(w->status) == SIGKILL))
+	if (w->ran_slow)
 		group_kill_marked(w->mark, false);
 }
 

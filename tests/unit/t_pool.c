@@ -165,7 +165,11 @@ litter_run(struct tool_run *r, struct buf *result, struct err *e)
 	litter(param(r, "file"), 1);
 	wait_for_lines(param(r, "file"), 12);
 	buf_adds(result, "{}");
-	return param_int(r, "hang") ? hang_run(r, result, e) : param_int(r, "segv") ? segv_run(r, result, e) : 0;
+	if (param_int(r, "hang"))
+		return hang_run(r, result, e);
+	if (param_int(r, "segv"))
+		return segv_run(r, result, e);
+	return param_int(r, "exit") ? exit_run(r, result, e) : 0;
 }
 
 static int
@@ -820,6 +824,10 @@ what_a_tool_started_is_gone_after_timeout_crash_and_kill(void **state)
 	r = *run_with_file(b, "litter", ",\"segv\":1", 3000);
 	assert_int_equal(r.end.how, POOL_CRASHED);
 	assert_int_equal(r.members, 0);
+	assert_true(all_gone(b->file));
+	unlink(b->file);
+	r = *run_with_file(b, "litter", ",\"exit\":1", 3000);
+	assert_int_equal(r.end.how, POOL_CRASHED);
 	assert_true(all_gone(b->file));
 	unlink(b->file);
 	bench_close(b);
