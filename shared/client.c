@@ -24,6 +24,8 @@
 #define BYTES_MAX (128u << 10)
 #define RESUME_MAX 4096                 /* tasks of former runs taken up at once */
 #define FILTERS_MAX 16
+#define ID_BYTES 34                     /* what putting the id in adds */
+#define WINDOW 8192                     /* tasks sent and not accepted: no broker holds more of ours */
 #define TIDY_MS 200                     /* rows of tasks that are through may stay so long */
 
 /* A task that is not through yet. */
@@ -63,7 +65,9 @@ struct client {
 	struct item *first, *last;
 	struct item *unsent;            /* first that may have to be sent */
 	int64_t n, not_accepted, next_resend_ms;
-	struct item *dirty;
+	struct item *dirty, *dirty_tail;
+	int sent;                       /* and not accepted yet */
+	bool more;                      /* read and not delivered: poll() would not show it */
 	bool urgent;                    /* something new is among the dirty */
 	int64_t tidy_ms;                /* when what is done is deleted at the latest; 0: nothing is */
 };
@@ -149,8 +153,31 @@ item_dirty(struct client *c, struct item *i)
 	if (i->dirty)
 		return;
 	i->dirty = true;
-	i->next_dirty = c->dirty;
-	c->dirty = i;
+	i->next_dirty = NULL;
+	if (c->dirty)
+		c->dirty_tail->next_dirty = i;
+	else
+		c->dirty = i;
+	c->dirty_tail = i;
+}
+
+/* Its house has it. */
+static void
+item_accept(struct client *c, struct item *i)
+{
+	if (i->accepted)
+		return;
+	i->accepted = true;
+	c->not_accepted--;
+	c->sent -= i->sent_ms != 0;
+}
+
+static void
+item_finish(struct client *c, struct item *i)
+{
+	item_accept(c, i);
+	i->done = true;
+	item_dirty(c, i);
 }
 
 static int
@@ -245,6 +272,9 @@ client_submit(struct client *c, const char *house, const char *task, size_t len,
 	struct buf b = { 0 };
 	struct item *i;
 
+	if (len + ID_BYTES > (size_t)c->o.config->max_task_bytes)
+		return err_set(e, ERR_TOO_BIG, "a task of %zu bytes; at most %lld are allowed", len,
+		    (long long)c->o.config->max_task_bytes - ID_BYTES);
 	if (item_find(c, id))
 		return err_set(e, ERR_CONFLICT, "this id is in the outbox already");
 	if (put_id(&b, task, len, id, e)) {
@@ -342,9 +372,11 @@ client_close(struct client *c)
 int
 client_resume(struct client *c, struct err *e)
 {
-	sqlite3_stmt *s = db_use(&c->db, Q_ALL);
+	sqlite3_stmt *s = c->has_db ? db_use(&c->db, Q_ALL) : NULL;
 	int n = 0, rc;
 
+	if (!s)
+		return 0;
 	db_int(s, 1, RESUME_MAX);
 	while ((rc = db_step(&c->db, s, e)) == 1) {
 		struct ulid id;
@@ -401,9 +433,7 @@ client_drop(struct client *c, const struct ulid *id, struct err *e)
 
 	if (!i)
 		return 0;
-	c->not_accepted -= !i->accepted;
-	i->done = true;
-	item_dirty(c, i);
+	item_finish(c, i);
 	c->urgent = true;
 	return save(c, e);
 }
@@ -417,7 +447,7 @@ publish(struct client *c, const char *topic, const struct buf *b)
 
 	if (b->len && mqtt_publish(c->mqtt, topic, b->data, b->len - 1, 1, false, c->reply_topic, NULL, 0, 0, &e) < 0) {
 		snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, e.msg);
-		c->lost = true;
+		c->lost = e.code != ERR_INVALID;
 	}
 }
 
@@ -429,11 +459,12 @@ send_items(struct client *c)
 	char topic[TOPIC_MAX];
 	int64_t now = clock_mono_ms();
 	const char *house = NULL;
+	struct item *i;
 	int lines = 0;
 
 	if (!c->subscribed)
 		return;
-	for (struct item *i = c->unsent; i && !c->lost; i = i->next) {
+	for (i = c->unsent; i && !c->lost && c->sent < WINDOW; i = i->next) {
 		if (i->sent_ms || i->done || !i->stored)
 			continue;
 		if (house && (strcmp(house, i->house) != 0 || lines == LINES_MAX || b.len > BYTES_MAX)) {
@@ -446,10 +477,11 @@ send_items(struct client *c)
 		buf_add(&b, i->line, i->len);
 		buf_addc(&b, '\n');
 		i->sent_ms = now;
+		c->sent += !i->accepted;
 	}
 	if (lines)
 		publish(c, topic, &b);
-	c->unsent = NULL;
+	c->unsent = i;
 	buf_free(&b);
 }
 
@@ -460,15 +492,18 @@ send_requests(struct client *c)
 
 	if (!c->subscribed || !c->requests.len)
 		return;
-	while (p < end) {
+	while (p < end && !c->lost) {
 		char *nl = memchr(p, '\n', (size_t)(end - p)), *nl2 = memchr(nl + 1, '\n', (size_t)(end - nl - 1));
 		struct buf one = { .data = nl + 1, .len = (size_t)(nl2 - nl) };
 
 		*nl = '\0';
 		publish(c, p, &one);
-		p = nl2 + 1;
+		*nl = '\n';
+		if (!c->lost)
+			p = nl2 + 1;
 	}
-	buf_clear(&c->requests);
+	memmove(c->requests.data, p, (size_t)(end - p));
+	buf_cut(&c->requests, (size_t)(end - p));
 }
 
 /* What was not accepted after a while goes out again: the house may have been without an owner. */
@@ -483,8 +518,8 @@ check_resend(struct client *c)
 	for (struct item *i = c->first; i; i = i->next)
 		if (i->sent_ms && !i->accepted && now - i->sent_ms >= RESEND_MS) {
 			i->sent_ms = 0;
-			if (!c->unsent)
-				c->unsent = c->first;
+			c->sent--;
+			c->unsent = c->first;
 		}
 }
 
@@ -554,9 +589,10 @@ on_subscribed(void *arg, int mid, int granted)
 	if (granted >= 0x80)
 		snprintf(c->why, sizeof c->why, "the broker refused a subscription of %s (reason 0x%02x)", c->identity,
 		    (unsigned)granted);
-	if (--c->subscribing > 0)
+	if (--c->subscribing > 0 || c->subscribed)
 		return;
 	c->subscribed = true;
+	c->sent = 0;
 	c->unsent = c->first;
 	for (struct item *i = c->first; i; i = i->next)
 		i->sent_ms = 0;
@@ -572,15 +608,6 @@ on_down(void *arg, const char *why)
 }
 
 static void
-finish(struct client *c, struct item *i)
-{
-	c->not_accepted -= !i->accepted;
-	i->accepted = true;
-	i->done = true;
-	item_dirty(c, i);
-}
-
-static void
 settle(struct client *c, const struct client_reply *r)
 {
 	struct item *i = item_find(c, &r->id);
@@ -588,12 +615,11 @@ settle(struct client *c, const struct client_reply *r)
 	if (!i || i->done)
 		return;
 	if (strcmp(r->type, "accepted") == 0) {
-		c->not_accepted -= !i->accepted;
-		i->accepted = true;
+		item_accept(c, i);
 		if (!i->wait)
-			finish(c, i);
+			item_finish(c, i);
 	} else if (strcmp(r->type, "outcome") == 0 || strcmp(r->type, "rejected") == 0) {
-		finish(c, i);
+		item_finish(c, i);
 	}
 }
 
@@ -672,7 +698,7 @@ take_down(struct client *c)
 {
 	mqtt_close(c->mqtt, false);
 	c->mqtt = NULL;
-	c->up = c->lost = c->subscribed = false;
+	c->up = c->lost = c->subscribed = c->more = false;
 	plan_retry(c);
 }
 
@@ -720,7 +746,7 @@ wait_for(struct client *c, int timeout_ms)
 		timeout_ms = c->tidy_ms > now ? (int)(c->tidy_ms - now) : 0;
 	if (timeout_ms > 500)
 		timeout_ms = 500;       /* keepalive and resends want a look now and then */
-	poll(&p, p.fd >= 0, timeout_ms);
+	poll(&p, p.fd >= 0, c->more ? 0 : timeout_ms);
 }
 
 int
@@ -730,7 +756,7 @@ client_run(struct client *c, int timeout_ms, struct err *e)
 		return -1;
 	wait_for(c, timeout_ms);
 	if (c->mqtt) {
-		mqtt_read(c->mqtt, 256);
+		c->more = mqtt_read(c->mqtt, 256);
 		mqtt_tick(c->mqtt);
 		if (!c->up && clock_mono_ms() - c->since_ms > CONNECT_TIMEOUT_MS)
 			on_down(c, "no answer to the connect within 10 s");
