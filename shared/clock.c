@@ -1,5 +1,6 @@
 #include "clock.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -82,20 +83,34 @@ bad_time(const char *text, struct err *e)
 	return err_field(e, ERR_INVALID, "time", text, "RFC 3339, such as 2026-11-24T15:04:05Z");
 }
 
+/* It begins like the pattern, in which 0 is any digit and T may be t or a space: sscanf takes too much. */
+static bool
+has_shape(const char *text, const char *pattern)
+{
+	for (; *pattern; pattern++, text++) {
+		bool fits = *pattern == '0' ? *text >= '0' && *text <= '9' :
+		    *pattern == 'T' ? *text == 'T' || *text == 't' || *text == ' ' : *text == *pattern;
+
+		if (!fits)
+			return false;
+	}
+	return true;
+}
+
 int
 clock_parse(const char *text, int64_t *wall_ms, struct err *e)
 {
-	int y, mo, d, h, mi, s, used = 0, oh = 0, om = 0, ms = 0, sign = 1;
+	int y, mo, d, h, mi, s, oh = 0, om = 0, ms = 0, sign = 1;
 	const char *p;
 
-	if (strlen(text) > 40 ||
-	    sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &y, &mo, &d, &h, &mi, &s, &used) != 6)
+	if (strlen(text) > 40 || !has_shape(text, "0000-00-00T00:00:00") ||
+	    sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d", &y, &mo, &d, &h, &mi, &s) != 6)
 		return bad_time(text, e);
 	if (y < 1970 || y > 9999 || mo < 1 || mo > 12 || d < 1 || d > days_in_month(y, mo) ||
-	    h < 0 || h > 23 || mi < 0 || mi > 59 || s < 0 || s > 60)
+	    h > 23 || mi > 59 || s > 60)
 		return bad_time(text, e);
-	p = text + used;
-	if (*p == '.') {
+	p = text + 19;
+	if (*p == '.' && has_shape(p, ".0")) {
 		int scale = 100;
 
 		for (p++; *p >= '0' && *p <= '9'; p++, scale /= 10)
@@ -103,8 +118,7 @@ clock_parse(const char *text, int64_t *wall_ms, struct err *e)
 	}
 	if (*p == '+' || *p == '-') {
 		sign = *p == '-' ? -1 : 1;
-		if (sscanf(p + 1, "%2d:%2d%n", &oh, &om, &used) != 2 || used != 5 || oh < 0 || oh > 23 ||
-		    om < 0 || om > 59)
+		if (!has_shape(p + 1, "00:00") || sscanf(p + 1, "%2d:%2d", &oh, &om) != 2 || oh > 23 || om > 59)
 			return bad_time(text, e);
 		p += 6;
 	} else if (*p == 'Z' || *p == 'z') {
