@@ -36,6 +36,7 @@ struct link {
 	bool lost;                      /* to be taken down in the next turn */
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
+	bool broken;                    /* to be taken down when all that came was read */
 	char why[160];
 	size_t broker;                  /* index in the configuration */
 	int failures;

@@ -178,12 +178,16 @@ retry_later(struct agent *a)
 	uv_timer_start(&a->link.retry, retry_callback, (uint64_t)(RETRY_MIN_MS / 2 + clock_mono_us() % limit), 0);
 }
 
+/* After an error libuv watches the socket no more. What came before it is still read. */
 static void
 poll_callback(uv_poll_t *p, int status, int events)
 {
-	(void)status;
+	struct agent *a = p->data;
+
 	(void)events;
-	agent_input(p->data);
+	if (status < 0)
+		a->link.broken = true;
+	agent_input(a);
 }
 
 static void
@@ -289,7 +293,7 @@ take_down(struct agent *a)
 	link_pause(a);
 	mqtt_close(a->link.mqtt, false);
 	a->link.mqtt = NULL;
-	a->link.lost = a->link.beat = a->link.more = false;
+	a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
 	if (was_up || a->link.failures % 20 == 0)
 		log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, a->link.why);
 	core_link_down(a->core);
@@ -308,6 +312,8 @@ link_read(struct agent *a)
 	if (!a->link.mqtt)
 		return false;
 	a->link.more = mqtt_read(a->link.mqtt, READ_BUDGET);
+	if (a->link.broken && !a->link.more && !a->link.lost)
+		on_down(a, "the connection failed");
 	if (a->link.lost)
 		take_down(a);
 	return a->messages > before || a->link.more;
