@@ -53,7 +53,7 @@ start_work(struct agent *a)
 	do {
 		any = false;
 		core_slots(a->core, pool_free(a->pool), pool_free_quick(a->pool));
-		while (core_next_start(a->core, &s)) {
+		while (core_next_start(a->core, pool_free(a->pool), pool_free_quick(a->pool), &s)) {
 			pool_start(a->pool, &s);
 			any = true;
 		}

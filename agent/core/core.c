@@ -369,13 +369,14 @@ core_slots(struct core *c, unsigned idle, unsigned quick)
 }
 
 bool
-core_next_start(struct core *c, struct pool_start *s)
+core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s)
 {
-	struct task *t = list_pop(&c->starts);
+	struct task *t = c->starts.head;
 	int64_t timeout_s;
 
-	if (!t)
+	if (!t || !(t->quick ? quick : idle))
 		return false;
+	list_remove(&c->starts, t);
 	c->chosen--;
 	t->chosen = false;
 	ulid_format(&t->id, c->start_id);

@@ -88,8 +88,9 @@ void core_tick(struct core *c);
 /* ---- work that may start now ---- */
 
 /* False when there is none. Before the commit these are only reads; the rest comes after it. The caller hands
- * it to the pool at once; pointers live until core_end(). */
-bool core_next_start(struct core *c, struct pool_start *s);
+ * it to the pool at once; pointers live until core_end(). idle and quick say what the pool can take now: the
+ * worker that was free when the attempt was chosen may be busy or dead, and then the attempt waits. */
+bool core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s);
 bool core_next_stop(struct core *c, uint64_t *handle);
 
 /* How many quick attempts are out: worth a short wait before the commit. */

@@ -164,7 +164,7 @@ take_starts(struct coretest *t, bool committed)
 	do {
 		before = t->nrun;
 		core_slots(t->core, t->idle, t->quick);
-		while (core_next_start(t->core, &s)) {
+		while (core_next_start(t->core, t->idle, t->quick, &s)) {
 			struct started *r;
 
 			if (t->nrun == t->cap_run) {

@@ -97,6 +97,20 @@ exclusive_work_never_starts_before_its_own_starting_is_on_disk(void **state)
 }
 
 static void
+a_chosen_attempt_waits_when_its_worker_was_lost_meanwhile(void **state)
+{
+	(void)state;
+	ct_taskf(&t, "ezra", "me", "{'tool':'exclusive_tool','id':'%s'}", id);
+	core_slots(t.core, 1, 0);
+	t.idle = 0;
+	turn();
+	assert_int_equal(t.nstarted, 0);
+	t.idle = 1;
+	turn();
+	assert_int_equal(t.nstarted, 1);
+}
+
+static void
 what_was_decided_after_the_commit_is_in_the_next_one(void **state)
 {
 	(void)state;
@@ -340,7 +354,7 @@ long_work_is_announced_and_short_work_is_not(void **state)
 	{
 		struct pool_start s;
 
-		assert_true(core_next_start(t.core, &s));
+		assert_true(core_next_start(t.core, 0, 1, &s));
 		core_attempt_end(t.core, &(struct pool_end){ .handle = s.handle, .how = POOL_SUCCEEDED, .result = "1", .result_len = 1 });
 	}
 	turn();
@@ -384,6 +398,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_read_may_start_before_the_commit_and_nothing_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(exclusive_work_never_starts_before_its_own_starting_is_on_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_chosen_attempt_waits_when_its_worker_was_lost_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_decided_after_the_commit_is_in_the_next_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_ends_as_its_effect_allows, setup, teardown),
 		cmocka_unit_test_setup_teardown(retries_back_off_within_bounds_and_end_dead, setup, teardown),
