@@ -16,7 +16,10 @@
 #include "task.h"
 
 #define BUCKETS 4096
-#define RESEND_MS 3000
+#define RESEND_MS 3000                  /* not accepted for so long: once more */
+#define UNHEARD_MS 200                  /* nobody listened: once more after this, doubling up to RESEND_MS */
+#define ASK_MS 10000                    /* accepted for so long: is there an outcome? Doubling up to ... */
+#define ASK_MAX_MS 160000
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 2000
 #define CONNECT_TIMEOUT_MS 10000
@@ -26,6 +29,8 @@
 #define FILTERS_MAX 16
 #define ID_BYTES 34                     /* what putting the id in adds */
 #define WINDOW 8192                     /* tasks sent and not accepted: no broker holds more of ours */
+#define MQTT_NO_SUBSCRIBERS 0x10        /* reason codes of MQTT 5 */
+#define MQTT_FAILURE 0x80
 #define TIDY_MS 200                     /* rows of tasks that are through may stay so long */
 
 /* A task that is not through yet. */
@@ -39,6 +44,7 @@ struct item {
 	bool stored;
 	bool done;                      /* row to be deleted */
 	int64_t sent_ms;                /* 0: to be sent */
+	int64_t patience_ms;            /* before it is sent again */
 	bool dirty;                     /* its row is behind */
 	struct item *next_id;           /* in its bucket */
 	struct item *next_dirty;
@@ -60,6 +66,8 @@ struct client {
 	char why[200];
 	char *filters[FILTERS_MAX];
 	size_t nfilters;
+	bool unheard;                   /* something was sent to nobody */
+	int64_t unheard_ms;             /* wait before that is tried again */
 	struct buf requests;            /* lines "topic\n json\n" that wait for the connection */
 	struct item *by_id[BUCKETS];
 	struct item *first, *last;
@@ -81,7 +89,7 @@ enum { Q_PUT, Q_DROP, Q_ALL, Q_COUNT };
 static const char *const sql[Q_COUNT] = {
 	[Q_PUT] = "INSERT OR IGNORE INTO outbox VALUES (?1, ?2, ?3, ?4)",
 	[Q_DROP] = "DELETE FROM outbox WHERE id = ?1",
-	[Q_ALL] = "SELECT id, house, body, at_ms FROM outbox ORDER BY at_ms LIMIT ?1",
+	[Q_ALL] = "SELECT id, house, body, at_ms FROM outbox WHERE at_ms <= ?2 ORDER BY at_ms LIMIT ?1",
 };
 
 static struct item **
@@ -109,6 +117,7 @@ item_add(struct client *c, const struct ulid *id, const char *house, const char 
 	snprintf(i->house, sizeof i->house, "%s", house);
 	i->line = xstrndup(line, len);
 	i->len = len;
+	i->patience_ms = RESEND_MS;
 	i->next_id = *b;
 	*b = i;
 	i->prev = c->last;
@@ -168,8 +177,10 @@ item_accept(struct client *c, struct item *i)
 	if (i->accepted)
 		return;
 	i->accepted = true;
+	i->patience_ms = ASK_MS;
 	c->not_accepted--;
 	c->sent -= i->sent_ms != 0;
+	item_dirty(c, i);
 }
 
 static void
@@ -213,6 +224,7 @@ client_open(struct client **out, const struct client_opts *o, struct err *e)
 	char id[ULID_TEXT];
 
 	c->o = *o;
+	c->unheard_ms = UNHEARD_MS;
 	snprintf(c->identity, sizeof c->identity, "%s", o->identity ? o->identity : o->config->identity);
 	ulid_now(&u);
 	ulid_format(&u, id);
@@ -289,13 +301,21 @@ client_submit(struct client *c, const char *house, const char *task, size_t len,
 	return 0;
 }
 
+/* What was accepted is safe with its house, and another process that found it here would be told its outcome
+ * in our place. */
+static bool
+belongs_in_outbox(const struct item *i)
+{
+	return !i->done && !i->accepted;
+}
+
 static int
 write_item(struct client *c, struct item *i, struct err *e)
 {
-	sqlite3_stmt *s = db_use(&c->db, i->done ? Q_DROP : Q_PUT);
+	sqlite3_stmt *s = db_use(&c->db, i->stored ? Q_DROP : Q_PUT);
 
 	db_blob(s, 1, &i->id, sizeof i->id);
-	if (!i->done) {
+	if (!i->stored) {
 		db_text(s, 2, i->house);
 		db_textn(s, 3, i->line, i->len);
 		db_int(s, 4, clock_wall_ms());
@@ -307,7 +327,7 @@ static int
 write_items(struct client *c, struct err *e)
 {
 	for (struct item *i = c->dirty; i; i = i->next_dirty)
-		if (i->done == i->stored && write_item(c, i, e))
+		if (belongs_in_outbox(i) != i->stored && write_item(c, i, e))
 			return -1;
 	return 0;
 }
@@ -342,7 +362,7 @@ save(struct client *c, struct err *e)
 
 		c->dirty = i->next_dirty;
 		i->dirty = false;
-		i->stored = true;
+		i->stored = belongs_in_outbox(i);
 		if (i->done)
 			item_free(c, i);
 	}
@@ -369,6 +389,7 @@ client_close(struct client *c)
 	free(c);
 }
 
+/* A younger row has a process that cares for it. */
 int
 client_resume(struct client *c, struct err *e)
 {
@@ -378,6 +399,7 @@ client_resume(struct client *c, struct err *e)
 	if (!s)
 		return 0;
 	db_int(s, 1, RESUME_MAX);
+	db_int(s, 2, clock_wall_ms() - RESEND_MS);
 	while ((rc = db_step(&c->db, s, e)) == 1) {
 		struct ulid id;
 
@@ -403,6 +425,7 @@ client_spooled(struct client *c, struct client_spooled **out, size_t *n, struct 
 
 	*n = 0;
 	db_int(s, 1, RESUME_MAX);
+	db_int(s, 2, INT64_MAX);
 	while ((rc = db_step(&c->db, s, e)) == 1) {
 		struct client_spooled *p = &list[(*n)++];
 
@@ -465,7 +488,7 @@ send_items(struct client *c)
 	if (!c->subscribed)
 		return;
 	for (i = c->unsent; i && !c->lost && c->sent < WINDOW; i = i->next) {
-		if (i->sent_ms || i->done || !i->stored)
+		if (i->sent_ms || i->done || !(i->stored || i->accepted))
 			continue;
 		if (house && (strcmp(house, i->house) != 0 || lines == LINES_MAX || b.len > BYTES_MAX)) {
 			publish(c, topic, &b);
@@ -506,7 +529,14 @@ send_requests(struct client *c)
 	buf_cut(&c->requests, (size_t)(end - p));
 }
 
-/* What was not accepted after a while goes out again: the house may have been without an owner. */
+static bool
+is_overdue(const struct client *c, const struct item *i, int64_t now)
+{
+	return i->sent_ms && (now - i->sent_ms >= i->patience_ms || (c->unheard && !i->accepted));
+}
+
+/* What was not accepted after a while goes out again: the house may have been without an owner. So does, ever
+ * more rarely, what has no outcome: the reply may have been lost with the broker. */
 static void
 check_resend(struct client *c)
 {
@@ -515,12 +545,16 @@ check_resend(struct client *c)
 	if (now < c->next_resend_ms)
 		return;
 	c->next_resend_ms = now + RESEND_MS;
-	for (struct item *i = c->first; i; i = i->next)
-		if (i->sent_ms && !i->accepted && now - i->sent_ms >= RESEND_MS) {
-			i->sent_ms = 0;
-			c->sent--;
-			c->unsent = c->first;
-		}
+	for (struct item *i = c->first; i; i = i->next) {
+		if (!is_overdue(c, i, now))
+			continue;
+		i->sent_ms = 0;
+		c->sent -= !i->accepted;
+		if (i->accepted && i->patience_ms < ASK_MAX_MS)
+			i->patience_ms *= 2;
+		c->unsent = c->first;
+	}
+	c->unheard = false;
 }
 
 int
@@ -598,6 +632,22 @@ on_subscribed(void *arg, int mid, int granted)
 		i->sent_ms = 0;
 }
 
+/* Nobody listens on the house's topic, or we may not write there. */
+static void
+on_sent(void *arg, int mid, int reason)
+{
+	struct client *c = arg;
+
+	(void)mid;
+	if (reason != MQTT_NO_SUBSCRIBERS && reason < MQTT_FAILURE)
+		return;
+	snprintf(c->why, sizeof c->why, reason == MQTT_NO_SUBSCRIBERS ? "no agent of the house is connected" :
+	    "the broker refuses what %s sends (reason 0x%02x)", c->identity, (unsigned)reason);
+	c->unheard = true;
+	c->next_resend_ms = clock_mono_ms() + c->unheard_ms;
+	c->unheard_ms = 2 * c->unheard_ms < RESEND_MS ? 2 * c->unheard_ms : RESEND_MS;
+}
+
 static void
 on_down(void *arg, const char *why)
 {
@@ -614,6 +664,7 @@ settle(struct client *c, const struct client_reply *r)
 
 	if (!i || i->done)
 		return;
+	c->unheard_ms = UNHEARD_MS;
 	if (strcmp(r->type, "accepted") == 0) {
 		item_accept(c, i);
 		if (!i->wait)
@@ -719,7 +770,7 @@ dial(struct client *c, struct err *e)
 		c->mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = c->client_id, .host = b->host,
 		    .address = address, .port = b->port, .cafile = ca, .certfile = crt, .keyfile = key,
 		    .keepalive_s = 10, .clean = true, .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
-		    .on_up = on_up, .on_down = on_down, .on_message = on_message,
+		    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
 		    .on_subscribed = on_subscribed }, &why);
 	c->since_ms = clock_mono_ms();
 	if (c->mqtt)

@@ -2,9 +2,10 @@
  * client.h - a person or program that gives tasks to houses: outbox, connection, replies.
  *
  * client_submit() puts a task in the outbox; client_commit() makes all of them durable with one fsync
- * and sends them, many to a message. A task stays in the outbox until its house said accepted and, if
- * the caller waits for it, until the outcome is there; it is sent again after a reconnect and every
- * few seconds until then. The house knows it by its id, so that is harmless.
+ * and sends them, many to a message. A task stays in the outbox until its house said accepted; it is sent
+ * again after a reconnect and every few seconds until then. One whose outcome the caller waits for is
+ * sent again too, ever more rarely, for the reply may have been lost. The house knows a task by its id, so
+ * that is harmless.
  *
  * One thread, no loop of its own: client_run() waits and works. Several processes may share one outbox.
  */
@@ -42,15 +43,15 @@ struct client_opts {
 int client_open(struct client **out, const struct client_opts *o, struct err *e);
 void client_close(struct client *c);
 
-/* Puts a task in the outbox. task: a JSON object on one line, of which "id" is set here. wait: keep it until
- * its outcome, not only until accepted. id gets the task's id. */
+/* Puts a task in the outbox. task: a JSON object on one line, of which "id" is set here. wait: go on until its
+ * outcome came, not only until accepted. id gets the task's id. */
 int client_submit(struct client *c, const char *house, const char *task, size_t len, const struct ulid *id,
     bool wait, struct err *e);
 
 /* Makes durable what was submitted, and sends it if connected. */
 int client_commit(struct client *c, struct err *e);
 
-/* Takes up tasks in the outbox that others put there: sends them too. Returns how many are new. */
+/* Takes up tasks in the outbox that others left there some seconds ago: sends them too. Returns how many are new. */
 int client_resume(struct client *c, struct err *e);
 
 /* Sends a cancel or query request (one JSON object) to a house; answers come to on_reply. */
@@ -64,7 +65,7 @@ int client_subscribe(struct client *c, const char *filter, struct err *e);
 int client_run(struct client *c, int timeout_ms, struct err *e);
 
 bool client_is_up(const struct client *c);
-const char *client_why_down(const struct client *c);    /* why the last connection failed */
+const char *client_why_down(const struct client *c);    /* why nothing could be sent the last time; may be "" */
 int64_t client_pending(const struct client *c);         /* not accepted yet */
 
 /* What is in the outbox, oldest first, at most 4,096. The caller frees with client_spooled_free(). */

@@ -9,6 +9,18 @@ static const struct cmd_opt opts[] = {
 	{ .name = NULL },
 };
 
+/* What is in it may still be a running command's, which is left a few seconds to care for it. */
+static bool
+is_empty(struct remote *r)
+{
+	struct client_spooled *s;
+	size_t n;
+
+	if (client_spooled(r->client, &s, &n, NULL) == 0)
+		client_spooled_free(s, n);
+	return n == 0;
+}
+
 static int
 drain(struct remote *r, int64_t end_ms)
 {
@@ -20,7 +32,7 @@ drain(struct remote *r, int64_t end_ms)
 		n = client_resume(r->client, &e);
 		if (n < 0)
 			return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
-		if (!n && !client_pending(r->client))
+		if (!n && !client_pending(r->client) && is_empty(r))
 			return EXIT_OK;
 		if (clock_mono_ms() >= end_ms)
 			return cmd_fail(EXIT_SPOOLED, "%lld tasks still wait in the outbox: %s",

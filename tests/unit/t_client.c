@@ -99,6 +99,17 @@ rows(const char *what, char *text, size_t size)
 	return n;
 }
 
+/* As if it had been there for a while: what is young is left to its own process. */
+static void
+age(void)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "UPDATE outbox SET at_ms = at_ms - 60000", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
 static int64_t
 count(void)
 {
@@ -118,6 +129,8 @@ what_is_committed_is_there_in_the_next_run(void **state)
 	assert_int_equal(count(), 100);
 	reopen();
 	assert_int_equal(client_pending(c), 0);
+	assert_int_equal(client_resume(c, &e), 0);
+	age();
 	assert_int_equal(client_resume(c, &e), 100);
 	assert_int_equal(client_pending(c), 100);
 	assert_int_equal(client_resume(c, &e), 0);
@@ -250,6 +263,7 @@ more_than_is_taken_up_at_once_stays_for_later(void **state)
 		submit(i, "{}");
 	assert_int_equal(client_commit(c, &e), 0);
 	reopen();
+	age();
 	assert_int_equal(client_resume(c, &e), 4096);
 	for (int i = 0; i < 5000; i++) {
 		id = make_id(i);
