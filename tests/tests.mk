@@ -6,6 +6,8 @@ chosen    = $(if $(TEST),$(foreach p,$(1),$(if $(findstring $(TEST),$(notdir $(p
 UNITS     = $(patsubst %.c,$(B)/%,$(call chosen,$(wildcard tests/unit/t_*.c)))
 E2E       = $(call chosen,$(filter-out %/lib.sh,$(wildcard tests/e2e/*.sh)))
 FUZZERS   = $(patsubst %.c,$(B)/%,$(call chosen,$(wildcard tests/fuzz/fuzz_*.c)))
+# Programs that the end-to-end tests need where a shell is too slow.
+HELPERS   = $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
 # All but main(), so that a test may bring its own and takes only what it uses.
 UNITLIB   = $(B)/libtested.a
 
@@ -24,7 +26,11 @@ $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(UNITLIB) $(LIBA) $(if $(FUZZ)
 	$(say) "ld $@"
 	$(Q)$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
-.PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o
+$(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(LIBA)
+	$(say) "ld $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o $(B)/tests/e2e/%.o
 
 .PHONY: demo test check unit e2e fuzz tests help docs docs-check
 
@@ -37,15 +43,15 @@ test:
 	@deploy/setup.sh test
 	@TEST="$(TEST)" tests/all.sh "$(MAKE)"
 
-tests: all $(UNITS)
+tests: all $(UNITS) $(HELPERS)
 
 check: unit e2e
 
 unit: $(UNITS)
 	@tests/run.sh $(UNITS)
 
-e2e: all
-	@UW="$(CURDIR)/$(BIN)" tests/run.sh $(E2E)
+e2e: all $(HELPERS)
+	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" tests/run.sh $(E2E)
 
 # Each target for FUZZ_S seconds, from its corpus; without FUZZ=1 the corpus once.
 FUZZ_S ?= 5

@@ -30,7 +30,7 @@ $CLEAN_UP"
 leave() {
 	trap - EXIT INT TERM
 	eval "$CLEAN_UP"
-	rm -rf "$T"
+	[ -n "$KEEP_T" ] || rm -rf "$T"
 	echo "1..$CASES"
 	[ "$FAILED" -eq 0 ] && [ "$CASES" -gt 0 ]
 	exit
@@ -120,9 +120,14 @@ cluster_up() {
 }
 
 # As a person or agent, with the plain Mosquitto clients: as operator mosquitto_pub -t ...
+# In the background as_exec, so that $! is the client itself.
 as() {
+	(as_exec "$@")
+}
+
+as_exec() {
 	_who=$1 _client=$2
 	shift 2
-	"$_client" -h "$UW_HOST" -p "$UW_PORT" --cafile "$UW_CAFILE" --cert "$T/c/pki/$_who.crt" \
+	exec "$_client" -h "$UW_HOST" -p "$UW_PORT" --cafile "$UW_CAFILE" --cert "$T/c/pki/$_who.crt" \
 	    --key "$T/c/pki/$_who.key" "$@"
 }

@@ -1,0 +1,222 @@
+#!/bin/sh
+# limit: 110
+# A stream of tasks from Mosquitto's own client, from submit and from the client library, while the agent that runs
+# them is killed again and again, and the broker too, once with all it had stored. Then everything is counted.
+# TASKS sets how many there are, AGENT_KILLS and BROKER_KILLS how often.
+. "$(dirname "$0")/lib.sh"
+
+TASKS=${TASKS:-5000} AGENT_KILLS=${AGENT_KILLS:-20} BROKER_KILLS=${BROKER_KILLS:-5}
+BY_SUBMIT=$((TASKS / 20)) BY_PUB=$((TASKS * 3 / 10))
+BY_CLIENT=$((TASKS - BY_SUBMIT - BY_PUB))
+RATE=$((BY_CLIENT / 16 / SLOW + 1))
+CHUNK=50
+HOUSE=bezalel AGENT=bezalel-1
+
+cluster_up
+
+# Two tools that say themselves that they were started: one line each time, in one write.
+own_tool() {
+	cat >"$T/c/tools.d/$1" <<-'END'
+		#!/bin/sh
+		echo "$UW_TASK_ID" >>"$UW_ROOTS/$UW_TOOL" && echo '{"done":true}'
+	END
+	chmod 755 "$T/c/tools.d/$1"
+	printf '{"name":"%s","summary":"Counts","exec":"%s","effect":"%s","parameters":{"type":"object"}}' "$1" "$1" "$2" \
+	    >"$T/c/tools.d/$1.json"
+}
+own_tool count_idempotent idempotent
+own_tool count_exclusive exclusive
+"$UW" cluster restart $AGENT >"$T/out"
+
+# tasks FIRST COUNT KEYED: half read, half with effects. Without an id an exclusive task needs a key.
+tasks() {
+	awk -v first="$1" -v n="$2" -v keyed="$3" 'BEGIN {
+		split("noop noop noop wait wait noop count_idempotent count_idempotent count_exclusive count_exclusive", tool)
+		for (i = first; i < first + n; i++) {
+			t = tool[i % 10 + 1]
+			printf "{\"tool\":\"%s\"%s%s,\"labels\":{\"n\":%d}}\n", t, t == "wait" ? ",\"params\":{\"ms\":10}" : "",
+			    keyed && t == "count_exclusive" ? ",\"key\":\"n" i "\"" : "", i
+		}
+	}'
+}
+
+# Ends with its connection, so it is started again.
+listen() {
+	until [ -e "$T/quiet" ]; do
+		as_exec watcher mosquitto_sub -V 5 -c -x 3600 -i watch -q 1 -t "uw/home/house/$HOUSE/event/+" >>"$T/events" &
+		echo $! >"$T/sub.pid"
+		wait $!
+		sleep 0.05
+	done 2>"$T/sub.err"
+}
+stop_listening() {
+	touch "$T/quiet"
+	kill "$(cat "$T/sub.pid")"
+}
+listen &
+on_exit 'stop_listening 2>/dev/null'
+
+# A plain client sends again what it could not deliver; so would a person.
+publish() {
+	n=0
+	while [ $n -lt $BY_PUB ]; do
+		tasks $n $CHUNK 1 >"$T/chunk"
+		until as operator mosquitto_pub -V 5 -q 1 -l -t "uw/home/house/$HOUSE/task/operator" <"$T/chunk"; do
+			echo again >>"$T/again"
+			sleep 0.1
+		done
+		n=$((n + CHUNK))
+		sleep "$(awk "BEGIN { print 14 * $SLOW * $CHUNK / $BY_PUB }")"
+	done 2>"$T/pub.err"
+}
+
+# shellcheck disable=SC2016
+submit_some() {
+	seq $BY_SUBMIT | xargs -P 2 -n 1 sh -c '
+		case $(($1 % 3)) in
+		0) "$0" submit noop --wait --within 60 --json --house '$HOUSE' ;;
+		1) "$0" submit count_exclusive --json --house '$HOUSE' ;;
+		2) "$0" submit count_idempotent --json --house '$HOUSE' ;;
+		esac
+		rc=$?
+		[ $rc = 0 ] || [ $rc = 4 ] || [ $rc = 7 ] || echo "exit code $rc" >&2
+		sleep 0.05' "$UW" >"$T/submit.out" 2>"$T/submit.err"
+}
+
+pause() {
+	sleep "$(awk -v r="$(od -An -N2 -tu2 /dev/urandom)" "BEGIN { print $SLOW * (0.1 + r % 5000 / 10000) }")"
+}
+
+kill_one() {
+	kill -9 "$(cat "$T/c/run/$1.pid")"
+}
+
+chaos() {
+	broker=0
+	for k in $(seq $((AGENT_KILLS + BROKER_KILLS))); do
+		pause
+		if [ $((k * BROKER_KILLS / (AGENT_KILLS + BROKER_KILLS))) -gt $broker ]; then
+			broker=$((broker + 1))
+			kill_one broker
+			[ $broker -ne 3 ] || rm -f "$T"/c/broker/data/*
+			"$UW" cluster restart broker
+		else
+			kill_one $AGENT
+			"$UW" cluster restart $AGENT
+		fi || echo "restart failed" >>"$T/chaos.err"
+	done
+}
+
+tasks 0 $BY_CLIENT 0 | "$HELPERS/storm" timmy $HOUSE $RATE $((75 * SLOW)) >"$T/replies" 2>"$T/storm.err" &
+storm=$!
+publish &
+pub=$!
+submit_some &
+submits=$!
+chaos >"$T/chaos.out" 2>>"$T/chaos.err"
+
+is "all that was killed came back" "$(cat "$T/chaos.err")" ""
+wait $pub
+wait $submits
+is "submit says accepted, or that it keeps the task" "$(cat "$T/submit.err")" ""
+wait $storm
+is "the client heard the end of every task" "$(cat "$T/storm.err")" ""
+
+# ask JSON: a query by the plain client, one page of the answer
+ask() {
+	as operator mosquitto_rr -q 1 -t "uw/home/house/$HOUSE/query/operator" -e uw/home/client/operator/reply/q -m "$1" \
+	    -W 10
+}
+
+is_quiet() {
+	[ "$("$UW" house list --json | jq -r '.[] | select(.house == "'$HOUSE'") | .queued + .running')" = 0 ]
+}
+
+store() {
+	before=9007199254740991
+	while [ -n "$before" ]; do
+		ask '{"list":{"house":"'$HOUSE'","limit":200,"before":'$before'}}' >"$T/page" || return
+		jq -c 'select(.type == "task")' "$T/page"
+		before=$(jq -r 'select(.type == "end") | .next // empty' "$T/page")
+	done
+}
+
+# What submit kept goes out with the next command.
+spooled_are_there() {
+	"$UW" submit noop --house $HOUSE --wait >"$T/out" 2>&1 || return
+	store >"$T/store" || return
+	jq -rn '[inputs | .id] | @json' "$T/store" >"$T/ids"
+	jq -rn --slurpfile ids "$T/ids" '[inputs | select(.type == "spooled") | .id] - $ids[0] | length == 0' \
+	    "$T/submit.out" | grep -q true
+}
+
+check "the house comes to rest" wait_for 30 is_quiet
+check "what submit kept is delivered with a later command" wait_for 20 spooled_are_there
+check "and the house comes to rest" wait_for 30 is_quiet
+store >"$T/store"
+sleep 0.5       # the watcher's last events
+stop_listening
+
+jq -c 'select(.type == "accepted" or .type == "outcome")' "$T/replies" "$T/submit.out" >"$T/told"
+jq -c 'select(.type == "accepted" or .type == "outcome")' "$T/events" >"$T/seen"
+
+# told accepted and unknown, not ended, ends told, ends in the store, two outcomes, disagreement, event numbers twice
+jq -rn --slurpfile store "$T/store" --slurpfile told "$T/told" --slurpfile seen "$T/seen" --slurpfile events "$T/events" '
+	def ended: IN("succeeded", "failed", "dead", "cancelled", "expired", "denied", "uncertain");
+	($store | map({ key: .id, value: .state }) | from_entries) as $state |
+	(($told + $seen) | map(.id) | unique) as $accepted |
+	(($told + $seen) | map(select(.type == "outcome")) |
+	    map({ id, end: ({ state, attempt, result, error } | tojson), state }) | unique_by([.id, .end])) as $ends |
+	{
+		accepted: ($accepted | length),
+		lost: ($accepted | map(select($state[.] == null)) | length),
+		open: ($store | map(select(.state | ended | not)) | length),
+		two_outcomes: ($ends | group_by(.id) | map(select(length > 1)) | length),
+		disagree: ($ends | map(select($state[.id] != .state)) | length),
+		numbered_twice: ($events | map({ n: [.store, .seq], what: [.type, .id] }) | unique |
+		    group_by(.n) | map(select(length > 1)) | length),
+		stored: ($store | length),
+		ids_twice: ($store | group_by(.id) | map(select(length > 1)) | length),
+		states: ($store | group_by(.state) | map("\(length) \(.[0].state)") | join(", ")),
+		published: ($seen | map(select(.type == "accepted" and .sender == "operator") | .task.labels.n // empty) |
+		    "\(unique | length) of them once or more, \(length - (unique | length)) again")
+	}' >"$T/counts"
+count() {
+	jq -r ".$1" "$T/counts"
+}
+
+is "every task that was told accepted is there" "$(count lost)" 0
+is "every task has ended" "$(count open)" 0
+is "no task has two outcomes" "$(count two_outcomes)" 0
+is "what was told and what is stored agree" "$(count disagree)" 0
+is "no event's number was used twice" "$(count numbered_twice)" 0
+is "no id was taken twice" "$(count ids_twice)" 0
+
+journal="$T/c/work/count_exclusive"
+is "no exclusive task was started twice" "$(sort "$journal" | uniq -d | wc -l)" 0
+jq -r 'select(.tool == "count_exclusive" and .state == "succeeded") | .id' "$T/store" | sort >"$T/done"
+is "every exclusive task that succeeded was started" "$(sort "$journal" | comm -13 - "$T/done" | wc -l)" 0
+jq -r 'select(.tool == "count_idempotent" and .state == "succeeded") | .id' "$T/store" | sort >"$T/done"
+is "every idempotent task that succeeded was started" \
+    "$(sort -u "$T/c/work/count_idempotent" | comm -13 - "$T/done" | wc -l)" 0
+is "nothing but exclusive tasks is uncertain" \
+    "$(jq -r 'select(.state == "uncertain" and .tool != "count_exclusive") | .id' "$T/store" | wc -l)" 0
+
+# Processes of tools, and workers that belong to no living agent.
+orphans() {
+	grep -ls "UW_ROOTS=$T" /proc/[0-9]*/environ
+	for p in /proc/[0-9]*; do
+		cat "$p/cmdline" 2>/dev/null | tr "\0" " " | grep -q "^$UW worker .*$T" || continue
+		ppid=$(sed -n 's/^PPid:[^0-9]*//p' "$p/status" 2>/dev/null)
+		grep -qx "$ppid" "$T"/c/run/*.pid || echo "$p"
+	done
+}
+if [ -d /proc/self ]; then
+	check "workers are there to be looked for" sh -c 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" " " | grep -q "$1 worker"' - "$UW"
+	is "no process was left behind" "$(orphans)" ""
+fi
+
+echo "# $TASKS sent, $(count accepted) told accepted, $(count stored) stored ($(count states)); $AGENT_KILLS kills of the agent," \
+    "$BROKER_KILLS of the broker; lost $(count lost), two outcomes $(count two_outcomes)," \
+    "exclusive started twice $(sort "$journal" | uniq -d | wc -l) of $(wc -l <"$journal");" \
+    "$BY_PUB by mosquitto_pub: $(count published)"
