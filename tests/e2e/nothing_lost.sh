@@ -122,64 +122,74 @@ is "submit says accepted, or that it keeps the task" "$(cat "$T/submit.err")" ""
 wait $storm
 is "the client heard the end of every task" "$(cat "$T/storm.err")" ""
 
-# ask JSON: a query by the plain client, one page of the answer
+# Queries on standard input, one a line, by the plain client: one message out, one back.
 ask() {
-	as operator mosquitto_rr -q 1 -t "uw/home/house/$HOUSE/query/operator" -e uw/home/client/operator/reply/q -m "$1" \
-	    -W 10
+	as operator mosquitto_rr -q 1 -t "uw/home/house/$HOUSE/query/operator" -e uw/home/client/operator/reply/q -W 10 \
+	    -m "$(cat)"
 }
 
 is_quiet() {
 	[ "$("$UW" house list --json | jq -r '.[] | select(.house == "'$HOUSE'") | .queued + .running')" = 0 ]
 }
 
-store() {
+# The ids of all that the house knows.
+list() {
 	before=9007199254740991
 	while [ -n "$before" ]; do
-		ask '{"list":{"house":"'$HOUSE'","limit":200,"before":'$before'}}' >"$T/page" || return
-		jq -c 'select(.type == "task")' "$T/page"
+		echo '{"list":{"house":"'$HOUSE'","limit":200,"before":'$before'}}' | ask >"$T/page" || return
+		jq -r 'select(.type == "task") | .id' "$T/page"
 		before=$(jq -r 'select(.type == "end") | .next // empty' "$T/page")
 	done
 }
 
-# What submit kept goes out with the next command.
+# All of it: tasks, states, outcomes.
+store() {
+	sed 's/.*/{"id":"&"}/' "$T/ids" >"$T/queries"
+	n=1
+	while [ $n -le "$(wc -l <"$T/queries")" ]; do
+		sed -n "$n,$((n + 199))p" "$T/queries" | ask || return
+		n=$((n + 200))
+	done
+}
+
 spooled_are_there() {
-	"$UW" submit noop --house $HOUSE --wait >"$T/out" 2>&1 || return
-	store >"$T/store" || return
-	jq -rn '[inputs | .id] | @json' "$T/store" >"$T/ids"
-	jq -rn --slurpfile ids "$T/ids" '[inputs | select(.type == "spooled") | .id] - $ids[0] | length == 0' \
-	    "$T/submit.out" | grep -q true
+	list >"$T/ids" || return
+	jq -r 'select(.type == "spooled") | .id' "$T/submit.out" | sort >"$T/spooled"
+	[ -z "$(sort "$T/ids" | comm -13 - "$T/spooled")" ]
 }
 
 check "the house comes to rest" wait_for 30 is_quiet
-check "what submit kept is delivered with a later command" wait_for 20 spooled_are_there
+check "what submit had to keep is delivered later" wait_for 20 spooled_are_there
 check "and the house comes to rest" wait_for 30 is_quiet
-store >"$T/store"
+check "all of it can be asked for" store
+mv "$T/.check" "$T/store"
 sleep 0.5       # the watcher's last events
 stop_listening
 
 jq -c 'select(.type == "accepted" or .type == "outcome")' "$T/replies" "$T/submit.out" >"$T/told"
 jq -c 'select(.type == "accepted" or .type == "outcome")' "$T/events" >"$T/seen"
 
-# told accepted and unknown, not ended, ends told, ends in the store, two outcomes, disagreement, event numbers twice
 jq -rn --slurpfile store "$T/store" --slurpfile told "$T/told" --slurpfile seen "$T/seen" --slurpfile events "$T/events" '
+	def what: { state, attempt, result, error } | tojson;
 	def ended: IN("succeeded", "failed", "dead", "cancelled", "expired", "denied", "uncertain");
-	($store | map({ key: .id, value: .state }) | from_entries) as $state |
+	($store | map({ key: .id, value: what }) | from_entries) as $kept |
 	(($told + $seen) | map(.id) | unique) as $accepted |
 	(($told + $seen) | map(select(.type == "outcome")) |
-	    map({ id, end: ({ state, attempt, result, error } | tojson), state }) | unique_by([.id, .end])) as $ends |
+	    map({ id, end: what }) | unique) as $ends |
+	($store | map(select(.sender == "operator") | .task.labels.n // empty) | group_by(.)) as $published |
 	{
 		accepted: ($accepted | length),
-		lost: ($accepted | map(select($state[.] == null)) | length),
+		lost: ($accepted | map(select($kept[.] == null)) | length),
 		open: ($store | map(select(.state | ended | not)) | length),
 		two_outcomes: ($ends | group_by(.id) | map(select(length > 1)) | length),
-		disagree: ($ends | map(select($state[.id] != .state)) | length),
+		disagree: ($ends | map(select($kept[.id] != .end)) | length),
 		numbered_twice: ($events | map({ n: [.store, .seq], what: [.type, .id] }) | unique |
 		    group_by(.n) | map(select(length > 1)) | length),
 		stored: ($store | length),
 		ids_twice: ($store | group_by(.id) | map(select(length > 1)) | length),
 		states: ($store | group_by(.state) | map("\(length) \(.[0].state)") | join(", ")),
-		published: ($seen | map(select(.type == "accepted" and .sender == "operator") | .task.labels.n // empty) |
-		    "\(unique | length) of them once or more, \(length - (unique | length)) again")
+		published: ($published | length),
+		again: ($published | map(length - 1) | add)
 	}' >"$T/counts"
 count() {
 	jq -r ".$1" "$T/counts"
@@ -219,4 +229,4 @@ fi
 echo "# $TASKS sent, $(count accepted) told accepted, $(count stored) stored ($(count states)); $AGENT_KILLS kills of the agent," \
     "$BROKER_KILLS of the broker; lost $(count lost), two outcomes $(count two_outcomes)," \
     "exclusive started twice $(sort "$journal" | uniq -d | wc -l) of $(wc -l <"$journal");" \
-    "$BY_PUB by mosquitto_pub: $(count published)"
+    "of $BY_PUB by mosquitto_pub $(count published) arrived, $(count again) twice"
