@@ -28,6 +28,8 @@ test prog:clang            clang                  -
 test prog:git              git                    git
 test prog:jq               jq                     jq
 test prog:timeout          coreutils              coreutils
+test prog:ps               procps                 -
+test lib:zlib              zlib1g-dev             -
 test lib:cmocka            libcmocka-dev          cmocka
 test fuzzer                FUZZER                 -
 END
