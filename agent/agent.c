@@ -7,6 +7,10 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "clock.h"
 #include "log.h"
 #include "notify.h"
@@ -156,6 +160,7 @@ turn(struct agent *a)
 	int64_t next, now;
 
 	agent_input(a);
+	a->turns++;
 	a->wanted = false;
 	uv_idle_stop(&a->again);
 	if (!a->stuck)
@@ -246,6 +251,24 @@ check_disk(struct agent *a)
 		core_disk_low(a->core, (int64_t)v.f_bavail * (int64_t)v.f_frsize < a->o.config->min_free_bytes);
 }
 
+/* After a time of work, the memory that it took goes back to the system. */
+static void
+give_memory_back(struct agent *a)
+{
+	bool busy = core_running(a->core) > 0 || a->turns > 20;
+
+	a->turns = 0;
+	if (busy)
+		a->was_busy = true;
+	else if (a->was_busy) {
+		a->was_busy = false;
+		core_shrink(a->core);
+#ifdef __GLIBC__
+		malloc_trim(0);
+#endif
+	}
+}
+
 static void close_when_idle(struct agent *a);
 
 static void
@@ -258,6 +281,7 @@ second_callback(uv_timer_t *t)
 		agent_input(a);
 		check_disk(a);
 		link_beat(a);
+		give_memory_back(a);
 	}
 	notify("WATCHDOG=1");
 	if (a->phase == AGENT_DRAINS)

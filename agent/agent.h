@@ -71,7 +71,8 @@ struct agent {
 	int64_t retry_ms;               /* then, and not before */
 	int64_t commit_us;              /* what a commit takes, smoothed */
 	int messages;                   /* read in this turn */
-	int beats;
+	int beats, turns;               /* turns: since the last beat */
+	bool was_busy;
 	bool gave_way;
 	bool ready;
 	enum { AGENT_RUNS, AGENT_DRAINS, AGENT_CLOSES, AGENT_ENDS } phase;

@@ -15,7 +15,7 @@
 #include "mqtt.h"
 #include "task.h"
 
-#define BUCKETS 4096
+#define BUCKETS 65536           /* of tasks by id; what is not used costs no memory */
 #define RESEND_MS 3000                  /* not accepted for so long: once more */
 #define UNHEARD_MS 200                  /* nobody listened: once more after this, doubling up to RESEND_MS */
 #define ASK_MS 10000                    /* accepted for so long: is there an outcome? Doubling up to ... */

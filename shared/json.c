@@ -519,11 +519,56 @@ json_unknown(const cJSON *obj, const struct json_field *fields)
 	return NULL;
 }
 
+static bool
+wants_comma(const struct buf *b)
+{
+	switch (b->len ? b->data[b->len - 1] : '{') {
+	case '{': case '[': case ':': case ',': case '\n':
+		return false;
+	default:
+		return true;
+	}
+}
+
 static void
 comma(struct buf *b)
 {
-	if (b->len && !strchr("{[:,\n", b->data[b->len - 1]))
+	if (wants_comma(b))
 		buf_addc(b, ',');
+}
+
+static bool
+is_plain(const unsigned char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] < 0x20 || p[i] >= 0x80 || p[i] == '"' || p[i] == '\\')
+			return false;
+	return true;
+}
+
+/* Most text has nothing to escape: [,]"text"[:] in one go. */
+static bool
+put_plain(struct buf *b, const char *s, size_t len, bool key)
+{
+	bool sep = wants_comma(b);
+	char *to;
+
+	if (!is_plain((const unsigned char *)s, len))
+		return false;
+	to = buf_reserve(b, len + 2 + sep + key);
+	if (!to)
+		return true;
+	if (sep)
+		*to++ = ',';
+	*to++ = '"';
+	memcpy(to, s, len);
+	to += len;
+	*to++ = '"';
+	if (key)
+		*to++ = ':';
+	*to = '\0';
+	b->len += len + 2 + sep + key;
+	return true;
 }
 
 void
@@ -539,7 +584,7 @@ json_put_close(struct buf *b, char bracket)
 	buf_addc(b, bracket);
 }
 
-/* Copies runs of plain bytes at once: most text has nothing to escape. */
+/* Copies runs of plain bytes at once. */
 static void
 put_quoted(struct buf *b, const char *s, size_t len)
 {
@@ -575,14 +620,20 @@ put_quoted(struct buf *b, const char *s, size_t len)
 void
 json_put_key(struct buf *b, const char *key)
 {
+	size_t len = strlen(key);
+
+	if (put_plain(b, key, len, true))
+		return;
 	comma(b);
-	put_quoted(b, key, strlen(key));
+	put_quoted(b, key, len);
 	buf_addc(b, ':');
 }
 
 void
 json_put_strn(struct buf *b, const char *s, size_t len)
 {
+	if (put_plain(b, s, len, false))
+		return;
 	comma(b);
 	put_quoted(b, s, len);
 }

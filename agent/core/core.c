@@ -636,6 +636,12 @@ put_outbox(struct buf *b, const struct core *c)
 	json_put_close(b, '}');
 }
 
+void
+core_shrink(struct core *c)
+{
+	sqlite3_db_release_memory(c->db.h);
+}
+
 unsigned
 core_running(const struct core *c)
 {

@@ -30,8 +30,22 @@ fits(const struct out *o, const char *topic, const char *response, const void *c
 	    (!len || memcmp(o->correlation, correlation, len) == 0) && same_text(o->response_topic, response);
 }
 
+/* Somebody waits for a reply; events come after. */
+enum out_kind { OUT_REPLY, OUT_EVENT, OUT_ONCE };
+
+static void
+put_behind(struct core *c, struct out *o, struct out *before)
+{
+	struct out **p = before ? &before->next : &c->gather;
+
+	o->next = *p;
+	*p = o;
+	if (!o->next)
+		c->gather_tail = o;
+}
+
 static struct out *
-gather(struct core *c, const char *topic, const char *response, const void *correlation, size_t len, bool kept)
+gather(struct core *c, enum out_kind kind, const char *topic, const char *response, const void *correlation, size_t len)
 {
 	struct out *o;
 
@@ -43,15 +57,13 @@ gather(struct core *c, const char *topic, const char *response, const void *corr
 	o->response_topic = response ? xstrdup(response) : NULL;
 	o->correlation = len ? xstrndup(correlation, len) : NULL;
 	o->correlation_len = len;
-	o->kept = kept;
+	o->kept = kind != OUT_ONCE;
 	o->qos = 1;
 	o->body.max = OUT_LINE_MAX;
-	if (c->gather_tail)
-		c->gather_tail->next = o;
-	else
-		c->gather = o;
-	c->gather_tail = o;
-	if (kept)
+	put_behind(c, o, kind == OUT_REPLY ? c->last_reply : c->gather_tail);
+	if (kind == OUT_REPLY)
+		c->last_reply = o;
+	if (o->kept)
 		c->urgent = true;
 	return o;
 }
@@ -69,13 +81,13 @@ out_free(struct out *o)
 struct buf *
 out_line(struct core *c, const char *topic, const char *response, const void *correlation, size_t len)
 {
-	return &gather(c, topic, response, correlation, len, false)->body;
+	return &gather(c, OUT_ONCE, topic, response, correlation, len)->body;
 }
 
 struct buf *
 out_once(struct core *c, const char *topic)
 {
-	struct out *o = gather(c, topic, NULL, NULL, 0, false);
+	struct out *o = gather(c, OUT_ONCE, topic, NULL, NULL, 0);
 
 	o->qos = 0;
 	return &o->body;
@@ -89,7 +101,7 @@ out_event(struct core *c, struct house *h, const char *type)
 	struct buf *b;
 
 	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, h->name, c->o.agent);
-	b = &gather(c, topic, NULL, NULL, 0, true)->body;
+	b = &gather(c, OUT_EVENT, topic, NULL, NULL, 0)->body;
 	json_put_open(b, '{');
 	json_kv_str(b, "type", type);
 	json_kv_int(b, "seq", ++c->stream_head[h - c->houses]);
@@ -118,7 +130,7 @@ out_local(struct core *c, uint64_t conn)
 struct buf *
 out_reply(struct core *c, const char *topic, const void *correlation, size_t len)
 {
-	return &gather(c, topic, NULL, correlation, len, true)->body;
+	return &gather(c, OUT_REPLY, topic, NULL, correlation, len)->body;
 }
 
 void
@@ -173,7 +185,7 @@ out_promote(struct core *c)
 {
 	struct out *o = c->gather, *next;
 
-	c->gather = c->gather_tail = NULL;
+	c->gather = c->gather_tail = c->last_reply = NULL;
 	for (; o; o = next) {
 		next = o->next;
 		o->next = NULL;

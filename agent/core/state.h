@@ -147,7 +147,7 @@ struct core {
 
 	/* outgoing */
 	struct out *gather;             /* this turn's, by topic */
-	struct out *gather_tail;
+	struct out *gather_tail, *last_reply;
 	struct out *once, *once_tail;   /* committed, to be sent once */
 	struct out *box, *box_tail;     /* kept until the broker has them */
 	struct out *box_next;           /* first not sent on this connection */
