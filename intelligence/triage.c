@@ -40,6 +40,18 @@ house_with_role(const struct config *c, const char *role)
 	return NULL;
 }
 
+/* "/srv/ezra/site" has the part "ezra", not the first. */
+static bool
+has_part(const char *path, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = path; (p = strchr(p, '/'));)
+		if (strncmp(++p, name, n) == 0 && (p[n] == '/' || !p[n]))
+			return true;
+	return false;
+}
+
 /* A path that lies beneath a directory named like a house is that house's. */
 static const struct config_house *
 house_of_path(const struct config *c, const cJSON *params)
@@ -50,10 +62,7 @@ house_of_path(const struct config *c, const cJSON *params)
 		const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(params, *p));
 
 		for (size_t i = 0; path && i < c->nhouses; i++) {
-			const char *at = strstr(path, c->houses[i].name);
-			size_t n = strlen(c->houses[i].name);
-
-			if (at && at > path && at[-1] == '/' && (at[n] == '/' || !at[n]))
+			if (has_part(path, c->houses[i].name))
 				return &c->houses[i];
 		}
 	}

@@ -11,7 +11,7 @@
 #include "buf.h"
 #include "err.h"
 
-#define BUDGET_BYTES 16384              /* of a payload that count as one more message */
+#define BUDGET_BYTES 4096               /* of a payload that count as one more message */
 
 struct mqtt {
 	struct mosquitto *mosq;

@@ -504,6 +504,7 @@ let_go(struct core *c)
 		buf_free(&r->error);
 		free(r);
 	}
+	c->nrejects = 0;
 }
 
 bool

@@ -49,8 +49,13 @@ reply(const struct intake *in, const char *type)
 static void
 record_reject(const struct intake *in, const char *id, const struct err *e)
 {
-	struct reject *r = xcalloc(1, sizeof *r);
+	struct reject *r;
 
+	/* No more of them would stay anyway. */
+	if (in->c->nrejects >= in->c->o.config->keep_rejected)
+		return;
+	in->c->nrejects++;
+	r = xcalloc(1, sizeof *r);
 	snprintf(r->house, sizeof r->house, "%s", in->house->name);
 	snprintf(r->sender, sizeof r->sender, "%s", in->sender);
 	snprintf(r->id, sizeof r->id, "%s", id ? id : "");
@@ -242,6 +247,21 @@ check_tool(struct intake *in, struct err *e)
 		return err_field(e, ERR_INVALID, "timeout_s", NULL, "at most %lld seconds",
 		    (long long)in->c->o.config->max_timeout_s);
 	return 0;
+}
+
+/* A task for the router may name its house itself. */
+static int
+check_house(const struct intake *in, struct err *e)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(in->tree, "house");
+	char got[64];
+
+	if (!v || cJSON_IsNull(v) || strcmp(in->house->name, "_") != 0)
+		return 0;
+	if (cJSON_IsString(v) && (strcmp(v->valuestring, "_") == 0 || config_house_find(in->c->o.config, v->valuestring)))
+		return 0;
+	return err_field(e, cJSON_IsString(v) ? ERR_UNKNOWN_HOUSE : ERR_INVALID, "house", json_brief(v, got, sizeof got),
+	    "a house of the configuration");
 }
 
 static int
@@ -442,7 +462,7 @@ admit(struct intake *in, struct err *e)
 		return -1;
 	if ((rc = check_repeat(in, e)))
 		return rc < 0 ? -1 : 0;
-	if (check_tool(in, e) || check_time(in, e) || check_room(in, e))
+	if (check_house(in, e) || check_tool(in, e) || check_time(in, e) || check_room(in, e))
 		return -1;
 	t = make_task(in);
 	if (forward_if_elsewhere(in->c, t, in->tree)) {

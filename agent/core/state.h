@@ -134,6 +134,7 @@ struct core {
 	struct task **touched;          /* the turn's; let go of at its end if nothing holds them */
 	size_t ntouched, touched_cap;
 	struct reject *rejects;
+	int64_t nrejects;
 
 	int first_house;                /* asked first in this turn */
 	unsigned idle, quick;           /* slots */

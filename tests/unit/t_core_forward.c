@@ -206,6 +206,28 @@ the_router_decides_where_nobody_said(void **state)
 	assert_int_equal(ct_count(&t, "/task/", NULL, NULL) + t.nstarted, 40);
 }
 
+static void
+a_house_that_does_not_exist_is_refused(void **state)
+{
+	(void)state;
+	ct_taskf(&t, "_", "me", "{'tool':'noop','id':'%s','house':'none'}", id);
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, "client/me", id, "rejected"), "error.code"), "unknown_house");
+	ct_taskf(&t, "_", "me", "{'tool':'noop','id':'%s','house':5}", id);
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, "client/me", id, "rejected"), "error.field"), "house");
+	assert_int_equal(ct_count(&t, "/task/", NULL, NULL), 0);
+	ct_local(&t, 3, "{'op':'submit','task':{'tool':'noop','house':'_'}}");
+	turn();
+	ct_last(&t, "local", NULL, "accepted");
+	ct_end_all(&t);
+	t.nstarted = 0;
+	/* Whoever sends it to a house does not need to say so, nor can he say otherwise. */
+	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','house':'none'}", id);
+	turn();
+	assert_int_equal(t.nstarted, 1);
+}
+
 /* ---- from the house's side ---- */
 
 static void
@@ -380,6 +402,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_sender_who_asks_again_is_answered_by_the_house, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_task_for_a_house_of_its_own_goes_nowhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_router_decides_where_nobody_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_house_that_does_not_exist_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(from_is_believed_of_the_router_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_repeat_by_the_router_keeps_address_and_correlation, setup, teardown),
 		cmocka_unit_test_setup_teardown(correlation_data_of_any_length_survives, setup, teardown),

@@ -388,6 +388,51 @@ a_key_whose_task_was_forgotten_does_not_run_again(void **state)
 	assert_int_equal(t.nstarted, 201);
 }
 
+/* ---- stores that cannot be used ---- */
+
+static void
+spoil(const char *how)
+{
+	FILE *f = fopen(ct_store(&t), "r+");
+
+	assert_non_null(f);
+	if (strcmp(how, "text") == 0)
+		for (int i = 0; i < 1000; i++)
+			fputs("this is not a database ", f);
+	else
+		for (int i = 1; i < 16; i++) {          /* pages beyond the first */
+			fseek(f, 4096L * i, SEEK_SET);
+			for (int k = 0; k < 512; k++)
+				fputs("\xff\xff\xff\xff\xff\xff\xff\xff", f);
+		}
+	fclose(f);
+}
+
+static void
+a_store_that_cannot_be_read_is_an_error(void **state)
+{
+	static const char *const how[] = { "text", "pages" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct core *c = NULL;
+
+		ct_teardown(&t);
+		ct_setup(&t, NULL);
+		ct_up(&t, false);
+		for (int k = 0; k < 200; k++)
+			ct_task(&t, "ezra", "me", "{'tool':'noop'}");
+		turn();
+		core_close(t.core);
+		t.core = NULL;
+		spoil(how[i]);
+		assert_int_equal(core_open(&c, &(struct core_opts){ .config = &t.config, .tools = t.tools, .agent = "ezra-1",
+		    .store_path = ct_store(&t), .seed = 1, .version = "4", .host = "here" }, t.now, &t.e), -1);
+		assert_int_equal(t.e.code, ERR_STORE);
+		assert_non_null(strstr(t.e.msg, "store.db"));
+	}
+}
+
 /* ---- many rows ---- */
 
 static void
@@ -457,6 +502,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(finished_tasks_are_kept_for_their_time_and_open_ones_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_id_of_the_future_does_not_make_others_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_whose_task_was_forgotten_does_not_run_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_store_that_cannot_be_read_is_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_million_finished_tasks_cost_neither_start_nor_turns, setup, teardown),
 	};
 
