@@ -348,6 +348,7 @@ stop(struct agent *a)
 	a->phase = AGENT_DRAINS;
 	a->drain_until_ms = clock_mono_ms() + a->o.config->stop_grace_ms;
 	core_drain(a->core);
+	agent_input(a);
 }
 
 void

@@ -298,6 +298,23 @@ core_attempt_log(struct core *c, uint64_t handle, const char *text, size_t len)
 	out_end_line(b);
 }
 
+static void
+take_back(struct core *c, struct task *t)
+{
+	list_remove(t->late ? &c->starts_late : &c->starts, t);
+	c->chosen--;
+	t->chosen = t->late = false;
+	free_slot(c, t);
+}
+
+/* It never began, so it may be queued again whatever its tool. */
+void
+attempt_unchoose(struct core *c, struct task *t)
+{
+	take_back(c, t);
+	requeue(c, t);
+}
+
 /* Chosen but not handed out, it never began; running, its group is stopped first. */
 void
 attempt_cancel(struct core *c, struct task *t, const char *by)
@@ -305,10 +322,7 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 	struct err e;
 
 	if (t->chosen) {
-		list_remove(t->late ? &c->starts_late : &c->starts, t);
-		c->chosen--;
-		t->chosen = t->late = false;
-		free_slot(c, t);
+		take_back(c, t);
 	} else if (t->state == TASK_STARTING || t->state == TASK_RUNNING) {
 		if (!t->stopping)
 			core_queue_stop(c, t);

@@ -343,6 +343,8 @@ cap_due(struct core *c)
 void
 core_tick(struct core *c)
 {
+	if (c->draining)
+		house_give_back(c);
 	if (c->next_due_ms && c->next_due_ms <= c->now.wall_ms) {
 		c->due_changed = true;
 		store_due(c, TASK_SCHEDULED, attempt_due);

@@ -2,7 +2,7 @@
  * house.c - the queues of the houses that this agent owns, and what starts next.
  *
  * All queued tasks have a row; the first of them in order (priority, then age) are also in memory, the
- * window. While `spilled`, the window ends at (last_priority, last_seq) and all behind it is on disk only.
+ * window, which is bounded in tasks and in bytes. While `spilled`, the window ends at (last_priority, last_seq) and all behind it is on disk only.
  * The window is refilled between turns, when every queued task has its row.
  */
 #include <string.h>
@@ -53,6 +53,23 @@ leave_window(struct house *h, struct task *t)
 	list_remove(&h->queue[t->priority], t);
 	t->in_window = false;
 	h->window--;
+	h->window_bytes -= (int64_t)t->body_len;
+}
+
+void
+house_take_in(struct house *h, struct task *t)
+{
+	list_insert(&h->queue[t->priority], t);
+	t->in_window = true;
+	h->window++;
+	h->window_bytes += (int64_t)t->body_len;
+}
+
+/* One is always in it, however large. */
+static bool
+is_too_large(const struct house *h)
+{
+	return h->window > WINDOW_MAX || (h->window_bytes > WINDOW_BYTES && h->window > 1);
 }
 
 static void
@@ -75,9 +92,8 @@ house_enqueue(struct core *c, struct task *t)
 
 	if (h->spilled && behind_window(h, t))
 		return;
-	list_insert(&h->queue[t->priority], t);
-	t->in_window = true;
-	if (++h->window > WINDOW_MAX)
+	house_take_in(h, t);
+	while (is_too_large(h))
 		evict_last(c, h);
 }
 
@@ -211,12 +227,21 @@ house_schedule(struct core *c)
 }
 
 void
+house_give_back(struct core *c)
+{
+	struct task *t;
+
+	while ((t = c->starts_late.head) || (t = c->starts.head))
+		attempt_unchoose(c, t);
+}
+
+void
 house_refill(struct core *c)
 {
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 
-		if (h->spilled && h->window < WINDOW_MAX / 4)
+		if (h->spilled && h->window < WINDOW_MAX / 4 && (h->window_bytes < WINDOW_BYTES / 4 || !h->window))
 			store_refill(c, h, WINDOW_MAX / 2);
 	}
 }

@@ -61,6 +61,7 @@ struct house {
 	bool owned;
 	struct task_list queue[TASK_PRIORITIES];        /* the window: first in order of all queued */
 	int64_t window;                 /* tasks in it */
+	int64_t window_bytes;           /* of their bodies */
 	bool spilled;                   /* more are on disk behind the window */
 	int last_priority;              /* of the window's last task when spilled */
 	int64_t last_seq;
@@ -71,6 +72,7 @@ struct house {
 
 #define HOUSES_MAX (2 * CONFIG_MAX_HOUSES + 1)  /* "_", the configured ones, and some of former configurations */
 #define WINDOW_MAX 2048
+#define WINDOW_BYTES (4 << 20)
 #define TASK_BUCKETS 4096
 #define KEY_BUCKETS 256
 #define OUTBOX_IN_FLIGHT 256
@@ -243,11 +245,14 @@ struct house *house_find(struct core *c, const char *name);
 struct house *house_add(struct core *c, const char *name, bool owned);  /* NULL when there are too many */
 void house_enqueue(struct core *c, struct task *t);
 void house_unqueue(struct core *c, struct task *t);
+void house_take_in(struct house *h, struct task *t);    /* into the window */
 void house_schedule(struct core *c);
 void house_refill(struct core *c);
+void house_give_back(struct core *c);           /* what was chosen and not handed out */
 
 /* attempt.c: what follows from an end */
 void attempt_recover(struct core *c, struct task *t);
+void attempt_unchoose(struct core *c, struct task *t);
 void attempt_finish(struct core *c, struct task *t, enum task_state to, const struct err *e);
 void attempt_due(struct core *c, struct task *t);
 void attempt_expire(struct core *c, struct task *t);

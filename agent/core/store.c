@@ -361,11 +361,12 @@ store_refill(struct core *c, struct house *h, int max)
 		h->last_seq = t->seq;
 		if (t->in_window || t->state != TASK_QUEUED)
 			continue;
-		list_insert(&h->queue[t->priority], t);
-		t->in_window = true;
-		h->window++;
+		house_take_in(h, t);
+		if (h->window_bytes > WINDOW_BYTES / 2)
+			break;
 	}
-	h->spilled = n == max || rc < 0;
+	sqlite3_reset(s);
+	h->spilled = n == max || rc != 0;
 }
 
 /* Rows of a query become tasks first, since what is done with them may use the same statement. Returns the

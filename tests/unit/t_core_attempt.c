@@ -378,6 +378,27 @@ an_end_of_something_unknown_is_no_matter(void **state)
 	assert_string_equal(ct_state(&t, id), "succeeded");
 }
 
+/* On disk as STARTING, but no worker had it: the next life may run it. */
+static void
+what_was_not_handed_out_is_given_back_by_a_draining_agent(void **state)
+{
+	(void)state;
+	ct_taskf(&t, "ezra", "me", "{'tool':'exclusive_tool','id':'%s'}", id);
+	core_slots(t.core, 1, 0);
+	t.idle = 0;
+	turn();
+	assert_int_equal(ct_sql(&t, "SELECT state FROM tasks"), 4);
+	core_drain(t.core);
+	turn();
+	assert_string_equal(ct_state(&t, id), "queued");
+	is_idle();
+	ct_kill(&t);
+	t.idle = 1;
+	ct_up(&t, true);
+	turn();
+	assert_int_equal(t.nstarted, 1);
+}
+
 static void
 a_draining_agent_starts_nothing(void **state)
 {
@@ -412,6 +433,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_sovereign_task_waits_for_its_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_work_is_announced_and_short_work_is_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_end_of_something_unknown_is_no_matter, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_not_handed_out_is_given_back_by_a_draining_agent, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_draining_agent_starts_nothing, setup, teardown),
 	};
 

@@ -256,6 +256,40 @@ what_falls_out_of_the_window_leaves_memory(void **state)
 	buf_free(&b);
 }
 
+/* The window is bounded in bytes too, and the order is kept all the same. */
+static void
+large_tasks_do_not_fill_memory(void **state)
+{
+	struct buf b = { 0 };
+	uint64_t before = 0;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		buf_clear(&b);
+		buf_adds(&b, "{\"tool\":\"noop\",\"params\":{\"payload\":\"");
+		for (int k = 0; k < 2000; k++)
+			buf_addf(&b, "%0100d", i);
+		buf_adds(&b, "\"}}");
+		ct_message(&t, (struct mqtt_msg){ .topic = "uw/home/house/ezra/task/me", .payload = b.data, .len = b.len });
+		turn();
+		assert_true(t.core->live <= 22);
+	}
+	buf_free(&b);
+	for (int i = 0; i < 100; i++) {
+		t.quick = 2;
+		turn();
+		assert_int_equal(t.nrun, 2);
+		for (size_t k = 0; k < t.nrun; k++)
+			assert_true(t.run[k].handle > before);
+		before = t.run[1].handle;
+		ct_end_all(&t);
+		t.quick = 0;
+		turn();
+		assert_true(t.core->live <= 22);
+	}
+	assert_int_equal(ct_health(&t, "ezra", "open"), 0);
+}
+
 static void
 houses_take_turns(void **state)
 {
@@ -290,6 +324,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(coming_going_and_coming_back_keep_the_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_restart_finds_all_of_them, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_falls_out_of_the_window_leaves_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_tasks_do_not_fill_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(houses_take_turns, setup, teardown),
 	};
 
