@@ -49,7 +49,7 @@ turn(struct core *c)
 	int mid = 0;
 
 	core_slots(c, 2, 8);
-	while (core_next_start(c, &s))
+	while (core_next_start(c, 2, 8, &s))
 		if (s.handle % 2)
 			core_attempt_end(c, &(struct pool_end){ .handle = s.handle, .how = POOL_SUCCEEDED, .result = s.params,
 			    .result_len = s.params_len });
@@ -69,13 +69,13 @@ turn(struct core *c)
 static void
 feed(struct core *c, int kind, const char *p, size_t len)
 {
-	static const char *const topics[] = { "uw/home/house/ezra/task/me", "uw/home/house/_/task/me", "uw/home/house/ezra/task/ezra-1",
+	static const char *const where[] = { "uw/home/house/ezra/task/me", "uw/home/house/_/task/me", "uw/home/house/ezra/task/ezra-1",
 		"uw/home/house/ezra/cancel/operator", "uw/home/house/ezra/query/me", "uw/home/client/ezra-1/reply/forward" };
 
 	if (kind == 6)
 		core_local(c, 1, p, len, "local");
 	else
-		core_message(c, &(struct mqtt_msg){ .topic = topics[kind], .payload = p, .len = len, .mid = 1 + (int)(len % 99), .qos = 1,
+		core_message(c, &(struct mqtt_msg){ .topic = where[kind], .payload = p, .len = len, .mid = 1 + (int)(len % 99), .qos = 1,
 		    .response_topic = kind == 2 ? "uw/home/client/ezra-1/reply/x" : "uw/home/client/me/reply/x", .correlation = "c",
 		    .correlation_len = 1 });
 }
