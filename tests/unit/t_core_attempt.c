@@ -110,6 +110,25 @@ a_chosen_attempt_waits_when_its_worker_was_lost_meanwhile(void **state)
 	assert_int_equal(t.nstarted, 1);
 }
 
+/* A slot came free after the commit: the next turn must not wait for something else to happen. */
+static void
+what_was_chosen_after_the_commit_wakes_the_next_turn(void **state)
+{
+	(void)state;
+	t.idle = 0;
+	submit("exclusive_tool", "");
+	turn();
+	ct_begin(&t);
+	assert_int_equal(core_commit(t.core, &t.e), 0);
+	core_slots(t.core, 1, 0);
+	assert_int_equal(core_end(t.core), t.now.mono_ms);
+	t.open = false;
+	assert_int_equal(ct_sql(&t, "SELECT state FROM tasks"), 3);
+	t.idle = 1;
+	turn();
+	assert_int_equal(t.nstarted, 1);
+}
+
 static void
 what_was_decided_after_the_commit_is_in_the_next_one(void **state)
 {
@@ -420,6 +439,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_read_may_start_before_the_commit_and_nothing_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(exclusive_work_never_starts_before_its_own_starting_is_on_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_chosen_attempt_waits_when_its_worker_was_lost_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_chosen_after_the_commit_wakes_the_next_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_decided_after_the_commit_is_in_the_next_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_ends_as_its_effect_allows, setup, teardown),
 		cmocka_unit_test_setup_teardown(retries_back_off_within_bounds_and_end_dead, setup, teardown),

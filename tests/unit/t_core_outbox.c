@@ -168,9 +168,9 @@ what_memory_does_not_hold_waits_on_disk(void **state)
 	size_t bytes = 0;
 
 	(void)state;
-	for (int i = 0; i < 150; i++) {
-		event_of(100000);
-		bytes += 100000;
+	for (int i = 0; i < 400; i++) {
+		event_of(40000);
+		bytes += 40000;
 		assert_true(t.core->box_bytes <= OUTBOX_IN_MEMORY + 300000);
 	}
 	assert_true(bytes > 3 * OUTBOX_IN_MEMORY);
@@ -184,7 +184,7 @@ what_memory_does_not_hold_waits_on_disk(void **state)
 		turn();
 		ct_pass(&t, 1000);
 	}
-	check_stream(170);
+	check_stream(420);
 	assert_int_equal(ct_sql(&t, "SELECT count(*) FROM outbox"), 0);
 	assert_int_equal(t.core->box_total_bytes, 0);
 }
