@@ -43,7 +43,7 @@ test:
 	@deploy/setup.sh test
 	@TEST="$(TEST)" tests/all.sh "$(MAKE)"
 
-tests: all $(UNITS) $(HELPERS)
+tests: all $(UNITS) $(FUZZERS) $(HELPERS)
 
 check: unit e2e
 
