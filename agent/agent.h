@@ -37,7 +37,7 @@ struct link {
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
 	bool broken;                    /* to be taken down when all that came was read */
-	char why[160];
+	char why[160], told[160];       /* the latest reason to connect again, and the latest in the log */
 	size_t broker;                  /* index in the configuration */
 	int failures;
 	int subscribing;                /* acknowledgements still to come */

@@ -164,6 +164,16 @@ certs_version(const struct agent *a)
 
 static void retry_callback(uv_timer_t *t);
 
+/* Each reason once, and now and then again while it lasts. */
+static void
+complain(struct agent *a, const char *why)
+{
+	if (a->link.failures % 20 && strncmp(a->link.told, why, sizeof a->link.told - 1) == 0)
+		return;
+	snprintf(a->link.told, sizeof a->link.told, "%.*s", (int)sizeof a->link.told - 1, why);
+	log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, why);
+}
+
 /* Doubling, with full jitter: a broker that comes back is not met by everybody at once. */
 static void
 retry_later(struct agent *a)
@@ -212,8 +222,7 @@ connect_to(struct agent *a, const char *address)
 	    .on_subscribed = on_subscribed }, &e);
 	buf_free(&will);
 	if (!a->link.mqtt) {
-		if (a->link.failures % 20 == 0)
-			log_warnx("link: %s", e.msg);
+		complain(a, e.msg);
 		retry_later(a);
 		return;
 	}
@@ -229,8 +238,8 @@ resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 
 	a->link.resolving = false;
 	if (a->phase == AGENT_ENDS || status) {
-		if (status && a->link.failures % 20 == 0)
-			log_warnx("link: %s: %s", broker(a)->host, uv_strerror(status));
+		if (status)
+			complain(a, uv_strerror(status));
 		if (a->phase != AGENT_ENDS)
 			retry_later(a);
 		uv_freeaddrinfo(list);
@@ -294,8 +303,9 @@ take_down(struct agent *a)
 	mqtt_close(a->link.mqtt, false);
 	a->link.mqtt = NULL;
 	a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
-	if (was_up || a->link.failures % 20 == 0)
-		log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, a->link.why);
+	if (was_up)
+		a->link.told[0] = '\0';
+	complain(a, a->link.why);
 	core_link_down(a->core);
 	retry_later(a);
 }

@@ -189,6 +189,16 @@ take_lines(const struct incoming *in)
 	}
 }
 
+/* Nothing in it was accepted. */
+static int
+too_big(struct err *e, const char *field, size_t n, const char *unit, int64_t max)
+{
+	char got[64];
+
+	snprintf(got, sizeof got, "%zu, so nothing in it was accepted", n);
+	return err_field(e, ERR_TOO_BIG, field, got, "at most %lld %s", (long long)max, unit);
+}
+
 static int
 check_payload(const struct incoming *in, struct err *e)
 {
@@ -196,13 +206,11 @@ check_payload(const struct incoming *in, struct err *e)
 	int lines = count_lines(in->m->payload, in->m->len);
 
 	if (is_blank(in->m->payload, in->m->len))
-		return err_set(e, ERR_PARSE, "the payload is empty; expected a task such as {\"tool\":\"noop\"}");
+		return err_field(e, ERR_PARSE, "payload", "nothing", "a task such as {\"tool\":\"noop\"}");
 	if (in->m->len > (size_t)f->max_payload_bytes)
-		return err_set(e, ERR_TOO_BIG, "a payload of %zu bytes; at most %lld are allowed, nothing in it was accepted",
-		    in->m->len, (long long)f->max_payload_bytes);
+		return too_big(e, "payload", in->m->len, "bytes", f->max_payload_bytes);
 	if (lines > f->max_payload_lines)
-		return err_set(e, ERR_TOO_BIG, "a payload of %d lines; at most %lld are allowed, nothing in it was accepted",
-		    lines, (long long)f->max_payload_lines);
+		return too_big(e, "payload", (size_t)lines, "lines", f->max_payload_lines);
 	return 0;
 }
 

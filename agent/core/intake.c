@@ -240,6 +240,9 @@ check_tool(struct intake *in, struct err *e)
 		params = in->msg.params = cJSON_AddObjectToObject(in->tree, "params");
 	if (registry_check(in->c->o.tools, in->tool, params, e))
 		return -1;
+	if (in->m && in->m->retained && !in->msg.has_id && !in->msg.key)
+		return err_field(e, ERR_ID_REQUIRED, "id", "nothing",
+		    "an id or key, since a retained message comes again at every reconnect");
 	if (in->tool->effect == TOOL_EXCLUSIVE && !in->msg.has_id && !in->msg.key)
 		return err_field(e, ERR_ID_REQUIRED, "id", "nothing",
 		    "an id or key, since %s must not run twice if the message comes twice", in->tool->name);
@@ -446,6 +449,25 @@ depth(const cJSON *v)
 	return deepest + 1;
 }
 
+cJSON *
+intake_parse(const char *text, size_t len, struct err *e)
+{
+	cJSON *tree = json_parse_object(text, len, e);
+
+	if (!tree && !e->field[0])
+		snprintf(e->field, sizeof e->field, "payload");
+	return tree;
+}
+
+static int
+too_big(const struct intake *in, struct err *e)
+{
+	char got[24];
+
+	snprintf(got, sizeof got, "%zu", in->len);
+	return err_field(e, ERR_TOO_BIG, "task", got, "at most %lld bytes", (long long)in->c->o.config->max_task_bytes);
+}
+
 static int
 admit(struct intake *in, struct err *e)
 {
@@ -453,9 +475,8 @@ admit(struct intake *in, struct err *e)
 	int rc;
 
 	if (in->len > (size_t)in->c->o.config->max_task_bytes)
-		return err_set(e, ERR_TOO_BIG, "a task of %zu bytes; at most %lld are allowed", in->len,
-		    (long long)in->c->o.config->max_task_bytes);
-	in->tree = json_parse_object(in->line, in->len, e);
+		return too_big(in, e);
+	in->tree = intake_parse(in->line, in->len, e);
 	if (in->tree && depth(in->tree) > TASK_MAX_DEPTH)
 		return err_set(e, ERR_TOO_BIG, "a task nested more than %d deep", TASK_MAX_DEPTH);
 	if (!in->tree || task_msg_read(in->tree, &in->msg, e) || check_router(in, e))

@@ -97,8 +97,8 @@ find_task(const struct asker *a, const cJSON *req)
 		err_field(&e, ERR_INVALID, "id", json_brief(v, got, sizeof got), "a task's ULID");
 		answer_error(a, NULL, &e);
 	} else if (!(t = task_by_id(a->c, &id))) {
-		err_set(&e, ERR_UNKNOWN_TASK, "no task %s here (finished tasks are kept for %lld s)", v->valuestring,
-		    (long long)a->c->o.config->keep_finished_s);
+		err_field(&e, ERR_UNKNOWN_TASK, "id", v->valuestring,
+		    "a task of this house (finished ones are kept for %lld s)", (long long)a->c->o.config->keep_finished_s);
 		answer_error(a, v->valuestring, &e);
 	}
 	return t;
@@ -226,11 +226,17 @@ static void
 query(const struct asker *a, const cJSON *req, const char *house)
 {
 	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list");
+	struct err e;
+	char got[64];
 
-	if (cJSON_IsObject(l))
+	if (l && !cJSON_IsObject(l)) {
+		err_field(&e, ERR_INVALID, "list", json_brief(l, got, sizeof got), "an object such as {\"state\":\"failed\"}");
+		answer_error(a, NULL, &e);
+	} else if (l) {
 		list(a, l, house);
-	else
+	} else {
 		show(a, req);
+	}
 }
 
 void
@@ -254,7 +260,7 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 			answer_error(&a, NULL, &e);
 			return;
 		}
-		req = len ? json_parse_object(p, len, &e) : NULL;
+		req = len ? intake_parse(p, len, &e) : NULL;
 		if (req && t->kind == TOPIC_CANCEL)
 			cancel(&a, req);
 		else if (req)
@@ -336,7 +342,7 @@ core_local(struct core *c, uint64_t conn, const char *line, size_t len, const ch
 {
 	struct asker a = { .c = c, .name = who, .may_all = true, .conn = conn };
 	struct err e;
-	cJSON *req = json_parse_object(line, len, &e);
+	cJSON *req = intake_parse(line, len, &e);
 	const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(req, "op"));
 
 	if (!req) {

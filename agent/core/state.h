@@ -264,6 +264,8 @@ void attempt_take_outcome(struct task *t, const char *key, const cJSON *value);
 void attempt_announce(struct core *c, struct task *t);
 
 /* intake.c: what others ask for */
+/* One JSON object; where no member is at fault the payload is. */
+cJSON *intake_parse(const char *text, size_t len, struct err *e);
 void intake_line(struct core *c, struct house *h, const char *sender, const char *line, size_t len, int nline,
     const struct mqtt_msg *m, uint64_t conn);
 /* A payload that is refused whole. */

@@ -52,12 +52,12 @@ static void
 what_is_wrong_is_said_by_field(void **state)
 {
 	static const struct bad bads[] = {
-		{ "", "parse", "" },
-		{ "nonsense", "parse", "" },
-		{ "[]", "parse", "" },
-		{ "{'tool':'noop'", "parse", "" },
+		{ "", "parse", "payload" },
+		{ "nonsense", "parse", "payload" },
+		{ "[]", "parse", "payload" },
+		{ "{'tool':'noop'", "parse", "payload" },
 		{ "{'tool':'noop','tool':'noop'}", "parse", "tool" },
-		{ "{'tool':'noop'} {}", "parse", "" },
+		{ "{'tool':'noop'} {}", "parse", "payload" },
 		{ "{}", "missing", "tool" },
 		{ "{'tool':null}", "missing", "tool" },
 		{ "{'tool':5}", "invalid", "tool" },

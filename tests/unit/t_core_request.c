@@ -229,12 +229,13 @@ bad_requests_get_precise_errors(void **state)
 	static const struct {
 		const char *text, *code, *field;
 	} bads[] = {
-		{ "x", "parse", "" },
+		{ "x", "parse", "payload" },
 		{ "{}", "invalid", "id" },
 		{ "{'id':5}", "invalid", "id" },
 		{ "{'id':'x'}", "invalid", "id" },
-		{ "{'id':'01KAV9FT000000000000000099'}", "unknown_task", "" },
+		{ "{'id':'01KAV9FT000000000000000099'}", "unknown_task", "id" },
 		{ "{'list':{'state':'odd'}}", "invalid", "list.state" },
+		{ "{'list':7}", "invalid", "list" },
 		{ "{'list':{'limit':0}}", "invalid", "list.limit" },
 		{ "{'list':{'limit':201}}", "invalid", "list.limit" },
 		{ "{'list':{'house':5}}", "invalid", "list.house" },
