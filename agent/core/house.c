@@ -2,8 +2,9 @@
  * house.c - the queues of the houses that this agent owns, and what starts next.
  *
  * All queued tasks have a row; the first of them in order (priority, then age) are also in memory, the
- * window, which is bounded in tasks and in bytes. While `spilled`, the window ends at (last_priority, last_seq) and all behind it is on disk only.
- * The window is refilled between turns, when every queued task has its row.
+ * window, which is bounded in tasks and in bytes. While `spilled`, the window ends at (last_priority,
+ * last_seq) and all behind it is on disk only. The window is refilled between turns, when every queued task
+ * has its row.
  */
 #include <string.h>
 

@@ -261,7 +261,8 @@ check_house(const struct intake *in, struct err *e)
 
 	if (!v || cJSON_IsNull(v) || strcmp(in->house->name, "_") != 0)
 		return 0;
-	if (cJSON_IsString(v) && (strcmp(v->valuestring, "_") == 0 || config_house_find(in->c->o.config, v->valuestring)))
+	if (cJSON_IsString(v) &&
+	    (strcmp(v->valuestring, "_") == 0 || config_house_find(in->c->o.config, v->valuestring)))
 		return 0;
 	return err_field(e, cJSON_IsString(v) ? ERR_UNKNOWN_HOUSE : ERR_INVALID, "house", json_brief(v, got, sizeof got),
 	    "a house of the configuration");
