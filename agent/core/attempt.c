@@ -171,7 +171,7 @@ ask(struct core *c, struct task *t, const struct err *why)
 static void
 failed(struct core *c, struct task *t, const struct pool_end *p)
 {
-	bool repeatable = !is_exclusive(t) || p->no_effect;
+	bool repeatable = !is_exclusive(t) || p->no_effect || IS_MUTANT(MUTANT_REPEAT_FAILED);
 
 	if (!repeatable)
 		ask(c, t, &p->err);
@@ -186,7 +186,7 @@ crashed(struct core *c, struct task *t, const struct pool_end *p)
 {
 	struct err e = p->err;
 
-	t->crashes++;
+	t->crashes += !IS_MUTANT(MUTANT_CRASH_BUDGET);
 	if (is_exclusive(t)) {
 		ask(c, t, &e);
 	} else if (t->crashes >= c->o.config->max_crashes) {
@@ -202,7 +202,7 @@ crashed(struct core *c, struct task *t, const struct pool_end *p)
 static bool
 is_cancelled(const struct task *t, const struct pool_end *p)
 {
-	if (!t->cancelled || p->how == POOL_SUCCEEDED)
+	if (!t->cancelled || p->how == POOL_SUCCEEDED || (IS_MUTANT(MUTANT_CANCEL_FORGOTTEN) && p->how == POOL_CRASHED))
 		return false;
 	return p->how == POOL_STOPPED || p->how == POOL_NOT_RUN || !is_exclusive(t) || p->no_effect;
 }
@@ -340,10 +340,10 @@ attempt_recover(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (!t->house || (t->state != TASK_RUNNING && t->state != TASK_STARTING))
+	if (!t->house || (t->state != TASK_RUNNING && t->state != TASK_STARTING) || IS_MUTANT(MUTANT_NO_RECOVERY))
 		return;
 	err_set(&e, ERR_LOST, "the agent that ran it died");
-	if (is_exclusive(t))
+	if (is_exclusive(t) && !IS_MUTANT(MUTANT_REPEAT_LOST))
 		ask(c, t, &e);
 	else
 		requeue(c, t);

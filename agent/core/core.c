@@ -466,7 +466,7 @@ core_commit(struct core *c, struct err *e)
 		announce(c);
 		out_bound(c);
 		out_number(c);
-		if (store_commit(c, e))
+		if (store_commit(c, e) && !IS_MUTANT(MUTANT_FAILED_COMMIT))
 			return -1;
 		c->urgent = c->lazy = false;
 		c->lazy_since_ms = 0;

@@ -69,7 +69,7 @@ send_forward(struct core *c, struct task *t)
 	put_forward(b, c, t);
 	buf_addc(b, '\n');
 	/* Without a link it was not sent, and goes as soon as there is one. */
-	t->due_ms = c->now.wall_ms + (c->up ? FORWARD_RESEND_MS : 0);
+	t->due_ms = IS_MUTANT(MUTANT_NO_RESEND) ? 0 : c->now.wall_ms + (c->up ? FORWARD_RESEND_MS : 0);
 	c->due_changed = true;
 	task_dirty(c, t);
 }
@@ -139,7 +139,7 @@ forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree)
 	if (!to)
 		return false;
 	own = house_find(c, to);
-	if (own) {
+	if (own && own->owned) {
 		t->house->open--;
 		own->open++;
 		t->house = own;
@@ -163,6 +163,35 @@ settled(struct core *c, struct task *t)
 	task_dirty(c, t);
 }
 
+static bool
+has_code(const cJSON *e, enum err_code code)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "code"));
+
+	return text && strcmp(text, err_code_name(code)) == 0;
+}
+
+/* busy is no verdict: the task is sent again, and a copy that is on its way may find room. That the house forgot
+ * it, or refuses what it had accepted, means that it may have ended there in any way; who has the house to tell
+ * him is not told by us. */
+static void
+refused(struct core *c, struct task *t, const cJSON *e)
+{
+	const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "message"));
+	bool ours = strcmp(t->sender, c->o.agent) == 0;
+	struct err why;
+
+	err_set(&why, ERR_DENIED, "house %s refused it: %.300s", t->forward, message ? message : "no reason given");
+	if (has_code(e, ERR_BUSY))
+		return;
+	if (t->finished_ms && !ours)
+		settled(c, t);
+	else if (t->finished_ms || has_code(e, ERR_STALE))
+		attempt_finish(c, t, TASK_UNCERTAIN, &why);
+	else
+		attempt_finish(c, t, TASK_FAILED, &why);
+}
+
 /* The house answers: it has the task, it refuses it, or (for our own user) it is done. */
 static void
 take_reply(struct core *c, const cJSON *o)
@@ -173,23 +202,17 @@ take_reply(struct core *c, const cJSON *o)
 	enum task_state to;
 	struct ulid id;
 	struct task *t;
-	struct err why;
 
 	if (!type || !text || !ulid_parse(text, &id) || !(t = task_by_id(c, &id)) || t->state != TASK_FORWARDED)
 		return;
 	if (strcmp(type, "accepted") == 0) {
 		settled(c, t);
-	} else if (strcmp(type, "rejected") == 0 && t->finished_ms) {
-		settled(c, t);
 	} else if (strcmp(type, "rejected") == 0) {
-		const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "message"));
-
-		err_set(&why, ERR_DENIED, "house %s refused it: %.300s", t->forward, message ? message : "no reason given");
-		attempt_finish(c, t, TASK_FAILED, &why);
+		refused(c, t, e);
 	} else if (strcmp(type, "outcome") == 0 && strcmp(t->sender, c->o.agent) == 0) {
 		const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
 
-		if (!state || task_state_parse(state, &to) || !task_may_enter(TASK_FORWARDED, to))
+		if (!state || task_state_parse(state, &to) || (!task_state_is_terminal(to) && to != TASK_UNCERTAIN))
 			return;
 		attempt_take_outcome(t, r ? "result" : "error", r ? r : e);
 		attempt_finish(c, t, to, NULL);

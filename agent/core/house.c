@@ -167,6 +167,8 @@ load_params(struct core *c, struct task *t, struct err *e)
 static bool
 waits_for_commit(const struct task *t)
 {
+	if (IS_MUTANT(MUTANT_EARLY_START))
+		return false;
 	return t->tool->effect == TOOL_EXCLUSIVE || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
 }
 

@@ -39,7 +39,7 @@ is_after(int mid, int last)
 bool
 inbound_is_repeat(struct core *c, const struct mqtt_msg *m)
 {
-	if (!c->resumed || !m->mid)
+	if (!c->resumed || !m->mid || IS_MUTANT(MUTANT_NO_REDELIVERY))
 		return false;
 	if (is_after(m->mid, c->inbound_last)) {
 		c->resumed = false;

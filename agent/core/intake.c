@@ -134,7 +134,8 @@ tell_asker(const struct intake *in, const struct task *t)
 	out_end_line(b);
 }
 
-/* The same task, however its members are ordered; the id does not count, for a key may stand for it. */
+/* The same task, however its members are ordered; the id does not count, for a key may stand for it, nor
+ * where it was sent. */
 static bool
 same_body(const struct intake *in, const struct task *t)
 {
@@ -145,7 +146,7 @@ same_body(const struct intake *in, const struct task *t)
 		return true;
 	old = cJSON_ParseWithLength(t->body, t->body_len);
 	new = cJSON_Duplicate(in->tree, true);
-	for (const char *const *p = (const char *const[]){ "id", "from", "reply", NULL }; *p; p++) {
+	for (const char *const *p = (const char *const[]){ "id", "from", "reply", "house", NULL }; *p; p++) {
 		cJSON_DeleteItemFromObjectCaseSensitive(old, *p);
 		cJSON_DeleteItemFromObjectCaseSensitive(new, *p);
 	}
@@ -177,10 +178,17 @@ reply_outcome(struct intake *in, const struct task *t)
 		attempt_reply_outcome(out_reply(in->c, in->msg.reply_topic, in->correlation.data, in->correlation.len), t);
 }
 
-/* Somebody asks again: he wants the outcome, and where to send it may have changed. */
+static void adopt(struct intake *in, struct task *t);
+
+/* Somebody asks again: he wants the outcome, and where to send it may have changed. Or the router gives back to
+ * this agent what its own user gave it. */
 static void
 answer_again(struct intake *in, struct task *t)
 {
+	if (in->routed && t->state == TASK_FORWARDED && in->house->owned && in->house != t->house) {
+		adopt(in, t);
+		return;
+	}
 	in->c->duplicates++;
 	reply_accepted(in, t, true);
 	if (!wants_reply(in))
@@ -204,9 +212,9 @@ check_repeat(struct intake *in, struct err *e)
 	const char *what = "id", *owner = in->routed ? in->msg.from : in->sender;
 	char got[ULID_TEXT];
 
-	if (in->msg.has_id)
+	if (in->msg.has_id && !IS_MUTANT(MUTANT_NO_DEDUPE))
 		t = task_by_id(c, &in->msg.id);
-	if (!t && in->msg.key) {
+	if (!t && in->msg.key && !IS_MUTANT(MUTANT_NO_KEYS)) {
 		what = "key";
 		if (task_by_key(c, in->house, owner, in->msg.key, &t) && !t)
 			return err_field(e, ERR_STALE, "key", in->msg.key, "a new key: the task of this one was already forgotten");
@@ -220,7 +228,7 @@ check_repeat(struct intake *in, struct err *e)
 		answer_again(in, t);
 		return 1;
 	}
-	if (in->msg.has_id && ulid_time_ms(&in->msg.id) <= c->pruned_id_ms) {
+	if (in->msg.has_id && ulid_time_ms(&in->msg.id) <= c->pruned_id_ms && !IS_MUTANT(MUTANT_NO_STALE)) {
 		ulid_format(&in->msg.id, got);
 		return err_field(e, ERR_STALE, "id", got, "an id younger than what was already forgotten; submit it anew");
 	}
@@ -434,6 +442,22 @@ place(struct intake *in, struct task *t)
 		task_enter(c, t, TASK_QUEUED);
 		house_enqueue(c, t);
 	}
+}
+
+/* Handed on, and here again: from now on it is this house's. Who waits for it waits as before. */
+static void
+adopt(struct intake *in, struct task *t)
+{
+	if (!t->finished_ms)
+		t->house->open--;
+	in->house->open++;
+	t->house = in->house;
+	t->finished_ms = t->due_ms = 0;
+	free(t->forward);
+	t->forward = NULL;
+	tell_accepted(in, t);
+	place(in, t);
+	reply_accepted(in, t, false);
 }
 
 static int

@@ -255,6 +255,7 @@ forget_row(struct core *c, const struct out *o)
 	}
 	c->acked[c->nacked++] = o->seq;
 	c->box_total_bytes -= (int64_t)o->body.len;
+	c->nacked -= IS_MUTANT(MUTANT_KEEP_OUTBOX);
 	c->lazy = true;
 }
 
@@ -331,6 +332,13 @@ core_sent(struct core *c, int mid, int reason)
 void
 out_link_down(struct core *c)
 {
+	while (IS_MUTANT(MUTANT_DROP_OUTBOX) && c->box) {
+		struct out *o = c->box;
+
+		unlink_out(c, o, NULL);
+		forget_row(c, o);
+		out_free(o);
+	}
 	for (struct out *o = c->box; o && o != c->box_next; o = o->next)
 		o->mid = 0;
 	c->box_next = c->box;

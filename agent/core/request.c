@@ -132,7 +132,7 @@ cancel(const struct asker *a, const cJSON *req)
 		    a->c->o.config->sovereign);
 	else if (!t->house)
 		err_set(&e, ERR_WRONG_STATE, "its house is no longer this agent's");
-	else if (t->state == TASK_FORWARDED)
+	else if (t->forward && !task_state_is_terminal(t->state))
 		err_set(&e, ERR_WRONG_STATE, "it was handed to house %s: cancel it there", t->forward);
 	else if (task_state_is_terminal(t->state))
 		err_set(&e, ERR_WRONG_STATE, "it is %s already", task_state_name(t->state));

@@ -6,6 +6,7 @@
 
 #include "core.h"
 #include "db.h"
+#include "mutant.h"
 #include "task.h"
 #include "topic.h"
 
@@ -71,12 +72,18 @@ struct house {
 };
 
 #define HOUSES_MAX (2 * CONFIG_MAX_HOUSES + 1)  /* "_", the configured ones, and some of former configurations */
+#ifndef WINDOW_MAX
 #define WINDOW_MAX 2048
+#endif
 #define WINDOW_BYTES (4 << 20)
 #define TASK_BUCKETS 4096
 #define KEY_BUCKETS 256
+#ifndef OUTBOX_IN_FLIGHT
 #define OUTBOX_IN_FLIGHT 256
+#endif
+#ifndef OUTBOX_IN_MEMORY
 #define OUTBOX_IN_MEMORY (4u << 20)
+#endif
 
 /* One publish: gathered while the turn runs, then a row, then in flight until the broker has it. */
 struct out {

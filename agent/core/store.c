@@ -54,7 +54,7 @@ static const char *const sql[Q_COUNT] = {
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
 	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
 	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
+	[Q_UPDATE] = "UPDATE tasks SET house = coalesce(?3, house), state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
 	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19 WHERE seq = ?1",
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
@@ -227,6 +227,8 @@ store_open(struct core *c, struct err *e)
 	if (db_open(&c->db, c->o.store_path, DB_OWN, c->o.vfs, migrations, sizeof migrations / sizeof *migrations,
 	    sql, Q_COUNT, e))
 		return -1;
+	if (IS_MUTANT(MUTANT_NO_FSYNC))
+		db_exec(&c->db, "PRAGMA synchronous=OFF", NULL);
 	if (load_ids(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
 	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
 	    load_counts(c, Q_COUNT_QUEUED, true, e) || load_counts(c, Q_COUNT_OPEN, false, e) ||
@@ -351,7 +353,7 @@ store_refill(struct core *c, struct house *h, int max)
 
 	db_text(s, 1, h->name);
 	db_int(s, 2, h->last_priority);
-	db_int(s, 3, h->last_seq);
+	db_int(s, 3, h->last_seq + IS_MUTANT(MUTANT_REFILL_SKIPS));
 	db_int(s, 4, max);
 	while ((rc = db_step(&c->db, s, NULL)) == 1) {
 		struct task *t = take_row(c, s);
@@ -526,6 +528,7 @@ static void
 bind_task(sqlite3_stmt *s, const struct task *t)
 {
 	db_int(s, 1, t->seq);
+	db_text(s, 3, t->house ? t->house->name : NULL);
 	db_int(s, 4, t->state);
 	db_int(s, 9, t->attempt);
 	db_int(s, 10, t->crashes);
@@ -547,7 +550,6 @@ write_task(struct core *c, struct task *t, struct err *e)
 	bind_task(s, t);
 	if (!t->stored) {
 		db_blob(s, 2, &t->id, sizeof t->id);
-		db_text(s, 3, t->house->name);
 		db_int(s, 5, t->priority);
 		db_text(s, 6, t->tool_name);
 		db_text(s, 7, t->sender);
@@ -599,7 +601,7 @@ write_outbox(struct core *c, struct err *e)
 	for (int i = 0; i < c->nhouses; i++) {
 		sqlite3_stmt *s;
 
-		if (c->stream_head[i] == c->stream_stored[i])
+		if (c->stream_head[i] == c->stream_stored[i] || IS_MUTANT(MUTANT_EVENT_NUMBERS))
 			continue;
 		s = db_use(&c->db, Q_STREAM_PUT);
 		db_text(s, 1, c->houses[i].name);
@@ -667,7 +669,7 @@ static int
 write_tasks(struct core *c, struct err *e)
 {
 	for (struct task *t = c->dirty; t; t = t->next_dirty)
-		if (write_task(c, t, e))
+		if (!(IS_MUTANT(MUTANT_FORGET_DIRTY) && t != c->dirty && !t->next_dirty) && write_task(c, t, e))
 			return -1;
 	return 0;
 }

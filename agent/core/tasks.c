@@ -192,7 +192,8 @@ count(struct task *t, enum task_state from, enum task_state to)
 	if (!h)
 		return;
 	h->queued += (to == TASK_QUEUED) - (from == TASK_QUEUED);
-	h->open += !task_state_is_terminal(to) - task_is_open(t);
+	if (!IS_MUTANT(MUTANT_OPEN_COUNT) || to != TASK_EXPIRED)
+		h->open += !task_state_is_terminal(to) - task_is_open(t);
 	h->done[to]++;
 }
 

@@ -344,6 +344,58 @@ a_local_user_gets_the_outcome_of_another_house(void **state)
 	assert_string_equal(ct_state(&t, id), "succeeded");
 }
 
+/* timmy-1 is not the router: what names no house goes to "_" and may come back. */
+static void
+the_router_may_give_it_back(void **state)
+{
+	char text[200];
+
+	(void)state;
+	set_up_timmy();
+	snprintf(text, sizeof text, "{'op':'submit','task':{'tool':'noop','id':'%s'}}", id);
+	ct_local(&t, 7, text);
+	turn();
+	assert_int_equal(t.nstarted, 0);
+	assert_int_equal(ct_count(&t, "house/_/task/timmy-1", id, NULL), 1);
+	as_house("ezra-1", ",'from':'timmy-1','reply':{'topic':'uw/home/client/timmy-1/reply/forward'}");
+	assert_int_equal(t.nstarted, 1);
+	ct_last(&t, "client/ezra-1", id, "accepted");
+	assert_int_equal(ct_health(&t, "timmy", "open"), 1);
+	ct_end_all(&t);
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, "local", id, "outcome"), "state"), "succeeded");
+	assert_int_equal(ct_health(&t, "timmy", "open"), 0);
+	assert_int_equal(ct_count(&t, "house/_/task/timmy-1", id, NULL), 1);
+}
+
+static void
+busy_is_no_verdict(void **state)
+{
+	(void)state;
+	route("uw/home/client/me/reply/q", NULL);
+	house_says("rejected", ",'error':{'code':'busy','message':'no room'}");
+	assert_string_equal(ct_state(&t, id), "forwarded");
+	turn();
+	ct_pass(&t, 6000);
+	ct_begin(&t);
+	turn();
+	assert_int_equal(ct_count(&t, TO_TIMMY, id, NULL), 2);
+	assert_int_equal(ct_count(&t, "client/me", id, "outcome"), 0);
+}
+
+/* It may have ended there in any way before it was forgotten. */
+static void
+what_the_house_forgot_is_uncertain(void **state)
+{
+	(void)state;
+	route("uw/home/client/me/reply/q", NULL);
+	house_says("rejected", ",'error':{'code':'stale','message':'forgotten'}");
+	assert_string_equal(ct_state(&t, id), "uncertain");
+	ct_send(&t, "uw/home/house/_/cancel/me", "{'id':'01KAV9FT000000000000000001'}", "uw/home/client/me/reply/c", NULL);
+	turn();
+	assert_string_equal(ct_state(&t, id), "uncertain");
+}
+
 static void
 without_a_link_it_waits_on_disk_and_not_in_memory(void **state)
 {
@@ -407,6 +459,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_repeat_by_the_router_keeps_address_and_correlation, setup, teardown),
 		cmocka_unit_test_setup_teardown(correlation_data_of_any_length_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_local_user_gets_the_outcome_of_another_house, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_router_may_give_it_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(busy_is_no_verdict, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_house_forgot_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_link_it_waits_on_disk_and_not_in_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_from_other_agents_is_no_matter, setup, teardown),
 	};

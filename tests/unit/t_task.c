@@ -66,7 +66,7 @@ what_was_started_is_not_queued_again_by_others(void **state)
 	assert_false(task_may_enter(TASK_WAITING, TASK_RUNNING));
 	assert_false(task_may_enter(TASK_WAITING, TASK_STARTING));
 	assert_false(task_may_enter(TASK_FORWARDED, TASK_RUNNING));
-	assert_false(task_may_enter(TASK_FORWARDED, TASK_QUEUED));
+	assert_false(task_may_enter(TASK_FORWARDED, TASK_STARTING));
 	assert_true(task_may_enter(TASK_STARTING, TASK_UNCERTAIN));
 	assert_true(task_may_enter(TASK_RUNNING, TASK_RETRYING));
 	assert_true(task_may_enter(TASK_WAITING, TASK_DENIED));

@@ -1,0 +1,54 @@
+/*
+ * mutant.h - bugs that can be planted in the core, to see whether the simulator finds them. Without
+ * UW_MUTATIONS, which only the simulator's own build defines, none of this is in the program.
+ */
+#ifndef UW_CORE_MUTANT_H
+#define UW_CORE_MUTANT_H
+
+/*        symbol                  name                 seeds  what is done wrong */
+#define MUTANTS(X)                                                                                             \
+	X(MUTANT_NONE,            "none",              0,     "nothing")                                       \
+	X(MUTANT_NO_DEDUPE,       "no-dedupe",         10,    "an id that comes again is not looked up")       \
+	X(MUTANT_NO_KEYS,         "no-keys",           20,    "a key that comes again is not looked up")       \
+	X(MUTANT_NO_REDELIVERY,   "no-redelivery",     40,    "a message that comes again is taken for new")   \
+	X(MUTANT_NO_FSYNC,        "no-fsync",          20,    "what is acknowledged is not synced")            \
+	X(MUTANT_FAILED_COMMIT,   "failed-commit",     20,    "a commit that failed is taken for done")        \
+	X(MUTANT_ACK_EARLY,       "ack-early",         80,    "messages are acknowledged before the commit")   \
+	X(MUTANT_REPEAT_LOST,     "repeat-lost",       20,    "exclusive work runs again after its agent died") \
+	X(MUTANT_REPEAT_FAILED,   "repeat-failed",     20,    "exclusive work that failed half-way is retried") \
+	X(MUTANT_EARLY_START,     "early-start",       40,    "exclusive work starts before it is on disk")    \
+	X(MUTANT_NO_RECOVERY,     "no-recovery",       20,    "what ran when the agent died is left running")  \
+	X(MUTANT_DROP_OUTBOX,     "drop-outbox",       10,    "the outbox is emptied at a reconnect")          \
+	X(MUTANT_KEEP_OUTBOX,     "keep-outbox",       10,    "what was sent stays in the outbox's rows")      \
+	X(MUTANT_NO_RESEND,       "no-resend",         40,    "a forward that got lost is not sent again")     \
+	X(MUTANT_FORGET_DIRTY,    "forget-dirty",      10,    "the last of a turn's tasks is not written")     \
+	X(MUTANT_REFILL_SKIPS,    "refill-skips",      40,    "a refill of the window skips a task")           \
+	X(MUTANT_CRASH_BUDGET,    "crash-budget",      20,    "crashes are not counted")                       \
+	X(MUTANT_EVENT_NUMBERS,   "event-numbers",     10,    "the numbers of events are not on disk")         \
+	X(MUTANT_CANCEL_FORGOTTEN, "cancel-forgotten", 60,    "a cancel is forgotten if the worker crashes")   \
+	X(MUTANT_OPEN_COUNT,      "open-count",        10,    "expired tasks stay counted as open")            \
+	X(MUTANT_NO_STALE,        "no-stale",          60,    "an id that was forgotten is taken for new")
+
+enum mutant {
+#define X(sym, name, seeds, what) sym,
+	MUTANTS(X)
+#undef X
+	MUTANT_COUNT
+};
+
+#ifdef UW_MUTATIONS
+struct mutant_def {
+	const char *name;
+	int seeds;                      /* that find it */
+	const char *what;
+};
+
+extern enum mutant core_mutant;
+extern const struct mutant_def mutants[MUTANT_COUNT];
+
+#define IS_MUTANT(m) (core_mutant == (m))
+#else
+#define IS_MUTANT(m) false
+#endif
+
+#endif
