@@ -127,3 +127,4 @@ uninstall:
 
 include tests/tests.mk
 include tests/bench/bench.mk
+include tests/sim/sim.mk

@@ -39,6 +39,7 @@ build "gcc builds everything without a warning" CC=gcc WERROR=1 tests
 build "clang builds everything without a warning" CC=clang WERROR=1 B=build-clang tests
 phase "unit tests" CC=gcc WERROR=1 unit
 phase "end-to-end tests" CC=gcc WERROR=1 e2e
+phase "simulation of a cluster, and bugs planted in it" CC=gcc WERROR=1 sim-test
 phase "documentation is what the tables say" CC=gcc WERROR=1 docs-check
 if echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
     clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null; then
@@ -49,6 +50,7 @@ fi
 export SLOW=3
 build "everything builds with sanitizers" CC=gcc WERROR=1 SAN=address,undefined tests
 phase "unit tests with sanitizers" CC=gcc WERROR=1 SAN=address,undefined unit
+phase "simulation with sanitizers" CC=gcc WERROR=1 SAN=address,undefined SEEDS=1-10 MUTATIONS= sim-test
 phase "end-to-end tests with sanitizers" CC=gcc WERROR=1 SAN=address,undefined e2e
 
 printf '\n'

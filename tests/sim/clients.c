@@ -1,0 +1,594 @@
+/*
+ * clients.c - people and programs that send tasks: over the broker or on a host's own socket; with an id, a key
+ * or neither; one by one or many in a message. Who gave a task an id or a key sends it again until he is
+ * answered, then asks until he knows the outcome, and writes down all that he is told. Some cancel.
+ */
+#include "sim.h"
+
+#include "buf.h"
+#include "json.h"
+#include "ulid.h"
+
+#define BEAT_US (200 * MS)
+#define SILENCE_US (10 * SECOND)
+#define BATCH_MAX 12
+#define OPERATOR "operator"
+
+enum client_kind { SENDER, PLAIN, LOCAL };
+
+struct sub {
+	char id[ULID_TEXT];             /* own, or as the agent said */
+	char house[NAME_MAX_LEN + 1];   /* where it is sent; "_": the router */
+	char owner[NAME_MAX_LEN + 1];   /* house that answered */
+	char *body;
+	bool alone;                     /* by key: sent alone, told by its correlation */
+	bool accepted, done, wants_cancel;
+	bool waits;                     /* for a decision that nobody makes */
+	int64_t next_us;
+};
+
+struct client {
+	struct node node;
+	struct sim *sim;
+	enum client_kind kind;
+	char name[NAME_MAX_LEN + 1];
+	struct host *host;              /* LOCAL */
+	uint64_t conn;
+	bool ready;
+	int subscribing, mid;
+	int64_t heard_us, next_new_us, retry_us;
+	struct sub *subs;
+	size_t n, cap, first;           /* before first, all are done */
+	int64_t sent;
+};
+
+static int64_t
+draw(struct client *c, int64_t min, int64_t max)
+{
+	return rng_between(&c->sim->rng[RNG_CLIENT], min, max);
+}
+
+static bool
+chance(struct client *c, int permille)
+{
+	return rng_chance(&c->sim->rng[RNG_CLIENT], permille);
+}
+
+/* ---- making tasks ---- */
+
+static const char *
+draw_house(struct client *c)
+{
+	const struct config *f = &c->sim->config;
+
+	return chance(c, 250) ? "_" : f->houses[draw(c, 0, (int64_t)f->nhouses - 1)].name;
+}
+
+static const char *const params[] = {
+	"\"tool\":\"noop\",\"params\":{\"payload\":%lld}",
+	"\"tool\":\"wait\",\"params\":{\"ms\":%lld}",
+	"\"tool\":\"file_write\",\"params\":{\"path\":\"/srv/f\",\"content\":\"%lld\"}",
+	"\"tool\":\"http_post\",\"params\":{\"url\":\"http://there/\",\"json\":%lld}",
+};
+
+static int64_t
+wall_ms(const struct client *c)
+{
+	return WALL_BASE_MS + c->sim->now_us / MS;
+}
+
+/* What all tasks may have: priority, retries, times. True if it waits for a decision. */
+static bool
+put_options(struct client *c, struct buf *b)
+{
+	bool sovereign = chance(c, 10);
+
+	buf_addf(b, ",\"timeout_s\":%lld", (long long)draw(c, 1, 6));
+	if (chance(c, 300))
+		buf_addf(b, ",\"priority\":%lld", (long long)draw(c, 0, 9));
+	if (chance(c, 500))
+		buf_addf(b, ",\"retry\":{\"max\":%lld,\"base_s\":1,\"cap_s\":8}", (long long)draw(c, 1, 5));
+	if (chance(c, 60))
+		buf_addf(b, ",\"not_before\":%lld", (long long)(wall_ms(c) + draw(c, 100, 30000)));
+	if (chance(c, 40))
+		buf_addf(b, ",\"deadline\":%lld", (long long)(wall_ms(c) + draw(c, 500, 60000)));
+	if (sovereign)
+		buf_adds(b, ",\"mode\":\"sovereign\"");
+	return sovereign;
+}
+
+static void
+make_id(struct client *c, char out[ULID_TEXT])
+{
+	uint64_t r[2] = { rng_next(&c->sim->rng[RNG_CLIENT]) << 3, rng_next(&c->sim->rng[RNG_CLIENT]) << 3 };
+	struct ulid id;
+
+	ulid_make(&id, wall_ms(c) + draw(c, -300, 300), (const uint8_t *)r + 1);
+	ulid_format(&id, out);
+}
+
+static struct sub *
+sub_new(struct client *c)
+{
+	struct sub *s;
+
+	if (c->n == c->cap) {
+		c->cap = c->cap ? 2 * c->cap : 64;
+		c->subs = xrealloc(c->subs, c->cap * sizeof *c->subs);
+	}
+	s = &c->subs[c->n++];
+	*s = (struct sub){ .next_us = c->sim->now_us };
+	return s;
+}
+
+static void
+make_task(struct client *c)
+{
+	struct sub *s = sub_new(c);
+	struct buf b = { 0 };
+
+	snprintf(s->house, sizeof s->house, "%s", c->kind == LOCAL && chance(c, 500) ? "" : draw_house(c));
+	s->alone = chance(c, 100) && c->kind == SENDER;
+	buf_addc(&b, '{');
+	if (s->alone) {
+		buf_addf(&b, "\"key\":\"%s-%zu\",", c->name, c->n);
+	} else {
+		make_id(c, s->id);
+		buf_addf(&b, "\"id\":\"%s\",", s->id);
+	}
+	if (c->kind == LOCAL && s->house[0] && strcmp(s->house, "_") != 0)
+		buf_addf(&b, "\"house\":\"%s\",", s->house);
+	buf_addf(&b, params[draw(c, 0, 3)], (long long)draw(c, 0, 100000));
+	s->waits = put_options(c, &b);
+	buf_addc(&b, '}');
+	s->body = buf_take(&b);
+	s->wants_cancel = chance(c, 80);
+	c->sent++;
+}
+
+/* ---- sending ---- */
+
+static int
+next_mid(struct client *c)
+{
+	c->mid = c->mid % UINT16_MAX + 1;
+	return c->mid;
+}
+
+static void
+reply_topic(const struct client *c, const char *last, char out[TOPIC_MAX])
+{
+	topic_format(out, c->sim->config.cluster, TOPIC_REPLY, c->name, last);
+}
+
+static void
+publish(struct client *c, enum topic_kind kind, const char *house, const char *text, size_t len,
+    const char *correlation)
+{
+	char topic[TOPIC_MAX], reply[TOPIC_MAX];
+	struct msg *m;
+
+	topic_format(topic, c->sim->config.cluster, kind, house, c->name);
+	m = msg_new(topic, text, len, 1);
+	if (correlation) {
+		reply_topic(c, "here", reply);
+		m->response_topic = xstrdup(reply);
+		m->correlation = xstrdup(correlation);
+		m->correlation_len = strlen(correlation);
+	}
+	net_send(&c->node, PACKET_PUBLISH, next_mid(c), 0, m);
+	msg_unref(m);
+}
+
+static bool
+is_due(const struct client *c, const struct sub *s)
+{
+	return !s->done && s->next_us <= c->sim->now_us;
+}
+
+static void
+send_alone(struct client *c, struct sub *s)
+{
+	char correlation[24];
+
+	snprintf(correlation, sizeof correlation, "%zu", (size_t)(s - c->subs));
+	publish(c, TOPIC_TASK, s->house, s->body, strlen(s->body), correlation);
+	s->next_us = c->sim->now_us + draw(c, 3 * SECOND, 10 * SECOND);
+}
+
+/* With others that are due for the same house. */
+static void
+send_batch(struct client *c, struct sub *s)
+{
+	struct buf b = { 0 };
+	int n = 0, max = (int)draw(c, 1, BATCH_MAX);
+
+	for (struct sub *o = s; o < c->subs + c->n && n < max; o++)
+		if ((o == s || (is_due(c, o) && !o->accepted && !o->alone)) && strcmp(o->house, s->house) == 0) {
+			buf_adds(&b, o->body);
+			buf_addc(&b, '\n');
+			o->next_us = c->sim->now_us + draw(c, 3 * SECOND, 10 * SECOND);
+			n++;
+		}
+	publish(c, TOPIC_TASK, s->house, b.data, b.len - (n == 1), "-");
+	buf_free(&b);
+}
+
+static void
+say_locally(struct client *c, const char *op, const char *member, const char *value)
+{
+	struct buf b = { 0 };
+
+	buf_addf(&b, "{\"op\":\"%s\",\"%s\":%s}", op, member, value);
+	host_local(c->host, c->conn, b.data);
+	buf_free(&b);
+}
+
+static void
+submit(struct client *c, struct sub *s)
+{
+	if (c->kind == LOCAL) {
+		say_locally(c, "submit", "task", s->body);
+		s->next_us = c->sim->now_us + draw(c, 3 * SECOND, 10 * SECOND);
+	} else if (s->alone) {
+		send_alone(c, s);
+	} else {
+		send_batch(c, s);
+	}
+}
+
+static void
+request(struct client *c, struct sub *s, enum topic_kind kind)
+{
+	char id[48];
+
+	if (c->kind == LOCAL) {
+		snprintf(id, sizeof id, "\"%s\"", s->id);
+		say_locally(c, kind == TOPIC_CANCEL ? "cancel" : "query", "id", id);
+	} else {
+		snprintf(id, sizeof id, "{\"id\":\"%s\"}", s->id);
+		publish(c, kind, s->owner[0] ? s->owner : s->house, id, strlen(id), "-");
+	}
+}
+
+/* Accepted, but the outcome is not known: asks for it, one way or the other. */
+static void
+pursue(struct client *c, struct sub *s)
+{
+	s->next_us = c->sim->now_us + draw(c, 8 * SECOND, 25 * SECOND);
+	if (s->wants_cancel) {
+		request(c, s, TOPIC_CANCEL);
+		s->wants_cancel = false;
+	} else if (chance(c, 500)) {
+		request(c, s, TOPIC_QUERY);
+	} else {
+		submit(c, s);
+	}
+}
+
+static void
+send_plain(struct client *c)
+{
+	struct buf b = { 0 };
+	int n = chance(c, 200) ? (int)draw(c, 2, 5) : 1;
+	const char *house = c->sim->config.houses[draw(c, 0, (int64_t)c->sim->config.nhouses - 1)].name;
+
+	for (int i = 0; i < n; i++) {
+		long long value = c->sim->plan.same_bodies ? 7 : (long long)++c->mid * 100 + i;
+
+		buf_adds(&b, i ? "\n{" : "{");
+		buf_addf(&b, params[draw(c, 0, 2)], value);
+		buf_adds(&b, ",\"timeout_s\":3}");
+		c->sent++;
+	}
+	publish(c, TOPIC_TASK, house, b.data, b.len, NULL);
+	buf_free(&b);
+}
+
+/* ---- what comes back ---- */
+
+static const char *
+text_of(const cJSON *o, const char *name)
+{
+	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	return s ? s : "";
+}
+
+static struct sub *
+sub_of(struct client *c, const cJSON *o, const char *correlation)
+{
+	const char *id = text_of(o, "id");
+
+	if (correlation && correlation[0] >= '0' && correlation[0] <= '9') {
+		size_t i = strtoul(correlation, NULL, 10);
+
+		return i < c->n ? &c->subs[i] : NULL;
+	}
+	for (size_t i = c->n; id[0] && i-- > 0;)
+		if (strcmp(c->subs[i].id, id) == 0)
+			return &c->subs[i];
+	return NULL;
+}
+
+static void
+told_accepted(struct client *c, struct sub *s, const cJSON *o)
+{
+	if (s->alone && s->id[0] && strcmp(s->id, text_of(o, "id")) != 0 && !check_is_exempt(c->sim->check, s->id))
+		sim_fail(c->sim, s->id, "a key was accepted as %s, then as %s", s->id, text_of(o, "id"));
+	snprintf(s->id, sizeof s->id, "%s", text_of(o, "id"));
+	snprintf(s->owner, sizeof s->owner, "%s", text_of(o, "house"));
+	s->accepted = true;
+	s->next_us = c->sim->now_us + (s->wants_cancel ? draw(c, 0, 1 * SECOND) : draw(c, 8 * SECOND, 25 * SECOND));
+	check_accepted(c->sim->check, s->id, s->owner, c->host);
+	if (s->waits && !s->wants_cancel)
+		s->done = true;
+}
+
+static void
+told_rejected(struct client *c, struct sub *s, const cJSON *o)
+{
+	const char *code = text_of(cJSON_GetObjectItemCaseSensitive(o, "error"), "code");
+
+	if (strcmp(code, "busy") == 0) {
+		s->next_us = c->sim->now_us + draw(c, 2 * SECOND, 8 * SECOND);
+		return;
+	}
+	/* Of a task that was accepted before: forgotten by now. */
+	if (strcmp(code, "stale") != 0 && strcmp(code, "invalid") != 0 && !check_is_exempt(c->sim->check, s->id))
+		sim_fail(c->sim, s->id, "refused as %s: %s", code, text_of(cJSON_GetObjectItemCaseSensitive(o, "error"),
+		    "message"));
+	s->done = true;
+}
+
+static void
+told_outcome(struct client *c, struct sub *s, const cJSON *o)
+{
+	const cJSON *what = cJSON_GetObjectItemCaseSensitive(o, "result");
+
+	if (!what)
+		what = cJSON_GetObjectItemCaseSensitive(o, "error");
+	check_outcome(c->sim->check, s->id, text_of(o, "state"), what);
+	s->done = true;
+}
+
+static void
+told_task(struct client *c, struct sub *s, const cJSON *o)
+{
+	enum task_state state;
+
+	if (task_state_parse(text_of(o, "state"), &state) == 0 && (task_state_is_terminal(state) || state == TASK_UNCERTAIN))
+		told_outcome(c, s, o);
+}
+
+static void
+told_cancel(struct client *c, struct sub *s, const cJSON *o)
+{
+	check_cancel_told(c->sim->check, s->id, strcmp(text_of(o, "state"), "cancelled") == 0);
+}
+
+static void
+told_error(struct client *c, struct sub *s, const cJSON *o)
+{
+	const char *code = text_of(cJSON_GetObjectItemCaseSensitive(o, "error"), "code");
+
+	if (strcmp(code, "unknown_task") == 0)
+		s->next_us = c->sim->now_us + draw(c, 1 * SECOND, 4 * SECOND);
+}
+
+static const struct {
+	const char *type;
+	void (*f)(struct client *c, struct sub *s, const cJSON *o);
+} told[] = {
+	{ "accepted", told_accepted }, { "rejected", told_rejected }, { "outcome", told_outcome },
+	{ "task", told_task }, { "cancel", told_cancel }, { "error", told_error },
+};
+
+static void
+take_line(struct client *c, const char *line, size_t len, const char *correlation)
+{
+	cJSON *o = cJSON_ParseWithLength(line, len);
+	struct sub *s = o ? sub_of(c, o, correlation) : NULL;
+
+	for (size_t i = 0; s && i < sizeof told / sizeof *told; i++)
+		if (strcmp(told[i].type, text_of(o, "type")) == 0) {
+			sim_log(c->sim, "%s is told: %.*s", c->name, (int)len, line);
+			told[i].f(c, s, o);
+		}
+	cJSON_Delete(o);
+}
+
+static void
+take_lines(struct client *c, const char *text, size_t len, const char *correlation)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		const char *nl = memchr(text, '\n', (size_t)(end - text));
+		size_t n = (size_t)((nl ? nl : end) - text);
+
+		if (n)
+			take_line(c, text, n, correlation);
+		text += n + 1;
+	}
+}
+
+/* ---- the connection ---- */
+
+static void
+connect_client(struct client *c)
+{
+	if (c->node.conn || c->sim->now_us < c->retry_us)
+		return;
+	c->heard_us = c->sim->now_us;
+	net_connect(&c->node, NULL);
+}
+
+static void
+lost(struct client *c)
+{
+	c->ready = false;
+	c->retry_us = c->sim->now_us + draw(c, 100 * MS, 3 * SECOND);
+}
+
+static void
+subscribe(struct client *c)
+{
+	char topic[TOPIC_MAX];
+	struct msg *m;
+
+	reply_topic(c, "+", topic);
+	m = msg_new(topic, NULL, 0, 1);
+	net_send(&c->node, PACKET_SUBSCRIBE, 1, 0, m);
+	msg_unref(m);
+}
+
+static void
+on_packet(struct node *n, struct packet *p)
+{
+	struct client *c = (struct client *)n;
+
+	c->heard_us = c->sim->now_us;
+	if (p->type == PACKET_CONNACK) {
+		subscribe(c);
+	} else if (p->type == PACKET_SUBACK) {
+		c->ready = true;
+	} else if (p->type == PACKET_CLOSED) {
+		lost(c);
+	} else if (p->type == PACKET_PUBLISH) {
+		if (p->mid)
+			net_send(n, PACKET_PUBACK, p->mid, 0, NULL);
+		take_lines(c, p->msg->payload, p->msg->len, p->msg->correlation);
+	}
+	packet_free(p);
+}
+
+static void
+keep_connected(struct client *c)
+{
+	connect_client(c);
+	if (c->node.conn && c->sim->now_us - c->heard_us > SILENCE_US) {
+		net_close(&c->node, false);
+		lost(c);
+	}
+	if (c->ready)
+		net_send(&c->node, PACKET_PING, 0, 0, NULL);
+}
+
+/* ---- life ---- */
+
+/* In bursts, with pauses between. */
+static void
+new_tasks(struct client *c)
+{
+	int64_t every = 60 * SECOND / c->sim->plan.tasks_per_minute;
+	int n = chance(c, 150) ? (int)draw(c, 1, 20) : 1;
+
+	if (c->sim->now_us < c->next_new_us || c->sim->now_us > c->sim->plan.heal_us)
+		return;
+	c->next_new_us = c->sim->now_us + draw(c, every / 2, n * every * 3 / 2);
+	for (int i = 0; i < n; i++) {
+		if (c->kind != PLAIN)
+			make_task(c);
+		else if (c->ready)
+			send_plain(c);
+	}
+}
+
+static void
+work(struct client *c)
+{
+	while (c->first < c->n && c->subs[c->first].done)
+		c->first++;
+	for (size_t i = c->first; i < c->n; i++)
+		if (is_due(c, &c->subs[i])) {
+			if (c->subs[i].accepted)
+				pursue(c, &c->subs[i]);
+			else
+				submit(c, &c->subs[i]);
+		}
+}
+
+static void
+beat(void *arg, uint64_t n)
+{
+	struct client *c = arg;
+	bool able = c->ready;
+
+	if (c->kind == LOCAL)
+		able = host_is_up(c->host);
+	else if (n % 5 == 0)
+		keep_connected(c);
+	new_tasks(c);
+	if (able)
+		work(c);
+	sim_in(c->sim, BEAT_US, beat, c, n + 1);
+}
+
+struct client *
+client_new(struct sim *s, int i)
+{
+	struct client *c = xcalloc(1, sizeof *c);
+
+	c->sim = s;
+	c->kind = i % 4 == 1 ? PLAIN : i % 4 == 3 ? LOCAL : SENDER;
+	snprintf(c->name, sizeof c->name, "%s%d", c->kind == PLAIN ? "plain" : c->kind == LOCAL ? "local" : "sender", i);
+	c->node = (struct node){ .sim = s, .receive_max = 20, .session_expiry_us = 60 * SECOND,
+		.clean = chance(c, 300), .on_packet = on_packet };
+	snprintf(c->node.name, sizeof c->node.name, "%s", c->name);
+	if (c->kind == LOCAL)
+		c->host = s->hosts[i / 4 % s->nhosts];
+	c->conn = (uint64_t)(i + 1) << 32;
+	c->next_new_us = 6 * SECOND;
+	sim_in(s, draw(c, 4 * SECOND, 5 * SECOND), beat, c, 0);
+	return c;
+}
+
+void
+client_free(struct client *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		free(c->subs[i].body);
+	free(c->subs);
+	free(c);
+}
+
+void
+client_local_line(struct sim *s, const char *host, uint64_t conn, const char *text, size_t len)
+{
+	for (int i = 0; i < s->nclients; i++)
+		if (s->clients[i]->kind == LOCAL && s->clients[i]->conn == conn &&
+		    strcmp(host_name(s->clients[i]->host), host) == 0)
+			take_lines(s->clients[i], text, len, NULL);
+}
+
+void
+client_local_lost(struct sim *s, const char *host)
+{
+	for (int i = 0; i < s->nclients; i++)
+		if (s->clients[i]->kind == LOCAL && strcmp(host_name(s->clients[i]->host), host) == 0)
+			s->clients[i]->conn++;
+}
+
+struct node *
+client_node(struct client *c)
+{
+	return &c->node;
+}
+
+bool
+client_is_done(const struct client *c, char *why, size_t size)
+{
+	for (size_t i = c->first; i < c->n; i++)
+		if (!c->subs[i].done && !check_is_exempt(c->sim->check, c->subs[i].id)) {
+			snprintf(why, size, "%s does not know how %s ends", c->name, c->subs[i].id[0] ? c->subs[i].id : c->subs[i].body);
+			return false;
+		}
+	return true;
+}
+
+int64_t
+client_sent(const struct client *c)
+{
+	return c->sent;
+}

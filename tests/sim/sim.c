@@ -1,0 +1,246 @@
+/*
+ * sim.c - virtual time: a heap of events, run one after the other.
+ */
+#include "sim.h"
+
+#include <stdarg.h>
+
+#include "buf.h"
+
+#define QUIET_EVERY (5 * SECOND)
+
+struct sim *sim_current;
+
+static bool
+is_before(const struct event *a, const struct event *b)
+{
+	return a->at_us < b->at_us || (a->at_us == b->at_us && a->n < b->n);
+}
+
+static void
+swap(struct event *a, struct event *b)
+{
+	struct event x = *a;
+
+	*a = *b;
+	*b = x;
+}
+
+void
+sim_at(struct sim *s, int64_t at_us, void (*f)(void *arg, uint64_t x), void *arg, uint64_t x)
+{
+	size_t i = s->nheap;
+
+	if (s->nheap == s->heap_cap) {
+		s->heap_cap = s->heap_cap ? 2 * s->heap_cap : 1024;
+		s->heap = xrealloc(s->heap, s->heap_cap * sizeof *s->heap);
+	}
+	s->heap[s->nheap++] = (struct event){ at_us > s->now_us ? at_us : s->now_us, s->nevents++, f, arg, x };
+	for (; i && is_before(&s->heap[i], &s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		swap(&s->heap[i], &s->heap[(i - 1) / 2]);
+}
+
+static struct event
+pop(struct sim *s)
+{
+	struct event first = s->heap[0];
+	size_t i = 0, child;
+
+	s->heap[0] = s->heap[--s->nheap];
+	while ((child = 2 * i + 1) < s->nheap) {
+		if (child + 1 < s->nheap && is_before(&s->heap[child + 1], &s->heap[child]))
+			child++;
+		if (!is_before(&s->heap[child], &s->heap[i]))
+			break;
+		swap(&s->heap[i], &s->heap[child]);
+		i = child;
+	}
+	return first;
+}
+
+/* ---- the history ---- */
+
+static void
+remember(struct sim *s, const char *line)
+{
+	for (const char *p = line; *p; p++)
+		s->history = (s->history ^ (unsigned char)*p) * 1099511628211u;
+	s->history ^= (uint64_t)s->now_us;
+}
+
+static void
+print(const struct sim *s, const char *line)
+{
+	if (s->trace && (!s->only || strncmp(line, "fault", 5) == 0 || strstr(line, s->only)))
+		printf("%4lld.%06lld  %s\n", (long long)(s->now_us / SECOND), (long long)(s->now_us % SECOND), line);
+}
+
+void
+sim_log(struct sim *s, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	remember(s, line);
+	print(s, line);
+}
+
+/* Too much to be part of the history. */
+void
+sim_trace(struct sim *s, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	if (!s->trace)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	print(s, line);
+}
+
+void
+sim_fail(struct sim *s, const char *subject, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->failed)
+		return;
+	s->failed = true;
+	snprintf(s->subject, sizeof s->subject, "%s", subject);
+	va_start(ap, fmt);
+	vsnprintf(s->why, sizeof s->why, fmt, ap);
+	va_end(ap);
+	sim_log(s, "fault: VIOLATION: %s: %s", s->subject, s->why);
+}
+
+/* ---- a run ---- */
+
+static const char *const names[] = { "timmy", "ezra", "bezalel", "allegro", "marcus" };
+
+static void
+make_config(struct sim *s)
+{
+	struct buf text = { 0 };
+	struct err e;
+
+	buf_adds(&text, "houses:\n");
+	for (int i = 0; i < s->plan.nhosts; i++)
+		buf_addf(&text, "  %s:\n    role: worker\n", names[i]);
+	buf_addf(&text, "router: [%s-1]\n", names[s->plan.nhosts - 1]);
+	if (config_parse(&s->config, "sim", text.data, text.len, NULL, NULL, &e)) {
+		fprintf(stderr, "sim: %s\n", e.msg);
+		exit(2);
+	}
+	buf_free(&text);
+	s->config.max_queued = s->plan.queue_max < 1000 ? 40 : 100000;
+	s->config.max_outbox_bytes = s->plan.queue_max < 1000 ? 64 << 10 : 64 << 20;
+	s->config.keep_finished = s->plan.short_memory ? 30 : 100000;
+}
+
+static void
+warn(const char *text, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "sim: %s\n", text);
+}
+
+static void
+build(struct sim *s)
+{
+	char name[NAME_MAX_LEN + 1];
+
+	for (int i = 0; i < RNG_COUNT; i++)
+		rng_seed(&s->rng[i], s->seed, (uint64_t)i);
+	faults_plan(s);
+	make_config(s);
+	s->tools = registry_new(&s->config, warn, NULL);
+	s->disks = disks_new(s);
+	s->broker = broker_new(s);
+	s->check = check_new(s);
+	for (s->nhosts = 0; s->nhosts < s->plan.nhosts; s->nhosts++) {
+		snprintf(name, sizeof name, "%s-1", names[s->nhosts]);
+		s->hosts[s->nhosts] = host_new(s, name);
+	}
+	for (s->nclients = 0; s->nclients < s->plan.nclients; s->nclients++)
+		s->clients[s->nclients] = client_new(s, s->nclients);
+	for (int i = 0; i < s->nhosts; i++)
+		host_start(s->hosts[i]);
+	faults_begin(s);
+}
+
+static void
+destroy(struct sim *s)
+{
+	struct conn *conns = broker_conns(s->broker);
+
+	for (int i = 0; i < s->nhosts; i++)
+		host_free(s->hosts[i]);
+	for (int i = 0; i < s->nclients; i++)
+		client_free(s->clients[i]);
+	broker_free(s->broker);
+	net_release(s, conns);
+	disks_free(s->disks);
+	check_free(s->check);
+	registry_free(s->tools);
+	config_release(&s->config);
+	free(s->heap);
+}
+
+static void
+run_until(struct sim *s, int64_t us)
+{
+	while (!s->failed && s->nheap && s->heap[0].at_us <= us) {
+		struct event e = pop(s);
+
+		s->now_us = e.at_us;
+		e.f(e.arg, e.x);
+	}
+	if (!s->failed)
+		s->now_us = us;
+}
+
+static void
+run(struct sim *s)
+{
+	char why[200] = "";
+
+	run_until(s, s->plan.heal_us);
+	faults_heal(s);
+	do
+		run_until(s, s->now_us + QUIET_EVERY);
+	while (!s->failed && !check_is_quiet(s->check, why, sizeof why) && s->now_us < s->plan.limit_us);
+	if (!s->failed && !check_is_quiet(s->check, why, sizeof why))
+		sim_fail(s, "quiet", "not quiet %lld s after the last fault: %s",
+		    (long long)((s->now_us - s->plan.heal_us) / SECOND), why);
+	if (!s->failed)
+		check_end(s->check);
+}
+
+void
+sim_run(uint64_t seed, bool trace, const char *only, struct sim_result *out)
+{
+	struct sim *s = xcalloc(1, sizeof *s);
+
+	s->seed = seed;
+	s->trace = trace;
+	s->only = only;
+	sim_current = s;
+	build(s);
+	run(s);
+	*out = (struct sim_result){ .failed = s->failed, .virtual_us = s->now_us, .history = s->history,
+		.faults = faults_count() };
+	memcpy(out->why, s->why, sizeof out->why);
+	memcpy(out->subject, s->subject, sizeof out->subject);
+	for (int i = 0; i < s->nclients; i++)
+		out->tasks += client_sent(s->clients[i]);
+	for (int i = 0; i < s->nhosts; i++)
+		out->turns += host_turns(s->hosts[i]);
+	destroy(s);
+	sim_current = NULL;
+	free(s);
+}

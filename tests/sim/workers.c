@@ -1,0 +1,412 @@
+/*
+ * workers.c - a pool of workers as pool.h describes it: one attempt at a time each, or several quick ones one
+ * after the other. How an attempt ends is drawn when it begins.
+ */
+#include "sim.h"
+
+#include "buf.h"
+#include "ulid.h"
+
+#define WORKERS_MAX 8
+#define GRACE_US (5 * SECOND)
+
+enum end { ENDS_WELL, ENDS_BADLY, ENDS_IN_CRASH, ENDS_LATE, ENDS_STOPPED };
+
+struct attempt {
+	char id[ULID_TEXT];
+	const struct tool *tool;
+	int64_t timeout_us;
+	bool quick, begun;
+	enum end will;
+	struct pool_end end;
+	bool may_have_effect;
+	struct attempt *next;
+};
+
+struct worker {
+	struct attempt *first;          /* at work; quick ones wait behind it */
+	unsigned n;
+	uint64_t timer;                 /* number of its latest; older ones are void */
+	int64_t back_us;                /* being replaced until then */
+};
+
+struct workers {
+	struct sim *sim;
+	struct host *host;
+	struct worker v[WORKERS_MAX];
+	int n;
+	struct attempt *ended, *ended_tail;
+};
+
+static void begin(struct workers *w, int i);
+
+static int64_t
+draw(struct workers *w, int64_t min, int64_t max)
+{
+	return rng_between(&w->sim->rng[RNG_WORK], min, max);
+}
+
+static bool
+chance(struct workers *w, int permille)
+{
+	return rng_chance(&w->sim->rng[RNG_WORK], permille);
+}
+
+/* Some tasks kill whatever runs them, always. */
+static bool
+is_crashy(const struct workers *w, const struct attempt *a)
+{
+	unsigned h = 0;
+
+	for (const char *p = a->id + 10; *p; p++)
+		h = h * 31 + (unsigned char)*p;
+	return (int)(h % 1000) < w->sim->plan.crashy;
+}
+
+static enum end
+draw_end(struct workers *w, const struct attempt *a)
+{
+	const struct plan *p = &w->sim->plan;
+	int at = (int)draw(w, 0, 999);
+
+	if (is_crashy(w, a))
+		return ENDS_IN_CRASH;
+	if (w->sim->healed)
+		return at < 20 ? ENDS_BADLY : ENDS_WELL;
+	return at < p->fail ? ENDS_BADLY : at < p->fail + p->crash ? ENDS_IN_CRASH :
+	    at < p->fail + p->crash + p->hang ? ENDS_LATE : ENDS_WELL;
+}
+
+static int64_t
+draw_duration_us(struct workers *w, const struct attempt *a)
+{
+	if (a->will == ENDS_LATE)
+		return a->timeout_us;
+	if (a->quick)
+		return draw(w, 5, 60);
+	if (chance(w, w->sim->plan.slow))
+		return draw(w, 1 * SECOND, 8 * SECOND);
+	return draw(w, 1 * MS, 300 * MS);
+}
+
+static struct attempt *
+take_first(struct worker *k)
+{
+	struct attempt *a = k->first;
+
+	k->first = a->next;
+	k->n--;
+	k->timer++;
+	a->next = NULL;
+	return a;
+}
+
+/* The agent learns it when it reads next. */
+static void
+finish(struct workers *w, struct attempt *a, enum pool_how how)
+{
+	a->end.how = how;
+	if (a->begun)
+		check_ended(w->sim->check, a->id, how, a->may_have_effect);
+	if (w->ended)
+		w->ended_tail->next = a;
+	else
+		w->ended = a;
+	w->ended_tail = a;
+	host_input(w->host);
+}
+
+static void
+back(void *arg, uint64_t x)
+{
+	struct workers *w = arg;
+
+	(void)x;
+	host_input(w->host);
+}
+
+/* A worker that died takes the attempt it was at with it; those behind never began. */
+static void
+lose_worker(struct workers *w, int i, struct attempt *a, enum pool_how how)
+{
+	struct worker *k = &w->v[i];
+
+	a->may_have_effect = true;
+	finish(w, a, how);
+	while (k->first)
+		finish(w, take_first(k), POOL_NOT_RUN);
+	k->back_us = w->sim->now_us + draw(w, 5 * MS, 200 * MS);
+	sim_at(w->sim, k->back_us, back, w, 0);
+}
+
+static void
+succeed(struct workers *w, struct attempt *a)
+{
+	char text[96];
+
+	snprintf(text, sizeof text, "{\"by\":\"%s\",\"at\":%lld}", host_name(w->host), (long long)w->sim->now_us);
+	a->end.result = xstrdup(text);
+	a->end.result_len = strlen(text);
+	a->may_have_effect = true;
+	finish(w, a, POOL_SUCCEEDED);
+}
+
+/* Half of the failures of exclusive tools come before anything was changed. */
+static void
+fail(struct workers *w, struct attempt *a)
+{
+	a->end.no_effect = a->tool->effect != TOOL_EXCLUSIVE || chance(w, 500);
+	a->may_have_effect = !a->end.no_effect;
+	err_set(&a->end.err, ERR_TOOL, "it did not work");
+	finish(w, a, POOL_FAILED);
+}
+
+static void
+over(void *arg, uint64_t x)
+{
+	struct workers *w = arg;
+	int i = (int)(x & 0xff);
+	struct attempt *a;
+
+	if (w->v[i].timer != x >> 8 || !w->v[i].first)
+		return;
+	a = take_first(&w->v[i]);
+	switch (a->will) {
+	case ENDS_WELL:
+		succeed(w, a);
+		break;
+	case ENDS_BADLY:
+		fail(w, a);
+		break;
+	case ENDS_IN_CRASH:
+		err_set(&a->end.err, ERR_CRASH, "killed by signal 11");
+		lose_worker(w, i, a, POOL_CRASHED);
+		break;
+	case ENDS_LATE:
+		err_set(&a->end.err, ERR_TIMEOUT, "stopped after %lld s", (long long)(a->timeout_us / SECOND));
+		lose_worker(w, i, a, POOL_TIMEOUT);
+		break;
+	case ENDS_STOPPED:
+		lose_worker(w, i, a, POOL_STOPPED);
+		break;
+	}
+	begin(w, i);
+}
+
+static void
+set_timer(struct workers *w, int i, int64_t us)
+{
+	uint64_t n = ++w->v[i].timer;
+
+	sim_in(w->sim, us, over, w, n << 8 | (uint64_t)i);
+}
+
+static void
+begin(struct workers *w, int i)
+{
+	struct attempt *a = w->v[i].first;
+
+	if (!a || a->begun)
+		return;
+	a->begun = true;
+	a->will = draw_end(w, a);
+	a->end.ran_us = draw_duration_us(w, a);
+	sim_log(w->sim, "%s: begins %s %s", host_name(w->host), a->tool->name, a->id);
+	check_begun(w->sim->check, a->id, a->tool, host_name(w->host));
+	set_timer(w, i, a->end.ran_us);
+}
+
+/* ---- what the shell does with it ---- */
+
+struct workers *
+workers_new(struct sim *s, struct host *h, int n)
+{
+	struct workers *w = xcalloc(1, sizeof *w);
+
+	w->sim = s;
+	w->host = h;
+	w->n = n;
+	return w;
+}
+
+static void
+attempt_free(struct attempt *a)
+{
+	free((char *)(uintptr_t)a->end.result);
+	free(a);
+}
+
+static void
+free_list(struct attempt *a)
+{
+	while (a) {
+		struct attempt *next = a->next;
+
+		attempt_free(a);
+		a = next;
+	}
+}
+
+void
+workers_die(struct workers *w)
+{
+	for (int i = 0; i < w->n; i++) {
+		free_list(w->v[i].first);
+		w->v[i].first = NULL;
+		w->v[i].n = 0;
+		w->v[i].timer++;
+	}
+	free_list(w->ended);
+	w->ended = w->ended_tail = NULL;
+}
+
+void
+workers_free(struct workers *w)
+{
+	workers_die(w);
+	free(w);
+}
+
+static bool
+is_ready(const struct workers *w, int i)
+{
+	return w->v[i].back_us <= w->sim->now_us;
+}
+
+unsigned
+workers_idle(const struct workers *w)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < w->n; i++)
+		n += is_ready(w, i) && !w->v[i].first;
+	return n;
+}
+
+static bool
+takes_quick(const struct workers *w, int i)
+{
+	return is_ready(w, i) && (!w->v[i].first || (w->v[i].first->quick && w->v[i].n < POOL_QUICK_DEPTH));
+}
+
+unsigned
+workers_quick(const struct workers *w)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < w->n; i++)
+		if (takes_quick(w, i))
+			n += POOL_QUICK_DEPTH - w->v[i].n;
+	return n;
+}
+
+static int
+choose_worker(const struct workers *w, bool quick)
+{
+	for (int i = 0; i < w->n; i++)
+		if (quick ? takes_quick(w, i) : is_ready(w, i) && !w->v[i].first)
+			return i;
+	return -1;
+}
+
+void
+workers_start(struct workers *w, const struct pool_start *s)
+{
+	int i = choose_worker(w, s->quick);
+	struct attempt *a = xcalloc(1, sizeof *a), **p;
+
+	snprintf(a->id, sizeof a->id, "%s", s->task_id);
+	a->tool = registry_find(w->sim->tools, s->tool);
+	a->quick = s->quick;
+	a->timeout_us = s->timeout_ms * MS;
+	a->end.handle = s->handle;
+	if (i < 0) {
+		sim_fail(w->sim, a->id, "%s started an attempt without a free worker", host_name(w->host));
+		free(a);
+		return;
+	}
+	for (p = &w->v[i].first; *p; p = &(*p)->next)
+		;
+	*p = a;
+	w->v[i].n++;
+	begin(w, i);
+}
+
+/* Waiting behind others it never begins; running, it is stopped within the grace, if it does not end before. */
+void
+workers_stop(struct workers *w, uint64_t handle)
+{
+	for (int i = 0; i < w->n; i++)
+		for (struct attempt **p = &w->v[i].first, *a; (a = *p); p = &a->next) {
+			if (a->end.handle != handle)
+				continue;
+			if (a->begun && chance(w, 300)) {
+				sim_log(w->sim, "%s: %s ends before it is stopped", host_name(w->host), a->id);
+			} else if (a->begun) {
+				a->will = ENDS_STOPPED;
+				set_timer(w, i, draw(w, 1 * MS, GRACE_US));
+			} else {
+				*p = a->next;
+				a->next = NULL;
+				w->v[i].n--;
+				finish(w, a, POOL_STOPPED);
+			}
+			return;
+		}
+}
+
+bool
+workers_are_read(const struct workers *w)
+{
+	return !w->ended;
+}
+
+bool
+workers_are_idle(const struct workers *w)
+{
+	for (int i = 0; i < w->n; i++)
+		if (w->v[i].first)
+			return false;
+	return !w->ended;
+}
+
+void
+workers_stop_all(struct workers *w)
+{
+	for (int i = 0; i < w->n; i++)
+		while (w->v[i].first) {
+			struct attempt *a = take_first(&w->v[i]);
+
+			a->may_have_effect = a->begun;
+			finish(w, a, POOL_STOPPED);
+		}
+}
+
+void
+workers_kill_one(struct workers *w)
+{
+	int i = (int)draw(w, 0, w->n - 1);
+	struct attempt *a;
+
+	if (!w->v[i].first)
+		return;
+	a = take_first(&w->v[i]);
+	err_set(&a->end.err, ERR_CRASH, "killed by signal 9");
+	lose_worker(w, i, a, POOL_CRASHED);
+}
+
+int
+workers_read(struct workers *w, struct core *c)
+{
+	struct attempt *a = w->ended;
+	int n = 0;
+
+	w->ended = w->ended_tail = NULL;
+	for (struct attempt *next; a; a = next, n++) {
+		next = a->next;
+		sim_log(w->sim, "%s: %s ended, %d", host_name(w->host), a->id, (int)a->end.how);
+		core_attempt_end(c, &a->end);
+		attempt_free(a);
+	}
+	return n;
+}
