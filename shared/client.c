@@ -488,7 +488,7 @@ send_items(struct client *c)
 	if (!c->subscribed)
 		return;
 	for (i = c->unsent; i && !c->lost && c->sent < WINDOW; i = i->next) {
-		if (i->sent_ms || i->done || !(i->stored || i->accepted))
+		if (i->sent_ms || i->done)
 			continue;
 		if (house && (strcmp(house, i->house) != 0 || lines == LINES_MAX || b.len > BYTES_MAX)) {
 			publish(c, topic, &b);
@@ -557,15 +557,15 @@ check_resend(struct client *c)
 	c->unheard = false;
 }
 
+/* The task is on its way while it goes to the disk: nobody is told that it is submitted before both are done, and
+ * a crash in between leaves him as wise as one before. */
 int
 client_commit(struct client *c, struct err *e)
 {
-	if (save(c, e))
-		return -1;
 	send_items(c);
 	if (c->mqtt)
 		mqtt_write(c->mqtt);
-	return 0;
+	return save(c, e);
 }
 
 int
@@ -812,16 +812,14 @@ client_run(struct client *c, int timeout_ms, struct err *e)
 		if (!c->up && clock_mono_ms() - c->since_ms > CONNECT_TIMEOUT_MS)
 			on_down(c, "no answer to the connect within 10 s");
 	}
-	if (save(c, e))
-		return -1;
 	if (c->lost) {
 		take_down(c);
-		return 0;
+		return save(c, e);
 	}
 	check_resend(c);
 	send_items(c);
 	send_requests(c);
 	if (c->mqtt)
 		mqtt_write(c->mqtt);
-	return 0;
+	return save(c, e);
 }

@@ -1,8 +1,8 @@
 /*
  * client.h - a person or program that gives tasks to houses: outbox, connection, replies.
  *
- * client_submit() puts a task in the outbox; client_commit() makes all of them durable with one fsync
- * and sends them, many to a message. A task stays in the outbox until its house said accepted; it is sent
+ * client_submit() puts a task in the outbox; client_commit() sends all of them, many to a message, and makes
+ * them durable with one fsync meanwhile. A task stays in the outbox until its house said accepted; it is sent
  * again after a reconnect and every few seconds until then. One whose outcome the caller waits for is
  * sent again too, ever more rarely, for the reply may have been lost. The house knows a task by its id, so
  * that is harmless.
@@ -48,7 +48,7 @@ void client_close(struct client *c);
 int client_submit(struct client *c, const char *house, const char *task, size_t len, const struct ulid *id,
     bool wait, struct err *e);
 
-/* Makes durable what was submitted, and sends it if connected. */
+/* Sends what was submitted if connected, and makes it durable. After an error a house may have it all the same. */
 int client_commit(struct client *c, struct err *e);
 
 /* Takes up tasks in the outbox that others left there some seconds ago: sends them too. Returns how many are new. */
