@@ -86,7 +86,7 @@ end(struct core *c, struct task *t, enum task_state to)
 {
 	t->due_ms = 0;
 	task_enter(c, t, to);
-	t->finished_ms = task_state_is_terminal(to) ? c->now.wall_ms : 0;
+	t->finished_ms = task_ends_in(t, to) ? c->now.wall_ms : 0;
 	tell(c, t);
 }
 
@@ -202,7 +202,9 @@ crashed(struct core *c, struct task *t, const struct pool_end *p)
 static bool
 is_cancelled(const struct task *t, const struct pool_end *p)
 {
-	if (!t->cancelled || p->how == POOL_SUCCEEDED || (IS_MUTANT(MUTANT_CANCEL_FORGOTTEN) && p->how == POOL_CRASHED))
+	if (!t->cancelled || p->how == POOL_SUCCEEDED)
+		return false;
+	if (IS_MUTANT(MUTANT_CANCEL_FORGOTTEN) && p->how == POOL_CRASHED)
 		return false;
 	return p->how == POOL_STOPPED || p->how == POOL_NOT_RUN || !is_exclusive(t) || p->no_effect;
 }

@@ -69,7 +69,8 @@ send_forward(struct core *c, struct task *t)
 	put_forward(b, c, t);
 	buf_addc(b, '\n');
 	/* Without a link it was not sent, and goes as soon as there is one. */
-	t->due_ms = IS_MUTANT(MUTANT_NO_RESEND) ? 0 : c->now.wall_ms + (c->up ? FORWARD_RESEND_MS : 0);
+	if (t->state == TASK_FORWARDED)
+		t->due_ms = IS_MUTANT(MUTANT_NO_RESEND) ? 0 : c->now.wall_ms + (c->up ? FORWARD_RESEND_MS : 0);
 	c->due_changed = true;
 	task_dirty(c, t);
 }
@@ -192,31 +193,39 @@ refused(struct core *c, struct task *t, const cJSON *e)
 		attempt_finish(c, t, TASK_FAILED, &why);
 }
 
+/* How it ended there, told to our own user; also later, when somebody decided what was uncertain. */
+static void
+ended(struct core *c, struct task *t, const cJSON *o)
+{
+	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
+	const cJSON *r = cJSON_GetObjectItemCaseSensitive(o, "result");
+	enum task_state to;
+
+	if (strcmp(t->sender, c->o.agent) != 0 || !state || task_state_parse(state, &to) || !task_may_enter(t->state, to))
+		return;
+	if (!task_state_is_terminal(to) && to != TASK_UNCERTAIN)
+		return;
+	attempt_take_outcome(t, r ? "result" : "error", r ? r : cJSON_GetObjectItemCaseSensitive(o, "error"));
+	attempt_finish(c, t, to, NULL);
+}
+
 /* The house answers: it has the task, it refuses it, or (for our own user) it is done. */
 static void
 take_reply(struct core *c, const cJSON *o)
 {
 	const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "type"));
 	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
-	const cJSON *e = cJSON_GetObjectItemCaseSensitive(o, "error"), *r = cJSON_GetObjectItemCaseSensitive(o, "result");
-	enum task_state to;
 	struct ulid id;
 	struct task *t;
 
-	if (!type || !text || !ulid_parse(text, &id) || !(t = task_by_id(c, &id)) || t->state != TASK_FORWARDED)
+	if (!type || !text || !ulid_parse(text, &id) || !(t = task_by_id(c, &id)) || !t->forward)
 		return;
-	if (strcmp(type, "accepted") == 0) {
+	if (strcmp(type, "outcome") == 0)
+		ended(c, t, o);
+	else if (t->state == TASK_FORWARDED && strcmp(type, "accepted") == 0)
 		settled(c, t);
-	} else if (strcmp(type, "rejected") == 0) {
-		refused(c, t, e);
-	} else if (strcmp(type, "outcome") == 0 && strcmp(t->sender, c->o.agent) == 0) {
-		const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
-
-		if (!state || task_state_parse(state, &to) || (!task_state_is_terminal(to) && to != TASK_UNCERTAIN))
-			return;
-		attempt_take_outcome(t, r ? "result" : "error", r ? r : e);
-		attempt_finish(c, t, to, NULL);
-	}
+	else if (t->state == TASK_FORWARDED && strcmp(type, "rejected") == 0)
+		refused(c, t, cJSON_GetObjectItemCaseSensitive(o, "error"));
 }
 
 void

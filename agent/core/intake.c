@@ -195,6 +195,9 @@ answer_again(struct intake *in, struct task *t)
 		return;
 	if (task_state_is_terminal(t->state) || t->state == TASK_UNCERTAIN) {
 		reply_outcome(in, t);
+		/* Meanwhile the house may know. */
+		if (t->state == TASK_UNCERTAIN && t->forward)
+			forward_repeat(in->c, t);
 		return;
 	}
 	set_reply(in, t);

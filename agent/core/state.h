@@ -242,6 +242,7 @@ void task_touch(struct core *c, struct task *t);        /* look at the turn's en
 /* The one gate: checks the move, counts, marks the row. */
 void task_enter(struct core *c, struct task *t, enum task_state to);
 bool task_is_open(const struct task *t);
+bool task_ends_in(const struct task *t, enum task_state to);     /* here */
 void list_push(struct task_list *l, struct task *t);
 struct task *list_pop(struct task_list *l);
 void list_remove(struct task_list *l, struct task *t);

@@ -54,8 +54,8 @@ static const char *const sql[Q_COUNT] = {
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
 	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
 	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-	[Q_UPDATE] = "UPDATE tasks SET house = coalesce(?3, house), state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
-	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19 WHERE seq = ?1",
+	[Q_UPDATE] = "UPDATE tasks SET house = coalesce(?3, house), state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12,"
+	    " finished_ms = ?14, reply = ?15, correlation = ?16, outcome = ?18, forward = ?19 WHERE seq = ?1",
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -64,7 +64,7 @@ static const char *const sql[Q_COUNT] = {
 	[Q_LAST_SEQ] = "SELECT max(seq) FROM tasks",
 	[Q_COUNT_QUEUED] = "SELECT house, count(*) FROM tasks WHERE state = 3 GROUP BY house",
 	[Q_COUNT_OPEN] = "SELECT house, count(*) FROM tasks WHERE " IS_OPEN
-	    " AND (state <> 8 OR finished_ms IS NULL) GROUP BY house",
+	    " AND (forward IS NULL OR finished_ms IS NULL) GROUP BY house",
 	[Q_IN_STATE] = SELECT_TASK "WHERE " IS_OPEN " AND state = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2",
 	[Q_DUE] = SELECT_TASK "WHERE " IS_OPEN " AND state = ?3 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
 	[Q_NEXT_DUE] = "SELECT due_ms FROM tasks WHERE " IS_OPEN " AND state = ?1 AND due_ms > 0 ORDER BY due_ms LIMIT 1",

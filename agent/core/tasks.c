@@ -177,11 +177,17 @@ task_dirty(struct core *c, struct task *t)
 	task_touch(c, t);
 }
 
-/* What another house has accepted is open there, not here. */
+/* What another house has accepted is open there, not here, and so is the question how it ended. */
 bool
 task_is_open(const struct task *t)
 {
-	return !task_state_is_terminal(t->state) && !(t->state == TASK_FORWARDED && t->finished_ms);
+	return !task_state_is_terminal(t->state) && !(t->forward && t->finished_ms);
+}
+
+bool
+task_ends_in(const struct task *t, enum task_state to)
+{
+	return task_state_is_terminal(to) || (to == TASK_UNCERTAIN && t->forward);
 }
 
 static void
@@ -193,7 +199,7 @@ count(struct task *t, enum task_state from, enum task_state to)
 		return;
 	h->queued += (to == TASK_QUEUED) - (from == TASK_QUEUED);
 	if (!IS_MUTANT(MUTANT_OPEN_COUNT) || to != TASK_EXPIRED)
-		h->open += !task_state_is_terminal(to) - task_is_open(t);
+		h->open += !task_ends_in(t, to) - task_is_open(t);
 	h->done[to]++;
 }
 

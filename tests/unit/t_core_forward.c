@@ -438,7 +438,16 @@ nonsense_from_other_agents_is_no_matter(void **state)
 	}
 	house_says("outcome", ",'state':'uncertain'");
 	assert_string_equal(ct_state(&t, id), "uncertain");
-	assert_int_equal(ct_health(&t, "_", "open"), 1);
+	assert_int_equal(ct_health(&t, "_", "open"), 0);
+	house_says("outcome", ",'state':'uncertain'");
+	house_says("accepted", ",'state':'uncertain'");
+	house_says("rejected", ",'error':{'code':'stale'}");
+	assert_string_equal(ct_state(&t, id), "uncertain");
+	/* Somebody has decided. */
+	house_says("outcome", ",'state':'succeeded','result':1");
+	assert_string_equal(ct_state(&t, id), "succeeded");
+	assert_int_equal(ct_count(&t, "local", id, "outcome"), 2);
+	assert_int_equal(ct_health(&t, "_", "open"), 0);
 }
 
 int
