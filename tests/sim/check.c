@@ -148,7 +148,8 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	if (r->exempt)
 		return;
 	if (tool->effect == TOOL_EXCLUSIVE && r->blocked)
-		sim_fail(k->sim, id, "exclusive %s began again after an attempt that may have had its effect", tool->name);
+		sim_fail(k->sim, id, "exclusive %s began again after an attempt that may have had its effect",
+		    tool->name);
 	if (r->stopping || r->cancelled)
 		sim_fail(k->sim, id, "began after its sender was told that it is cancelled");
 	if (r->crashes - r->crashes_allowed >= k->sim->config.max_crashes)
@@ -167,8 +168,8 @@ check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_ef
 	r->crashes += how == POOL_CRASHED;
 }
 
-/* What the agent had not yet counted or stopped is not held against it: a crash that it did not commit, and one more
- * of the attempt that it began in the same turn. */
+/* What the agent had not yet counted or stopped is not held against it: a crash that it did not commit, and one
+ * more of the attempt that it began in the same turn. */
 static void
 forgive(struct check *k, unsigned bit)
 {
@@ -319,12 +320,13 @@ note_number(struct check *k, struct stream *s, int64_t n, uint64_t h)
 	}
 	s->lines[n] = h;
 	if (n < s->head)
-		sim_fail(k->sim, s->topic, "event %lld of %s comes after %lld", (long long)n, s->topic, (long long)s->head);
+		sim_fail(k->sim, s->topic, "event %lld of %s comes after %lld", (long long)n, s->topic,
+		    (long long)s->head);
 	s->gap += n - s->head - 1;
 	s->head = n;
 	if (s->gap > dropped_by(k, s->host))
-		sim_fail(k->sim, s->topic, "%lld events before %lld of %s are missing", (long long)s->gap, (long long)n,
-		    s->topic);
+		sim_fail(k->sim, s->topic, "%lld events before %lld of %s are missing", (long long)s->gap,
+		    (long long)n, s->topic);
 	return true;
 }
 
@@ -452,14 +454,27 @@ check_speed(struct check *k, struct host *h, int i)
 		k->turns[i] = 0;
 	}
 	if (++k->turns[i] > TURNS_PER_SECOND_MAX)
-		sim_fail(k->sim, host_name(h), "%s spins: %lld turns in a second", host_name(h), (long long)k->turns[i]);
+		sim_fail(k->sim, host_name(h), "%s spins: %lld turns in a second", host_name(h),
+		    (long long)k->turns[i]);
+}
+
+/* Those that somebody waits for on the host's socket. */
+static int64_t
+awaited(const struct core *c)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (const struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			n += t->conn != 0;
+	return n;
 }
 
 void
 check_turn(struct check *k, struct host *h)
 {
 	const struct core *c = host_core(h);
-	int64_t held = c->running + (int64_t)c->ntouched;
+	int64_t held = c->running + (int64_t)c->ntouched + TASK_LIST_MAX;
 
 	check_speed(k, h, host_index(k, host_name(h)));
 	for (int i = 0; i < c->nhouses; i++) {
@@ -473,8 +488,9 @@ check_turn(struct check *k, struct host *h)
 	}
 	if (c->in_flight > OUTBOX_IN_FLIGHT)
 		sim_fail(k->sim, host_name(h), "%d publishes in flight", c->in_flight);
-	if (c->live > held + TASK_LIST_MAX)
-		sim_fail(k->sim, host_name(h), "%lld tasks in memory, %lld are in use", (long long)c->live, (long long)held);
+	if (c->live > held && c->live > held + awaited(c))
+		sim_fail(k->sim, host_name(h), "%lld tasks in memory, %lld are in use", (long long)c->live,
+		    (long long)held);
 	if (c->box_total_bytes > c->o.config->max_outbox_bytes + (1 << 20))
 		sim_fail(k->sim, host_name(h), "an outbox of %lld bytes", (long long)c->box_total_bytes);
 }
@@ -497,48 +513,69 @@ ask(struct core *c, const char *sql, const char *arg)
 	return n;
 }
 
-#define SQL_UNSETTLED "SELECT count(*) FROM tasks WHERE state IN (0, 2, 3, 4, 5, 6) OR (state = 8 AND finished_ms IS NULL)"
+#define UNSETTLED " FROM tasks WHERE state IN (0, 2, 3, 4, 5, 6) OR (state = 8 AND finished_ms IS NULL)"
+
+/* One of those that have not ended, to look into. */
+static void
+name_unsettled(struct core *c, char *subject, size_t size)
+{
+	sqlite3_stmt *s = NULL;
+	char id[ULID_TEXT];
+
+	snprintf(subject, size, "%s", c->o.agent);
+	if (sqlite3_prepare_v2(c->db.h, "SELECT id" UNSETTLED " LIMIT 1", -1, &s, NULL) == SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == sizeof(struct ulid)) {
+		ulid_format(sqlite3_column_blob(s, 0), id);
+		snprintf(subject, size, "%s", id);
+	}
+	sqlite3_finalize(s);
+}
 
 static bool
-host_is_quiet(struct host *h, char *why, size_t size)
+host_is_quiet(struct host *h, struct quiet *q)
 {
 	struct core *c = host_core(h);
 	int64_t open, out;
 
 	if (!c || !c->up) {
-		snprintf(why, size, "%s is not connected", host_name(h));
+		snprintf(q->why, sizeof q->why, "%s is not connected", host_name(h));
+		snprintf(q->subject, sizeof q->subject, "%s", host_name(h));
 		return false;
 	}
-	open = ask(c, SQL_UNSETTLED, NULL);
+	open = ask(c, "SELECT count(*)" UNSETTLED, NULL);
 	out = ask(c, "SELECT count(*) FROM outbox", NULL);
 	if (!open && !out)
 		return true;
-	snprintf(why, size, "%s has %lld tasks that have not ended and %lld messages that are not sent", host_name(h),
-	    (long long)open, (long long)out);
+	name_unsettled(c, q->subject, sizeof q->subject);
+	snprintf(q->why, sizeof q->why, "%s has %lld tasks that have not ended and %lld messages that are not sent",
+	    host_name(h), (long long)open, (long long)out);
 	return false;
 }
 
 bool
-check_is_quiet(struct check *k, char *why, size_t size)
+check_is_quiet(struct check *k, struct quiet *q)
 {
 	for (int i = 0; i < k->sim->nhosts; i++)
-		if (!host_is_quiet(k->sim->hosts[i], why, size))
+		if (!host_is_quiet(k->sim->hosts[i], q))
 			return false;
 	for (int i = 0; i < k->sim->nclients; i++)
-		if (!client_is_done(k->sim->clients[i], why, size))
+		if (!client_is_done(k->sim->clients[i], q))
 			return false;
 	return true;
 }
 
 static void
-compare(struct check *k, const struct core *c, const struct house *h, const char *what, int64_t counter, const char *sql)
+compare(struct check *k, const struct core *c, const struct house *h, const char *what, int64_t counter,
+    const char *sql)
 {
 	int64_t rows = ask((struct core *)(uintptr_t)c, sql, h->name);
 
 	if (rows != counter)
-		sim_fail(k->sim, c->o.agent, "house %s of %s counts %lld %s, its rows are %lld", h->name, c->o.agent,
-		    (long long)counter, what, (long long)rows);
+		sim_fail(k->sim, c->o.agent, "house %s of %s counts %lld %s, its rows are %lld", h->name,
+		    c->o.agent, (long long)counter, what, (long long)rows);
 }
+
+#define SQL_OF_HOUSE "SELECT count(*) FROM tasks WHERE house = ?1 AND "
 
 static void
 check_counters(struct check *k, const struct core *c)
@@ -546,10 +583,10 @@ check_counters(struct check *k, const struct core *c)
 	for (int i = 0; i < c->nhouses; i++) {
 		const struct house *h = &c->houses[i];
 
-		compare(k, c, h, "queued tasks", h->queued, "SELECT count(*) FROM tasks WHERE house = ?1 AND state = 3");
-		compare(k, c, h, "running tasks", h->running, "SELECT count(*) FROM tasks WHERE house = ?1 AND state IN (4, 5)");
-		compare(k, c, h, "open tasks", h->open, "SELECT count(*) FROM tasks WHERE house = ?1 AND (state < 8 OR"
-		    " (state = 8 AND finished_ms IS NULL))");
+		compare(k, c, h, "queued tasks", h->queued, SQL_OF_HOUSE "state = 3");
+		compare(k, c, h, "running tasks", h->running, SQL_OF_HOUSE "state IN (4, 5)");
+		compare(k, c, h, "open tasks", h->open,
+		    SQL_OF_HOUSE "state < 9 AND (forward IS NULL OR finished_ms IS NULL)");
 	}
 }
 
@@ -564,8 +601,8 @@ check_heads(struct check *k, struct core *c)
 		topic_format(topic, c->o.config->cluster, TOPIC_EVENT, c->houses[i].name, c->o.agent);
 		s = stream_of(k, topic, c->store_id, c->o.agent);
 		if (c->stream_head[i] != s->head && !dropped_by(k, s->host))
-			sim_fail(k->sim, topic, "%s is at event %lld, the broker saw %lld", topic, (long long)c->stream_head[i],
-			    (long long)s->head);
+			sim_fail(k->sim, topic, "%s is at event %lld, the broker saw %lld", topic,
+			    (long long)c->stream_head[i], (long long)s->head);
 	}
 }
 
@@ -642,8 +679,8 @@ check_plains(struct check *k)
 {
 	for (const struct plain *p = k->plains; p; p = p->next)
 		if (p->sent != p->taken && !(k->unreliable >> p->host & 1) && !dropped_by(k, p->host))
-			sim_fail(k->sim, p->name, "%s sent %lld tasks without ids, %lld were taken", p->name, (long long)p->sent,
-			    (long long)p->taken);
+			sim_fail(k->sim, p->name, "%s sent %lld tasks without ids, %lld were taken", p->name,
+			    (long long)p->sent, (long long)p->taken);
 }
 
 void

@@ -328,7 +328,8 @@ told_accepted(struct client *c, struct sub *s, const cJSON *o)
 static void
 told_rejected(struct client *c, struct sub *s, const cJSON *o)
 {
-	const char *code = text_of(cJSON_GetObjectItemCaseSensitive(o, "error"), "code");
+	const cJSON *e = cJSON_GetObjectItemCaseSensitive(o, "error");
+	const char *code = text_of(e, "code");
 
 	if (strcmp(code, "busy") == 0) {
 		s->next_us = c->sim->now_us + draw(c, 2 * SECOND, 8 * SECOND);
@@ -336,8 +337,7 @@ told_rejected(struct client *c, struct sub *s, const cJSON *o)
 	}
 	/* Of a task that was accepted before: forgotten by now. */
 	if (strcmp(code, "stale") != 0 && strcmp(code, "invalid") != 0 && !check_is_exempt(c->sim->check, s->id))
-		sim_fail(c->sim, s->id, "refused as %s: %s", code, text_of(cJSON_GetObjectItemCaseSensitive(o, "error"),
-		    "message"));
+		sim_fail(c->sim, s->id, "refused as %s: %s", code, text_of(e, "message"));
 	s->done = true;
 }
 
@@ -348,7 +348,7 @@ told_outcome(struct client *c, struct sub *s, const cJSON *o)
 
 	if (!what)
 		what = cJSON_GetObjectItemCaseSensitive(o, "error");
-	check_outcome(c->sim->check, s->id, text_of(o, "state"), what);
+	check_outcome(c->sim->check, text_of(o, "id"), text_of(o, "state"), what);
 	s->done = true;
 }
 
@@ -357,7 +357,8 @@ told_task(struct client *c, struct sub *s, const cJSON *o)
 {
 	enum task_state state;
 
-	if (task_state_parse(text_of(o, "state"), &state) == 0 && (task_state_is_terminal(state) || state == TASK_UNCERTAIN))
+	if (task_state_parse(text_of(o, "state"), &state) == 0 &&
+	    (task_state_is_terminal(state) || state == TASK_UNCERTAIN))
 		told_outcome(c, s, o);
 }
 
@@ -528,11 +529,12 @@ beat(void *arg, uint64_t n)
 struct client *
 client_new(struct sim *s, int i)
 {
+	static const char *const kinds[] = { [SENDER] = "sender", [PLAIN] = "plain", [LOCAL] = "local" };
 	struct client *c = xcalloc(1, sizeof *c);
 
 	c->sim = s;
 	c->kind = i % 4 == 1 ? PLAIN : i % 4 == 3 ? LOCAL : SENDER;
-	snprintf(c->name, sizeof c->name, "%s%d", c->kind == PLAIN ? "plain" : c->kind == LOCAL ? "local" : "sender", i);
+	snprintf(c->name, sizeof c->name, "%s%d", kinds[c->kind], i);
 	c->node = (struct node){ .sim = s, .receive_max = 20, .session_expiry_us = 60 * SECOND,
 		.clean = chance(c, 300), .on_packet = on_packet };
 	snprintf(c->node.name, sizeof c->node.name, "%s", c->name);
@@ -577,13 +579,17 @@ client_node(struct client *c)
 }
 
 bool
-client_is_done(const struct client *c, char *why, size_t size)
+client_is_done(const struct client *c, struct quiet *q)
 {
-	for (size_t i = c->first; i < c->n; i++)
-		if (!c->subs[i].done && !check_is_exempt(c->sim->check, c->subs[i].id)) {
-			snprintf(why, size, "%s does not know how %s ends", c->name, c->subs[i].id[0] ? c->subs[i].id : c->subs[i].body);
-			return false;
-		}
+	for (size_t i = c->first; i < c->n; i++) {
+		const struct sub *s = &c->subs[i];
+
+		if (s->done || check_is_exempt(c->sim->check, s->id))
+			continue;
+		snprintf(q->subject, sizeof q->subject, "%s", s->id[0] ? s->id : c->name);
+		snprintf(q->why, sizeof q->why, "%s does not know how %s ends", c->name, s->id[0] ? s->id : s->body);
+		return false;
+	}
 	return true;
 }
 

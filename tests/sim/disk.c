@@ -317,8 +317,8 @@ x_characteristics(sqlite3_file *h)
 
 /* Version 1: no shared memory, which locking_mode=EXCLUSIVE does not need. */
 static const sqlite3_io_methods methods = {
-	.iVersion = 1, .xClose = x_close, .xRead = x_read, .xWrite = x_write, .xTruncate = x_truncate, .xSync = x_sync,
-	.xFileSize = x_size, .xLock = x_lock, .xUnlock = x_lock, .xCheckReservedLock = x_reserved,
+	.iVersion = 1, .xClose = x_close, .xRead = x_read, .xWrite = x_write, .xTruncate = x_truncate,
+	.xSync = x_sync, .xFileSize = x_size, .xLock = x_lock, .xUnlock = x_lock, .xCheckReservedLock = x_reserved,
 	.xFileControl = x_control, .xSectorSize = x_sector, .xDeviceCharacteristics = x_characteristics,
 };
 
@@ -444,8 +444,8 @@ x_error(sqlite3_vfs *v, int n, char *out)
 
 static sqlite3_vfs vfs = {
 	.iVersion = 2, .szOsFile = sizeof(struct handle), .mxPathname = 256, .zName = DISK_VFS, .xOpen = x_open,
-	.xDelete = x_delete, .xAccess = x_access, .xFullPathname = x_path, .xRandomness = x_randomness, .xSleep = x_sleep,
-	.xCurrentTime = x_time_days, .xGetLastError = x_error, .xCurrentTimeInt64 = x_time,
+	.xDelete = x_delete, .xAccess = x_access, .xFullPathname = x_path, .xRandomness = x_randomness,
+	.xSleep = x_sleep, .xCurrentTime = x_time_days, .xGetLastError = x_error, .xCurrentTimeInt64 = x_time,
 };
 
 /* ---- disks ---- */

@@ -174,9 +174,10 @@ static void
 cut(struct sim *s)
 {
 	struct node *n = any_node(s);
+	static const char *const ways[] = { "", "", ", nothing goes out", ", nothing comes in" };
 	int64_t which = draw(s, 0, 3);
 
-	sim_log(s, "fault: %s: cut%s", n->name, which == 2 ? ", nothing goes out" : which == 3 ? ", nothing comes in" : "");
+	sim_log(s, "fault: %s: cut%s", n->name, ways[which]);
 	net_cut(n, which != 3, which != 2);
 	sim_in(s, draw(s, 200, 30000) * MS, undo_net, n, 0);
 }
@@ -277,7 +278,8 @@ faults_plan(struct sim *s)
 		.faults = pick_faults(s), .fault_every_us = PICK(s, 4, 10, 10, 30) * SECOND,
 		.delay_max_us = PICK(s, 200, 2000, 20000), .receive_max = (int)PICK(s, 1, 20, 1024),
 		.read_max = (int)PICK(s, 2, 16, 256), .queue_max = PICK(s, 50, 100000, 100000, 100000),
-		.autosave_us = PICK(s, 1, 10, 60) * SECOND, .session_expiry_us = PICK(s, 5, 86400, 86400, 86400) * SECOND,
+		.autosave_us = PICK(s, 1, 10, 60) * SECOND,
+		.session_expiry_us = PICK(s, 5, 86400, 86400, 86400) * SECOND,
 		.commit_max_us = PICK(s, 500, 5000, 50000), .workers = (int)PICK(s, 1, 2, 4),
 		.fail = (int)PICK(s, 0, 50, 200), .crash = (int)PICK(s, 0, 20, 100), .hang = (int)PICK(s, 0, 10, 50),
 		.slow = (int)PICK(s, 0, 50, 300), .crashy = (int)PICK(s, 0, 10, 40),

@@ -274,8 +274,8 @@ retry_later(struct host *h)
 	if (limit > RETRY_MAX_MS)
 		limit = RETRY_MAX_MS;
 	h->link.failures++;
-	sim_in(h->sim, (RETRY_MIN_MS / 2 + rng_between(&h->sim->rng[RNG_HOST], 0, limit - 1)) * MS, retry_callback, h,
-	    h->life);
+	limit = RETRY_MIN_MS / 2 + rng_between(&h->sim->rng[RNG_HOST], 0, limit - 1);
+	sim_in(h->sim, limit * MS, retry_callback, h, h->life);
 }
 
 static void
@@ -342,8 +342,8 @@ got_message(struct host *h, const struct packet *p)
 
 	if (is_pulse(h, m))
 		h->link.echo_ms = mono_ms(h);
-	core_message(h->core, &(struct mqtt_msg){ .topic = m->topic, .payload = m->payload, .len = m->len, .mid = p->mid,
-	    .qos = m->qos, .response_topic = m->response_topic, .correlation = m->correlation,
+	core_message(h->core, &(struct mqtt_msg){ .topic = m->topic, .payload = m->payload, .len = m->len,
+	    .mid = p->mid, .qos = m->qos, .response_topic = m->response_topic, .correlation = m->correlation,
 	    .correlation_len = m->correlation_len });
 	if (p->mid)
 		note_ack(h, p->mid);
@@ -501,6 +501,7 @@ static void
 turn(struct host *h)
 {
 	struct err e = { 0 };
+	int64_t us;
 	bool dirty;
 
 	h->turns++;
@@ -523,8 +524,8 @@ turn(struct host *h)
 	}
 	h->stuck = false;
 	h->committing = true;
-	sim_in(h->sim, dirty ? rng_between(&h->sim->rng[RNG_HOST], 100, h->sim->plan.commit_max_us) : 5, effects_callback,
-	    h, h->life);
+	us = dirty ? rng_between(&h->sim->rng[RNG_HOST], 100, h->sim->plan.commit_max_us) : 5;
+	sim_in(h->sim, us, effects_callback, h, h->life);
 }
 
 /* A frozen machine does what it was about to do when it thaws. */

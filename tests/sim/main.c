@@ -76,7 +76,7 @@ run_range(const char *text, bool trace, struct sum *sum)
 
 	for (uint64_t seed = from; seed <= to && sum->failed < 10; seed++)
 		run_seed(seed, trace, sum);
-	if (!trace)
+	if (to > from)
 		check_replay(from, sum);
 }
 
@@ -85,8 +85,8 @@ print_sum(const struct sum *m)
 {
 	double cpu = cpu_s();
 
-	printf("%s - %lld seeds: %.1f hours of a cluster in %.1f s of CPU (%.0f times real time), %lld tasks, %lld faults, "
-	    "%lld turns\n", m->failed ? "not ok" : "ok", (long long)m->seeds, (double)m->virtual_us / 3.6e9, cpu,
+	printf("%s - %lld seeds: %.1f hours of a cluster in %.1f s of CPU (%.0f times real time), %lld tasks, "
+	    "%lld faults, %lld turns\n", m->failed ? "not ok" : "ok", (long long)m->seeds, (double)m->virtual_us / 3.6e9, cpu,
 	    (double)m->virtual_us / 1e6 / cpu, (long long)m->tasks, (long long)m->faults, (long long)m->turns);
 }
 
@@ -115,8 +115,8 @@ hunt_all(void)
 
 		missed += !seed;
 		if (seed)
-			printf("ok - %s: found by seed %llu of %d: %s\n", mutants[i].what, (unsigned long long)seed, mutants[i].seeds,
-			    r.why);
+			printf("ok - %s: found by seed %llu of %d: %s\n", mutants[i].what, (unsigned long long)seed,
+			    mutants[i].seeds, r.why);
 		else
 			printf("not ok - %s: not found by %d seeds\n", mutants[i].what, mutants[i].seeds);
 		fflush(stdout);

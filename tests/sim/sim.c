@@ -207,16 +207,16 @@ run_until(struct sim *s, int64_t us)
 static void
 run(struct sim *s)
 {
-	char why[200] = "";
+	struct quiet q = { 0 };
 
 	run_until(s, s->plan.heal_us);
 	faults_heal(s);
 	do
 		run_until(s, s->now_us + QUIET_EVERY);
-	while (!s->failed && !check_is_quiet(s->check, why, sizeof why) && s->now_us < s->plan.limit_us);
-	if (!s->failed && !check_is_quiet(s->check, why, sizeof why))
-		sim_fail(s, "quiet", "not quiet %lld s after the last fault: %s",
-		    (long long)((s->now_us - s->plan.heal_us) / SECOND), why);
+	while (!s->failed && !check_is_quiet(s->check, &q) && s->now_us < s->plan.limit_us);
+	if (!s->failed && !check_is_quiet(s->check, &q))
+		sim_fail(s, q.subject, "not quiet %lld s after the last fault: %s",
+		    (long long)((s->now_us - s->plan.heal_us) / SECOND), q.why);
 	if (!s->failed)
 		check_end(s->check);
 }

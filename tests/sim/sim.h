@@ -144,8 +144,8 @@ struct msg *msg_new(const char *topic, const void *payload, size_t len, int qos)
 struct msg *msg_ref(struct msg *m);
 void msg_unref(struct msg *m);
 
-enum packet_type { PACKET_CONNECT, PACKET_CONNACK, PACKET_SUBSCRIBE, PACKET_SUBACK, PACKET_PUBLISH, PACKET_PUBACK,
-	PACKET_PING, PACKET_DISCONNECT, PACKET_CLOSED };
+enum packet_type { PACKET_CONNECT, PACKET_CONNACK, PACKET_SUBSCRIBE, PACKET_SUBACK, PACKET_PUBLISH,
+	PACKET_PUBACK, PACKET_PING, PACKET_DISCONNECT, PACKET_CLOSED };
 
 struct packet {
 	enum packet_type type;
@@ -264,13 +264,18 @@ void host_disk_low(struct host *h, bool low);
 void host_heal(struct host *h);
 int64_t host_turns(const struct host *h);
 
+/* What keeps it from being quiet. */
+struct quiet {
+	char why[200], subject[64];
+};
+
 /* clients.c */
 struct client *client_new(struct sim *s, int i);
 void client_free(struct client *c);
 void client_local_line(struct sim *s, const char *host, uint64_t conn, const char *line, size_t len);
 void client_local_lost(struct sim *s, const char *host);
 struct node *client_node(struct client *c);
-bool client_is_done(const struct client *c, char *why, size_t size);
+bool client_is_done(const struct client *c, struct quiet *q);
 int64_t client_sent(const struct client *c);
 
 /* faults.c */
@@ -296,7 +301,7 @@ void check_cancel_told(struct check *k, const char *id, bool cancelled);
 /* A disk was lost that may have held it alone. */
 bool check_is_exempt(struct check *k, const char *id);
 void check_turn(struct check *k, struct host *h);
-bool check_is_quiet(struct check *k, char *why, size_t size);
+bool check_is_quiet(struct check *k, struct quiet *q);
 void check_end(struct check *k);
 
 #endif
