@@ -27,6 +27,7 @@
 #define BYTES_MAX (128u << 10)
 #define RESUME_MAX 4096                 /* tasks of former runs taken up at once */
 #define FILTERS_MAX 16
+#define SAME_KEY_MAX 16                 /* tasks out at once that a key makes the same */
 #define ID_BYTES 34                     /* what putting the id in adds */
 #define WINDOW 8192                     /* tasks sent and not accepted: no broker holds more of ours */
 #define MQTT_NO_SUBSCRIBERS 0x10        /* reason codes of MQTT 5 */
@@ -35,7 +36,8 @@
 
 /* A task that is not through yet. */
 struct item {
-	struct ulid id;
+	struct ulid id;                 /* as its house knows it */
+	struct ulid sent_id;            /* as it was submitted: another one if its key stood for an older task */
 	char house[NAME_MAX_LEN + 1];
 	char *line;
 	size_t len;
@@ -108,18 +110,37 @@ item_find(struct client *c, const struct ulid *id)
 	return i;
 }
 
+static void
+item_index(struct client *c, struct item *i, const struct ulid *id)
+{
+	struct item **b = bucket(c, id);
+
+	i->id = *id;
+	i->next_id = *b;
+	*b = i;
+}
+
+static void
+item_unindex(struct client *c, struct item *i)
+{
+	struct item **b = bucket(c, &i->id);
+
+	while (*b != i)
+		b = &(*b)->next_id;
+	*b = i->next_id;
+}
+
 static struct item *
 item_add(struct client *c, const struct ulid *id, const char *house, const char *line, size_t len)
 {
-	struct item *i = xcalloc(1, sizeof *i), **b = bucket(c, id);
+	struct item *i = xcalloc(1, sizeof *i);
 
-	i->id = *id;
+	item_index(c, i, id);
+	i->sent_id = *id;
 	snprintf(i->house, sizeof i->house, "%s", house);
 	i->line = xstrndup(line, len);
 	i->len = len;
 	i->patience_ms = RESEND_MS;
-	i->next_id = *b;
-	*b = i;
 	i->prev = c->last;
 	if (c->last)
 		c->last->next = i;
@@ -136,11 +157,7 @@ item_add(struct client *c, const struct ulid *id, const char *house, const char 
 static void
 item_free(struct client *c, struct item *i)
 {
-	struct item **b = bucket(c, &i->id);
-
-	while (*b != i)
-		b = &(*b)->next_id;
-	*b = i->next_id;
+	item_unindex(c, i);
 	if (c->unsent == i)
 		c->unsent = i->next;
 	if (i->prev)
@@ -314,7 +331,7 @@ write_item(struct client *c, struct item *i, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, i->stored ? Q_DROP : Q_PUT);
 
-	db_blob(s, 1, &i->id, sizeof i->id);
+	db_blob(s, 1, &i->sent_id, sizeof i->sent_id);
 	if (!i->stored) {
 		db_text(s, 2, i->house);
 		db_textn(s, 3, i->line, i->len);
@@ -658,11 +675,9 @@ on_down(void *arg, const char *why)
 }
 
 static void
-settle(struct client *c, const struct client_reply *r)
+settle(struct client *c, struct item *i, const struct client_reply *r)
 {
-	struct item *i = item_find(c, &r->id);
-
-	if (!i || i->done)
+	if (i->done)
 		return;
 	c->unheard_ms = UNHEARD_MS;
 	if (strcmp(r->type, "accepted") == 0) {
@@ -674,21 +689,67 @@ settle(struct client *c, const struct client_reply *r)
 	}
 }
 
+static bool
+read_id(const cJSON *o, const char *name, struct ulid *id)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	return text && ulid_parse(text, id);
+}
+
+/* A key stood for an older task: what is told of that one is told of ours. */
+static void
+take_sent_id(struct client *c, const cJSON *o, const struct ulid *id)
+{
+	struct ulid sent;
+	struct item *i = read_id(o, "sent_id", &sent) ? item_find(c, &sent) : NULL;
+
+	if (!i)
+		return;
+	item_unindex(c, i);
+	item_index(c, i, id);
+}
+
+/* Settled first and told then: who is told may free items by a commit. */
+static int
+settle_all(struct client *c, const struct client_reply *r, struct ulid sent[SAME_KEY_MAX])
+{
+	int n = 0;
+
+	for (struct item *i = item_find(c, &r->id); i && n < SAME_KEY_MAX; i = i->next_id)
+		if (ulid_equal(&i->id, &r->id)) {
+			settle(c, i, r);
+			sent[n++] = i->sent_id;
+		}
+	return n;
+}
+
+static void
+tell(struct client *c, const struct client_reply *r)
+{
+	if (c->o.on_reply)
+		c->o.on_reply(c->o.arg, r);
+}
+
 static void
 take_reply(struct client *c, const char *line, size_t len)
 {
 	cJSON *o = json_parse_object(line, len, NULL);
-	const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
 	struct client_reply r = { .type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "type")), .obj = o,
 		.line = line, .len = len };
+	struct ulid id = { 0 }, sent[SAME_KEY_MAX];
+	int n = 0;
 
-	if (id && !ulid_parse(id, &r.id))
-		memset(&r.id, 0, sizeof r.id);
-	if (r.type) {
-		if (id)
-			settle(c, &r);
-		if (c->o.on_reply)
-			c->o.on_reply(c->o.arg, &r);
+	if (r.type && read_id(o, "id", &id)) {
+		r.id = id;
+		take_sent_id(c, o, &id);
+		n = settle_all(c, &r, sent);
+	}
+	if (r.type && !n)
+		tell(c, &r);
+	for (int k = 0; k < n; k++) {
+		r.id = sent[k];
+		tell(c, &r);
 	}
 	cJSON_Delete(o);
 }

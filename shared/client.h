@@ -27,7 +27,8 @@ struct client_reply {
 	const cJSON *obj;               /* the whole line; borrowed for the call */
 	const char *line;
 	size_t len;
-	struct ulid id;                 /* all zero when the reply names none */
+	struct ulid id;                 /* as it was submitted, even if its key stood for an older task, whose id
+	                                 * is in obj; all zero when the reply names none */
 };
 
 struct client_opts {

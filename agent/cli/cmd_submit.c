@@ -104,6 +104,8 @@ on_reply(void *arg, const struct client_reply *r)
 
 	if (s->done || !ulid_equal(&r->id, &s->id))
 		return;
+	if (reply_text(r, "id"))
+		snprintf(s->id_text, sizeof s->id_text, "%s", reply_text(r, "id"));
 	if (strcmp(r->type, "accepted") == 0)
 		show_accepted(s, r);
 	else if ((strcmp(r->type, "outcome") == 0 && s->wait) || strcmp(r->type, "rejected") == 0)

@@ -247,14 +247,12 @@ core_attempt_end(struct core *c, const struct pool_end *p)
 {
 	struct task *t = task_by_seq(c, (int64_t)p->handle);
 
-	if (!t || (t->state != TASK_RUNNING && t->state != TASK_STARTING)) {
+	if (!t || t->state != TASK_RUNNING) {
 		log_warnx("attempt %llu ended, but is not running", (unsigned long long)p->handle);
 		return;
 	}
 	free_slot(c, t);
 	t->run_us = p->ran_us;
-	if (t->state == TASK_STARTING && p->how != POOL_NOT_RUN)
-		task_enter(c, t, TASK_RUNNING);
 	if (is_cancelled(t, p)) {
 		cancelled(c, t);
 		return;
@@ -325,7 +323,7 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 
 	if (t->chosen) {
 		take_back(c, t);
-	} else if (t->state == TASK_STARTING || t->state == TASK_RUNNING) {
+	} else if (t->state == TASK_RUNNING) {
 		if (!t->stopping)
 			core_queue_stop(c, t);
 		t->cancelled = t->stopping = true;

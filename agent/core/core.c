@@ -378,6 +378,17 @@ core_slots(struct core *c, unsigned idle, unsigned quick)
 	house_schedule(c);
 }
 
+/* Its STARTING is on disk. That it runs now is told with the next commit, which nothing waits for. */
+static void
+is_started(struct core *c, struct task *t)
+{
+	t->chosen = false;
+	if (t->state != TASK_STARTING)
+		return;
+	task_enter(c, t, TASK_RUNNING);
+	t->announced = false;
+}
+
 bool
 core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s)
 {
@@ -388,7 +399,7 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 		return false;
 	list_remove(&c->starts, t);
 	c->chosen--;
-	t->chosen = false;
+	is_started(c, t);
 	ulid_format(&t->id, c->start_id);
 	timeout_s = t->timeout_s ? t->timeout_s : t->tool->timeout_s;
 	if (timeout_s > c->o.config->max_timeout_s)

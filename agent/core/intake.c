@@ -110,12 +110,17 @@ put_accepted(struct buf *b, const struct task *t, bool duplicate)
 static void
 reply_accepted(const struct intake *in, const struct task *t, bool duplicate)
 {
+	char id[ULID_TEXT];
 	struct buf *b;
 
 	if (!wants_reply(in))
 		return;
 	b = reply(in, "accepted");
 	put_accepted(b, t, duplicate);
+	if (in->msg.has_id && !ulid_equal(&in->msg.id, &t->id)) {
+		ulid_format(&in->msg.id, id);
+		json_kv_str(b, "sent_id", id);
+	}
 	out_end_line(b);
 }
 

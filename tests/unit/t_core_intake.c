@@ -311,6 +311,7 @@ a_key_stands_for_its_task(void **state)
 	ct_taskf(&t, "ezra", "me", "{'tool':'exclusive_tool','key':'a','id':'%s'}", ct_id(5));
 	assert_int_equal(ct_turn(&t), 0);
 	assert_int_equal(ct_count(&t, REPLIES, first, "outcome"), 3);
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, first, "accepted"), "sent_id"), ct_id(5));
 	assert_int_equal(t.nstarted, 2);
 	ct_task(&t, "ezra", "me", "{'tool':'exclusive_tool','key':'a','params':{'n':4}}");
 	assert_int_equal(ct_turn(&t), 0);
