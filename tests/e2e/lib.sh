@@ -10,6 +10,7 @@
 #   like "sentence" "$got" 'pattern'     the text matches an extended regular expression
 #   wait_for seconds command...          polls until the command succeeds; to be used within check
 #   cluster_up [options]                 starts a cluster in $T/c and reads its env; ended with the test
+#   own_tool name effect <program        adds a tool to that cluster
 #   on_exit 'command'                    for what a test starts itself
 #
 # There is no set -e: a failed check is counted, and the test goes on. Times are multiplied by SLOW.
@@ -130,4 +131,12 @@ as_exec() {
 	shift 2
 	exec "$_client" -h "$UW_HOST" -p "$UW_PORT" --cafile "$UW_CAFILE" --cert "$T/c/pki/$_who.crt" \
 	    --key "$T/c/pki/$_who.key" "$@"
+}
+
+# own_tool NAME EFFECT [more manifest members] <program: an own tool; agents know it from their next start.
+own_tool() {
+	cat >"$T/c/tools.d/$1"
+	chmod 755 "$T/c/tools.d/$1"
+	printf '{"name":"%s","summary":"A test tool","exec":"%s","effect":"%s","parameters":{"type":"object","additionalProperties":true}%s}' \
+	    "$1" "$1" "$2" "${3:+,$3}" >"$T/c/tools.d/$1.json"
 }

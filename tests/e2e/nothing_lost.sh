@@ -15,17 +15,12 @@ HOUSE=bezalel AGENT=bezalel-1
 cluster_up
 
 # Two tools that say themselves that they were started: one line each time, in one write.
-own_tool() {
-	cat >"$T/c/tools.d/$1" <<-'END'
+for effect in idempotent exclusive; do
+	own_tool count_$effect $effect <<-'END'
 		#!/bin/sh
 		echo "$UW_TASK_ID" >>"$UW_ROOTS/$UW_TOOL" && echo '{"done":true}'
 	END
-	chmod 755 "$T/c/tools.d/$1"
-	printf '{"name":"%s","summary":"Counts","exec":"%s","effect":"%s","parameters":{"type":"object"}}' "$1" "$1" "$2" \
-	    >"$T/c/tools.d/$1.json"
-}
-own_tool count_idempotent idempotent
-own_tool count_exclusive exclusive
+done
 "$UW" cluster restart $AGENT >"$T/out"
 
 # tasks FIRST COUNT KEYED: half read, half with effects. Without an id an exclusive task needs a key.
