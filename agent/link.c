@@ -428,10 +428,11 @@ link_beat(struct agent *a)
 		log_debug("link: %s", e.msg);
 }
 
+/* Whoever gave way has nothing to say for the other one, who has the name now. */
 void
 link_stop(struct agent *a)
 {
-	if (mqtt_is_up(a->link.mqtt)) {
+	if (mqtt_is_up(a->link.mqtt) && !a->gave_way) {
 		publish_health(a, "offline", true);
 		mqtt_write(a->link.mqtt);
 	}

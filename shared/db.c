@@ -110,7 +110,10 @@ db_open(struct db *d, const char *path, enum db_sharing sharing, const char *vfs
 	}
 	sqlite3_busy_timeout(d->h, sharing == DB_SHARED ? 10000 : 0);
 	if ((sharing == DB_OWN && db_exec(d, own, e)) || set_pragmas(d, sharing, e)) {
-		err_wrap(e, "%s", path);
+		if (sharing == DB_OWN && sqlite3_errcode(d->h) == SQLITE_BUSY)
+			err_set(e, ERR_BUSY, "%s is in use by another process", path);
+		else
+			err_wrap(e, "%s", path);
 		goto fail;
 	}
 	if (migrate(d, path, migrations, nmigrations, e) || prepare(d, sql, nsql, e))
