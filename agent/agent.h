@@ -34,6 +34,7 @@ struct link {
 	uv_getaddrinfo_t resolve;
 	bool resolving;
 	bool lost;                      /* to be taken down in the next turn */
+	bool unsaid;                    /* what is retained as our health is not what we said last */
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
 	bool broken;                    /* to be taken down when all that came was read */

@@ -59,6 +59,7 @@ on_up(void *arg, bool session)
 	a->link.failures = 0;
 	a->link.twin_beats = 0;
 	a->link.since_ms = a->link.echo_ms = clock_mono_ms();
+	a->link.unsaid = true;
 	agent_input(a);
 	core_link_up(a->core, session);
 	subscribe_all(a);
@@ -97,6 +98,8 @@ look_for_twin(struct agent *a, const struct mqtt_msg *m)
 	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
 	const char *host = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "host"));
 
+	if (boot && state && strcmp(state, "offline") == 0)
+		a->link.unsaid = true;
 	if (boot && state && strcmp(state, "online") == 0 && strcmp(boot, core_boot(a->core)) != 0 &&
 	    ++a->link.twin_beats == 2) {
 		log_warnx("another agent %s is connected, on host %s: two of one name would both run its tasks", a->o.id,
@@ -422,7 +425,8 @@ link_beat(struct agent *a)
 	if (a->link.lost || !mqtt_is_up(a->link.mqtt))
 		return;
 	publish_health(a, a->phase == AGENT_RUNS ? "online" : "stopping",
-	    !a->ready || a->beats % RETAIN_EVERY == 0);
+	    a->link.unsaid || a->beats % RETAIN_EVERY == 0);
+	a->link.unsaid = false;
 	if (mqtt_publish(a->link.mqtt, core_echo_topic(a->core), core_echo_text(a->core), strlen(core_echo_text(a->core)),
 	    1, false, NULL, NULL, 0, 0, &e) < 0)
 		log_debug("link: %s", e.msg);
