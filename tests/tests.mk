@@ -67,4 +67,5 @@ docs-check: $(BIN)
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
 	@echo 'make unit | e2e | fuzz     one kind of test; TEST=word chooses, FUZZ=1 CC=clang fuzzes for real'
+	@echo 'make sim SEEDS=1-1000      a simulated cluster with faults; sim-replay SEED=n TRACE=1, sim-mutations'
 	@echo 'make docs                  writes the documentation that comes from tables'

@@ -109,6 +109,32 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	return 0;
 }
 
+static void
+drop_rejects(struct core *c)
+{
+	while (c->rejects) {
+		struct reject *r = c->rejects;
+
+		c->rejects = r->next;
+		buf_free(&r->payload);
+		buf_free(&r->error);
+		free(r);
+	}
+}
+
+static void
+drop_local(struct core *c)
+{
+	while (c->local) {
+		struct local_out *l = c->local;
+
+		c->local = l->next;
+		buf_free(&l->body);
+		free(l);
+	}
+}
+
+/* In the middle of a turn too. */
 void
 core_close(struct core *c)
 {
@@ -120,6 +146,8 @@ core_close(struct core *c)
 			task_free(t);
 		}
 	out_release(c);
+	drop_rejects(c);
+	drop_local(c);
 	db_close(&c->db);
 	free(c->touched);
 	free(c->acked);
@@ -517,14 +545,7 @@ let_go(struct core *c)
 	}
 	c->ntouched = kept;
 	task_forget_keys(c);
-	while (c->rejects) {
-		struct reject *r = c->rejects;
-
-		c->rejects = r->next;
-		buf_free(&r->payload);
-		buf_free(&r->error);
-		free(r);
-	}
+	drop_rejects(c);
 	c->nrejects = 0;
 }
 

@@ -251,10 +251,20 @@ request(struct client *c, struct sub *s, enum topic_kind kind)
 	}
 }
 
+/* Nobody waits on the old connection any more. */
+static void
+hang_up(struct client *c)
+{
+	host_local(c->host, c->conn, NULL);
+	c->conn++;
+}
+
 /* Accepted, but the outcome is not known: asks for it, one way or the other. */
 static void
 pursue(struct client *c, struct sub *s)
 {
+	if (c->kind == LOCAL && chance(c, 50))
+		hang_up(c);
 	s->next_us = c->sim->now_us + draw(c, 8 * SECOND, 25 * SECOND);
 	if (s->wants_cancel) {
 		request(c, s, TOPIC_CANCEL);
