@@ -32,6 +32,7 @@
 #define WINDOW 8192                     /* tasks sent and not accepted: no broker holds more of ours */
 #define MQTT_NO_SUBSCRIBERS 0x10        /* reason codes of MQTT 5 */
 #define MQTT_FAILURE 0x80
+#define MQTT_NOT_AUTHORIZED 0x87
 #define TIDY_MS 200                     /* rows of tasks that are through may stay so long */
 
 /* A task that is not through yet. */
@@ -69,6 +70,7 @@ struct client {
 	char *filters[FILTERS_MAX];
 	size_t nfilters;
 	bool unheard;                   /* something was sent to nobody */
+	bool refused;                   /* something was sent that we may not send */
 	int64_t unheard_ms;             /* wait before that is tried again */
 	struct buf requests;            /* lines "topic\n json\n" that wait for the connection */
 	struct item *by_id[BUCKETS];
@@ -259,6 +261,12 @@ bool
 client_is_up(const struct client *c)
 {
 	return c->subscribed;
+}
+
+bool
+client_is_refused(const struct client *c)
+{
+	return c->refused;
 }
 
 const char *
@@ -658,6 +666,7 @@ on_sent(void *arg, int mid, int reason)
 	(void)mid;
 	if (reason != MQTT_NO_SUBSCRIBERS && reason < MQTT_FAILURE)
 		return;
+	c->refused |= reason == MQTT_NOT_AUTHORIZED;
 	snprintf(c->why, sizeof c->why, reason == MQTT_NO_SUBSCRIBERS ? "no agent of the house is connected" :
 	    "the broker refuses what %s sends (reason 0x%02x)", c->identity, (unsigned)reason);
 	c->unheard = true;

@@ -66,6 +66,8 @@ int client_subscribe(struct client *c, const char *filter, struct err *e);
 int client_run(struct client *c, int timeout_ms, struct err *e);
 
 bool client_is_up(const struct client *c);
+/* The broker's access list does not let us publish tasks: no use in waiting. */
+bool client_is_refused(const struct client *c);
 const char *client_why_down(const struct client *c);    /* why nothing could be sent the last time; may be "" */
 int64_t client_pending(const struct client *c);         /* not accepted yet */
 

@@ -10,13 +10,33 @@
 struct scan {
 	const unsigned char *start, *p, *end;
 	int max_depth;
+	const unsigned char *key;       /* the member that is being read, its name in quotes; NULL: none yet */
+	size_t key_len;
 	struct err *e;
 };
+
+/* The member that had begun last: where a person will look. */
+static int
+in_member(const struct scan *s)
+{
+	if (s->e && s->key)
+		snprintf(s->e->field, sizeof s->e->field, "%.*s", (int)(s->key_len > 60 ? 0 : s->key_len),
+		    (const char *)s->key);
+	return -1;
+}
 
 static int
 fail(const struct scan *s, const char *what)
 {
 	return err_set(s->e, ERR_PARSE, "not valid JSON at byte %zu: %s", (size_t)(s->p - s->start), what);
+}
+
+/* A string or a number that is wrong in itself: where it stands is known. */
+static int
+fail_value(const struct scan *s, const char *what)
+{
+	fail(s, what);
+	return in_member(s);
 }
 
 static void
@@ -62,22 +82,22 @@ scan_escape(struct scan *s)
 		return fail(s, "text ends inside a string");
 	if (*s->p != 'u') {
 		if (!strchr("\"\\/bfnrt", *s->p) || !*s->p)
-			return fail(s, "unknown escape");
+			return fail_value(s, "unknown escape");
 		s->p++;
 		return 0;
 	}
 	if ((hi = hex4(s->p + 1, s->end)) < 0)
-		return fail(s, "\\u needs four hexadecimal digits");
+		return fail_value(s, "\\u needs four hexadecimal digits");
 	if (hi == 0)
-		return fail(s, "\\u0000 is not allowed");
+		return fail_value(s, "\\u0000 is not allowed");
 	s->p += 5;
 	if (hi < 0xd800 || hi > 0xdfff)
 		return 0;
 	if (hi > 0xdbff || s->end - s->p < 6 || s->p[0] != '\\' || s->p[1] != 'u')
-		return fail(s, "lone surrogate");
+		return fail_value(s, "lone surrogate");
 	lo = hex4(s->p + 2, s->end);
 	if (lo < 0xdc00 || lo > 0xdfff)
-		return fail(s, "lone surrogate");
+		return fail_value(s, "lone surrogate");
 	s->p += 6;
 	return 0;
 }
@@ -135,14 +155,14 @@ scan_string(struct scan *s)
 			if (scan_escape(s))
 				return -1;
 		} else if (c < 0x20) {
-			return fail(s, "control character in a string");
+			return fail_value(s, "control character in a string");
 		} else if (c < 0x80) {
 			s->p++;
 		} else {
 			int n = utf8_len(s->p, s->end);
 
 			if (!n)
-				return fail(s, "invalid UTF-8");
+				return fail_value(s, "invalid UTF-8");
 			s->p += n;
 		}
 	}
@@ -167,14 +187,14 @@ check_magnitude(struct scan *s, const unsigned char *from, bool real)
 	if (!real && len <= 15)
 		return 0;
 	if (len >= sizeof text)
-		return fail(s, "number too long");
+		return fail_value(s, "number too long");
 	memcpy(text, from, len);
 	text[len] = '\0';
 	v = strtod(text, NULL);
 	if (!isfinite(v))
-		return fail(s, "number too large");
+		return fail_value(s, "number too large");
 	if (!real && fabs(v) > (double)JSON_INT_MAX)
-		return fail(s, "integer beyond 2^53; send it as a string");
+		return fail_value(s, "integer beyond 2^53; send it as a string");
 	return 0;
 }
 
@@ -227,11 +247,17 @@ static int scan_value(struct scan *s, int depth);
 static int
 scan_member(struct scan *s, int depth)
 {
+	const unsigned char *from;
+
 	skip_space(s);
 	if (s->p >= s->end || *s->p != '"')
 		return fail(s, "expected a member name in quotes");
+	from = s->p + 1;
+	s->key = NULL;
 	if (scan_string(s))
 		return -1;
+	s->key = from;
+	s->key_len = (size_t)(s->p - 1 - from);
 	skip_space(s);
 	if (s->p >= s->end || *s->p != ':')
 		return fail(s, "expected ':'");
@@ -742,12 +768,12 @@ json_put_err(struct buf *b, const struct err *e)
 {
 	json_put_open(b, '{');
 	json_kv_str(b, "code", err_code_name(e->code));
-	if (e->field[0]) {
+	if (e->field[0])
 		json_kv_str(b, "field", e->field);
+	if (e->expected[0])
 		json_kv_str(b, "expected", e->expected);
-		if (e->got[0])
-			json_kv_str(b, "got", e->got);
-	}
+	if (e->got[0])
+		json_kv_str(b, "got", e->got);
 	json_kv_str(b, "message", e->msg);
 	json_put_close(b, '}');
 }

@@ -410,6 +410,20 @@ put_number(struct buf *b, const char *name, int value)
 	buf_addf(b, "export %s=%d\n", name, value);
 }
 
+/* This program, behind whatever is found already; once, however often the file is read. */
+static void
+put_path(struct buf *b)
+{
+	char *exe = own_program(), *slash = exe ? strrchr(exe, '/') : NULL;
+
+	if (!slash)
+		return;
+	*slash = '\0';
+	put_var(b, "UW_BIN", exe);
+	buf_adds(b, "case :$PATH: in *:\"$UW_BIN\":*) ;; *) PATH=$PATH:$UW_BIN; export PATH ;; esac\n");
+	free(exe);
+}
+
 static int
 write_env(const struct cluster *c, struct err *e)
 {
@@ -426,6 +440,7 @@ write_env(const struct cluster *c, struct err *e)
 	put_number(&b, "UW_PORT", c->port);
 	put_number(&b, "UW_WS_PORT", c->ws_port);
 	put_var(&b, "UW_CAFILE", ca);
+	put_path(&b);
 	rc = save_if_changed(path, b.data, b.len, 0600, &changed, e);
 	buf_free(&b);
 	free(config);
@@ -839,6 +854,8 @@ stop_senders(const struct cluster *c)
 	spool_stop(c->config, c->config->sovereign);
 	for (size_t i = 0; i < c->config->operators.n; i++)
 		spool_stop(c->config, c->config->operators.v[i]);
+	for (size_t i = 0; i < c->config->watchers.n; i++)
+		spool_stop(c->config, c->config->watchers.v[i]);
 }
 
 int
@@ -898,5 +915,8 @@ cluster_restart(struct cluster *c, const char *name, struct err *e)
 	daemon_signal(c->dir, name, SIGTERM);
 	if (end_one(c->dir, name, clock_mono_ms() + limit, e) || member_start(c, name, e))
 		return -1;
+	/* An agent is ready when it is connected: without a broker it runs, and that is all it can do. */
+	if (!daemon_pid(c->dir, CLUSTER_BROKER))
+		return 0;
 	return wait_ready(c, name, clock_mono_ms() + READY_MS, e);
 }

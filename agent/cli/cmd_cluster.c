@@ -280,7 +280,9 @@ restart_run(const struct cmd_args *a)
 	if (cluster_restart(&c, a->argv[0], &e))
 		rc = fail(&c, &e);
 	else
-		printf("%s runs again, process %lld\n", a->argv[0], (long long)daemon_pid(c.dir, a->argv[0]));
+		printf("%s runs again, process %lld%s\n", a->argv[0], (long long)daemon_pid(c.dir, a->argv[0]),
+		    daemon_pid(c.dir, CLUSTER_BROKER) ? "" :
+		    "; the broker does not: uni-wizard cluster restart " CLUSTER_BROKER);
 	cluster_release(&c);
 	return rc;
 }

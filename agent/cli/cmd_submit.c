@@ -85,7 +85,7 @@ show_end(struct submit *s, const struct client_reply *r)
 
 	if (!state)
 		state = r->type;
-	s->done = true;
+	s->accepted = s->done = true;   /* whatever was waited for */
 	s->rc = state_exit(state);
 	if (s->a->json) {
 		printf("%.*s\n", (int)r->len, r->line);
@@ -171,14 +171,6 @@ choose_id(struct submit *s)
 }
 
 static int
-check_house(const struct submit *s, const char *house)
-{
-	if (strcmp(house, "_") == 0 || config_house_find(&s->r.config, house))
-		return 0;
-	return cmd_fail(EXIT_USAGE, "--house: expected a house of %s, got \"%s\"", s->r.config.path, house);
-}
-
-static int
 spooled(struct submit *s)
 {
 	const char *why = client_is_up(s->r.client) ? "its house did not answer" : client_why_down(s->r.client);
@@ -203,8 +195,12 @@ send_and_wait(struct submit *s)
 	rc = remote_wait(&s->r, s->wait ? &s->accepted : &s->done, within && within < ACCEPT_MS ? within : ACCEPT_MS);
 	if (s->done)
 		return s->rc;
+	if (rc == EXIT_NO_ANSWER && !s->accepted)
+		return spooled(s);
+	if (rc == EXIT_REJECTED)
+		client_drop(s->r.client, &s->id, NULL);
 	if (rc && !s->accepted)
-		return rc == EXIT_NO_ANSWER ? spooled(s) : rc;
+		return rc;
 	if (!s->wait) {
 		printf("%s accepted by the router; its house has not answered yet\n", s->id_text);
 		return EXIT_OK;
@@ -224,7 +220,7 @@ submit_in(struct submit *s, struct buf *b)
 	struct err e;
 	int rc;
 
-	if ((rc = check_house(s, house)) || (rc = choose_id(s)) || (rc = make_task(s, b)))
+	if ((rc = remote_check_house(&s->r, house)) || (rc = choose_id(s)) || (rc = make_task(s, b)))
 		return rc;
 	if (client_submit(s->r.client, house, b->data, b->len, &s->id, s->wait, &e) ||
 	    client_commit(s->r.client, &e))

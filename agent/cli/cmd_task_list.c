@@ -9,7 +9,7 @@ static const struct cmd_opt opts[] = {
 	  .complete = "queued running scheduled retrying waiting_approval uncertain succeeded failed dead cancelled expired" },
 	{ .name = "tool", .letter = 't', .kind = OPT_TEXT, .arg = "TOOL", .help = "only those of this tool", .complete = "tools" },
 	{ .name = "sender", .kind = OPT_TEXT, .arg = "NAME", .help = "only those of this sender" },
-	{ .name = "limit", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = 200, .help = "newest N of each house (default 50)" },
+	{ .name = "limit", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = 200, .help = "the newest N (default 50)" },
 	{ .name = NULL },
 };
 
@@ -52,9 +52,18 @@ cell(const cJSON *row, const char *name)
 	return text ? text : "";
 }
 
-/* Ids sort by time: newest first. */
+/* By when they were accepted. */
 static int
 newest_first(const void *a, const void *b)
+{
+	const cJSON *x = *(cJSON *const *)a, *y = *(cJSON *const *)b;
+	int order = strcmp(cell(y, "accepted"), cell(x, "accepted"));
+
+	return order ? order : strcmp(cell(y, "id"), cell(x, "id"));
+}
+
+static int
+by_id(const void *a, const void *b)
 {
 	return strcmp(cell(*(cJSON *const *)b, "id"), cell(*(cJSON *const *)a, "id"));
 }
@@ -79,6 +88,13 @@ drop_handed_on(struct listing *l)
 			l->rows[n++] = l->rows[i];
 	}
 	l->n = n;
+}
+
+static void
+keep_newest(struct listing *l, int limit)
+{
+	while (l->n > limit)
+		cJSON_Delete(l->rows[--l->n]);
 }
 
 static void
@@ -138,6 +154,8 @@ list_run(const struct cmd_args *a)
 	int rc = remote_open(&l->r, a, on_reply, NULL, l);
 
 	l->a = a;
+	if (!rc && (rc = remote_check_house(&l->r, cmd_text(a, "house", NULL))))
+		remote_close(&l->r);
 	if (!rc) {
 		put_request(&b, a);
 		l->asked = remote_ask(&l->r, TOPIC_QUERY, cmd_text(a, "house", NULL), b.data);
@@ -150,8 +168,10 @@ list_run(const struct cmd_args *a)
 			rc = l->rc;
 		}
 		if (l->answered && !l->rc) {
-			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], newest_first);
+			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], by_id);
 			drop_handed_on(l);
+			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], newest_first);
+			keep_newest(l, (int)cmd_int(a, "limit", 50));
 			(a->json ? print_json : print_text)(l);
 		}
 		remote_close(&l->r);

@@ -67,6 +67,17 @@ word_read(const struct cmd_args *a, const char *opt, const char *const *words, i
 	return -1;
 }
 
+/* `uni-wizard test --tool git_status` is about the repository that one stands in. */
+static void
+add_repository(cJSON *params, const struct tool *t)
+{
+	char here[4096];
+
+	if (t && strstr(t->schema, "\"repo_path\"") && !cJSON_HasObjectItem(params, "repo_path") &&
+	    getcwd(here, sizeof here))
+		cJSON_AddStringToObject(params, "repo_path", here);
+}
+
 /* The parameters as JSON text that the caller frees; NULL after a message. */
 static char *
 params_text(const struct cmd_args *a, const struct config *c, const char *tool)
@@ -77,6 +88,8 @@ params_text(const struct cmd_args *a, const struct config *c, const char *tool)
 	cJSON *params = params_read(a->argc, a->argv, t ? t->schema : NULL, &e);
 	struct buf b = { 0 };
 
+	if (params)
+		add_repository(params, t);
 	if (params)
 		json_put_tree(&b, params);
 	else

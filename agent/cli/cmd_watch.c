@@ -80,8 +80,10 @@ take_event(struct watch *w, const char *house, const char *line, size_t len)
 	cJSON *o = json_parse_object(line, len, NULL);
 
 	if (o && (!w->task || strcmp(text_of(o, "id"), w->task) == 0)) {
-		if (w->a->json)
+		if (w->a->json && cJSON_HasObjectItem(o, "house"))
 			printf("%.*s\n", (int)len, line);
+		else if (w->a->json)
+			printf("{\"house\":\"%s\",%.*s\n", house, (int)len - 1, line + 1);
 		else
 			print_event(house, o);
 		fflush(stdout);

@@ -37,10 +37,22 @@ remote_wait(struct remote *r, const bool *done, int64_t timeout_ms)
 	int64_t now, end = clock_mono_ms() + timeout_ms;
 	struct err e;
 
-	while (!*done && (now = clock_mono_ms()) < end)
+	while (!*done && (now = clock_mono_ms()) < end) {
 		if (client_run(r->client, (int)(end - now > 500 ? 500 : end - now), &e))
 			return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
+		if (client_is_refused(r->client))
+			return cmd_fail(EXIT_REJECTED, "denied: the broker does not let this identity send that; "
+			    "--as names another, the lists in %s say who may what", r->config.path);
+	}
 	return *done ? 0 : EXIT_NO_ANSWER;
+}
+
+int
+remote_check_house(const struct remote *r, const char *house)
+{
+	if (!house || strcmp(house, "_") == 0 || config_house_find(&r->config, house))
+		return 0;
+	return cmd_fail(EXIT_USAGE, "--house: expected a house of %s, got \"%s\"", r->config.path, house);
 }
 
 int

@@ -20,9 +20,12 @@ int remote_open(struct remote *r, const struct cmd_args *a,
     void (*on_message)(void *arg, const char *topic, const char *payload, size_t len), void *arg);
 void remote_close(struct remote *r);
 
-/* Runs until *done or timeout_ms has passed. 0: done; otherwise an exit code, EXIT_NO_ANSWER when time is
- * over; nothing is printed then. */
+/* Runs until *done or timeout_ms has passed. 0: done; otherwise an exit code: EXIT_NO_ANSWER when time is over,
+ * nothing is printed then; EXIT_REJECTED when the broker does not let us. */
 int remote_wait(struct remote *r, const bool *done, int64_t timeout_ms);
+
+/* 0, or EXIT_USAGE with the error printed when no such house is configured. NULL is fine. */
+int remote_check_house(const struct remote *r, const char *house);
 
 /* Sends one request to one house, or to every house and the router (house NULL). Returns how many. */
 int remote_ask(struct remote *r, enum topic_kind kind, const char *house, const char *json);

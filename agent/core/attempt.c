@@ -52,7 +52,7 @@ attempt_put_outcome(struct buf *b, const struct task *t)
 	json_kv_str(b, "state", task_state_name(t->state));
 	json_kv_int(b, "attempt", t->attempt);
 	if (t->run_us)
-		json_kv_num(b, "run_ms", (double)(t->run_us / 1000) + (double)(t->run_us % 1000) / 1000);
+		json_kv_num(b, "run_ms", (double)t->run_us / 1000);
 	if (t->outcome)
 		json_put_raw(b, t->outcome + 1, strlen(t->outcome) - 2);
 }

@@ -57,6 +57,8 @@ what_is_wrong_is_said_by_field(void **state)
 		{ "[]", "parse", "payload" },
 		{ "{'tool':'noop'", "parse", "payload" },
 		{ "{'tool':'noop','tool':'noop'}", "parse", "tool" },
+		{ "{'tool':'noop','priority':1e400}", "parse", "priority" },
+		{ "{'tool':'no\\u0000op'}", "parse", "tool" },
 		{ "{'tool':'noop'} {}", "parse", "payload" },
 		{ "{}", "missing", "tool" },
 		{ "{'tool':null}", "missing", "tool" },
