@@ -59,6 +59,8 @@ ended() {
 }
 
 say "A broker and four houses"
+# What an earlier demo left running may be an older program; what it stored stays.
+"$program" cluster down --dir "$dir" >/dev/null 2>&1
 "$program" cluster up --dir "$dir" >"$tmp/up" 2>&1 || { cat "$tmp/up"; give_up "the cluster does not come up; see $dir/log"; }
 head -n 2 "$tmp/up" | sed 's/^ */  /'
 # shellcheck disable=SC1091
