@@ -6,7 +6,8 @@
 #include "log.h"
 
 static const struct cmd_opt opts[] = {
-	{ .name = "agent", .kind = OPT_TEXT, .arg = "ID", .help = "which agent of the configuration to be, such as ezra-1",
+	{ .name = "agent", .kind = OPT_TEXT, .arg = "ID",
+	  .help = "which agent of the configuration to be, such as ezra-1",
 	  .complete = "agents" },
 	{ .name = NULL },
 };

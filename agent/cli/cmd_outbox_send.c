@@ -5,7 +5,8 @@
 #define LOOK_MS 1000            /* other commands may add to the outbox meanwhile */
 
 static const struct cmd_opt opts[] = {
-	{ .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 604800, .help = "give up after S seconds (default 60)" },
+	{ .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 604800,
+	  .help = "give up after S seconds (default 60)" },
 	{ .name = NULL },
 };
 

@@ -4,7 +4,8 @@
 #include "remote.h"
 
 static const struct cmd_opt opts[] = {
-	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .help = "ask only this house", .complete = "houses" },
+	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H",
+	  .help = "ask only this house", .complete = "houses" },
 	{ .name = NULL },
 };
 

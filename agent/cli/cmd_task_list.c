@@ -4,12 +4,16 @@
 #include "remote.h"
 
 static const struct cmd_opt opts[] = {
-	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .help = "only this house's", .complete = "houses" },
-	{ .name = "state", .letter = 's', .kind = OPT_TEXT, .arg = "STATE", .help = "only those in this state",
+	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H",
+	  .help = "only this house's", .complete = "houses" },
+	{ .name = "state", .letter = 's', .kind = OPT_TEXT, .arg = "STATE",
+	  .help = "only those in this state",
 	  .complete = "queued running scheduled retrying waiting_approval uncertain succeeded failed dead cancelled expired" },
-	{ .name = "tool", .letter = 't', .kind = OPT_TEXT, .arg = "TOOL", .help = "only those of this tool", .complete = "tools" },
+	{ .name = "tool", .letter = 't', .kind = OPT_TEXT, .arg = "TOOL",
+	  .help = "only those of this tool", .complete = "tools" },
 	{ .name = "sender", .kind = OPT_TEXT, .arg = "NAME", .help = "only those of this sender" },
-	{ .name = "limit", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = 200, .help = "the newest N (default 50)" },
+	{ .name = "limit", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = 200,
+	  .help = "the newest N (default 50)" },
 	{ .name = NULL },
 };
 

@@ -5,10 +5,13 @@
 #include "remote.h"
 
 static const struct cmd_opt opts[] = {
-	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .help = "only this house's events", .complete = "houses" },
+	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H",
+	  .help = "only this house's events", .complete = "houses" },
 	{ .name = "task", .kind = OPT_TEXT, .arg = "ID", .help = "only this task's; ends when it ends" },
-	{ .name = "count", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = INT32_MAX, .help = "end after N events" },
-	{ .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 604800, .help = "end after S seconds" },
+	{ .name = "count", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = INT32_MAX,
+	  .help = "end after N events" },
+	{ .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 604800,
+	  .help = "end after S seconds" },
 	{ .name = NULL },
 };
 
