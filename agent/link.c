@@ -388,6 +388,9 @@ publish_health(struct agent *a, const char *state, bool retained)
 	struct buf b = { 0 }, pool = { 0 };
 	struct err e;
 
+	/* The topic is the other's now. */
+	if (a->gave_way)
+		return;
 	if (a->pool)
 		pool_put(a->pool, &pool);
 	core_health(a->core, state, pool.len ? pool.data : NULL, &b);

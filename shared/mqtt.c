@@ -6,10 +6,15 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "err.h"
+
+#define GOODBYE_MS 400
 
 #define BUDGET_BYTES 4096               /* of a payload that count as one more message */
 
@@ -248,6 +253,27 @@ fail:
 	return NULL;
 }
 
+/* A socket that is closed with unread bytes in it is reset, and the broker may never read what was sent last: then
+ * it publishes the will of a client that said goodbye. So a second descriptor keeps it open until the broker
+ * has closed its side. */
+static void
+say_goodbye(struct mqtt *m)
+{
+	int fd = dup(mosquitto_socket(m->mosq));
+	int64_t end = clock_mono_ms() + GOODBYE_MS;
+	char unread[4096];
+
+	mosquitto_disconnect(m->mosq);
+	mosquitto_loop_write(m->mosq, 1);
+	if (fd < 0)
+		return;
+	shutdown(fd, SHUT_WR);
+	while (poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, GOODBYE_MS / 4) > 0 &&
+	    read(fd, unread, sizeof unread) > 0 && clock_mono_ms() < end)
+		;
+	close(fd);
+}
+
 void
 mqtt_close(struct mqtt *m, bool polite)
 {
@@ -256,10 +282,8 @@ mqtt_close(struct mqtt *m, bool polite)
 	m->dead = true;
 	if (m->mosq) {
 		mosquitto_disconnect_v5_callback_set(m->mosq, NULL);
-		if (polite && m->up) {
-			mosquitto_disconnect(m->mosq);
-			mosquitto_loop_write(m->mosq, 1);
-		}
+		if (polite && m->up)
+			say_goodbye(m);
 		mosquitto_destroy(m->mosq);
 	}
 	SSL_CTX_free(m->ssl);

@@ -46,9 +46,9 @@ printf '%s\n' \
     "payload	parse	{'tool':'noop'}" \
     'payload	parse	{tool:"noop"}' \
     'payload	parse	{"tool":"no' \
-    'payload	parse	{"tool":"\x"}' \
-    'payload	parse	{"tool":"\ud800"}' \
-    'payload	parse	{"tool":"\u0000"}' \
+    'tool	parse	{"tool":"\x"}' \
+    'tool	parse	{"tool":"\ud800"}' \
+    'tool	parse	{"tool":"\u0000"}' \
     'payload	parse	{"tool":noop}' \
     'payload	parse	nonsense' \
     'payload	parse	{"tool":"noop","params":{"payload":01}}' \
