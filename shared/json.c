@@ -679,7 +679,10 @@ json_put_int(struct buf *b, int64_t n)
 	char text[24];
 	int len = snprintf(text, sizeof text, "%lld", (long long)n);
 
-	json_put_raw(b, text, (size_t)len);
+	if (n > JSON_INT_MAX || n < -JSON_INT_MAX)
+		json_put_strn(b, text, (size_t)len);
+	else
+		json_put_raw(b, text, (size_t)len);
 }
 
 void

@@ -83,7 +83,7 @@ void json_put_close(struct buf *b, char bracket);       /* '}' or ']' */
 void json_put_key(struct buf *b, const char *key);
 void json_put_str(struct buf *b, const char *s);        /* NULL: null. Invalid UTF-8 becomes U+FFFD */
 void json_put_strn(struct buf *b, const char *s, size_t len);
-void json_put_int(struct buf *b, int64_t n);
+void json_put_int(struct buf *b, int64_t n);             /* beyond 2^53 as a string: readers would lose digits */
 void json_put_num(struct buf *b, double n);             /* shortest form that reads back; not finite: null */
 void json_put_bool(struct buf *b, bool v);
 void json_put_raw(struct buf *b, const char *json, size_t len);   /* text that is JSON already */

@@ -306,6 +306,23 @@ commas_come_by_themselves(void **state)
 	buf_free(&b);
 }
 
+static void
+an_integer_that_readers_would_round_is_text(void **state)
+{
+	struct buf b = { 0 };
+
+	(void)state;
+	json_put_open(&b, '[');
+	json_put_int(&b, JSON_INT_MAX);
+	json_put_int(&b, -JSON_INT_MAX);
+	json_put_int(&b, JSON_INT_MAX + 1);
+	json_put_int(&b, INT64_MIN);
+	json_put_close(&b, ']');
+	assert_string_equal(b.data, "[9007199254740991,-9007199254740991,\"9007199254740992\",\"-9223372036854775808\"]");
+	assert_int_equal(json_check(b.data, b.len, NULL), 0);
+	buf_free(&b);
+}
+
 int
 main(void)
 {
@@ -321,6 +338,7 @@ main(void)
 		cmocka_unit_test(strings_are_written_so_that_they_read_back),
 		cmocka_unit_test(numbers_are_written_so_that_they_read_back),
 		cmocka_unit_test(commas_come_by_themselves),
+		cmocka_unit_test(an_integer_that_readers_would_round_is_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
