@@ -35,6 +35,7 @@ END
 own_tool note exclusive <<'END'
 #!/bin/sh
 echo "$(sed 's/.*"n":"\([^"]*\)".*/\1/')" >>"$UW_ROOTS/notes"
+sleep 0.3
 echo '{}'
 END
 for agent in timmy-1 ezra-1 bezalel-1 allegro-1; do
@@ -189,7 +190,8 @@ noted() {
 	[ "$(wc -l <"$T/c/work/notes")" -eq 3 ]
 }
 check "all of them run" wait_for 20 noted
-is "the most urgent first" "$(tr '\n' ' ' <"$T/c/work/notes")" "9 4 1 "
+# Two workers become free at once, so the first two start together.
+like "the most urgent first" "$(tr '\n' ' ' <"$T/c/work/notes")" '^(9 4|4 9) 1 $'
 
 # The same task twice
 id=01$(awk 'BEGIN { srand(); for (i = 0; i < 24; i++) printf "%d", int(rand() * 10) }')
