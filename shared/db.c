@@ -17,6 +17,12 @@ db_exec(struct db *d, const char *sql, struct err *e)
 	return sqlite3_exec(d->h, sql, NULL, NULL, NULL) ? failed(d, e, "database") : 0;
 }
 
+void
+db_shrink(struct db *d)
+{
+	sqlite3_wal_checkpoint_v2(d->h, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
 static int
 read_version(struct db *d, int *version, struct err *e)
 {

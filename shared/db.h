@@ -41,6 +41,9 @@ int db_step(struct db *d, sqlite3_stmt *s, struct err *e);
 
 int db_exec(struct db *d, const char *sql, struct err *e);
 
+/* Outside of a transaction: writes the log back and cuts it, if that can be done. Frees much of a full disk. */
+void db_shrink(struct db *d);
+
 /* Bytes of the caller's that live until the statement is reset; NULL binds NULL. */
 void db_text(sqlite3_stmt *s, int i, const char *text);
 void db_textn(sqlite3_stmt *s, int i, const char *text, size_t len);

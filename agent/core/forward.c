@@ -214,10 +214,13 @@ static void
 take_reply(struct core *c, const cJSON *o)
 {
 	const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "type"));
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "sent_id"));
 	struct ulid id;
 	struct task *t;
 
+	/* Its key may be that of a task that the house has under another id. */
+	if (!text)
+		text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
 	if (!type || !text || !ulid_parse(text, &id) || !(t = task_by_id(c, &id)) || !t->forward)
 		return;
 	if (strcmp(type, "outcome") == 0)

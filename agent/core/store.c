@@ -682,6 +682,7 @@ store_commit(struct core *c, struct err *e)
 	if (write_tasks(c, e) || write_outbox(c, e) || write_inbound(c, e) || write_rejects(c, e) ||
 	    db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
+		db_shrink(&c->db);
 		return -1;
 	}
 	for (struct task *t = c->dirty; t; t = t->next_dirty) {

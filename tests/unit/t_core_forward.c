@@ -383,6 +383,19 @@ busy_is_no_verdict(void **state)
 	assert_int_equal(ct_count(&t, "client/me", id, "outcome"), 0);
 }
 
+static void
+a_key_that_the_house_has_under_another_id_settles_it(void **state)
+{
+	char text[200];
+
+	(void)state;
+	route("uw/home/client/me/reply/q", NULL);
+	snprintf(text, sizeof text, "{'type':'accepted','id':'%s','sent_id':'%s','duplicate':true}", ct_id(2), ct_id(1));
+	ct_send(&t, "uw/home/client/ezra-1/reply/forward", text, NULL, NULL);
+	turn();
+	assert_int_equal(ct_health(&t, "_", "open"), 0);
+}
+
 /* It may have ended there in any way before it was forgotten. */
 static void
 what_the_house_forgot_is_uncertain(void **state)
@@ -470,6 +483,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_local_user_gets_the_outcome_of_another_house, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_router_may_give_it_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(busy_is_no_verdict, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_key_that_the_house_has_under_another_id_settles_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_house_forgot_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_link_it_waits_on_disk_and_not_in_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_from_other_agents_is_no_matter, setup, teardown),
