@@ -8,6 +8,7 @@
 #   refuse "sentence" code command...    the command ends with this exit code
 #   is "sentence" "$got" "$expected"     equal texts
 #   like "sentence" "$got" 'pattern'     the text matches an extended regular expression
+#   not command...                       succeeds if the command fails; to be used within check
 #   wait_for seconds command...          polls until the command succeeds; to be used within check
 #   cluster_up [options]                 starts a cluster in $T/c and reads its env; ended with the test
 #   own_tool name effect <program        adds a tool to that cluster
@@ -95,6 +96,10 @@ like() {
 		not_ok "$1" "got:      $2
 expected: $3"
 	fi
+}
+
+not() {
+	! "$@"
 }
 
 wait_for() {

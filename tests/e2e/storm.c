@@ -5,7 +5,7 @@
  *
  * Each line of standard input is a task without an id. RATE of them are submitted a second; 0: all at once.
  * Every reply is printed as it came. Ends with 0 when each task had its outcome or refusal, with 1 when that took
- * longer than SECONDS. The configuration is that of $UNI_WIZARD_CONFIG.
+ * longer than SECONDS. The configuration is that of $UNI_WIZARD_CONFIG, the outbox $OUTBOX, if set.
  */
 #include <stdio.h>
 #include <string.h>
@@ -111,7 +111,7 @@ main(int argc, char **argv)
 		return 2;
 	s.house = argv[2];
 	if (client_open(&s.client, &(struct client_opts){ .config = &s.config, .identity = argv[1], .arg = &s,
-	    .on_reply = on_reply }, &e) || run(&s, strtol(argv[3], NULL, 10), strtol(argv[4], NULL, 10), &e))
+	    .outbox_path = getenv("OUTBOX"), .on_reply = on_reply }, &e) || run(&s, strtol(argv[3], NULL, 10), strtol(argv[4], NULL, 10), &e))
 		fprintf(stderr, "storm: %s\n", e.msg);
 	else
 		rc = 0;
