@@ -685,6 +685,17 @@ out:
 	return rc;
 }
 
+/* What was found alive may have been about to end: killed a moment ago, it only looked so. */
+static int
+wait_up(struct cluster *c, const char *name, int64_t until, struct err *e)
+{
+	if (wait_ready(c, name, until, e) == 0)
+		return 0;
+	if (e->code != ERR_CRASH || member_start(c, name, e))
+		return -1;
+	return wait_ready(c, name, until, e);
+}
+
 /* Agents wait for a broker by themselves, so all start at once; but the first connection should succeed. */
 static int
 start_missing(struct cluster *c, bool reload, struct err *e)
@@ -699,7 +710,7 @@ start_missing(struct cluster *c, bool reload, struct err *e)
 
 		if (!daemon_pid(c->dir, name) && member_start(c, name, e))
 			return -1;
-		if (i == 0 && wait_ready(c, name, clock_mono_ms() + READY_MS, e))
+		if (i == 0 && wait_up(c, name, clock_mono_ms() + READY_MS, e))
 			return -1;
 	}
 	return 0;
@@ -718,7 +729,7 @@ cluster_up(struct cluster *c, const char *dir, const char *houses, int agents_pe
 		return -1;
 	n = cluster_count(c);
 	for (size_t i = 1; i < n; i++)
-		if (wait_ready(c, member_name(c, i, &house), until, e))
+		if (wait_up(c, member_name(c, i, &house), until, e))
 			return -1;
 	return 0;
 }
