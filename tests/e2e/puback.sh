@@ -22,7 +22,7 @@ tasks() {
 
 # Publishes until the broker dies, which is when half of it is acknowledged.
 publish_and_kill() {
-	tasks | as operator mosquitto_pub -d -l -q 1 -t uw/home/house/ezra/task/operator >"$T/pub" 2>&1 &
+	tasks | as_exec operator mosquitto_pub -d -l -q 1 -t uw/home/house/ezra/task/operator >"$T/pub" 2>&1 &
 	pub=$!
 	wait_for 10 half_is_taken
 	kill -9 "$(cat "$UW_DIR/run/broker.pid")"
