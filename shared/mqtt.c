@@ -350,11 +350,25 @@ mqtt_read(struct mqtt *m, int budget)
 	return false;
 }
 
+/* Writing to a broker that is gone fails, and libmosquitto then closes the socket with all that the broker had
+ * sent and we have not read: tasks that their senders know to be taken. So it is read first, to its end. */
+static bool
+peer_is_gone(const struct mqtt *m)
+{
+#ifdef POLLRDHUP
+	struct pollfd p = { .fd = mosquitto_socket(m->mosq), .events = POLLRDHUP };
+#else
+	struct pollfd p = { .fd = mosquitto_socket(m->mosq), .events = POLLIN };
+#endif
+
+	return poll(&p, 1, 0) > 0 && (p.revents & ~POLLIN);
+}
+
 void
 mqtt_write(struct mqtt *m)
 {
 	m->held = false;
-	if (!m->dead && mosquitto_want_write(m->mosq)) {
+	if (!m->dead && mosquitto_want_write(m->mosq) && !peer_is_gone(m)) {
 		int rc = mosquitto_loop_write(m->mosq, 1);
 
 		if (rc)
