@@ -25,7 +25,7 @@
 	X(MUTANT_REFILL_SKIPS,    "refill-skips",      40,    "a refill of the window skips a task")           \
 	X(MUTANT_CRASH_BUDGET,    "crash-budget",      20,    "crashes are not counted")                       \
 	X(MUTANT_EVENT_NUMBERS,   "event-numbers",     10,    "the numbers of events are not on disk")         \
-	X(MUTANT_CANCEL_FORGOTTEN, "cancel-forgotten", 60,    "a cancel is forgotten if the worker crashes")   \
+	X(MUTANT_CANCEL_FORGOTTEN, "cancel-forgotten", 150,   "a cancel is forgotten if the worker crashes")   \
 	X(MUTANT_OPEN_COUNT,      "open-count",        10,    "expired tasks stay counted as open")            \
 	X(MUTANT_NO_STALE,        "no-stale",          60,    "an id that was forgotten is taken for new")
 

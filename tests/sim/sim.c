@@ -137,7 +137,7 @@ make_config(struct sim *s)
 		exit(2);
 	}
 	buf_free(&text);
-	s->config.max_queued = s->plan.queue_max < 1000 ? 40 : 100000;
+	s->config.max_queued = s->plan.queue_max < 1000 ? 150 : 100000;
 	s->config.max_outbox_bytes = s->plan.queue_max < 1000 ? 64 << 10 : 64 << 20;
 	s->config.keep_finished = s->plan.short_memory ? 30 : 100000;
 }
