@@ -172,6 +172,7 @@ turn(struct agent *a)
 	if (a->stuck)
 		log_info("store: works again");
 	a->stuck = false;
+	core_release(a->core, agent_now());
 	effects(a);
 	a->open = false;
 	next = core_end(a->core);
@@ -321,6 +322,7 @@ pool_closed(void *arg)
 		a->open = true;
 	}
 	if (core_commit(a->core, &(struct err){ 0 }) == 0) {
+		core_release(a->core, agent_now());
 		link_effects(a);
 		socket_effects(a);
 		core_end(a->core);
@@ -332,7 +334,7 @@ pool_closed(void *arg)
 static void
 close_when_idle(struct agent *a)
 {
-	if (a->phase != AGENT_DRAINS || (core_running(a->core) && clock_mono_ms() < a->drain_until_ms))
+	if (a->phase != AGENT_DRAINS || (!core_is_drained(a->core) && clock_mono_ms() < a->drain_until_ms))
 		return;
 	a->phase = AGENT_CLOSES;
 	pool_close(a->pool, pool_closed);

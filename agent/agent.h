@@ -34,16 +34,13 @@ struct link {
 	uv_getaddrinfo_t resolve;
 	bool resolving;
 	bool lost;                      /* to be taken down in the next turn */
-	bool unsaid;                    /* what is retained as our health is not what we said last */
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
 	bool broken;                    /* to be taken down when all that came was read */
 	char why[160], told[160];       /* the latest reason to connect again, and the latest in the log */
-	size_t broker;                  /* index in the configuration */
 	int failures;
 	int subscribing;                /* acknowledgements still to come */
 	int64_t since_ms;               /* when connecting began, or it came up */
-	int64_t echo_ms;                /* last own pulse that came back */
 	uint64_t certs;                 /* the certificate files as they were read */
 	int twin_beats;                 /* heartbeats of another agent under our name */
 	char will[512];
@@ -90,7 +87,7 @@ void agent_give_way(struct agent *a);   /* to another of our name */
 void link_start(struct agent *a);
 bool link_read(struct agent *a);        /* true if something came */
 void link_effects(struct agent *a);     /* publishes, and lets everything go out */
-void link_beat(struct agent *a);        /* once a second */
+void link_beat(struct agent *a);        /* once a second, in a turn before its commit */
 void link_watch(struct agent *a);       /* after each turn: what to wait for */
 void link_pause(struct agent *a);       /* nothing, until link_watch() */
 void link_stop(struct agent *a);        /* says goodbye; nothing goes out after it */

@@ -13,18 +13,16 @@
 #define KEEPALIVE_S 5                   /* the least that libmosquitto takes */
 #define SESSION_EXPIRY_S 86400
 #define CONNECT_TIMEOUT_MS 10000
-#define ECHO_TIMEOUT_MS 6000            /* no own pulse for so long: the link is dead, whatever TCP says */
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 5000
-#define RETAIN_EVERY 5                  /* heartbeats */
-#define HEALTH_EXPIRY_S 20
+#define GOODBYE_EXPIRY_S 20
 #define READ_BUDGET 64
 #define LARGE_BYTES 16384               /* of a message that count as one more */
 
 static const struct config_broker *
 broker(const struct agent *a)
 {
-	return &a->o.config->brokers[a->link.broker];
+	return &a->o.config->brokers[core_broker(a->core)];
 }
 
 static void
@@ -58,10 +56,9 @@ on_up(void *arg, bool session)
 
 	a->link.failures = 0;
 	a->link.twin_beats = 0;
-	a->link.since_ms = a->link.echo_ms = clock_mono_ms();
-	a->link.unsaid = true;
+	a->link.since_ms = clock_mono_ms();
 	agent_input(a);
-	core_link_up(a->core, session);
+	core_link_up(a->core, core_broker(a->core), session);
 	subscribe_all(a);
 	log_info("link: connected to %s:%d%s", broker(a)->host, broker(a)->port, session ? ", session resumed" : "");
 }
@@ -78,16 +75,6 @@ on_down(void *arg, const char *why)
 	agent_input(a);
 }
 
-/* One of this connection: the broker may still hold older ones. */
-static bool
-is_pulse(const struct agent *a, const struct mqtt_msg *m)
-{
-	const char *text = core_echo_text(a->core);
-
-	return strcmp(m->topic, core_echo_topic(a->core)) == 0 && m->len == strlen(text) &&
-	    memcmp(m->payload, text, m->len) == 0;
-}
-
 /* Another process under our name, with a store of its own: each would run the house's tasks. Two heartbeats tell
  * that it lives; then the younger of us ends. */
 static void
@@ -98,8 +85,6 @@ look_for_twin(struct agent *a, const struct mqtt_msg *m)
 	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
 	const char *host = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "host"));
 
-	if (boot && state && strcmp(state, "offline") == 0)
-		a->link.unsaid = true;
 	if (boot && state && strcmp(state, "online") == 0 && strcmp(boot, core_boot(a->core)) != 0 &&
 	    ++a->link.twin_beats == 2) {
 		log_warnx("another agent %s is connected, on host %s: two of one name would both run its tasks", a->o.id,
@@ -117,9 +102,7 @@ on_message(void *arg, const struct mqtt_msg *m)
 
 	agent_input(a);
 	a->messages += 1 + (int)(m->len / LARGE_BYTES);
-	if (is_pulse(a, m))
-		a->link.echo_ms = clock_mono_ms();
-	else if (strcmp(m->topic, core_health_topic(a->core)) == 0)
+	if (strcmp(m->topic, core_health_topic(a->core)) == 0)
 		look_for_twin(a, m);
 	core_message(a->core, m);
 }
@@ -186,9 +169,18 @@ retry_later(struct agent *a)
 	if (limit > RETRY_MAX_MS)
 		limit = RETRY_MAX_MS;
 	a->link.failures++;
-	a->link.broker = (a->link.broker + 1) % a->o.config->nbrokers;
 	uv_update_time(&a->loop);
 	uv_timer_start(&a->link.retry, retry_callback, (uint64_t)(RETRY_MIN_MS / 2 + clock_mono_us() % limit), 0);
+}
+
+/* Without ever having been up. */
+static void
+connect_failed(struct agent *a, const char *why)
+{
+	complain(a, why);
+	agent_input(a);
+	core_link_down(a->core);
+	retry_later(a);
 }
 
 /* After an error libuv watches the socket no more. What came before it is still read. */
@@ -225,8 +217,7 @@ connect_to(struct agent *a, const char *address)
 	    .on_subscribed = on_subscribed }, &e);
 	buf_free(&will);
 	if (!a->link.mqtt) {
-		complain(a, e.msg);
-		retry_later(a);
+		connect_failed(a, e.msg);
 		return;
 	}
 	agent_input(a);
@@ -241,10 +232,8 @@ resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 
 	a->link.resolving = false;
 	if (a->phase == AGENT_ENDS || status) {
-		if (status)
-			complain(a, uv_strerror(status));
 		if (a->phase != AGENT_ENDS)
-			retry_later(a);
+			connect_failed(a, uv_strerror(status));
 		uv_freeaddrinfo(list);
 		return;
 	}
@@ -329,6 +318,11 @@ link_read(struct agent *a)
 		on_down(a, "the connection failed");
 	if (a->link.lost)
 		take_down(a);
+	if (a->link.beat) {
+		a->link.beat = false;
+		link_beat(a);
+		agent_is_ready(a);
+	}
 	return a->messages > before || a->link.more;
 }
 
@@ -339,11 +333,6 @@ link_effects(struct agent *a)
 	struct err e;
 	int mid;
 
-	if (a->link.beat) {
-		a->link.beat = false;
-		link_beat(a);
-		agent_is_ready(a);
-	}
 	while (mqtt_is_up(a->link.mqtt) && core_next_publish(a->core, &p)) {
 		mid = mqtt_publish(a->link.mqtt, p.topic, p.payload, p.len, p.qos, p.retain, p.response_topic,
 		    p.correlation, p.correlation_len, p.expiry_s, &e);
@@ -383,33 +372,14 @@ link_watch(struct agent *a)
 }
 
 static void
-publish_health(struct agent *a, const char *state, bool retained)
-{
-	struct buf b = { 0 }, pool = { 0 };
-	struct err e;
-
-	/* The topic is the other's now. */
-	if (a->gave_way)
-		return;
-	if (a->pool)
-		pool_put(a->pool, &pool);
-	core_health(a->core, state, pool.len ? pool.data : NULL, &b);
-	if (mqtt_publish(a->link.mqtt, core_health_topic(a->core), b.data, b.len, retained ? 1 : 0, retained, NULL,
-	    NULL, 0, retained ? HEALTH_EXPIRY_S : 0, &e) < 0)
-		log_debug("link: %s", e.msg);
-	buf_free(&b);
-	buf_free(&pool);
-}
-
-static void
 check_link(struct agent *a, int64_t now)
 {
 	const char *why = NULL;
 
 	if (!mqtt_is_up(a->link.mqtt) && now - a->link.since_ms > CONNECT_TIMEOUT_MS)
 		why = "no answer to the connect within 10 s";
-	else if (mqtt_is_up(a->link.mqtt) && now - a->link.echo_ms > ECHO_TIMEOUT_MS)
-		why = "our own pulse did not come back for 6 s";
+	else if (mqtt_is_up(a->link.mqtt) && core_must_reconnect(a->core))
+		why = core_must_reconnect(a->core);
 	else if (mqtt_is_up(a->link.mqtt) && a->beats % 5 == 0 && certs_version(a) != a->link.certs)
 		why = "certificates were renewed";
 	if (why)
@@ -419,7 +389,7 @@ check_link(struct agent *a, int64_t now)
 void
 link_beat(struct agent *a)
 {
-	struct err e;
+	struct buf pool = { 0 };
 
 	if (!a->link.mqtt)
 		return;
@@ -427,22 +397,33 @@ link_beat(struct agent *a)
 	check_link(a, clock_mono_ms());
 	if (a->link.lost || !mqtt_is_up(a->link.mqtt))
 		return;
-	publish_health(a, a->phase == AGENT_RUNS ? "online" : "stopping",
-	    a->link.unsaid || a->beats % RETAIN_EVERY == 0);
-	a->link.unsaid = false;
-	if (mqtt_publish(a->link.mqtt, core_echo_topic(a->core), core_echo_text(a->core), strlen(core_echo_text(a->core)),
-	    1, false, NULL, NULL, 0, 0, &e) < 0)
-		log_debug("link: %s", e.msg);
+	/* The topic is the other's now. */
+	if (a->gave_way)
+		return;
+	if (a->pool)
+		pool_put(a->pool, &pool);
+	core_beat(a->core, pool.len ? pool.data : NULL);
+	buf_free(&pool);
+}
+
+static void
+say_goodbye(struct agent *a)
+{
+	struct buf b = { 0 };
+
+	core_health(a->core, "offline", NULL, &b);
+	if (mqtt_publish(a->link.mqtt, core_health_topic(a->core), b.data, b.len, 1, true, NULL, NULL, 0, GOODBYE_EXPIRY_S,
+	    &(struct err){ 0 }) >= 0)
+		mqtt_write(a->link.mqtt);
+	buf_free(&b);
 }
 
 /* Whoever gave way has nothing to say for the other one, who has the name now. */
 void
 link_stop(struct agent *a)
 {
-	if (mqtt_is_up(a->link.mqtt) && !a->gave_way) {
-		publish_health(a, "offline", true);
-		mqtt_write(a->link.mqtt);
-	}
+	if (mqtt_is_up(a->link.mqtt) && !a->gave_way)
+		say_goodbye(a);
 	link_pause(a);
 	mqtt_close(a->link.mqtt, true);
 	a->link.mqtt = NULL;

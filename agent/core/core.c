@@ -77,6 +77,7 @@ recover(struct core *c, enum task_state state, struct err *e)
 		last = store_in_state(c, state, last, attempt_recover);
 		if (core_commit(c, e))
 			return -1;
+		core_release(c, c->now);
 		core_end(c);
 	} while (last);
 	return 0;
@@ -283,13 +284,6 @@ task_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	}
 }
 
-/* Of this connection: it comes after all that the broker had to deliver again. */
-static bool
-is_our_pulse(const struct core *c, const struct mqtt_msg *m)
-{
-	return m->len == strlen(c->echo_text) && memcmp(m->payload, c->echo_text, m->len) == 0;
-}
-
 void
 core_message(struct core *c, const struct mqtt_msg *m)
 {
@@ -304,8 +298,11 @@ core_message(struct core *c, const struct mqtt_msg *m)
 	inbound_note(c, m, false);
 	if (t.kind == TOPIC_REPLY) {
 		forward_reply(c, m);
-	} else if (t.kind == TOPIC_ECHO && is_our_pulse(c, m)) {
-		c->resumed = false;
+	} else if (t.kind == TOPIC_HEALTH) {
+		pulse_heard(c, &t, m);
+	} else if (t.kind == TOPIC_ECHO) {
+		if (pulse_take(c, m))
+			c->resumed = false;
 	} else if ((t.kind == TOPIC_CANCEL || t.kind == TOPIC_QUERY) && name_ok(t.id)) {
 		struct mqtt_msg silent = *m;
 
@@ -316,13 +313,14 @@ core_message(struct core *c, const struct mqtt_msg *m)
 }
 
 void
-core_link_up(struct core *c, bool session)
+core_link_up(struct core *c, int broker, bool session)
 {
 	c->up = true;
 	c->ready = true;
+	c->broker = broker;
 	c->resumed = session;
 	c->due_changed = true;
-	snprintf(c->echo_text, sizeof c->echo_text, "%s.%u", c->boot, ++c->connections);
+	pulse_link_up(c);
 	if (!session)
 		inbound_forget(c);
 }
@@ -330,7 +328,9 @@ core_link_up(struct core *c, bool session)
 void
 core_link_down(struct core *c)
 {
-	c->up = false;
+	c->up = c->subscribed = false;
+	c->reconnect = NULL;
+	c->broker = (c->broker + 1) % (int)c->o.config->nbrokers;
 	out_link_down(c);
 }
 
@@ -379,6 +379,7 @@ cap_due(struct core *c)
 void
 core_tick(struct core *c)
 {
+	pulse_check(c);
 	if (c->draining)
 		house_give_back(c);
 	if (c->next_due_ms && c->next_due_ms <= c->now.wall_ms) {
@@ -512,8 +513,14 @@ core_commit(struct core *c, struct err *e)
 		release_late(c);
 	}
 	c->committed = true;
-	out_promote(c);
 	return 0;
+}
+
+void
+core_release(struct core *c, struct core_now now)
+{
+	c->now = now;
+	out_promote(c);
 }
 
 static bool
@@ -689,6 +696,37 @@ unsigned
 core_running(const struct core *c)
 {
 	return c->running;
+}
+
+bool
+core_is_drained(const struct core *c)
+{
+	return c->running == 0;
+}
+
+int
+core_broker(const struct core *c)
+{
+	return c->broker;
+}
+
+const char *
+core_must_reconnect(const struct core *c)
+{
+	return c->reconnect;
+}
+
+int
+core_probe(struct core *c)
+{
+	(void)c;
+	return -1;
+}
+
+void
+core_probed(struct core *c, int broker, bool answered)
+{
+	(void)c, (void)broker, (void)answered;
 }
 
 void

@@ -58,9 +58,16 @@ void core_begin(struct core *c, struct core_now now);
 /* A message that the broker delivered. */
 void core_message(struct core *c, const struct mqtt_msg *m);
 
-/* The link to the broker. session: it kept ours, so redeliveries may come first. */
-void core_link_up(struct core *c, bool session);
+/* The link to a broker, by its number in the configuration. session: it kept ours, so redeliveries may come
+ * first. Down: it was lost, or could not be made; then core_broker() says where to try next. */
+void core_link_up(struct core *c, int broker, bool session);
 void core_link_down(struct core *c);
+
+/* Once a second, and when all is subscribed: heartbeat and pulse become publishes. pool: JSON, or NULL. */
+void core_beat(struct core *c, const char *pool);
+
+/* What came of trying the broker that core_probe() named. */
+void core_probed(struct core *c, int broker, bool answered);
 
 /* The broker has taken (or refused) the publish that core_publish_sent() named. */
 void core_sent(struct core *c, int mid, int reason);
@@ -79,7 +86,7 @@ void core_local_gone(struct core *c, uint64_t conn);
 /* No new tasks while the disk is short. */
 void core_disk_low(struct core *c, bool low);
 
-/* No new attempts: the agent is about to stop. */
+/* The agent is about to stop: no new attempts, and its houses go to others. */
 void core_drain(struct core *c);
 
 /* What is due by time: schedules, retries, deadlines, retention, resends. Call once a turn. */
@@ -103,6 +110,9 @@ bool core_is_dirty(const struct core *c);
 
 /* -1 with e: nothing was written, the turn stays open. */
 int core_commit(struct core *c, struct err *e);
+
+/* After the commit, which may have taken long, and before any effect: what is no longer ours to do is let go. */
+void core_release(struct core *c, struct core_now now);
 
 /* ---- effects; after core_commit() ---- */
 
@@ -140,6 +150,16 @@ void core_shrink(struct core *c);
 
 /* Attempts that are out. */
 unsigned core_running(const struct core *c);
+
+/* After core_drain(): nothing runs here, and no house that another could take is still held. */
+bool core_is_drained(const struct core *c);
+
+/* The broker to connect to. */
+int core_broker(const struct core *c);
+/* Why the connection should be given up and made anew, NULL if it should not. */
+const char *core_must_reconnect(const struct core *c);
+/* A better broker that should be tried beside the connection; -1: none. */
+int core_probe(struct core *c);
 
 /* The last will, and health, as JSON. */
 void core_will(struct core *c, struct buf *out);

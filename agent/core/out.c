@@ -26,7 +26,7 @@ same_text(const char *a, const char *b)
 static bool
 fits(const struct out *o, const char *topic, const char *response, const void *correlation, size_t len)
 {
-	return o->body.len < OUT_MESSAGE_MAX && o->correlation_len == len && strcmp(o->topic, topic) == 0 &&
+	return o->body.len < OUT_MESSAGE_MAX && !o->retain && o->correlation_len == len && strcmp(o->topic, topic) == 0 &&
 	    (!len || memcmp(o->correlation, correlation, len) == 0) && same_text(o->response_topic, response);
 }
 
@@ -90,6 +90,19 @@ out_once(struct core *c, const char *topic)
 	struct out *o = gather(c, OUT_ONCE, topic, NULL, NULL, 0);
 
 	o->qos = 0;
+	return &o->body;
+}
+
+struct buf *
+out_now(struct core *c, const char *topic, int qos, bool retain, uint32_t expiry_s)
+{
+	struct out *o = xcalloc(1, sizeof *o);
+
+	o->topic = xstrdup(topic);
+	o->qos = qos;
+	o->retain = retain;
+	o->expiry_s = expiry_s;
+	put_behind(c, o, c->gather_tail);
 	return &o->body;
 }
 
@@ -222,7 +235,7 @@ static void
 describe(const struct out *o, struct core_publish *p)
 {
 	*p = (struct core_publish){ .seq = o->seq, .topic = o->topic, .payload = o->body.data,
-		.len = o->body.len ? o->body.len - 1 : 0, .qos = o->qos, .expiry_s = o->expiry_s,
+		.len = o->body.len ? o->body.len - 1 : 0, .qos = o->qos, .retain = o->retain, .expiry_s = o->expiry_s,
 		.response_topic = o->response_topic, .correlation = o->correlation,
 		.correlation_len = o->correlation_len };
 }

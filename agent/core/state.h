@@ -84,6 +84,7 @@ struct house {
 #ifndef OUTBOX_IN_MEMORY
 #define OUTBOX_IN_MEMORY (4u << 20)
 #endif
+#define PULSES 16
 
 /* One publish: gathered while the turn runs, then a row, then in flight until the broker has it. */
 struct out {
@@ -97,6 +98,7 @@ struct out {
 	bool kept;                      /* in the outbox until the broker has it */
 	uint32_t expiry_s;
 	int qos;
+	bool retain;
 	struct out *next;
 };
 
@@ -173,9 +175,18 @@ struct core {
 	bool local_given;
 	bool ready;                     /* was connected once */
 	char health_topic[TOPIC_MAX], echo_topic[TOPIC_MAX];
-	char echo_text[48];             /* pulse of this connection */
+	char echo_text[48];             /* first pulse of this connection */
 	unsigned connections;
 	bool up;
+	bool subscribed;                /* the first beat of this connection came */
+	int broker;                     /* connected to, or to be tried */
+	int64_t up_mono_ms;             /* since then */
+	int64_t pulses;                 /* made, ever */
+	int64_t pulse_made_ms[PULSES];  /* the latest, by number; mono clock */
+	int64_t pulse_ms;               /* when the latest that came back was made */
+	const char *reconnect;          /* why; NULL: stay */
+	uint64_t beats;
+	bool unsaid;                    /* what is retained as our health is not what we said last */
 	int64_t stream_head[HOUSES_MAX], stream_stored[HOUSES_MAX];
 
 	/* redelivery */
@@ -297,6 +308,8 @@ struct buf *out_line(struct core *c, const char *topic, const char *response_top
 struct buf *out_event(struct core *c, struct house *h, const char *type);
 struct buf *out_reply(struct core *c, const char *topic, const void *correlation, size_t correlation_len);
 struct buf *out_once(struct core *c, const char *topic);
+/* A message of its own that is not kept. */
+struct buf *out_now(struct core *c, const char *topic, int qos, bool retain, uint32_t expiry_s);
 void out_end_line(struct buf *b);
 struct buf *out_local(struct core *c, uint64_t conn);
 void out_number(struct core *c);
@@ -310,6 +323,14 @@ bool out_reply_allowed(const struct core *c, const char *topic, const char *send
 bool inbound_is_repeat(struct core *c, const struct mqtt_msg *m);
 void inbound_note(struct core *c, const struct mqtt_msg *m, bool has_tasks);
 void inbound_forget(struct core *c);
+
+/* pulse.c: heartbeats, and our own pulse through the broker */
+void pulse_link_up(struct core *c);
+/* True if it was the first of this connection: it comes after all that the broker had to deliver again. */
+bool pulse_take(struct core *c, const struct mqtt_msg *m);
+void pulse_check(struct core *c);
+/* Somebody's health. */
+void pulse_heard(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 
 /* core.c */
 void core_queue_stop(struct core *c, struct task *t);

@@ -56,6 +56,7 @@ turn(struct core *c)
 	core_tick(c);
 	if (core_commit(c, NULL))
 		abort();
+	core_release(c, (struct core_now){ 1764000000000, 1000 });
 	while (core_next_publish(c, &p)) {
 		if (p.len)
 			check_lines(p.payload, p.len);
@@ -93,7 +94,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    .seed = 1, .version = "4", .host = "here" }, now, NULL))
 		return 0;
 	core_begin(c, now);
-	core_link_up(c, false);
+	core_link_up(c, 0, false);
 	end = (const char *)data + size;
 	for (p = (const char *)data; p < end;) {
 		const char *nul = memchr(p, '\0', (size_t)(end - p));

@@ -8,12 +8,9 @@
 #include "buf.h"
 #include "mutant.h"
 
-#define ECHO_TIMEOUT_MS 6000
 #define CONNECT_TIMEOUT_MS 10000
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 5000
-#define RETAIN_EVERY 5
-#define HEALTH_EXPIRY_US (20 * SECOND)
 #define STUCK_RETRY_US (200 * MS)
 #define FILTER_ID 60000
 
@@ -26,7 +23,7 @@ struct line {
 struct link {
 	bool up, lost, connecting;
 	int failures, subscribing, mid;
-	int64_t since_ms, echo_ms, retry_us;
+	int64_t since_ms, retry_us;
 	int *acks;                      /* packet ids read in this turn */
 	size_t nacks, acks_cap;
 };
@@ -47,7 +44,6 @@ struct host {
 	uint64_t life;                  /* of the process: events of former ones are void */
 	bool open, stuck, planned, committing, beat_due;
 	int64_t due_us, frozen_us, drain_until_us;
-	uint64_t beats;
 	int64_t turns, offset_ms, boot_us, run_base_us, run_from_us;
 	int rate_ppm;
 	int steps;                      /* until it dies; 0: it does not */
@@ -311,16 +307,10 @@ connected(struct host *h, bool session)
 	h->link.up = true;
 	h->link.connecting = false;
 	h->link.failures = 0;
-	h->link.since_ms = h->link.echo_ms = mono_ms(h);
-	core_link_up(h->core, session);
+	h->link.since_ms = mono_ms(h);
+	core_link_up(h->core, 0, session);
 	subscribe_all(h);
 	sim_log(h->sim, "%s: connected%s", h->id, session ? ", session resumed" : "");
-}
-
-static bool
-is_pulse(const struct host *h, const struct msg *m)
-{
-	return strcmp(m->topic, core_echo_topic(h->core)) == 0 && strcmp(m->payload, core_echo_text(h->core)) == 0;
 }
 
 static void
@@ -340,8 +330,6 @@ got_message(struct host *h, const struct packet *p)
 {
 	const struct msg *m = p->msg;
 
-	if (is_pulse(h, m))
-		h->link.echo_ms = mono_ms(h);
 	core_message(h->core, &(struct mqtt_msg){ .topic = m->topic, .payload = m->payload, .len = m->len,
 	    .mid = p->mid, .qos = m->qos, .response_topic = m->response_topic, .correlation = m->correlation,
 	    .correlation_len = m->correlation_len });
@@ -460,8 +448,12 @@ gather(struct host *h)
 		workers_read(h->workers, h->core);
 		start_work(h);
 	}
-	if (!step(h))
-		core_tick(h->core);
+	if (step(h))
+		return;
+	if (h->beat_due)
+		core_beat(h->core, NULL);
+	h->beat_due = false;
+	core_tick(h->core);
 }
 
 static void
@@ -572,29 +564,6 @@ next_mid(struct host *h)
 }
 
 static void
-send_own(struct host *h, const char *topic, const char *text, size_t len, bool retained, int qos)
-{
-	struct msg *m = msg_new(topic, text, len, qos);
-
-	m->retain = retained;
-	m->expires_us = retained ? h->sim->now_us + HEALTH_EXPIRY_US : 0;
-	net_send(&h->node, PACKET_PUBLISH, qos ? next_mid(h) : 0, 0, m);
-	msg_unref(m);
-}
-
-static void
-send_health(struct host *h)
-{
-	struct buf b = { 0 };
-	bool retained = h->beats % RETAIN_EVERY == 0;
-
-	core_health(h->core, h->phase == HOST_DRAINS ? "stopping" : "online", NULL, &b);
-	send_own(h, core_health_topic(h->core), b.data, b.len, retained, retained);
-	send_own(h, core_echo_topic(h->core), core_echo_text(h->core), strlen(core_echo_text(h->core)), false, 1);
-	buf_free(&b);
-}
-
-static void
 send_publishes(struct host *h)
 {
 	struct core_publish p;
@@ -621,9 +590,6 @@ send_all(struct host *h)
 	if (h->dying)
 		return;
 	send_publishes(h);
-	if (!h->dying && h->beat_due)
-		send_health(h);
-	h->beat_due = false;
 }
 
 static void
@@ -664,6 +630,7 @@ effects_callback(void *arg, uint64_t life)
 
 	if (h->life != life || is_frozen(h, effects_callback, life))
 		return;
+	core_release(h->core, host_now(h));
 	effects(h);
 	if (step(h)) {
 		die(h);
@@ -677,7 +644,7 @@ effects_callback(void *arg, uint64_t life)
 	}
 	check_turn(h->sim->check, h);
 	plan_due(h, next);
-	if (h->phase == HOST_DRAINS && workers_are_idle(h->workers) && core_running(h->core) == 0)
+	if (h->phase == HOST_DRAINS && workers_are_idle(h->workers) && core_is_drained(h->core))
 		leave(h);
 	else if (h->inbox || h->lines || h->link.lost || !workers_are_read(h->workers))
 		host_input(h);
@@ -692,7 +659,7 @@ check_link(struct host *h)
 
 	if (h->link.connecting && now - h->link.since_ms > CONNECT_TIMEOUT_MS)
 		h->link.lost = true;
-	if (h->link.up && now - h->link.echo_ms > ECHO_TIMEOUT_MS)
+	if (h->link.up && core_must_reconnect(h->core))
 		h->link.lost = true;
 }
 
@@ -703,7 +670,6 @@ beat(void *arg, uint64_t life)
 
 	if (h->life != life || is_frozen(h, beat, life))
 		return;
-	h->beats++;
 	if (!h->stuck) {
 		core_disk_low(h->core, h->low);
 		check_link(h);

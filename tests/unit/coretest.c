@@ -270,6 +270,7 @@ ct_turn(struct coretest *t)
 	core_tick(t->core);
 	if (core_commit(t->core, &t->e))
 		return -1;
+	core_release(t->core, t->now);
 	take_starts(t, true);
 	while (core_next_stop(t->core, &t->stopped[t->nstopped % 64]))
 		t->nstopped++;
@@ -292,7 +293,7 @@ void
 ct_up(struct coretest *t, bool session)
 {
 	ct_begin(t);
-	core_link_up(t->core, session);
+	core_link_up(t->core, 0, session);
 	assert_int_equal(ct_turn(t), 0);
 }
 

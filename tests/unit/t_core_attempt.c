@@ -120,6 +120,7 @@ what_was_chosen_after_the_commit_wakes_the_next_turn(void **state)
 	turn();
 	ct_begin(&t);
 	assert_int_equal(core_commit(t.core, &t.e), 0);
+	core_release(t.core, t.now);
 	core_slots(t.core, 1, 0);
 	assert_int_equal(core_end(t.core), t.now.mono_ms);
 	t.open = false;
@@ -140,6 +141,7 @@ what_was_decided_after_the_commit_is_in_the_next_one(void **state)
 	t.now.wall_ms += 2000;
 	ct_begin(&t);
 	assert_int_equal(core_commit(t.core, &t.e), 0);
+	core_release(t.core, t.now);
 	core_slots(t.core, 1, 64);
 	assert_true(core_end(t.core) <= t.now.mono_ms);
 	t.open = false;

@@ -246,8 +246,9 @@ what_can_never_be_sent_does_not_stop_what_is_behind_it(void **state)
 	for (int i = 0; i < 3; i++)
 		event_of(10);
 	ct_begin(&t);
-	core_link_up(t.core, false);
+	core_link_up(t.core, 0, false);
 	assert_int_equal(core_commit(t.core, &t.e), 0);
+	core_release(t.core, t.now);
 	assert_true(core_next_publish(t.core, &p));
 	core_publish_sent(t.core, &p, 1);
 	assert_true(core_next_publish(t.core, &p));

@@ -1,0 +1,98 @@
+/*
+ * pulse.c - heartbeats for others, and a pulse for ourselves: a message that goes to the broker and back. It
+ * alone shows that we are heard and can hear. The first of a connection is QoS 1, so that it comes after all that
+ * the broker had to deliver; the others are QoS 0, so that no backlog holds them up.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+#define RETAIN_EVERY 5                  /* beats */
+#define HEALTH_EXPIRY_S 20
+#define SILENCE_MS 6000                 /* no pulse of our own: the connection is dead */
+
+void
+pulse_link_up(struct core *c)
+{
+	snprintf(c->echo_text, sizeof c->echo_text, "%s.%u", c->boot, ++c->connections);
+	c->up_mono_ms = c->now.mono_ms;
+	c->subscribed = false;
+	c->unsaid = true;
+}
+
+static void
+send_pulse(struct core *c)
+{
+	struct buf *b = out_now(c, c->echo_topic, c->subscribed ? 0 : 1, false, 0);
+
+	c->pulse_made_ms[++c->pulses % PULSES] = c->now.mono_ms;
+	buf_addf(b, c->subscribed ? "%s.%lld\n" : "%s\n", c->echo_text, (long long)c->pulses);
+	c->subscribed = true;
+}
+
+static void
+send_health(struct core *c, const char *pool)
+{
+	bool retain = c->unsaid || c->beats % RETAIN_EVERY == 0;
+	struct buf *b = out_now(c, c->health_topic, retain, retain, retain ? HEALTH_EXPIRY_S : 0);
+
+	core_health(c, c->draining ? "stopping" : "online", pool, b);
+	buf_addc(b, '\n');
+	c->unsaid = false;
+	c->beats++;
+}
+
+void
+core_beat(struct core *c, const char *pool)
+{
+	if (!c->up)
+		return;
+	send_health(c, pool);
+	send_pulse(c);
+}
+
+bool
+pulse_take(struct core *c, const struct mqtt_msg *m)
+{
+	size_t n = strlen(c->echo_text);
+	char text[24] = "";
+	int64_t pulse;
+
+	if (m->len < n || memcmp(m->payload, c->echo_text, n) != 0)
+		return false;
+	if (m->len == n) {
+		c->pulse_ms = c->up_mono_ms > c->pulse_ms ? c->up_mono_ms : c->pulse_ms;
+		return true;
+	}
+	if (((const char *)m->payload)[n] != '.' || m->len - n >= sizeof text)
+		return false;
+	memcpy(text, (const char *)m->payload + n + 1, m->len - n - 1);
+	pulse = strtoll(text, NULL, 10);
+	if (pulse > c->pulses - PULSES && pulse <= c->pulses && c->pulse_made_ms[pulse % PULSES] > c->pulse_ms)
+		c->pulse_ms = c->pulse_made_ms[pulse % PULSES];
+	return false;
+}
+
+void
+pulse_check(struct core *c)
+{
+	int64_t since = c->pulse_ms > c->up_mono_ms ? c->pulse_ms : c->up_mono_ms;
+
+	if (c->up && !c->reconnect && c->now.mono_ms - since > SILENCE_MS)
+		c->reconnect = "our own pulse did not come back for 6 s";
+}
+
+void
+pulse_heard(struct core *c, const struct topic *t, const struct mqtt_msg *m)
+{
+	cJSON *o = json_parse_object(m->payload, m->len, NULL);
+	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
+
+	/* Our own will, of a former connection. */
+	if (state && strcmp(t->name, c->o.agent) == 0 && strcmp(state, "offline") == 0)
+		c->unsaid = true;
+	cJSON_Delete(o);
+}
