@@ -297,6 +297,20 @@ check_room(struct intake *in, struct err *e)
 	return 0;
 }
 
+static bool
+is_late(const struct intake *in)
+{
+	return in->msg.deadline_ms && in->msg.deadline_ms <= in->c->now.wall_ms;
+}
+
+/* Another agent has accepted it already, and may send it again: it is not refused for a reason that a clock
+ * set back would take away, or one copy would be refused and the next one run. */
+static bool
+is_handed_on(const struct intake *in)
+{
+	return in->m && (in->routed || config_identity_kind(in->c->o.config, in->sender) == IDENTITY_AGENT);
+}
+
 static int
 check_time(const struct intake *in, struct err *e)
 {
@@ -305,7 +319,7 @@ check_time(const struct intake *in, struct err *e)
 	if (in->msg.has_id && ulid_time_ms(&in->msg.id) > now + 86400000)
 		return err_field(e, ERR_INVALID, "id", NULL,
 		    "a ULID whose time is not more than a day ahead; check the sender's clock");
-	if (in->msg.deadline_ms && in->msg.deadline_ms <= now)
+	if (is_late(in) && !is_handed_on(in))
 		return err_field(e, ERR_INVALID, "deadline", NULL, "a time in the future");
 	return 0;
 }
@@ -528,6 +542,8 @@ admit(struct intake *in, struct err *e)
 	place(in, t);
 	reply_accepted(in, t, false);
 	tell_asker(in, t);
+	if (is_late(in))
+		attempt_expire(in->c, t);
 	return 0;
 }
 

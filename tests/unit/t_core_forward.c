@@ -275,6 +275,48 @@ from_is_believed_of_the_router_alone(void **state)
 }
 
 static void
+set_clock(int64_t ms)
+{
+	turn();
+	t.now.wall_ms = ms;
+}
+
+/* Refused, a second copy would be accepted when the clock is set back. */
+static void
+what_was_handed_on_too_late_is_accepted_and_expires(void **state)
+{
+	static const struct { const char *sender, *who, *from; } given[] = {
+		{ "ezra-1", "me", ",'from':'me','reply':{'topic':'uw/home/client/me/reply/q'}" },
+		{ "bezalel-1", "bezalel-1", "" },
+	};
+	char more[200], late[100];
+
+	(void)state;
+	set_up_timmy();
+	for (int i = 0; i < 2; i++) {
+		id = ct_id(i + 1);
+		snprintf(late, sizeof late, ",'deadline':%lld", T0 + 1000LL);
+		snprintf(more, sizeof more, "%s%s", given[i].from, late);
+		set_clock(T0 + 2000);
+		as_house(given[i].sender, more);
+		ct_last(&t, given[i].sender, id, "accepted");
+		assert_string_equal(ct_str(ct_last(&t, given[i].who, id, "outcome"), "state"), "expired");
+		assert_string_equal(ct_state(&t, id), "expired");
+		set_clock(T0);
+		as_house(given[i].sender, more);
+		assert_string_equal(ct_state(&t, id), "expired");
+		assert_int_equal(t.nstarted, 0);
+		assert_int_equal(ct_health(&t, "timmy", "open"), 0);
+		assert_int_equal(ct_count(&t, "house/timmy/event", id, "rejected"), 0);
+	}
+	/* From others it is refused. */
+	id = ct_id(3);
+	set_clock(T0 + 2000);
+	as_house("me", late);
+	ct_last(&t, "client/me", id, "rejected");
+}
+
+static void
 a_repeat_by_the_router_keeps_address_and_correlation(void **state)
 {
 	static const char more[] = ",'from':'me','reply':{'topic':'uw/home/client/me/reply/q','correlation':'414243'}";
@@ -478,6 +520,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_router_decides_where_nobody_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_that_does_not_exist_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(from_is_believed_of_the_router_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_handed_on_too_late_is_accepted_and_expires, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_repeat_by_the_router_keeps_address_and_correlation, setup, teardown),
 		cmocka_unit_test_setup_teardown(correlation_data_of_any_length_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_local_user_gets_the_outcome_of_another_house, setup, teardown),
