@@ -17,7 +17,7 @@
 static void
 reply_address(const struct core *c, char out[TOPIC_MAX])
 {
-	topic_format(out, c->o.config->cluster, TOPIC_REPLY, c->o.agent, "forward");
+	topic_format(out, c->o.config->cluster, TOPIC_REPLY, c->o.agent, REPLY_TO_ROUTER);
 }
 
 static void
@@ -30,28 +30,31 @@ put_hex(struct buf *b, const char *p, size_t len)
 	buf_addc(b, '"');
 }
 
-/* The body as it came, with id, and with from and reply when we speak for somebody. */
+/* The body as it came, with id, with from when we speak for somebody, and with his reply address, or ours. */
 static void
 put_forward(struct buf *b, const struct core *c, const struct task *t)
 {
-	char id[ULID_TEXT];
+	char id[ULID_TEXT], back[TOPIC_MAX];
 	cJSON *tree = cJSON_ParseWithLength(t->body, t->body_len);
+	bool ours = strcmp(t->sender, c->o.agent) == 0;
 
 	for (const char *const *p = (const char *const[]){ "id", "from", "reply", "house", NULL }; *p; p++)
 		cJSON_DeleteItemFromObjectCaseSensitive(tree, *p);
 	ulid_format(&t->id, id);
 	cJSON_AddStringToObject(tree, "id", id);
-	if (strcmp(t->sender, c->o.agent) != 0)
+	if (!ours)
 		cJSON_AddStringToObject(tree, "from", t->sender);
 	json_put_tree(b, tree);
 	cJSON_Delete(tree);
-	if (!t->reply_topic || strcmp(t->sender, c->o.agent) == 0)
+	if (!ours && !t->reply_topic)
 		return;
+	if (ours)
+		reply_address(c, back);
 	buf_cut(b, b->len - 1);
 	json_put_key(b, "reply");
 	json_put_open(b, '{');
-	json_kv_str(b, "topic", t->reply_topic);
-	if (t->correlation_len)
+	json_kv_str(b, "topic", ours ? back : t->reply_topic);
+	if (!ours && t->correlation_len)
 		put_hex(b, t->correlation, t->correlation_len);
 	json_put_close(b, '}');
 	json_put_close(b, '}');

@@ -25,6 +25,7 @@ struct intake {
 	const struct tool *tool;
 	bool routed;                    /* the router speaks for msg.from */
 	struct buf correlation;         /* of msg.reply */
+	struct reply_to own;            /* the sender's address, if it stands in the payload */
 };
 
 static bool
@@ -324,30 +325,6 @@ check_time(const struct intake *in, struct err *e)
 	return 0;
 }
 
-static int
-hex_digit(char c)
-{
-	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-static int
-read_correlation(struct intake *in, struct err *e)
-{
-	const char *hex = in->msg.reply_correlation;
-
-	for (; hex && hex[0]; hex += 2) {
-		int hi = hex_digit(hex[0]), lo = hi < 0 ? -1 : hex_digit(hex[1]);
-
-		if (lo < 0)
-			return err_field(e, ERR_INVALID, "reply.correlation", in->msg.reply_correlation,
-			    "pairs of hexadecimal digits in lower case");
-		buf_addc(&in->correlation, (char)(hi << 4 | lo));
-	}
-	return 0;
-}
-
 /* Only the router may speak for somebody else, and only with an address of that somebody's. */
 static int
 check_router(struct intake *in, struct err *e)
@@ -362,7 +339,7 @@ check_router(struct intake *in, struct err *e)
 	if (in->msg.reply_topic && !out_reply_allowed(in->c, in->msg.reply_topic, in->msg.from))
 		return err_field(e, ERR_DENIED, "reply.topic", in->msg.reply_topic, "uw/%s/client/%s/reply/<any>",
 		    in->c->o.config->cluster, in->msg.from);
-	return read_correlation(in, e);
+	return reply_to_correlation(in->msg.reply_correlation, &in->correlation, e);
 }
 
 /* Kept as it was written, on one line: line ends cannot stand inside of strings. */
@@ -526,7 +503,8 @@ admit(struct intake *in, struct err *e)
 	in->tree = intake_parse(in->line, in->len, e);
 	if (in->tree && depth(in->tree) > TASK_MAX_DEPTH)
 		return err_set(e, ERR_TOO_BIG, "a task nested more than %d deep", TASK_MAX_DEPTH);
-	if (!in->tree || task_msg_read(in->tree, &in->msg, e) || check_router(in, e))
+	if (!in->tree || reply_to_take(in->c, in->tree, in->sender, &in->m, &in->own, e) ||
+	    task_msg_read(in->tree, &in->msg, e) || check_router(in, e))
 		return -1;
 	if ((rc = check_repeat(in, e)))
 		return rc < 0 ? -1 : 0;
@@ -559,6 +537,7 @@ intake_line(struct core *c, struct house *h, const char *sender, const char *lin
 		refuse(&in, &e);
 	cJSON_Delete(in.tree);
 	buf_free(&in.correlation);
+	buf_free(&in.own.correlation);
 }
 
 void

@@ -246,6 +246,7 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	struct asker a = { .c = c, .name = t->id, .m = m,
 		.may_all = kind == IDENTITY_OPERATOR || kind == IDENTITY_SOVEREIGN };
 	const char *p = m->payload, *end = p + m->len;
+	struct reply_to own = { 0 };
 	int left = REQUEST_LINES_MAX;
 	struct err e;
 
@@ -258,9 +259,14 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 		if (len && !left--) {
 			err_set(&e, ERR_TOO_BIG, "more than %d requests in a message; the rest was left out", REQUEST_LINES_MAX);
 			answer_error(&a, NULL, &e);
-			return;
+			break;
 		}
 		req = len ? intake_parse(p, len, &e) : NULL;
+		a.m = m;
+		buf_clear(&own.correlation);
+		/* To an address that is not his nobody is answered. */
+		if (req)
+			reply_to_take(c, req, t->id, &a.m, &own, NULL);
 		if (req && t->kind == TOPIC_CANCEL)
 			cancel(&a, req);
 		else if (req)
@@ -270,6 +276,7 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 		cJSON_Delete(req);
 		p += len + 1;
 	}
+	buf_free(&own.correlation);
 }
 
 static void

@@ -319,6 +319,18 @@ void out_bound(struct core *c);
 void out_release(struct core *c);
 bool out_reply_allowed(const struct core *c, const char *topic, const char *sender);
 
+/* reply_to.c: a reply address in the payload. It has effect where the message has no response topic. */
+#define REPLY_TO_ROUTER "forward"       /* where a router hears of what it handed on */
+struct reply_to {
+	struct mqtt_msg m;
+	char topic[TOPIC_MAX];
+	struct buf correlation;         /* the caller's to free */
+};
+/* *m becomes a copy in r that has the address. -1 with e: an address that is not the sender's, or misspelt. */
+int reply_to_take(const struct core *c, const cJSON *o, const char *sender, const struct mqtt_msg **m,
+    struct reply_to *r, struct err *e);
+int reply_to_correlation(const char *hex, struct buf *out, struct err *e);
+
 /* inbound.c: redeliveries of messages without ids */
 bool inbound_is_repeat(struct core *c, const struct mqtt_msg *m);
 void inbound_note(struct core *c, const struct mqtt_msg *m, bool has_tasks);
