@@ -29,6 +29,7 @@ struct grant {
 	const struct config *c;
 	const char *identity;
 	enum config_kind who;
+	bool witness;                   /* an agent that owns nothing, executes nothing and answers nobody */
 };
 
 static void
@@ -41,13 +42,24 @@ allow(const struct grant *g, const char *access, enum topic_kind kind, const cha
 }
 
 static void
+allow_house(const struct grant *g, enum topic_kind kind, const char *house)
+{
+	enum topic_writer writer = topics[kind].writer;
+
+	if (writer == WRITER_CANDIDATE_NAME)
+		allow(g, "write", kind, g->identity, house);
+	else
+		allow(g, "write", kind, house, writer == WRITER_CANDIDATE_ID ? g->identity : "+");
+}
+
+static void
 allow_candidate(const struct grant *g, enum topic_kind kind)
 {
 	for (size_t i = 0; i < g->c->nhouses; i++)
 		if (config_names_has(&g->c->houses[i].candidates, g->identity))
-			allow(g, "write", kind, g->c->houses[i].name, "+");
+			allow_house(g, kind, g->c->houses[i].name);
 	if (config_names_has(&g->c->router, g->identity))
-		allow(g, "write", kind, "_", "+");
+		allow_house(g, kind, "_");
 }
 
 static void
@@ -57,7 +69,7 @@ allow_write(const struct grant *g, enum topic_kind kind)
 
 	switch (topics[kind].writer) {
 	case WRITER_AGENT_ID:
-		may = agent;
+		may = agent && !g->witness;
 		/* fall through */
 	case WRITER_ID:
 		if (may)
@@ -75,10 +87,12 @@ allow_write(const struct grant *g, enum topic_kind kind)
 			allow(g, "write", kind, g->identity, "+");
 		break;
 	case WRITER_CANDIDATE:
+	case WRITER_CANDIDATE_ID:
+	case WRITER_CANDIDATE_NAME:
 		allow_candidate(g, kind);
 		break;
 	case WRITER_AGENTS:
-		if (agent)
+		if (agent && !g->witness)
 			allow(g, "write", kind, "+", "+");
 		break;
 	}
@@ -104,7 +118,8 @@ allow_read(const struct grant *g, enum topic_kind kind)
 static void
 identity_put(struct buf *out, const struct config *c, const char *identity)
 {
-	struct grant g = { .out = out, .c = c, .identity = identity, .who = config_identity_kind(c, identity) };
+	struct grant g = { .out = out, .c = c, .identity = identity, .who = config_identity_kind(c, identity),
+		.witness = config_names_has(&c->witnesses, identity) };
 
 	buf_addf(out, "\nuser %s\n", identity);
 	for (int k = 0; k < TOPIC_COUNT; k++) {
@@ -118,7 +133,7 @@ identity_put(struct buf *out, const struct config *c, const char *identity)
 void
 broker_acl_put(struct buf *out, const struct config *c)
 {
-	size_t max = 1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS, n;
+	size_t max = CONFIG_MAX_IDENTITIES, n;
 	const char **who = xcalloc(max, sizeof *who);
 
 	n = config_identities(c, who, max);

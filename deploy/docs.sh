@@ -45,6 +45,24 @@ secrets:
   DEPLOY_KEY: {env: DEPLOY_KEY}
 ```
 
+An agent has one home. A house belongs to one agent at a time, and to the first of its `candidates` that is there;
+the others follow what it does, so as to take over. The house's own agents come first, then others of the file,
+three at most unless the house has more of its own. A house that lists `candidates` gets exactly these.
+`copies: 1` makes `accepted` quicker and weaker: it waits for the owner's disk alone, so a task may be lost with it.
+
+With more than one of `brokers`, a majority of voters decides which is in use: all agents of houses, and
+`witnesses`. A witness owns and runs nothing; it is a third voter where two agents would not know which of them
+was cut off. It needs a certificate and `uni-wizard agent --agent NAME` on a host of its own. Two brokers with
+fewer than three voters are an error; an even number of voters is a warning.
+
+```yaml
+brokers: [mq-1.example, mq-2.example]
+houses:
+  ezra: {agents: [ezra-1], candidates: [ezra-1, bezalel-1]}
+  bezalel: {copies: 1}
+witnesses: [witness-1]
+```
+
 ## Keys
 
 This table is printed by `uni-wizard config keys`.

@@ -176,7 +176,8 @@ config_identity_kind(const struct config *c, const char *identity)
 		return IDENTITY_OPERATOR;
 	if (config_names_has(&c->watchers, identity))
 		return IDENTITY_WATCHER;
-	return config_home(c, identity) ? IDENTITY_AGENT : IDENTITY_UNKNOWN;
+	return config_home(c, identity) || config_names_has(&c->witnesses, identity) ? IDENTITY_AGENT
+										     : IDENTITY_UNKNOWN;
 }
 
 static size_t
@@ -199,7 +200,26 @@ config_identities(const struct config *c, const char **out, size_t max)
 	n = identities_add(&c->watchers, c->sovereign, out, n, max);
 	for (size_t i = 0; i < c->nhouses; i++)
 		n = identities_add(&c->houses[i].agents, c->sovereign, out, n, max);
+	return identities_add(&c->witnesses, c->sovereign, out, n, max);
+}
+
+static size_t
+voters_add(const struct config_names *names, config_name *out, size_t n, size_t max)
+{
+	for (size_t i = 0; i < names->n; i++, n++)
+		if (n < max)
+			memcpy(out[n], names->v[i], sizeof *out);
 	return n;
+}
+
+size_t
+config_voters(const struct config *c, config_name *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->nhouses; i++)
+		n = voters_add(&c->houses[i].agents, out, n, max);
+	return voters_add(&c->witnesses, out, n, max);
 }
 
 /* What a reader may write: the message's words without the article. */

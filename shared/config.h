@@ -19,11 +19,13 @@
 struct err;
 
 #define CONFIG_MAX_HOUSES 64
-#define CONFIG_MAX_AGENTS 32            /* agents per house, and candidates */
+#define CONFIG_MAX_AGENTS 32            /* agents per house, candidates, and witnesses */
 #define CONFIG_MAX_BROKERS 8
 #define CONFIG_MAX_PEOPLE 64
 #define CONFIG_MAX_PATHS 64
 #define CONFIG_MAX_SECRETS 64
+#define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
+#define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
 typedef char config_name[NAME_MAX_LEN + 1];
 
@@ -44,7 +46,8 @@ struct config_house {
 	char *priority;                 /* low normal high critical */
 	char *role;                     /* judgement archivist artificer tempo-and-dispatch worker */
 	struct config_names agents;     /* home agents; default <house>-1 */
-	struct config_names candidates; /* may own the house, in order; default its agents */
+	struct config_names candidates; /* may own the house, in order; default its agents, then others */
+	char *copies;                   /* all 1: whose commits an accepted reply waits for */
 };
 
 struct config_broker {
@@ -72,6 +75,7 @@ struct config {
 	struct config_house houses[CONFIG_MAX_HOUSES];
 	size_t nhouses;
 	struct config_names router;     /* candidates of the house "_", in order */
+	struct config_names witnesses;  /* agents that own nothing and only vote */
 	config_name sovereign;          /* "timmy" */
 	struct config_names operators, watchers;
 
@@ -113,7 +117,7 @@ const char *config_path(const char *option);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
 
-/* The house an agent calls home; NULL if nobody lists it. */
+/* The house an agent calls home; NULL if nobody lists it, and for a witness. */
 const struct config_house *config_home(const struct config *c, const char *agent);
 
 bool config_names_has(const struct config_names *names, const char *name);
@@ -122,8 +126,14 @@ bool config_names_has(const struct config_names *names, const char *name);
 enum config_kind { IDENTITY_UNKNOWN, IDENTITY_AGENT, IDENTITY_SOVEREIGN, IDENTITY_OPERATOR, IDENTITY_WATCHER };
 enum config_kind config_identity_kind(const struct config *c, const char *identity);
 
-/* Each identity once, the sovereign first; returns how many, out has room for max. */
+/* Each identity once, the sovereign first; returns how many, out has room for max. All are at most
+ * CONFIG_MAX_IDENTITIES. */
 size_t config_identities(const struct config *c, const char **out, size_t max);
+
+/* Those whose majority says which broker is the one in use: the agents of all houses, then the witnesses, each
+ * once. Copies at most max names, of which there are at most CONFIG_MAX_VOTERS; returns how many there are, so
+ * out may be NULL with max 0. */
+size_t config_voters(const struct config *c, config_name *out, size_t max);
 
 struct buf;
 /* Every key with type, default, range and help, as a Markdown table. */

@@ -2,6 +2,10 @@
 
 #include "nearest.h"
 
+/* So many may own a house unless the file says otherwise: each more is one more disk that everything which is
+ * accepted waits for. */
+#define CANDIDATES 3
+
 /* Defaults that depend on other keys */
 
 static int
@@ -19,16 +23,45 @@ house_complete(struct config_reader *r, struct config_house *h)
 			    "%s.agents: %s would be too long a name, give one", path, agent);
 		memcpy(h->agents.v[h->agents.n++], agent, strlen(agent) + 1);
 	}
-	if (h->candidates.n == 0)
-		h->candidates = h->agents;
 	return 0;
+}
+
+static void
+candidates_add(struct config_names *candidates, const struct config_names *agents)
+{
+	for (size_t i = 0; i < agents->n && candidates->n < CANDIDATES; i++)
+		if (!config_names_has(candidates, agents->v[i]))
+			memcpy(candidates->v[candidates->n++], agents->v[i], sizeof(config_name));
+}
+
+/* Those who stand in for the house's own, in the order of the file. */
+static void
+stand_ins_add(struct config_names *candidates, const struct config *c)
+{
+	for (size_t i = 0; i < c->nhouses; i++)
+		candidates_add(candidates, &c->houses[i].agents);
+}
+
+static void
+candidates_complete(struct config *c)
+{
+	const struct config_house *dispatch = config_house_find(c, "allegro");
+
+	for (size_t i = 0; i < c->nhouses; i++)
+		if (c->houses[i].candidates.n == 0) {
+			c->houses[i].candidates = c->houses[i].agents;
+			stand_ins_add(&c->houses[i].candidates, c);
+		}
+	if (c->router.n == 0) {
+		candidates_add(&c->router, dispatch ? &dispatch->agents : &c->houses[0].agents);
+		stand_ins_add(&c->router, c);
+	}
 }
 
 int
 config_complete(struct config_reader *r)
 {
 	struct config *c = r->c;
-	const struct config_house *h;
 
 	if (c->nhouses == 0)
 		return config_fail(
@@ -36,11 +69,7 @@ config_complete(struct config_reader *r)
 	for (size_t i = 0; i < c->nhouses; i++)
 		if (house_complete(r, &c->houses[i]))
 			return -1;
-	if (c->router.n == 0) {
-		h = config_house_find(c, "allegro");
-		h = h ? h : &c->houses[0];
-		memcpy(c->router.v[c->router.n++], h->agents.v[0], sizeof(config_name));
-	}
+	candidates_complete(c);
 	return 0;
 }
 
@@ -88,6 +117,25 @@ check_agents(struct config_reader *r, const struct config_house *h)
 	return 0;
 }
 
+static int
+check_witnesses(struct config_reader *r)
+{
+	const struct config *c = r->c;
+
+	for (size_t i = 0; i < c->witnesses.n; i++) {
+		const char *witness = c->witnesses.v[i];
+		const struct config_house *home = config_home(c, witness);
+
+		if (home)
+			return config_fail(r, config_line_of(r, "witnesses"),
+			    "witnesses: %s is an agent of %s and votes already", witness, home->name);
+		if (is_person(c, witness))
+			return config_fail(r, config_line_of(r, "witnesses"),
+			    "witnesses: %s is a person's name (sovereign, operators, watchers)", witness);
+	}
+	return 0;
+}
+
 /* Every name in a list of candidates must be somebody's agent. */
 static int
 check_known(struct config_reader *r, const char *path, const struct config_names *names)
@@ -100,6 +148,9 @@ check_known(struct config_reader *r, const char *path, const struct config_names
 
 		if (config_home(c, names->v[i]))
 			continue;
+		if (config_names_has(&c->witnesses, names->v[i]))
+			return config_fail(r, config_line_of(r, path),
+			    "%s: %s is a witness, which owns nothing", path, names->v[i]);
 		for (size_t h = 0; h < c->nhouses; h++)
 			for (size_t a = 0; a < c->houses[h].agents.n; a++)
 				nearest_try(&n, c->houses[h].agents.v[a]);
@@ -139,21 +190,18 @@ check_house(struct config_reader *r, const struct config_house *h)
 	return check_agents(r, h) || check_known(r, path, &h->candidates) ? -1 : 0;
 }
 
-/* With more than one broker a majority of agents decides which is the one in use. */
+/* With more than one broker a majority of voters decides which is the one in use. */
 static int
 check_brokers(struct config_reader *r)
 {
-	size_t voters = 0;
+	size_t voters = config_voters(r->c, NULL, 0), brokers = r->c->nbrokers;
 
-	for (size_t i = 0; i < r->c->nhouses; i++)
-		voters += r->c->houses[i].agents.n;
-	if (r->c->nbrokers > 1 && voters < 3)
-		return config_fail(r, config_line_of(r, "brokers"),
-		    "brokers: %zu brokers need at least three agents, there %s %zu", r->c->nbrokers,
-		    voters == 1 ? "is" : "are", voters);
-	if (r->c->nbrokers > 1 && voters % 2 == 0)
-		config_warn(r, config_line_of(r, "brokers"),
-		    "brokers: %zu agents vote on the broker; an odd number stands more faults", voters);
+	if (brokers > 1 && voters < 3)
+		return config_fail(r, config_line_of(r, "brokers"), "brokers: %zu brokers need at least three voters "
+		    "(agents and witnesses), there %s %zu", brokers, voters == 1 ? "is" : "are", voters);
+	if (brokers > 1 && voters % 2 == 0)
+		config_warn(r, config_line_of(r, "brokers"), "brokers: %zu agents and witnesses vote on the "
+		    "broker; an odd number stands more faults", voters);
 	return 0;
 }
 
@@ -162,7 +210,7 @@ config_check(struct config_reader *r)
 {
 	const struct config *c = r->c;
 
-	if (check_people(r))
+	if (check_people(r) || check_witnesses(r))
 		return -1;
 	for (size_t i = 0; i < c->nhouses; i++)
 		if (check_house(r, &c->houses[i]))

@@ -19,11 +19,13 @@ struct err;
 enum topic_writer {
 	WRITER_ID,              /* the identity named by <id> */
 	WRITER_NAME,            /* the identity named by <name> */
-	WRITER_AGENT_ID,        /* like WRITER_ID, agents only */
-	WRITER_AGENT_NAME,      /* like WRITER_NAME, agents only */
+	WRITER_AGENT_ID,        /* like WRITER_ID, agents of houses only */
+	WRITER_AGENT_NAME,      /* like WRITER_NAME, agents and witnesses only */
 	WRITER_SOVEREIGN,       /* the sovereign alone */
 	WRITER_CANDIDATE,       /* candidates of the house <name> */
-	WRITER_AGENTS,          /* any agent */
+	WRITER_CANDIDATE_ID,    /* the same, and <id> names the writer */
+	WRITER_CANDIDATE_NAME,  /* candidates of the house <id>, and <name> names the writer */
+	WRITER_AGENTS,          /* any agent of a house */
 };
 
 enum topic_reader {
@@ -32,27 +34,27 @@ enum topic_reader {
 	READER_NAME,            /* only the identity named by <name> */
 };
 
-/*        symbol            scope        kind         qos retained writer             reader         what */
-#define TOPICS(X)                                                                                            \
-	X(TOPIC_TASK,       "house",     "task",      1, false, WRITER_ID,         READER_ALL,    "tasks for the house; house _ means: router, choose") \
-	X(TOPIC_CANCEL,     "house",     "cancel",    1, false, WRITER_ID,         READER_AGENTS, "cancel a task") \
-	X(TOPIC_QUERY,      "house",     "query",     1, false, WRITER_ID,         READER_AGENTS, "ask for tasks' states and results") \
-	X(TOPIC_EVENT,      "house",     "event",     1, false, WRITER_AGENT_ID,   READER_ALL,    "stream of life-cycle events") \
-	X(TOPIC_LOG,        "house",     "log",       0, false, WRITER_AGENT_ID,   READER_ALL,    "live output of running tasks") \
-	X(TOPIC_CLAIM,      "house",     "claim",     1, true,  WRITER_AGENT_ID,   READER_ALL,    "lease claims") \
-	X(TOPIC_HEALTH,     "agent",     "health",    1, true,  WRITER_AGENT_NAME, READER_ALL,    "state, counters, houses held; last will") \
-	X(TOPIC_ECHO,       "agent",     "echo",      1, false, WRITER_AGENT_NAME, READER_NAME,   "an agent's own pulse") \
-	X(TOPIC_HAVE,       "agent",     "have",      0, false, WRITER_AGENT_NAME, READER_AGENTS, "what a follower has committed") \
-	X(TOPIC_WORK,       "agent",     "work",      1, false, WRITER_AGENT_ID,   READER_NAME,   "start, go, stop or release an attempt") \
-	X(TOPIC_TELEMETRY,  "agent",     "telemetry", 0, false, WRITER_AGENT_NAME, READER_ALL,    "metrics and other measurements") \
-	X(TOPIC_ALERT,      "agent",     "alert",     1, true,  WRITER_AGENT_NAME, READER_ALL,    "raised and cleared alerts") \
-	X(TOPIC_RELAY,      "agent",     "sovereign", 1, true,  WRITER_AGENT_NAME, READER_ALL,    "signed objects, passed on unchanged") \
-	X(TOPIC_DECISION,   "sovereign", "decision",  1, true,  WRITER_SOVEREIGN,  READER_ALL,    "signed approvals and denials") \
-	X(TOPIC_POLICY,     "sovereign", "policy",    1, true,  WRITER_SOVEREIGN,  READER_ALL,    "signed policy") \
-	X(TOPIC_HALT,       "sovereign", "halt",      1, true,  WRITER_SOVEREIGN,  READER_ALL,    "signed halt and resume") \
-	X(TOPIC_GRANT,      "sovereign", "grant",     1, true,  WRITER_SOVEREIGN,  READER_ALL,    "signed standing grants") \
-	X(TOPIC_REQUEST,    "approval",  "request",   1, true,  WRITER_CANDIDATE,  READER_ALL,    "what waits for the sovereign") \
-	X(TOPIC_REPLY,      "client",    "reply",     1, false, WRITER_AGENTS,     READER_NAME,   "replies to one client")
+/*        symbol            scope        kind         qos retained writer                 reader         what */
+#define TOPICS(X)                                                                                                \
+	X(TOPIC_TASK,       "house",     "task",      1, false, WRITER_ID,             READER_ALL,    "tasks for the house; house _ means: router, choose") \
+	X(TOPIC_CANCEL,     "house",     "cancel",    1, false, WRITER_ID,             READER_AGENTS, "cancel a task") \
+	X(TOPIC_QUERY,      "house",     "query",     1, false, WRITER_ID,             READER_AGENTS, "ask for tasks' states and results") \
+	X(TOPIC_EVENT,      "house",     "event",     1, false, WRITER_AGENT_ID,       READER_ALL,    "stream of life-cycle events") \
+	X(TOPIC_LOG,        "house",     "log",       0, false, WRITER_AGENT_ID,       READER_ALL,    "live output of running tasks") \
+	X(TOPIC_CLAIM,      "house",     "claim",     1, true,  WRITER_CANDIDATE_ID,   READER_ALL,    "lease claims") \
+	X(TOPIC_HEALTH,     "agent",     "health",    1, true,  WRITER_AGENT_NAME,     READER_ALL,    "state, counters, houses held; last will") \
+	X(TOPIC_ECHO,       "agent",     "echo",      1, false, WRITER_AGENT_NAME,     READER_NAME,   "an agent's own pulse") \
+	X(TOPIC_HAVE,       "agent",     "have",      0, false, WRITER_CANDIDATE_NAME, READER_AGENTS, "what a follower has committed") \
+	X(TOPIC_WORK,       "agent",     "work",      1, false, WRITER_AGENT_ID,       READER_NAME,   "work for the agent, and what passes between owner and followers") \
+	X(TOPIC_TELEMETRY,  "agent",     "telemetry", 0, false, WRITER_AGENT_NAME,     READER_ALL,    "metrics and other measurements") \
+	X(TOPIC_ALERT,      "agent",     "alert",     1, true,  WRITER_AGENT_NAME,     READER_ALL,    "raised and cleared alerts") \
+	X(TOPIC_RELAY,      "agent",     "sovereign", 1, true,  WRITER_AGENT_NAME,     READER_ALL,    "signed objects, passed on unchanged") \
+	X(TOPIC_DECISION,   "sovereign", "decision",  1, true,  WRITER_SOVEREIGN,      READER_ALL,    "signed approvals and denials") \
+	X(TOPIC_POLICY,     "sovereign", "policy",    1, true,  WRITER_SOVEREIGN,      READER_ALL,    "signed policy") \
+	X(TOPIC_HALT,       "sovereign", "halt",      1, true,  WRITER_SOVEREIGN,      READER_ALL,    "signed halt and resume") \
+	X(TOPIC_GRANT,      "sovereign", "grant",     1, true,  WRITER_SOVEREIGN,      READER_ALL,    "signed standing grants") \
+	X(TOPIC_REQUEST,    "approval",  "request",   1, true,  WRITER_CANDIDATE,      READER_ALL,    "what waits for the sovereign") \
+	X(TOPIC_REPLY,      "client",    "reply",     1, false, WRITER_AGENTS,         READER_NAME,   "replies to one client")
 
 enum topic_kind {
 #define X(sym, scope, kind, qos, retained, writer, reader, what) sym,

@@ -375,7 +375,7 @@ static int
 make_certs(const struct cluster *c, bool *broker_changed, struct err *e)
 {
 	static const char *const sans[] = { "localhost", CLUSTER_HOST, "::1" };
-	size_t max = 1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS, n;
+	size_t max = CONFIG_MAX_IDENTITIES, n;
 	const char **who = xcalloc(max, sizeof *who), *dir = c->config->pki_dir;
 	bool created;
 	int rc = pki_init(dir, 0, &created, e);

@@ -39,6 +39,7 @@ put_house(struct buf *b, const struct config_house *h)
 	json_kv_bool(b, "auth_token", h->auth_token != NULL);
 	put_names(b, "agents", &h->agents);
 	put_names(b, "candidates", &h->candidates);
+	json_kv_str(b, "copies", h->copies);
 	json_put_close(b, '}');
 }
 
@@ -54,6 +55,7 @@ put_config(struct buf *b, const struct config *c)
 	put_names(b, "operators", &c->operators);
 	put_names(b, "watchers", &c->watchers);
 	put_names(b, "router", &c->router);
+	put_names(b, "witnesses", &c->witnesses);
 	json_put_key(b, "brokers");
 	json_put_open(b, '[');
 	for (size_t i = 0; i < c->nbrokers; i++) {
@@ -95,11 +97,17 @@ print_json(const char *path, const struct config *c, const struct warnings *w, c
 }
 
 static void
+print_list(const struct config_names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		printf("%s%s", i ? ", " : "", names->v[i]);
+}
+
+static void
 print_names(const char *title, const struct config_names *names)
 {
 	printf("  %-10s", title);
-	for (size_t i = 0; i < names->n; i++)
-		printf("%s%s", i ? ", " : "", names->v[i]);
+	print_list(names);
 	puts(names->n ? "" : "none");
 }
 
@@ -107,9 +115,10 @@ static void
 print_house(const struct config_house *h)
 {
 	printf("  %-10s%s (%s, %s): ", "house", h->name, h->role, h->priority);
-	for (size_t i = 0; i < h->agents.n; i++)
-		printf("%s%s", i ? ", " : "", h->agents.v[i]);
-	putchar('\n');
+	print_list(&h->agents);
+	printf("; candidates: ");
+	print_list(&h->candidates);
+	printf("; copies: %s\n", h->copies);
 }
 
 static void
@@ -123,6 +132,7 @@ print_text(const struct config *c)
 	for (size_t i = 0; i < c->nhouses; i++)
 		print_house(&c->houses[i]);
 	print_names("router", &c->router);
+	print_names("witnesses", &c->witnesses);
 	printf("  %-10s%s\n", "sovereign", c->sovereign);
 	print_names("operators", &c->operators);
 	print_names("watchers", &c->watchers);

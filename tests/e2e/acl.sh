@@ -4,7 +4,7 @@
 # docs/protocol.md has them, and not as the program has them.
 . "$(dirname "$0")/lib.sh"
 
-IDS="timmy operator watcher ezra-1 ezra-2 bezalel-1 stranger"
+IDS="timmy operator watcher ezra-1 ezra-2 bezalel-1 third stranger"
 
 mkdir "$T/d" && cd "$T/d" || exit 2
 cat >houses.yaml <<'YAML'
@@ -14,6 +14,7 @@ houses:
     candidates: [ezra-1, bezalel-1]
   bezalel:
 router: [bezalel-1]
+witnesses: [third]
 YAML
 export UNI_WIZARD_CONFIG="$T/d/houses.yaml"
 
@@ -53,10 +54,14 @@ topics() {
 			echo "uw/home/house/ezra/$kind/$id"
 		done
 		echo "uw/home/house/_/$kind/$1"
+		echo "uw/home/house/bezalel/$kind/$1"
 	done | sort -u
-	for kind in health echo have telemetry alert sovereign; do
-		for name in "$1" operator ezra-2; do
+	for name in "$1" operator ezra-2; do
+		for kind in health echo telemetry alert sovereign; do
 			echo "uw/home/agent/$name/$kind/x"
+		done
+		for house in ezra bezalel _ x; do
+			echo "uw/home/agent/$name/have/$house"
 		done
 	done | sort -u
 	for id in "$1" ezra-1 operator; do
@@ -94,10 +99,10 @@ for id in $IDS; do
 done
 on_exit 'kill $subscribers 2>/dev/null'
 
-# All but the stranger have seen the message with this text, which is sent until they have.
+# All seven but the stranger have seen the message with this text, which is sent until they have.
 everybody_has() {
 	client timmy mosquitto_pub -q 1 -t uw/home/sovereign/timmy/policy/mark -m "$1"
-	[ "$(grep -l "^M .*/mark $1\$" seen.* | wc -l)" -eq 6 ]
+	[ "$(grep -l "^M .*/mark $1\$" seen.* | wc -l)" -eq 7 ]
 }
 check "everybody reads" wait_for 10 everybody_has first
 check "the stranger is connected" wait_for 5 grep -q "New client connected.*u'stranger'" log
@@ -115,6 +120,13 @@ check "everybody has read to the end" wait_for 10 everybody_has last
 
 cat >judge.awk <<'AWK'
 function is_agent(who) { return who ~ /-[0-9]$/ }
+function is_witness(who) { return who == "third" }
+# Of ezra those that the file lists, of the router too; of bezalel all three agents that there are.
+function is_candidate(who, house) {
+	if (house == "bezalel")
+		return is_agent(who)
+	return who == "bezalel-1" && (house == "ezra" || house == "_") || who == "ezra-1" && house == "ezra"
+}
 function is_known(who) { return who != "stranger" }
 
 # Who may write.
@@ -123,16 +135,20 @@ function writes(who, scope, name, kind, id) {
 		return 0
 	if (scope == "house" && kind ~ /^(task|cancel|query)$/)
 		return who != "watcher" && id == who
-	if (scope == "house" && kind ~ /^(event|log|claim)$/)
+	if (scope == "house" && kind ~ /^(event|log)$/)
 		return is_agent(who) && id == who
-	if (scope == "agent" && kind ~ /^(health|echo|have|telemetry|alert|sovereign)$/)
-		return is_agent(who) && name == who
+	if (scope == "house" && kind == "claim")
+		return is_candidate(who, name) && id == who
+	if (scope == "agent" && kind ~ /^(health|echo|telemetry|alert|sovereign)$/)
+		return (is_agent(who) || is_witness(who)) && name == who
+	if (scope == "agent" && kind == "have")
+		return is_candidate(who, id) && name == who
 	if (scope == "agent" && kind == "work")
 		return is_agent(who) && id == who
 	if (scope == "sovereign" && kind ~ /^(decision|policy|halt|grant)$/)
 		return who == "timmy" && name == who
 	if (scope == "approval" && kind == "request")
-		return (who == "bezalel-1") || (who == "ezra-1" && name == "ezra")
+		return is_candidate(who, name)
 	if (scope == "client" && kind == "reply")
 		return is_agent(who)
 	return 0

@@ -46,6 +46,16 @@ like "the missing token is a warning" "$(out config check "$T/founding.yaml")" \
 is "a token is never printed" "$(TIMMY_TOKEN=s3cret "$UW" config check "$T/founding.yaml" --json 2>&1 | grep s3cret)" ""
 is "the houses are read in order" \
     "$("$UW" config check --json "$T/founding.yaml" | jq -r '[.houses[].name] | join(" ")')" "timmy allegro ezra bezalel"
+is "others stand in for a house, and who they are is shown" \
+    "$("$UW" config check --json "$T/founding.yaml" | jq -c '.houses[2] | [.copies, .candidates]')" \
+    '["all",["ezra-1","timmy-1","allegro-1"]]'
+like "also to people" "$(out config check "$T/founding.yaml")" 'ezra-1; candidates: ezra-1, timmy-1, allegro-1; copies: all'
+printf 'houses:\n  ezra: {copies: 1}\n  bezalel:\nbrokers: [a, b]\n' >"$T/two.yaml"
+refuse "two brokers want three voters" 1 "$UW" config check "$T/two.yaml"
+echo 'witnesses: [third]' >>"$T/two.yaml"
+is "of whom one may be a witness" "$("$UW" config check --json "$T/two.yaml" | jq -c '[.witnesses, .houses[0].copies, .warnings]')" \
+    '[["third"],"1",[]]'
+like "which people see too" "$(out config check "$T/two.yaml")" 'witnesses *third'
 is "allegro's agent is the router" "$("$UW" config check --json "$T/founding.yaml" | jq -r '.router[0]')" "allegro-1"
 
 printf 'houses:\n  ezra:\n    agents: 7\n' >"$T/bad.yaml"

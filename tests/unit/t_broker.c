@@ -17,8 +17,10 @@ static char dir[] = "/tmp/t_broker.XXXXXX";
 static const char yaml[] =
     "houses:\n"
     "  ezra:\n    agents: [ezra-1, ezra-2]\n    candidates: [ezra-1, bezalel-1]\n"
-    "  bezalel:\n"
+    "  bezalel:\n    candidates: [bezalel-1]\n"
+    "  allegro:\n"
     "operators: [operator, deployer]\n"
+    "witnesses: [witness-1]\n"
     "router: [bezalel-1]\n";
 
 static int
@@ -151,8 +153,64 @@ candidates_ask_for_approval_for_their_houses(void **state)
 	assert_true(allows("bezalel-1", "write uw/home/approval/ezra/request/+"));
 	assert_true(allows("bezalel-1", "write uw/home/approval/bezalel/request/+"));
 	assert_true(allows("bezalel-1", "write uw/home/approval/_/request/+"));
-	assert_false(allows_any("ezra-2", "write uw/home/approval"));
+	assert_true(allows("ezra-2", "write uw/home/approval/allegro/request/+"));
+	assert_false(allows_any("ezra-2", "write uw/home/approval/ezra"));
 	assert_false(allows("ezra-1", "write uw/home/approval/bezalel/request/+"));
+}
+
+static void
+only_candidates_claim_a_house_and_say_what_they_have_of_it(void **state)
+{
+	(void)state;
+	assert_true(allows("ezra-1", "write uw/home/house/ezra/claim/ezra-1"));
+	assert_true(allows("bezalel-1", "write uw/home/house/ezra/claim/bezalel-1"));
+	assert_true(allows("bezalel-1", "write uw/home/house/_/claim/bezalel-1"));
+	assert_true(allows("bezalel-1", "write uw/home/agent/bezalel-1/have/ezra"));
+	/* Stands in by default: of three, the first two of the file. */
+	assert_true(allows("ezra-2", "write uw/home/house/allegro/claim/ezra-2"));
+	assert_true(allows("ezra-2", "write uw/home/agent/ezra-2/have/allegro"));
+	assert_false(allows_any("bezalel-1", "allegro"));
+	assert_false(allows_any("ezra-2", "house/ezra/claim"));
+	assert_false(allows_any("ezra-2", "have/ezra"));
+	assert_false(allows_any("ezra-1", "house/_/claim"));
+	assert_false(allows_any("operator", "claim/operator"));
+}
+
+static void
+candidates_hear_and_tell_each_other_what_owning_needs(void **state)
+{
+	static const char *const reads[] = { "house/+/task/+", "house/+/cancel/+", "house/+/query/+", "house/+/event/+",
+		"house/+/claim/+", "agent/+/health/+", "agent/+/have/+", "agent/ezra-1/work/+", "agent/ezra-1/echo/+" };
+	static const char *const writes[] = { "house/+/event/ezra-1", "house/+/log/ezra-1", "agent/+/work/ezra-1",
+		"agent/ezra-1/health/+", "agent/ezra-1/echo/+", "agent/ezra-1/alert/+", "client/+/reply/+" };
+	char line[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
+		snprintf(line, sizeof line, "read uw/home/%s", reads[i]);
+		assert_true(allows("ezra-1", line));
+	}
+	for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+		snprintf(line, sizeof line, "write uw/home/%s", writes[i]);
+		assert_true(allows("ezra-1", line));
+	}
+	assert_false(allows("ezra-1", "read uw/home/agent/+/work/+"));
+	assert_false(allows("ezra-1", "read uw/home/agent/+/echo/+"));
+}
+
+static void
+a_witness_is_heard_and_owns_nothing(void **state)
+{
+	static const char *const never[] = { "write uw/home/client", "claim/witness-1", "event/witness-1",
+		"log/witness-1", "work/witness-1", "witness-1/have", "write uw/home/approval", "$SYS" };
+
+	(void)state;
+	assert_true(allows("witness-1", "write uw/home/agent/witness-1/health/+"));
+	assert_true(allows("witness-1", "write uw/home/agent/witness-1/echo/+"));
+	assert_true(allows("witness-1", "read uw/home/agent/witness-1/echo/+"));
+	assert_true(allows("witness-1", "read uw/home/agent/+/health/+"));
+	for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+		assert_false(allows_any("witness-1", never[i]));
 }
 
 static void
@@ -261,6 +319,9 @@ main(void)
 		cmocka_unit_test(replies_are_read_by_the_client_alone),
 		cmocka_unit_test(only_the_sovereign_decides),
 		cmocka_unit_test(candidates_ask_for_approval_for_their_houses),
+		cmocka_unit_test(only_candidates_claim_a_house_and_say_what_they_have_of_it),
+		cmocka_unit_test(candidates_hear_and_tell_each_other_what_owning_needs),
+		cmocka_unit_test(a_witness_is_heard_and_owns_nothing),
 		cmocka_unit_test(whoever_is_not_in_the_configuration_has_no_lines),
 		cmocka_unit_test(the_configuration_has_what_safety_rests_on),
 		cmocka_unit_test(files_are_written_once_and_for_the_owner_only),

@@ -61,6 +61,17 @@ done(void)
 
 #define HOUSE "houses: {ezra: }\n"
 
+static void
+are(const struct config_names *names, const char *expected)
+{
+	struct buf b = { .max = 4096 };
+
+	for (size_t i = 0; i < names->n; i++)
+		buf_addf(&b, "%s%s", i ? " " : "", names->v[i]);
+	assert_string_equal(buf_str(&b), expected);
+	buf_free(&b);
+}
+
 static const char founding[] =
     "# /etc/uni-wizard/houses.yaml\n"
     "houses:\n"
@@ -93,8 +104,8 @@ the_founding_file_is_valid_without_its_token(void **state)
 	assert_string_equal(conf.houses[2].role, "archivist");
 	assert_string_equal(conf.houses[2].priority, "normal");
 	assert_string_equal(conf.houses[2].agents.v[0], "ezra-1");
-	assert_string_equal(conf.houses[2].candidates.v[0], "ezra-1");
-	assert_string_equal(conf.router.v[0], "allegro-1");
+	are(&conf.houses[2].candidates, "ezra-1 timmy-1 allegro-1");
+	are(&conf.router, "allegro-1 timmy-1 ezra-1");
 	assert_non_null(strstr(
 	    buf_str(&warnings), "houses.yaml:5: houses.timmy.auth_token: environment variable TIMMY_TOKEN"));
 	assert_null(strstr(buf_str(&warnings), "localhost"));
@@ -119,7 +130,10 @@ everything_has_a_default(void **state)
 	assert_string_equal(conf.brokers[0].host, "localhost");
 	assert_int_equal(conf.brokers[0].port, 8883);
 	assert_string_equal(conf.pki_dir, "/etc/uw/pki");
-	assert_string_equal(conf.router.v[0], "ezra-1");
+	are(&conf.router, "ezra-1");
+	are(&conf.houses[0].candidates, "ezra-1");
+	are(&conf.witnesses, "");
+	assert_string_equal(conf.houses[0].copies, "all");
 	assert_true(config_names_has(&conf.operators, "operator"));
 	assert_true(config_names_has(&conf.watchers, "watcher"));
 	assert_int_equal(conf.max_payload_bytes, 1 << 20);
@@ -135,7 +149,7 @@ values_are_read(void **state)
 	(void)state;
 	good("brokers: ['mqtts://a.example:1', b.example, '[::1]:2']\n"
 	     "pki: /p\nstate: s/t\noperators: []\nwatchers: [w]\nidentity: w\nrouter: [e-2]\n"
-	     "houses: {ezra: {agents: [e-1, e-2, e-3], candidates: [e-2, e-1]}}\n"
+	     "houses: {ezra: {agents: [e-1, e-2, e-3], candidates: [e-2, e-1], copies: 1}}\n"
 	     "retention: {finished_s: 24h, keys_s: 30m, finished: 5}\n"
 	     "limits: {payload_bytes: 64KiB, task_bytes: 2048, outbox_bytes: 1GiB, min_free_bytes: 0}\n"
 	     "workers: {timeout_cap_s: 45s}\ntools: {roots: [/srv, rel]}\n");
@@ -146,7 +160,8 @@ values_are_read(void **state)
 	assert_string_equal(conf.pki_dir, "/p");
 	assert_string_equal(conf.state_dir, "/etc/uw/s/t");
 	assert_int_equal(conf.operators.n, 0);
-	assert_string_equal(conf.houses[0].candidates.v[0], "e-2");
+	are(&conf.houses[0].candidates, "e-2 e-1");
+	assert_string_equal(conf.houses[0].copies, "1");
 	assert_int_equal(conf.keep_finished_s, 86400);
 	assert_int_equal(conf.keep_keys_s, 1800);
 	assert_int_equal(conf.max_payload_bytes, 65536);
@@ -154,6 +169,76 @@ values_are_read(void **state)
 	assert_int_equal(conf.min_free_bytes, 0);
 	assert_int_equal(conf.max_timeout_s, 45);
 	assert_string_equal(conf.roots.v[1], "/etc/uw/rel");
+	done();
+}
+
+static void
+a_house_is_stood_in_for_by_others_up_to_three(void **state)
+{
+	(void)state;
+	good("houses:\n  a: {agents: [a-1, a-2, a-3, a-4, a-5]}\n  b: {agents: [b-1, b-2]}\n  c:\n"
+	     "  d: {candidates: [d-1]}\n");
+	are(&conf.houses[0].candidates, "a-1 a-2 a-3 a-4 a-5");
+	are(&conf.houses[1].candidates, "b-1 b-2 a-1");
+	are(&conf.houses[2].candidates, "c-1 a-1 a-2");
+	are(&conf.houses[3].candidates, "d-1");
+	are(&conf.router, "a-1 a-2 a-3");
+	done();
+	good("houses:\n  a:\n  b:\n  allegro: {agents: [l-1, l-2]}\nrouter: [b-1]\n");
+	are(&conf.router, "b-1");
+	done();
+	good("houses:\n  a:\n  b:\n  allegro: {agents: [l-1, l-2]}\n");
+	are(&conf.router, "l-1 l-2 a-1");
+	done();
+}
+
+static void
+a_witness_votes_and_owns_nothing(void **state)
+{
+	config_name voters[5];
+
+	(void)state;
+	good("houses: {a: {agents: [a-1, a-2]}, b: {}}\nwitnesses: [w-1, w-2]\nbrokers: [x, y]\n");
+	are(&conf.witnesses, "w-1 w-2");
+	are(&conf.houses[1].candidates, "b-1 a-1 a-2");
+	are(&conf.router, "a-1 a-2 b-1");
+	assert_int_equal(config_voters(&conf, NULL, 0), 5);
+	assert_int_equal(config_voters(&conf, voters, 4), 5);
+	assert_string_equal(voters[0], "a-1");
+	assert_string_equal(voters[3], "w-1");
+	assert_int_equal(config_voters(&conf, voters, 5), 5);
+	assert_string_equal(voters[4], "w-2");
+	assert_int_equal(config_identity_kind(&conf, "w-2"), IDENTITY_AGENT);
+	assert_null(config_home(&conf, "w-2"));
+	assert_string_equal(buf_str(&warnings), "");
+	done();
+	bad(HOUSE "witnesses: [ezra-1]\n", "2: witnesses: ezra-1 is an agent of ezra and votes already");
+	bad(HOUSE "witnesses: [timmy]\n",
+	    "2: witnesses: timmy is a person's name (sovereign, operators, watchers)");
+	bad("houses: {ezra: {candidates: [ezra-1, w]}}\nwitnesses: [w]\n",
+	    "1: houses.ezra.candidates: w is a witness, which owns nothing");
+	bad(HOUSE "router: [w]\nwitnesses: [w]\n", "2: router: w is a witness, which owns nothing");
+	bad(HOUSE "witnesses: [w, w]\n", "2: witnesses: w is given twice");
+}
+
+static void
+two_brokers_need_a_majority(void **state)
+{
+	(void)state;
+	bad("houses: {a: , b: }\nbrokers: [x, y]\n",
+	    "2: brokers: 2 brokers need at least three voters (agents and witnesses), there are 2");
+	bad(HOUSE "witnesses: [w]\nbrokers: [x, y]\n",
+	    "3: brokers: 2 brokers need at least three voters (agents and witnesses), there are 2");
+	good("houses: {a: , b: }\nwitnesses: [w]\nbrokers: [x, y]\n");
+	assert_string_equal(buf_str(&warnings), "");
+	done();
+	good("houses: {a: , b: , c: }\nwitnesses: [w]\nbrokers: [x, y]\n");
+	assert_non_null(strstr(buf_str(&warnings),
+	    "houses.yaml:3: brokers: 4 agents and witnesses vote on the broker; an odd number stands more faults"));
+	done();
+	/* One broker: nobody votes. */
+	good("houses: {a: , b: }\nwitnesses: [w, v]\n");
+	assert_string_equal(buf_str(&warnings), "");
 	done();
 }
 
@@ -186,6 +271,7 @@ a_wrong_value_names_line_key_expected_and_got(void **state)
 	bad(HOUSE "pki: ~/x\n", "2: pki: expected a path (write ${HOME}, not ~), got ~/x");
 	bad("houses: {ezra: {endpoint: 'ftp://x'}}\n",
 	    "1: houses.ezra.endpoint: expected http://host:port or https://host:port, got ftp://x");
+	bad("houses: {ezra: {copies: 2}}\n", "1: houses.ezra.copies: expected one of all, 1, got 2");
 	bad("houses: {ezra: {agents: []}}\n", "1: houses.ezra.agents: expected 1 to 32 items, got 0");
 	bad("houses: {Ezra: }\n", "1: houses: expected names of houses ([a-z0-9-], at most 32), got Ezra");
 	bad("houses: [ezra]\n", "1: houses: expected a mapping from names, got a list");
@@ -215,7 +301,8 @@ brokers_are_host_and_port_over_tls(void **state)
 	}
 	bad(HOUSE "brokers:\n- a:\n",
 	    "3: brokers: expected a list of host:port or mqtts://host:port, got a mapping");
-	bad(HOUSE "brokers: [a, b]\n", "2: brokers: 2 brokers need at least three agents, there is 1");
+	bad(HOUSE "brokers: [a, b]\n", 
+	    "2: brokers: 2 brokers need at least three voters (agents and witnesses), there is 1");
 }
 
 static void
@@ -339,7 +426,7 @@ identities_have_kinds(void **state)
 	const char *all[8];
 
 	(void)state;
-	good("houses: {ezra: {agents: [e-1, e-2]}}\noperators: [timmy, op]\n");
+	good("houses: {ezra: {agents: [e-1, e-2]}}\noperators: [timmy, op]\nwitnesses: [w]\n");
 	assert_int_equal(config_identity_kind(&conf, "timmy"), IDENTITY_SOVEREIGN);
 	assert_int_equal(config_identity_kind(&conf, "op"), IDENTITY_OPERATOR);
 	assert_int_equal(config_identity_kind(&conf, "watcher"), IDENTITY_WATCHER);
@@ -348,9 +435,10 @@ identities_have_kinds(void **state)
 	assert_ptr_equal(config_home(&conf, "e-2"), &conf.houses[0]);
 	assert_null(config_home(&conf, "op"));
 	assert_null(config_house_find(&conf, "_"));
-	assert_int_equal(config_identities(&conf, all, 8), 5);
+	assert_int_equal(config_identities(&conf, all, 8), 6);
 	assert_string_equal(all[0], "timmy");
 	assert_string_equal(all[4], "e-2");
+	assert_string_equal(all[5], "w");
 	assert_int_equal(config_identities(&conf, all, 2), 2);
 	done();
 }
@@ -479,6 +567,9 @@ main(void)
 		cmocka_unit_test(the_founding_file_is_valid_without_its_token),
 		cmocka_unit_test(everything_has_a_default),
 		cmocka_unit_test(values_are_read),
+		cmocka_unit_test(a_house_is_stood_in_for_by_others_up_to_three),
+		cmocka_unit_test(a_witness_votes_and_owns_nothing),
+		cmocka_unit_test(two_brokers_need_a_majority),
 		cmocka_unit_test(a_wrong_value_names_line_key_expected_and_got),
 		cmocka_unit_test(brokers_are_host_and_port_over_tls),
 		cmocka_unit_test(an_unknown_key_is_an_error_with_the_nearest),
