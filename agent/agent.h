@@ -42,6 +42,7 @@ struct link {
 	int subscribing;                /* acknowledgements still to come */
 	int64_t since_ms;               /* when connecting began, or it came up */
 	uint64_t certs;                 /* the certificate files as they were read */
+	struct mqtt_known known[CONFIG_MAX_BROKERS];
 	int twin_beats;                 /* heartbeats of another agent under our name */
 	char will[512];
 };

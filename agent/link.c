@@ -25,6 +25,12 @@ broker(const struct agent *a)
 	return &a->o.config->brokers[core_broker(a->core)];
 }
 
+static struct mqtt_known *
+known(struct agent *a)
+{
+	return &a->link.known[core_broker(a->core)];
+}
+
 static void
 path_of(const struct agent *a, char *out, size_t size, const char *name, const char *ext)
 {
@@ -49,6 +55,8 @@ subscribe_all(struct agent *a)
 	}
 }
 
+/* Brokers that speak only MQTT 3.1.1 number anew what they send after a resume, so that by number and content a new
+ * message could be taken for one that was had. There the session does not count as resumed. */
 static void
 on_up(void *arg, bool session)
 {
@@ -58,9 +66,10 @@ on_up(void *arg, bool session)
 	a->link.twin_beats = 0;
 	a->link.since_ms = clock_mono_ms();
 	agent_input(a);
-	core_link_up(a->core, core_broker(a->core), session);
+	core_link_up(a->core, core_broker(a->core), session && mqtt_is_v5(a->link.mqtt));
 	subscribe_all(a);
-	log_info("link: connected to %s:%d%s", broker(a)->host, broker(a)->port, session ? ", session resumed" : "");
+	log_info("link: connected to %s:%d%s%s", broker(a)->host, broker(a)->port,
+	    mqtt_is_v5(a->link.mqtt) ? "" : " in MQTT 3.1.1", session ? ", session resumed" : "");
 }
 
 static void
@@ -208,9 +217,9 @@ connect_to(struct agent *a, const char *address)
 	core_will(a->core, &will);
 	a->link.certs = certs_version(a);
 	a->link.since_ms = clock_mono_ms();
-	a->link.mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = core_client_id(a->core), .host = broker(a)->host, .address = address,
-	    .port = broker(a)->port, .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = KEEPALIVE_S,
-	    .session_expiry_s = SESSION_EXPIRY_S, .receive_max = 1024,
+	a->link.mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = core_client_id(a->core),
+	    .host = broker(a)->host, .address = address, .port = broker(a)->port, .known = known(a),
+	    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = KEEPALIVE_S, .session_expiry_s = SESSION_EXPIRY_S, .receive_max = 1024,
 	    .max_packet = (uint32_t)a->o.config->max_payload_bytes * 4 + 65536,
 	    .will_topic = core_health_topic(a->core), .will = will.data, .will_len = will.len, .arg = a,
 	    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
@@ -298,6 +307,10 @@ take_down(struct agent *a)
 	if (was_up)
 		a->link.told[0] = '\0';
 	complain(a, a->link.why);
+	if (!was_up && known(a)->again) {
+		uv_timer_start(&a->link.retry, retry_callback, 0, 0);
+		return;
+	}
 	core_link_down(a->core);
 	retry_later(a);
 }

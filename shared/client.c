@@ -29,6 +29,7 @@
 #define FILTERS_MAX 16
 #define SAME_KEY_MAX 16                 /* tasks out at once that a key makes the same */
 #define ID_BYTES 34                     /* what putting the id in adds */
+#define REPLY_BYTES 21                  /* and the reply address, beside the topic */
 #define WINDOW 8192                     /* tasks sent and not accepted: no broker holds more of ours */
 #define MQTT_NO_SUBSCRIBERS 0x10        /* reason codes of MQTT 5 */
 #define MQTT_FAILURE 0x80
@@ -64,6 +65,7 @@ struct client {
 	bool up, lost, subscribed;
 	int subscribing;
 	size_t broker;
+	struct mqtt_known known[CONFIG_MAX_BROKERS];
 	int failures;
 	int64_t since_ms, retry_ms;
 	char why[200];
@@ -308,10 +310,10 @@ client_submit(struct client *c, const char *house, const char *task, size_t len,
 {
 	struct buf b = { 0 };
 	struct item *i;
+	int64_t max = c->o.config->max_task_bytes - ID_BYTES - REPLY_BYTES - (int64_t)strlen(c->reply_topic);
 
-	if (len + ID_BYTES > (size_t)c->o.config->max_task_bytes)
-		return err_set(e, ERR_TOO_BIG, "a task of %zu bytes; at most %lld are allowed", len,
-		    (long long)c->o.config->max_task_bytes - ID_BYTES);
+	if ((int64_t)len > max)
+		return err_set(e, ERR_TOO_BIG, "a task of %zu bytes; at most %lld are allowed", len, (long long)max);
 	if (item_find(c, id))
 		return err_set(e, ERR_CONFLICT, "this id is in the outbox already");
 	if (put_id(&b, task, len, id, e)) {
@@ -499,6 +501,28 @@ publish(struct client *c, const char *topic, const struct buf *b)
 	}
 }
 
+static bool
+has_reply(const char *json, size_t len)
+{
+	cJSON *o = memmem(json, len, "\"reply\"", 7) ? json_parse_object(json, len, NULL) : NULL;
+	bool has = cJSON_GetObjectItemCaseSensitive(o, "reply");
+
+	cJSON_Delete(o);
+	return has;
+}
+
+/* MQTT 3.1.1 has no response topic, so the address goes into the object, on a line of its own already. */
+static void
+put_object(const struct client *c, struct buf *b, const char *json, size_t len)
+{
+	if (mqtt_is_v5(c->mqtt) || has_reply(json, len)) {
+		buf_add(b, json, len);
+		return;
+	}
+	buf_addf(b, "{\"reply\":{\"topic\":\"%s\"}%s", c->reply_topic, json[1] == '}' ? "" : ",");
+	buf_add(b, json + 1, len - 1);
+}
+
 /* Runs of tasks for one house make one message. */
 static void
 send_items(struct client *c)
@@ -522,7 +546,7 @@ send_items(struct client *c)
 		}
 		if (!lines++)
 			topic_format(topic, c->o.config->cluster, TOPIC_TASK, house = i->house, c->identity);
-		buf_add(&b, i->line, i->len);
+		put_object(c, &b, i->line, i->len);
 		buf_addc(&b, '\n');
 		i->sent_ms = now;
 		c->sent += !i->accepted;
@@ -537,19 +561,23 @@ static void
 send_requests(struct client *c)
 {
 	char *p = c->requests.data, *end = p + c->requests.len;
+	struct buf one = { 0 };
 
 	if (!c->subscribed || !c->requests.len)
 		return;
 	while (p < end && !c->lost) {
 		char *nl = memchr(p, '\n', (size_t)(end - p)), *nl2 = memchr(nl + 1, '\n', (size_t)(end - nl - 1));
-		struct buf one = { .data = nl + 1, .len = (size_t)(nl2 - nl) };
 
+		buf_clear(&one);
+		put_object(c, &one, nl + 1, (size_t)(nl2 - nl - 1));
+		buf_addc(&one, '\n');
 		*nl = '\0';
 		publish(c, p, &one);
 		*nl = '\n';
 		if (!c->lost)
 			p = nl2 + 1;
 	}
+	buf_free(&one);
 	memmove(c->requests.data, p, (size_t)(end - p));
 	buf_cut(&c->requests, (size_t)(end - p));
 }
@@ -820,7 +848,8 @@ take_down(struct client *c)
 	mqtt_close(c->mqtt, false);
 	c->mqtt = NULL;
 	c->up = c->lost = c->subscribed = c->more = false;
-	plan_retry(c);
+	if (!c->known[c->broker].again)
+		plan_retry(c);
 }
 
 /* A broker that is away is waited for; a certificate that cannot be read is an error. */
@@ -838,8 +867,8 @@ dial(struct client *c, struct err *e)
 	snprintf(key, sizeof key, "%s/%s.key", c->o.config->pki_dir, c->identity);
 	if (resolve(c, address, &why) == 0)
 		c->mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = c->client_id, .host = b->host,
-		    .address = address, .port = b->port, .cafile = ca, .certfile = crt, .keyfile = key,
-		    .keepalive_s = 10, .clean = true, .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
+		    .address = address, .port = b->port, .known = &c->known[c->broker],
+		    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = 10, .clean = true, .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
 		    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
 		    .on_subscribed = on_subscribed }, &why);
 	c->since_ms = clock_mono_ms();

@@ -18,16 +18,61 @@
 
 #define BUDGET_BYTES 4096               /* of a payload that count as one more message */
 
+/* A broker that is being stopped closes too; so it is asked more than once before a session is made in the older
+ * version. Where nothing is kept, a wrong guess costs nothing. */
+#define CLOSED_MAX 3
+#define CLOSED_MAX_CLEAN 1
+
 struct mqtt {
 	struct mosquitto *mosq;
 	struct mqtt_opts o;
 	SSL_CTX *ssl;
+	bool v5;
 	bool up, dead;
+	bool refused;           /* there was a CONNACK */
+	bool greeted;           /* TLS is through: the broker has our CONNECT, or will at once */
 	bool held;              /* messages were read that are not yet committed */
 	unsigned long events;   /* callbacks so far: tells whether a read brought anything */
 	int messages;           /* in the read that is going on */
 	int connect_errno;      /* why the socket failed before it was up */
 };
+
+static unsigned char
+closed_max(const struct mqtt *m)
+{
+	return m->o.clean ? CLOSED_MAX_CLEAN : CLOSED_MAX;
+}
+
+/* It said itself which version it wants. */
+static void
+note_refusal(struct mqtt *m)
+{
+	if (!m->o.known)
+		return;
+	*m->o.known = (struct mqtt_known){ .old = m->v5, .again = m->v5 };
+}
+
+/* The connection ended before its CONNACK. */
+static void
+note_silence(struct mqtt *m)
+{
+	struct mqtt_known *k = m->o.known;
+
+	if (!k || !m->greeted)
+		return;
+	k->closed = m->v5 ? (unsigned char)(k->closed + 1) : 0;
+	k->again = m->v5 && k->closed >= closed_max(m);
+}
+
+/* What was only guessed is asked again the next time, once. */
+static void
+note_success(struct mqtt *m)
+{
+	struct mqtt_known *k = m->o.known;
+
+	if (k)
+		k->closed = m->v5 || k->old ? 0 : (unsigned char)(closed_max(m) - 1);
+}
 
 static void
 go_down(struct mqtt *m, const char *why)
@@ -35,8 +80,16 @@ go_down(struct mqtt *m, const char *why)
 	if (m->dead)
 		return;
 	m->dead = true;
+	if (!m->up && !m->refused)
+		note_silence(m);
 	m->up = false;
 	m->o.on_down(m->o.arg, why);
+}
+
+static int
+refusal_of_version(const struct mqtt *m)
+{
+	return m->v5 ? MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION : CONNACK_REFUSED_PROTOCOL_VERSION;
 }
 
 static void
@@ -48,9 +101,13 @@ connected(struct mosquitto *mosq, void *arg, int rc, int flags, const mosquitto_
 	(void)props;
 	m->events++;
 	if (rc) {
-		go_down(m, mosquitto_reason_string(rc));
+		m->refused = true;
+		if (rc == refusal_of_version(m))
+			note_refusal(m);
+		go_down(m, m->v5 ? mosquitto_reason_string(rc) : mosquitto_connack_string(rc));
 	} else {
 		m->up = true;
+		note_success(m);
 		m->o.on_up(m->o.arg, flags & 1);
 	}
 	errno = 0;
@@ -156,7 +213,7 @@ make_ssl(struct mqtt *m, struct err *e)
 static int
 set_options(struct mqtt *m, struct err *e)
 {
-	int rc = mosquitto_int_option(m->mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
+	int rc = mosquitto_int_option(m->mosq, MOSQ_OPT_PROTOCOL_VERSION, m->v5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
 
 	if (!rc)
 		rc = mosquitto_int_option(m->mosq, MOSQ_OPT_RECEIVE_MAXIMUM, m->o.receive_max);
@@ -217,6 +274,14 @@ note_connect_errno(struct mqtt *m)
 	return !m->up && m->connect_errno;
 }
 
+static bool
+speaks_v5(const struct mqtt *m)
+{
+	const struct mqtt_known *k = m->o.known;
+
+	return !k || (!k->old && k->closed < closed_max(m));
+}
+
 struct mqtt *
 mqtt_connect(const struct mqtt_opts *o, struct err *e)
 {
@@ -229,6 +294,9 @@ mqtt_connect(const struct mqtt_opts *o, struct err *e)
 		ready = true;
 	}
 	m->o = *o;
+	m->v5 = speaks_v5(m);
+	if (o->known)
+		o->known->again = false;
 	if (make_ssl(m, e))
 		goto fail;
 	m->mosq = mosquitto_new(o->client_id, o->clean, m);
@@ -236,7 +304,7 @@ mqtt_connect(const struct mqtt_opts *o, struct err *e)
 		err_set(e, ERR_INTERNAL, "libmosquitto: cannot make a client %s", o->client_id);
 		goto fail;
 	}
-	if (set_options(m, e) || prime_properties(m, e))
+	if (set_options(m, e) || (m->v5 && prime_properties(m, e)))
 		goto fail;
 	set_callbacks(m);
 	errno = 0;
@@ -308,6 +376,21 @@ mqtt_is_up(const struct mqtt *m)
 	return m && m->up && !m->dead;
 }
 
+bool
+mqtt_is_v5(const struct mqtt *m)
+{
+	return m && m->v5;
+}
+
+/* Asked before each call, for when one fails, nothing is left to ask. */
+static void
+look_at_handshake(struct mqtt *m)
+{
+	const SSL *ssl = m->up || m->greeted ? NULL : mosquitto_ssl_get(m->mosq);
+
+	m->greeted |= ssl && SSL_is_init_finished(ssl);
+}
+
 static bool
 tls_has_more(const struct mqtt *m)
 {
@@ -330,6 +413,7 @@ mqtt_read(struct mqtt *m, int budget)
 
 		if (m->messages >= budget)
 			return true;
+		look_at_handshake(m);
 		errno = 0;
 		rc = mosquitto_loop_read(m->mosq, 1);
 		if (rc) {
@@ -369,8 +453,10 @@ mqtt_write(struct mqtt *m)
 {
 	m->held = false;
 	if (!m->dead && mosquitto_want_write(m->mosq) && !peer_is_gone(m)) {
-		int rc = mosquitto_loop_write(m->mosq, 1);
+		int rc;
 
+		look_at_handshake(m);
+		rc = mosquitto_loop_write(m->mosq, 1);
 		if (rc)
 			go_down(m, mosquitto_strerror(rc));
 	}
@@ -402,12 +488,12 @@ mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len,
 
 	if (m->dead || !m->up)
 		return err_set(e, ERR_NETWORK, "not connected");
-	if (response_topic)
+	if (m->v5 && response_topic)
 		rc = mosquitto_property_add_string(&props, MQTT_PROP_RESPONSE_TOPIC, response_topic);
-	if (!rc && correlation_len)
+	if (!rc && m->v5 && correlation_len)
 		rc = mosquitto_property_add_binary(&props, MQTT_PROP_CORRELATION_DATA, correlation,
 		    (uint16_t)correlation_len);
-	if (!rc && expiry_s)
+	if (!rc && m->v5 && expiry_s)
 		rc = mosquitto_property_add_int32(&props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, expiry_s);
 	if (!rc)
 		rc = mosquitto_publish_v5(m->mosq, &mid, topic, (int)len, payload, qos, retain, props);

@@ -9,6 +9,9 @@
  * itself: the caller's outbox does that. mqtt_connect() then makes a new one; it reads certificates
  * anew, so rotated ones are taken up.
  *
+ * MQTT 5 is tried first. A broker that refuses it, or closes at once, is spoken to in MQTT 3.1.1 from the next
+ * connection on: then there are no properties, and nobody says that nobody listens.
+ *
  * Nothing here blocks: names are resolved by the caller's loop (address is numeric), TCP and TLS
  * are asynchronous.
  */
@@ -34,12 +37,20 @@ struct mqtt_msg {
 	size_t correlation_len;
 };
 
+/* What is known of a broker's version; all zero in the beginning. It outlives the connections: one for each broker. */
+struct mqtt_known {
+	bool old;                       /* it said that it does not speak MQTT 5 */
+	unsigned char closed;           /* so often it closed at once, and said nothing */
+	bool again;                     /* the connection ended for this reason: the other version may be tried at once */
+};
+
 struct mqtt_opts {
 	const char *client_id;
 	const char *host;               /* as in the configuration: the certificate must name it */
 	const char *address;            /* numeric, resolved from host */
 	int port;
 	const char *cafile, *certfile, *keyfile;
+	struct mqtt_known *known;       /* NULL: MQTT 5 and nothing else */
 	int keepalive_s;                /* at least 5 */
 	uint32_t session_expiry_s;      /* 0: clean session */
 	bool clean;                     /* forget a former session */
@@ -66,6 +77,7 @@ void mqtt_close(struct mqtt *m, bool polite);
 int mqtt_fd(const struct mqtt *m);              /* -1 when down */
 bool mqtt_want_write(const struct mqtt *m);
 bool mqtt_is_up(const struct mqtt *m);
+bool mqtt_is_v5(const struct mqtt *m);
 
 /* Reads until nothing is left, or `budget` messages came; a large one counts as several. True if there may be
  * more, which poll() need not show. */
@@ -77,7 +89,7 @@ void mqtt_write(struct mqtt *m);
 /* Keepalive; call about once a second. */
 void mqtt_tick(struct mqtt *m);
 
-/* Queues a publish; returns its mid (> 0), or -1 with e: ERR_INVALID if this broker will never take it (too large,
+/* Without MQTT 5 response topic, correlation and expiry are left out. Queues a publish; returns its mid (> 0), or -1 with e: ERR_INVALID if this broker will never take it (too large,
  * a bad topic), else the connection is at fault. payload is copied. */
 int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, int qos, bool retain,
     const char *response_topic, const void *correlation, size_t correlation_len, uint32_t expiry_s,
