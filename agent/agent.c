@@ -479,8 +479,8 @@ agent_run(const struct agent_opts *o, struct err *e)
 	a->commit_us = 300;
 	signal(SIGPIPE, SIG_IGN);
 	start_loop(a);
-	if (!config_home(o->config, o->id)) {
-		err_set(e, ERR_CONFIG, "%s: no house has an agent %s; add it to houses.<house>.agents",
+	if (config_identity_kind(o->config, o->id) != IDENTITY_AGENT) {
+		err_set(e, ERR_CONFIG, "%s: no house has an agent %s; add it to houses.<house>.agents, or to witnesses",
 		    o->config->path, o->id);
 		goto out;
 	}

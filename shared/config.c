@@ -149,6 +149,14 @@ config_house_find(const struct config *c, const char *name)
 	return NULL;
 }
 
+const struct config_names *
+config_candidates(const struct config *c, const char *house)
+{
+	const struct config_house *h = config_house_find(c, house);
+
+	return h ? &h->candidates : strcmp(house, "_") == 0 ? &c->router : NULL;
+}
+
 const struct config_house *
 config_home(const struct config *c, const char *agent)
 {

@@ -117,6 +117,9 @@ const char *config_path(const char *option);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
 
+/* Who may own the house, in order; "_" is the router's. NULL if there is no such house. */
+const struct config_names *config_candidates(const struct config *c, const char *house);
+
 /* The house an agent calls home; NULL if nobody lists it, and for a witness. */
 const struct config_house *config_home(const struct config *c, const char *agent);
 

@@ -6,6 +6,7 @@
 	X(files,    "files and directories")                                      \
 	X(houses,   "houses of the configuration")                                \
 	X(agents,   "agents of the configuration")                                \
+	X(candidates, "those that may own the house which is the first argument") \
 	X(people,   "every identity of the configuration")                        \
 	X(tools,    "tools")                                                      \
 	X(call,     "a tool, then its parameters as key=")                        \
@@ -74,7 +75,22 @@ offer_agents(const struct asking *q)
 	for (size_t i = 0; i < c->nhouses; i++)
 		for (size_t k = 0; k < c->houses[i].agents.n; k++)
 			offer(q, c->houses[i].agents.v[k], "", c->houses[i].name);
+	for (size_t i = 0; i < c->witnesses.n; i++)
+		offer(q, c->witnesses.v[i], "", "witness");
 	config_done(c);
+}
+
+static void
+offer_candidates(const struct asking *q)
+{
+	struct config *c = config_quiet(q);
+	const struct config_names *names = config_candidates(c, q->first ? q->first : "");
+
+	for (size_t i = 0; names && i < names->n; i++)
+		offer(q, names->v[i], "", q->first);
+	config_done(c);
+	if (!names)
+		offer_agents(q);
 }
 
 static void

@@ -14,6 +14,7 @@
 	C(outbox_send)       \
 	X("Houses")          \
 	C(house_list)        \
+	C(house_move)        \
 	C(agent)             \
 	X("Tools")           \
 	C(tool_list)         \

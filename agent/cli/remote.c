@@ -11,11 +11,18 @@ remote_open(struct remote *r, const struct cmd_args *a,
     void (*on_reply)(void *arg, const struct client_reply *reply),
     void (*on_message)(void *arg, const char *topic, const char *payload, size_t len), void *arg)
 {
-	struct err e;
 	int rc = cmd_config(a, &r->config);
 
-	if (rc)
-		return rc;
+	return rc ? rc : remote_connect(r, a, on_reply, on_message, arg);
+}
+
+int
+remote_connect(struct remote *r, const struct cmd_args *a,
+    void (*on_reply)(void *arg, const struct client_reply *reply),
+    void (*on_message)(void *arg, const char *topic, const char *payload, size_t len), void *arg)
+{
+	struct err e;
+
 	if (client_open(&r->client, &(struct client_opts){ .config = &r->config, .identity = a->identity, .arg = arg,
 	    .on_reply = on_reply, .on_message = on_message }, &e) || client_resume(r->client, &e) < 0) {
 		config_release(&r->config);

@@ -18,6 +18,10 @@ struct remote {
 int remote_open(struct remote *r, const struct cmd_args *a,
     void (*on_reply)(void *arg, const struct client_reply *reply),
     void (*on_message)(void *arg, const char *topic, const char *payload, size_t len), void *arg);
+/* The same with r->config loaded already; it is released on failure. */
+int remote_connect(struct remote *r, const struct cmd_args *a,
+    void (*on_reply)(void *arg, const struct client_reply *reply),
+    void (*on_message)(void *arg, const char *topic, const char *payload, size_t len), void *arg);
 void remote_close(struct remote *r);
 
 /* Runs until *done or timeout_ms has passed. 0: done; otherwise an exit code: EXIT_NO_ANSWER when time is over,
