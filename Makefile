@@ -128,3 +128,4 @@ uninstall:
 include tests/tests.mk
 include tests/bench/bench.mk
 include tests/sim/sim.mk
+include tests/drill/drill.mk

@@ -1,0 +1,53 @@
+# One run: the lines of trickle, what was done, when. Prints "recovery_ms longest_wait_ms tasks lost twice uncertain".
+#
+# -v at=MS                  the fault
+# -v old=AGENT              who owned the house then; recovered with the first outcome of another's that was told
+# -v broker=1               it was the broker: recovered with the first outcome told on a new connection
+#
+# Recovery is -1 when there was none. Lost: told accepted, without an end, or never told anything. Twice: told two
+# different ends. An uncertain task may still be settled, so that is not one of them.
+
+function note_end(n, state, digest) {
+	ended[n] = 1
+	if (state == "uncertain")
+		uncertain[n] = 1
+	else if (!(n in digest_of))
+		digest_of[n] = digest
+	else if (digest_of[n] != digest)
+		twice[n] = 1
+}
+$2 == "put" { put[$3] = $1 }
+$2 == "accepted" { accepted[$3] = 1 }
+$2 == "rejected" { ended[$3] = 1; rejected++ }
+$2 == "up" && $1 > at { fresh = 1 }
+$2 == "event" {
+	note_end($3, $4, $5)
+	if (!($3 in by))
+		by[$3] = $6
+}
+$2 == "outcome" {
+	note_end($3, $4, $5)
+	if (!($3 in told)) {
+		told[$3] = $1
+		told_fresh[$3] = fresh
+	}
+}
+END {
+	recovery = -1
+	for (n in put) {
+		tasks++
+		if (!(n in ended) && (!live || n in accepted))
+			lost++
+		if (n in told && told[n] - put[n] > longest)
+			longest = told[n] - put[n]
+		if (!(n in told) || told[n] <= at || (broker ? !told_fresh[n] : !(n in by) || by[n] == old))
+			continue
+		if (recovery < 0 || told[n] - at < recovery)
+			recovery = told[n] - at
+	}
+	for (n in twice)
+		duplicated++
+	for (n in uncertain)
+		unsure++
+	print recovery, longest + 0, tasks + 0, lost + 0, duplicated + 0, unsure + 0, rejected + 0
+}
