@@ -23,6 +23,9 @@
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 2000
 #define CONNECT_TIMEOUT_MS 10000
+#define CONNECT_OTHER_MS 2000           /* the same when there is another broker to try */
+#define DOUBT_MS 1500                   /* nothing was answered for so long: are the agents on this broker at all? */
+#define MOVE_MS 4000                    /* nor was a heartbeat heard: then on another one */
 #define LINES_MAX 256                   /* tasks in one message */
 #define BYTES_MAX (128u << 10)
 #define RESUME_MAX 4096                 /* tasks of former runs taken up at once */
@@ -73,6 +76,10 @@ struct client {
 	size_t nfilters;
 	bool unheard;                   /* something was sent to nobody */
 	bool refused;                   /* something was sent that we may not send */
+	int64_t asked_ms;               /* when the first was sent that nothing answered since; 0: nothing is open */
+	bool doubts;                    /* listens to heartbeats on this connection */
+	bool wants_health;              /* the caller listens to them too */
+	int64_t beat_ms;                /* when one was heard */
 	int64_t unheard_ms;             /* wait before that is tried again */
 	struct buf requests;            /* lines "topic\n json\n" that wait for the connection */
 	struct item *by_id[BUCKETS];
@@ -499,6 +506,8 @@ publish(struct client *c, const char *topic, const struct buf *b)
 		snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, e.msg);
 		c->lost = e.code != ERR_INVALID;
 	}
+	if (!c->asked_ms)
+		c->asked_ms = clock_mono_ms();
 }
 
 static bool
@@ -640,6 +649,7 @@ client_subscribe(struct client *c, const char *filter, struct err *e)
 	if (c->nfilters == FILTERS_MAX)
 		return err_set(e, ERR_BUSY, "more than %d subscriptions", FILTERS_MAX);
 	c->filters[c->nfilters++] = xstrdup(filter);
+	c->wants_health |= strstr(filter, "/health/") || strchr(filter, '#');
 	if (!mqtt_is_up(c->mqtt))
 		return 0;
 	if (mqtt_subscribe(c->mqtt, filter, 1, e) < 0)
@@ -649,6 +659,42 @@ client_subscribe(struct client *c, const char *filter, struct err *e)
 }
 
 /* ---- the connection ---- */
+
+static void
+listen_to_beats(struct client *c)
+{
+	char filter[TOPIC_MAX];
+	struct err e;
+
+	topic_format(filter, c->o.config->cluster, TOPIC_HEALTH, "+", "state");
+	if (mqtt_subscribe(c->mqtt, filter, 0, &e) >= 0)
+		c->subscribing++;
+	c->doubts = true;
+}
+
+/* With several brokers the one that answers may not be the one where the agents are, and one that is silent may
+ * not be known as dead for long. A house without an owner does not answer either, but its agents are heard. */
+static void
+check_broker(struct client *c)
+{
+	int64_t now = clock_mono_ms();
+
+	if (c->o.config->nbrokers < 2 || !c->subscribed || !c->asked_ms || now - c->asked_ms < DOUBT_MS)
+		return;
+	if (!c->doubts)
+		listen_to_beats(c);
+	if (now - c->asked_ms < MOVE_MS || now - c->beat_ms < MOVE_MS - DOUBT_MS)
+		return;
+	snprintf(c->why, sizeof c->why, "no agent is heard on broker %s:%d", c->o.config->brokers[c->broker].host,
+	    c->o.config->brokers[c->broker].port);
+	c->lost = true;
+}
+
+static int64_t
+connect_timeout_ms(const struct client *c)
+{
+	return c->o.config->nbrokers > 1 ? CONNECT_OTHER_MS : CONNECT_TIMEOUT_MS;
+}
 
 static void
 on_up(void *arg, bool session)
@@ -777,6 +823,7 @@ take_reply(struct client *c, const char *line, size_t len)
 	struct ulid id = { 0 }, sent[SAME_KEY_MAX];
 	int n = 0;
 
+	c->asked_ms = 0;
 	if (r.type && read_id(o, "id", &id)) {
 		r.id = id;
 		take_sent_id(c, o, &id);
@@ -791,6 +838,14 @@ take_reply(struct client *c, const char *line, size_t len)
 	cJSON_Delete(o);
 }
 
+static bool
+is_beat(const struct client *c, const char *topic)
+{
+	struct topic t;
+
+	return topic_parse(topic, c->o.config->cluster, &t, NULL) == 0 && t.kind == TOPIC_HEALTH;
+}
+
 static void
 on_message(void *arg, const struct mqtt_msg *m)
 {
@@ -798,7 +853,11 @@ on_message(void *arg, const struct mqtt_msg *m)
 	const char *p = m->payload, *end = p + m->len;
 
 	if (strcmp(m->topic, c->reply_topic) != 0) {
-		if (c->o.on_message)
+		bool beat = is_beat(c, m->topic);
+
+		if (beat && !m->retained)
+			c->beat_ms = clock_mono_ms();
+		if (c->o.on_message && (!beat || c->wants_health))
 			c->o.on_message(c->o.arg, m->topic, m->payload, m->len);
 		return;
 	}
@@ -847,7 +906,8 @@ take_down(struct client *c)
 {
 	mqtt_close(c->mqtt, false);
 	c->mqtt = NULL;
-	c->up = c->lost = c->subscribed = c->more = false;
+	c->up = c->lost = c->subscribed = c->more = c->doubts = false;
+	c->asked_ms = c->beat_ms = 0;
 	if (!c->known[c->broker].again)
 		plan_retry(c);
 }
@@ -868,7 +928,7 @@ dial(struct client *c, struct err *e)
 	if (resolve(c, address, &why) == 0)
 		c->mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = c->client_id, .host = b->host,
 		    .address = address, .port = b->port, .known = &c->known[c->broker],
-		    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = 10, .clean = true, .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
+		    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = 5, .clean = true, .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
 		    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
 		    .on_subscribed = on_subscribed }, &why);
 	c->since_ms = clock_mono_ms();
@@ -908,9 +968,10 @@ client_run(struct client *c, int timeout_ms, struct err *e)
 	if (c->mqtt) {
 		c->more = mqtt_read(c->mqtt, 256);
 		mqtt_tick(c->mqtt);
-		if (!c->up && clock_mono_ms() - c->since_ms > CONNECT_TIMEOUT_MS)
-			on_down(c, "no answer to the connect within 10 s");
+		if (!c->up && clock_mono_ms() - c->since_ms > connect_timeout_ms(c))
+			on_down(c, "no answer to the connect");
 	}
+	check_broker(c);
 	if (c->lost) {
 		take_down(c);
 		return save(c, e);

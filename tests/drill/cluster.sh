@@ -64,9 +64,8 @@ make_place() {
 leave() {
 	status=$?
 	trap - EXIT INT TERM
-	cluster_end
-	for host in $hosts; do
-		process_end "holder-$host"
+	for _file in "$dir"/run/*.pid; do
+		process_end "$(basename "$_file" .pid)"
 	done
 	if [ -n "${judged:-}" ] || [ "$status" -eq 130 ]; then
 		[ -n "${KEEP:-}" ] || rm -rf "$dir"
