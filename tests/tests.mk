@@ -68,4 +68,5 @@ help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
 	@echo 'make unit | e2e | fuzz     one kind of test; TEST=word chooses, FUZZ=1 CC=clang fuzzes for real'
 	@echo 'make sim SEEDS=1-1000      a simulated cluster with faults; sim-replay SEED=n TRACE=1, sim-mutations'
+	@echo 'make drill RUNS=20          faults on a real cluster: how long until it works again; drill-load MINUTES=10'
 	@echo 'make docs                  writes the documentation that comes from tables'

@@ -15,6 +15,7 @@
 	X("Houses")          \
 	C(house_list)        \
 	C(house_move)        \
+	C(drill)             \
 	C(agent)             \
 	X("Tools")           \
 	C(tool_list)         \
