@@ -99,6 +99,8 @@ is "the router's house is owned too" "$(house _ '[.owner, .role, .candidates[0].
 # Who comes back says for a moment that it owns still.
 says ezra-2 online '{"house":"ezra","role":"owner","term":"7.ezra-2","head":500,"told":500,"in_step":["ezra-1"]}'
 is "of two owners the higher term counts" "$(house ezra '[.owner, .term]')" '["ezra-1","8.ezra-1"]'
+says ezra-2 online '{"house":"ezra","role":"owner","term":"10.ezra-2","head":500,"told":500,"in_step":["ezra-1"]}'
+is "by its number" "$(house ezra '[.owner, .term]')" '["ezra-2","10.ezra-2"]'
 says ezra-2 offline '{"house":"ezra","role":"owner","term":"99.ezra-2"}'
 is "who is offline owns nothing" "$(house ezra '[.owner, .candidates[2].state]')" '["ezra-1","away"]'
 
