@@ -22,6 +22,8 @@
 #define TURN_COMMITS 4
 #define TURN_MAX_MESSAGES 256
 
+#define DRAIN_LINK_MS 1000              /* for a lost link to come back, so that houses can be handed over */
+
 struct core_now
 agent_now(void)
 {
@@ -141,6 +143,8 @@ turn_failed(struct agent *a, const struct err *e)
 	uv_timer_start(&a->due, due_callback, 200, 0);
 }
 
+static void close_when_idle(struct agent *a);
+
 static int
 commit(struct agent *a, struct err *e)
 {
@@ -180,6 +184,7 @@ turn(struct agent *a)
 	uv_update_time(&a->loop);
 	uv_timer_start(&a->due, due_callback, next > now ? (uint64_t)(next - now) : 1, 0);
 	link_watch(a);
+	close_when_idle(a);
 }
 
 static void
@@ -270,8 +275,6 @@ give_memory_back(struct agent *a)
 	}
 }
 
-static void close_when_idle(struct agent *a);
-
 static void
 second_callback(uv_timer_t *t)
 {
@@ -285,8 +288,7 @@ second_callback(uv_timer_t *t)
 		give_memory_back(a);
 	}
 	notify("WATCHDOG=1");
-	if (a->phase == AGENT_DRAINS)
-		close_when_idle(a);
+	close_when_idle(a);
 }
 
 void
@@ -330,11 +332,22 @@ pool_closed(void *arg)
 	end_loop(a);
 }
 
-/* Running work gets the grace to end by itself; then the pool stops it. */
+/* Whether waiting may still do any good. */
+static bool
+can_drain(const struct agent *a)
+{
+	int64_t ms = clock_mono_ms() - a->drain_since_ms;
+
+	if (ms >= a->o.config->stop_grace_ms)
+		return false;
+	return core_running(a->core) > 0 || (link_is_up(a) ? !a->gave_way : ms < DRAIN_LINK_MS);
+}
+
+/* Houses go to others, and running work gets the grace to end by itself; then the pool stops it. */
 static void
 close_when_idle(struct agent *a)
 {
-	if (a->phase != AGENT_DRAINS || (!core_is_drained(a->core) && clock_mono_ms() < a->drain_until_ms))
+	if (a->phase != AGENT_DRAINS || (!core_is_drained(a->core) && can_drain(a)))
 		return;
 	a->phase = AGENT_CLOSES;
 	pool_close(a->pool, pool_closed);
@@ -348,9 +361,9 @@ stop(struct agent *a)
 	log_info("agent %s: stopping", a->o.id);
 	notify("STOPPING=1");
 	a->phase = AGENT_DRAINS;
-	a->drain_until_ms = clock_mono_ms() + a->o.config->stop_grace_ms;
-	core_drain(a->core);
+	a->drain_since_ms = clock_mono_ms();
 	agent_input(a);
+	core_drain(a->core);
 }
 
 void
@@ -367,7 +380,6 @@ stop_callback(uv_signal_t *s, int signum)
 
 	(void)signum;
 	stop(a);
-	close_when_idle(a);
 }
 
 static void
@@ -377,9 +389,7 @@ reload_callback(uv_signal_t *s, int signum)
 
 	(void)signum;
 	log_info("agent %s: reconnecting with the certificates as they are now", a->o.id);
-	snprintf(a->link.why, sizeof a->link.why, "reload");
-	a->link.lost = true;
-	agent_input(a);
+	link_reload(a);
 }
 
 /* ---- starting ---- */
@@ -429,6 +439,12 @@ make_secret(char *out, size_t n)
 		out[i] = letters[random[i] % 32];
 }
 
+void
+agent_cert_path(const struct agent *a, char *out, size_t size, const char *name, const char *ext)
+{
+	snprintf(out, size, "%s/%s.%s", a->o.config->pki_dir, name, ext);
+}
+
 static int
 start_core(struct agent *a, struct err *e)
 {
@@ -469,10 +485,21 @@ stop_loop(struct agent *a)
 	uv_loop_close(&a->loop);
 }
 
+/* libuv's threads would keep the process for as long as the resolver likes. */
+static _Noreturn void
+leave(const struct agent *a, int rc, const struct err *e)
+{
+	if (rc)
+		log_warnx("agent %s: %s", a->o.id, e->msg);
+	fflush(NULL);
+	_exit(rc ? 1 : 0);
+}
+
 int
 agent_run(const struct agent_opts *o, struct err *e)
 {
 	struct agent *a = xcalloc(1, sizeof *a);
+	bool hangs;
 	int rc = -1;
 
 	a->o = *o;
@@ -492,9 +519,13 @@ agent_run(const struct agent_opts *o, struct err *e)
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : 0;
 out:
-	stop_loop(a);
+	hangs = link_hangs(a);
+	if (!hangs)
+		stop_loop(a);
 	core_close(a->core);
 	registry_free(a->tools);
+	if (hangs)
+		leave(a, rc, e);
 	free(a);
 	return rc;
 }

@@ -2,13 +2,15 @@
  * agent.h - the thin shell around the core: loop, link, workers, local socket.
  *
  * agent.c runs the turns: it gathers inputs, lets the core commit, and then carries out its effects.
- * link.c keeps the connection to the broker, socket.c serves local connections.
+ * link.c keeps the connection to the broker, probe.c tries another one beside it, address.c knows where they
+ * are, socket.c serves local connections.
  */
 #ifndef UW_AGENT_H
 #define UW_AGENT_H
 
 #include <uv.h>
 
+#include "address.h"
 #include "config.h"
 #include "core.h"
 #include "mqtt.h"
@@ -30,21 +32,38 @@ struct link {
 	struct mqtt *mqtt;
 	uv_poll_t *poll;                /* of this connection; NULL when there is none */
 	int poll_events;
-	uv_timer_t retry;
-	uv_getaddrinfo_t resolve;
-	bool resolving;
+	uv_timer_t retry;               /* when to connect, or to try the next address */
+	uv_timer_t limit;               /* how long connecting may take, from the name to the broker's answer */
+	int broker;                     /* that is tried or connected, by its number */
+	bool waiting;                   /* for its addresses */
+	size_t left;                    /* addresses of it to try, the present one among them */
+	bool up;                        /* until it is taken down */
 	bool lost;                      /* to be taken down in the next turn */
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
 	bool broken;                    /* to be taken down when all that came was read */
-	char why[160], told[160];       /* the latest reason to connect again, and the latest in the log */
+	char why[160];                  /* the latest reason to connect again */
+	char told[CONFIG_MAX_BROKERS][160];     /* and the latest in the log */
 	int failures;
 	int subscribing;                /* acknowledgements still to come */
-	int64_t since_ms;               /* when connecting began, or it came up */
 	uint64_t certs;                 /* the certificate files as they were read */
+	struct address addresses[CONFIG_MAX_BROKERS];
 	struct mqtt_known known[CONFIG_MAX_BROKERS];
 	int twin_beats;                 /* heartbeats of another agent under our name */
 	char will[512];
+};
+
+/* One connection beside the link's, only to see whether a broker answers. */
+struct probe {
+	struct mqtt *mqtt;
+	uv_poll_t *poll;
+	int poll_events;
+	uv_timer_t limit;
+	int broker;
+	bool waiting;                   /* for its addresses */
+	bool out;                       /* begun, and the core does not know the result */
+	bool ended, answered;
+	struct mqtt_known known[CONFIG_MAX_BROKERS];
 };
 
 struct agent {
@@ -54,6 +73,7 @@ struct agent {
 	struct pool *pool;
 	struct registry *tools;
 	struct link link;
+	struct probe probe;
 	uv_check_t check;
 	uv_idle_t again;                /* active while a turn is wanted: keeps the loop from waiting */
 	uv_timer_t due, second;
@@ -75,7 +95,7 @@ struct agent {
 	bool gave_way;
 	bool ready;
 	enum { AGENT_RUNS, AGENT_DRAINS, AGENT_CLOSES, AGENT_ENDS } phase;
-	int64_t drain_until_ms;
+	int64_t drain_since_ms;
 };
 
 /* agent.c */
@@ -83,6 +103,7 @@ struct core_now agent_now(void);
 void agent_input(struct agent *a);      /* the core may be fed now; a turn will follow */
 void agent_is_ready(struct agent *a);
 void agent_give_way(struct agent *a);   /* to another of our name */
+void agent_cert_path(const struct agent *a, char *out, size_t size, const char *name, const char *ext);
 
 /* link.c */
 void link_start(struct agent *a);
@@ -91,7 +112,17 @@ void link_effects(struct agent *a);     /* publishes, and lets everything go out
 void link_beat(struct agent *a);        /* once a second, in a turn before its commit */
 void link_watch(struct agent *a);       /* after each turn: what to wait for */
 void link_pause(struct agent *a);       /* nothing, until link_watch() */
+bool link_is_up(const struct agent *a);
+void link_reload(struct agent *a);      /* connects again, with the certificates as they are now */
 void link_stop(struct agent *a);        /* says goodbye; nothing goes out after it */
+bool link_hangs(struct agent *a);       /* a name is being looked up, and that cannot be ended */
+
+/* probe.c */
+void probe_init(struct agent *a);
+void probe_begin(struct agent *a);      /* once a second, in a turn: if the core wants one and none is out */
+void probe_resolved(struct agent *a);   /* a lookup ended, perhaps the one that is waited for */
+void probe_result(struct agent *a);     /* in a turn: tells the core what came of it */
+void probe_stop(struct agent *a);
 
 /* socket.c */
 int socket_open(struct agent *a, struct err *e);

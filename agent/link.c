@@ -1,5 +1,6 @@
 /*
- * link.c - the agent's connection to the broker: name, connect, subscribe, heartbeat, and again.
+ * link.c - the agent's connection to a broker: name, connect, subscribe, heartbeat, and again. Which broker
+ * it is, the core says.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +13,9 @@
 
 #define KEEPALIVE_S 5                   /* the least that libmosquitto takes */
 #define SESSION_EXPIRY_S 86400
-#define CONNECT_TIMEOUT_MS 10000
+#define CONNECT_ONLY_MS 10000           /* with one broker, there is nothing better to do than to wait */
+#define CONNECT_NEXT_MS 3000
+#define LOOKUP_MS 1000                  /* then an address of before serves */
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 5000
 #define GOODBYE_EXPIRY_S 20
@@ -22,19 +25,31 @@
 static const struct config_broker *
 broker(const struct agent *a)
 {
-	return &a->o.config->brokers[core_broker(a->core)];
+	return &a->o.config->brokers[a->link.broker];
+}
+
+static struct address *
+addresses(struct agent *a)
+{
+	return &a->link.addresses[a->link.broker];
 }
 
 static struct mqtt_known *
 known(struct agent *a)
 {
-	return &a->link.known[core_broker(a->core)];
+	return &a->link.known[a->link.broker];
 }
 
-static void
-path_of(const struct agent *a, char *out, size_t size, const char *name, const char *ext)
+static int64_t
+connect_limit_ms(const struct agent *a)
 {
-	snprintf(out, size, "%s/%s.%s", a->o.config->pki_dir, name, ext);
+	return a->o.config->nbrokers > 1 ? CONNECT_NEXT_MS : CONNECT_ONLY_MS;
+}
+
+bool
+link_is_up(const struct agent *a)
+{
+	return mqtt_is_up(a->link.mqtt) && !a->link.lost;
 }
 
 /* ---- callbacks of the connection, all within a turn's read or write ---- */
@@ -62,11 +77,12 @@ on_up(void *arg, bool session)
 {
 	struct agent *a = arg;
 
+	uv_timer_stop(&a->link.limit);
+	a->link.up = true;
 	a->link.failures = 0;
 	a->link.twin_beats = 0;
-	a->link.since_ms = clock_mono_ms();
 	agent_input(a);
-	core_link_up(a->core, core_broker(a->core), session && mqtt_is_v5(a->link.mqtt));
+	core_link_up(a->core, a->link.broker, session && mqtt_is_v5(a->link.mqtt));
 	subscribe_all(a);
 	log_info("link: connected to %s:%d%s%s", broker(a)->host, broker(a)->port,
 	    mqtt_is_v5(a->link.mqtt) ? "" : " in MQTT 3.1.1", session ? ", session resumed" : "");
@@ -150,7 +166,7 @@ certs_version(const struct agent *a)
 	struct stat st;
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		path_of(a, path, sizeof path, files[i][0], files[i][1]);
+		agent_cert_path(a, path, sizeof path, files[i][0], files[i][1]);
 		if (stat(path, &st) == 0)
 			v = v * 1000003 + (uint64_t)st.st_mtime * 31 + (uint64_t)st.st_ino * 7 + (uint64_t)st.st_size;
 	}
@@ -159,34 +175,51 @@ certs_version(const struct agent *a)
 
 static void retry_callback(uv_timer_t *t);
 
+static void
+try_in(struct agent *a, uint64_t ms)
+{
+	uv_update_time(&a->loop);
+	uv_timer_start(&a->link.retry, retry_callback, ms, 0);
+}
+
 /* Each reason once, and now and then again while it lasts. */
 static void
 complain(struct agent *a, const char *why)
 {
-	if (a->link.failures % 20 && strncmp(a->link.told, why, sizeof a->link.told - 1) == 0)
+	char *told = a->link.told[a->link.broker];
+
+	if (a->link.failures % 20 && strncmp(told, why, sizeof a->link.why - 1) == 0)
 		return;
-	snprintf(a->link.told, sizeof a->link.told, "%.*s", (int)sizeof a->link.told - 1, why);
+	snprintf(told, sizeof a->link.why, "%.*s", (int)sizeof a->link.why - 1, why);
 	log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, why);
 }
 
-/* Doubling, with full jitter: a broker that comes back is not met by everybody at once. */
+/* Each broker soon, then doubling, with full jitter: one that comes back is not met by everybody at once. */
 static void
 retry_later(struct agent *a)
 {
-	int64_t limit = RETRY_MIN_MS << (a->link.failures > 6 ? 6 : a->link.failures);
+	int rounds = a->link.failures / (int)a->o.config->nbrokers;
+	int64_t limit = RETRY_MIN_MS << (rounds > 6 ? 6 : rounds);
 
 	if (limit > RETRY_MAX_MS)
 		limit = RETRY_MAX_MS;
 	a->link.failures++;
-	uv_update_time(&a->loop);
-	uv_timer_start(&a->link.retry, retry_callback, (uint64_t)(RETRY_MIN_MS / 2 + clock_mono_us() % limit), 0);
+	a->link.left = 0;
+	uv_timer_stop(&a->link.limit);
+	try_in(a, (uint64_t)(RETRY_MIN_MS / 2 + clock_mono_us() % limit));
 }
 
-/* Without ever having been up. */
+/* Without ever having been up: the next of its addresses, while there is time, or the next broker. */
 static void
 connect_failed(struct agent *a, const char *why)
 {
 	complain(a, why);
+	address_next(addresses(a));
+	if (a->link.left > 1) {
+		a->link.left--;
+		try_in(a, 0);
+		return;
+	}
 	agent_input(a);
 	core_link_down(a->core);
 	retry_later(a);
@@ -205,21 +238,22 @@ poll_callback(uv_poll_t *p, int status, int events)
 }
 
 static void
-connect_to(struct agent *a, const char *address)
+connect_now(struct agent *a)
 {
 	char ca[512], crt[512], key[512];
 	struct buf will = { 0 };
 	struct err e;
 
-	path_of(a, ca, sizeof ca, "ca", "crt");
-	path_of(a, crt, sizeof crt, a->o.id, "crt");
-	path_of(a, key, sizeof key, a->o.id, "key");
+	agent_cert_path(a, ca, sizeof ca, "ca", "crt");
+	agent_cert_path(a, crt, sizeof crt, a->o.id, "crt");
+	agent_cert_path(a, key, sizeof key, a->o.id, "key");
 	core_will(a->core, &will);
 	a->link.certs = certs_version(a);
-	a->link.since_ms = clock_mono_ms();
 	a->link.mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = core_client_id(a->core),
-	    .host = broker(a)->host, .address = address, .port = broker(a)->port, .known = known(a),
-	    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = KEEPALIVE_S, .session_expiry_s = SESSION_EXPIRY_S, .receive_max = 1024,
+	    .host = broker(a)->host, .address = address_text(addresses(a)), .port = broker(a)->port,
+	    .known = known(a),
+	    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = KEEPALIVE_S,
+	    .session_expiry_s = SESSION_EXPIRY_S, .receive_max = 1024,
 	    .max_packet = (uint32_t)a->o.config->max_payload_bytes * 4 + 65536,
 	    .will_topic = core_health_topic(a->core), .will = will.data, .will_len = will.len, .arg = a,
 	    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
@@ -233,50 +267,93 @@ connect_to(struct agent *a, const char *address)
 }
 
 static void
-resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+use_addresses(struct agent *a)
 {
-	struct agent *a = req->data;
-	struct addrinfo *p = list;
-	char address[INET6_ADDRSTRLEN];
+	a->link.waiting = false;
+	a->link.left = addresses(a)->n;
+	if (a->link.left)
+		connect_now(a);
+	else
+		connect_failed(a, addresses(a)->why);
+}
 
-	a->link.resolving = false;
-	if (a->phase == AGENT_ENDS || status) {
-		if (a->phase != AGENT_ENDS)
-			connect_failed(a, uv_strerror(status));
-		uv_freeaddrinfo(list);
+static void
+resolved(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->phase == AGENT_ENDS)
+		return;
+	if (a->link.waiting && !addresses(a)->looking)
+		use_addresses(a);
+	probe_resolved(a);
+}
+
+static void
+limit_callback(uv_timer_t *t)
+{
+	struct agent *a = t->data;
+	char why[80];
+
+	if (a->link.waiting && addresses(a)->n) {
+		uv_timer_start(t, limit_callback, (uint64_t)(connect_limit_ms(a) - LOOKUP_MS), 0);
+		use_addresses(a);
 		return;
 	}
-	/* Each failure tries the next of its addresses. */
-	for (int skip = a->link.failures; skip > 0; skip--)
-		p = p->ai_next ? p->ai_next : list;
-	if (p->ai_family == AF_INET6)
-		uv_ip6_name((struct sockaddr_in6 *)(void *)p->ai_addr, address, sizeof address);
-	else
-		uv_ip4_name((struct sockaddr_in *)(void *)p->ai_addr, address, sizeof address);
-	uv_freeaddrinfo(list);
-	connect_to(a, address);
+	snprintf(why, sizeof why, a->link.waiting ? "its name was not resolved within %lld s"
+	    : "no answer to the connect within %lld s", (long long)connect_limit_ms(a) / 1000);
+	a->link.left = 0;
+	if (a->link.waiting) {
+		a->link.waiting = false;
+		connect_failed(a, why);
+	} else if (a->link.mqtt) {
+		on_down(a, why);
+	}
+}
+
+static void
+begin(struct agent *a)
+{
+	struct link *l = &a->link;
+	struct address *d;
+
+	l->broker = core_broker(a->core);
+	d = addresses(a);
+	l->waiting = true;
+	address_look(d, &a->loop);
+	uv_update_time(&a->loop);
+	uv_timer_start(&l->limit, limit_callback,
+	    (uint64_t)(d->looking && d->n ? LOOKUP_MS : connect_limit_ms(a)), 0);
+	if (!d->looking)
+		use_addresses(a);
 }
 
 static void
 retry_callback(uv_timer_t *t)
 {
 	struct agent *a = t->data;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
 
-	if (a->phase == AGENT_ENDS || a->link.mqtt || a->link.resolving)
+	if (a->phase == AGENT_ENDS || a->link.mqtt || a->link.waiting)
 		return;
-	a->link.resolve.data = a;
-	a->link.resolving = uv_getaddrinfo(&a->loop, &a->link.resolve, resolved, broker(a)->host, NULL, &hints) == 0;
-	if (!a->link.resolving)
-		retry_later(a);
+	if (a->link.left)
+		connect_now(a);
+	else
+		begin(a);
 }
 
 void
 link_start(struct agent *a)
 {
+	for (size_t i = 0; i < a->o.config->nbrokers; i++) {
+		a->link.addresses[i].host = a->o.config->brokers[i].host;
+		a->link.addresses[i].arg = a;
+		a->link.addresses[i].on_done = resolved;
+	}
 	uv_timer_init(&a->loop, &a->link.retry);
-	a->link.retry.data = a;
-	retry_callback(&a->link.retry);
+	uv_timer_init(&a->loop, &a->link.limit);
+	a->link.retry.data = a->link.limit.data = a;
+	probe_init(a);
+	begin(a);
 }
 
 static void
@@ -298,21 +375,30 @@ link_pause(struct agent *a)
 static void
 take_down(struct agent *a)
 {
-	bool was_up = mqtt_is_up(a->link.mqtt);
+	bool was_up = a->link.up;
 
 	link_pause(a);
 	mqtt_close(a->link.mqtt, false);
 	a->link.mqtt = NULL;
-	a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
-	if (was_up)
-		a->link.told[0] = '\0';
-	complain(a, a->link.why);
-	if (!was_up && known(a)->again) {
-		uv_timer_start(&a->link.retry, retry_callback, 0, 0);
-		return;
+	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
+	if (was_up) {
+		a->link.told[a->link.broker][0] = '\0';
+		a->link.left = 0;
+		complain(a, a->link.why);
+		core_link_down(a->core);
+		retry_later(a);
+	} else if (known(a)->again && a->link.left) {
+		try_in(a, 0);
+	} else {
+		connect_failed(a, a->link.why);
 	}
-	core_link_down(a->core);
-	retry_later(a);
+}
+
+void
+link_reload(struct agent *a)
+{
+	if (a->link.mqtt && !a->link.lost)
+		on_down(a, "reload");
 }
 
 /* ---- what a turn does ---- */
@@ -322,6 +408,7 @@ link_read(struct agent *a)
 {
 	int before = a->messages;
 
+	probe_result(a);
 	if (a->link.lost)
 		take_down(a);
 	if (!a->link.mqtt)
@@ -366,9 +453,11 @@ link_watch(struct agent *a)
 {
 	int events = UV_READABLE, fd = a->link.mqtt ? mqtt_fd(a->link.mqtt) : -1;
 
+	if (link_is_up(a) && core_must_reconnect(a->core))
+		on_down(a, core_must_reconnect(a->core));
 	if (a->link.more)
 		agent_input(a);
-	if (fd < 0) {
+	if (fd < 0 || a->link.lost) {
 		link_pause(a);
 		return;
 	}
@@ -384,21 +473,6 @@ link_watch(struct agent *a)
 	a->link.poll_events = events;
 }
 
-static void
-check_link(struct agent *a, int64_t now)
-{
-	const char *why = NULL;
-
-	if (!mqtt_is_up(a->link.mqtt) && now - a->link.since_ms > CONNECT_TIMEOUT_MS)
-		why = "no answer to the connect within 10 s";
-	else if (mqtt_is_up(a->link.mqtt) && core_must_reconnect(a->core))
-		why = core_must_reconnect(a->core);
-	else if (mqtt_is_up(a->link.mqtt) && a->beats % 5 == 0 && certs_version(a) != a->link.certs)
-		why = "certificates were renewed";
-	if (why)
-		on_down(a, why);
-}
-
 void
 link_beat(struct agent *a)
 {
@@ -407,9 +481,11 @@ link_beat(struct agent *a)
 	if (!a->link.mqtt)
 		return;
 	mqtt_tick(a->link.mqtt);
-	check_link(a, clock_mono_ms());
-	if (a->link.lost || !mqtt_is_up(a->link.mqtt))
+	if (link_is_up(a) && a->beats % 5 == 0 && certs_version(a) != a->link.certs)
+		on_down(a, "certificates were renewed");
+	if (!link_is_up(a))
 		return;
+	probe_begin(a);
 	/* The topic is the other's now. */
 	if (a->gave_way)
 		return;
@@ -441,4 +517,16 @@ link_stop(struct agent *a)
 	mqtt_close(a->link.mqtt, true);
 	a->link.mqtt = NULL;
 	uv_timer_stop(&a->link.retry);
+	uv_timer_stop(&a->link.limit);
+	probe_stop(a);
+}
+
+bool
+link_hangs(struct agent *a)
+{
+	bool hangs = false;
+
+	for (size_t i = 0; i < a->o.config->nbrokers; i++)
+		hangs |= !address_cancel(&a->link.addresses[i]);
+	return hangs;
 }
