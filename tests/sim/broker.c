@@ -1,9 +1,10 @@
 /*
  * broker.c - a broker as Mosquitto is one: sessions that outlive connections, QoS 1 with packet ids handed out
- * in order and sent again in that order after a resume, retained messages, wills, expiry, bounded queues, and
- * a state on disk that may be older than what it has acknowledged.
+ * in order and sent again in that order after a resume, QoS 0 that overtakes them, retained messages, wills,
+ * expiry, bounded queues, who may publish what, and a state on disk that may be older than what it has
+ * acknowledged.
  *
- * Not modelled: QoS 2, shared subscriptions, will delay, access rules.
+ * Not modelled: QoS 2, shared subscriptions, will delay, who may read.
  */
 #include "sim.h"
 
@@ -12,26 +13,35 @@
 #define KEEPALIVE_US (7500 * MS)        /* one and a half times the agents' 5 s */
 #define RETAINED_MAX 256
 #define SESSIONS_MAX 64
-#define FILTERS_MAX 64
+#define TOPIC_BUCKETS 1024
+#define NOT_AUTHORIZED 0x87
+#define NO_SUBSCRIBERS 0x10
 
 /* One message for one session. */
 struct delivery {
 	int mid;                        /* 0: QoS 0 */
 	bool sent;                      /* on this connection */
+	bool retained;
 	struct msg *msg;
 	struct delivery *next;
 };
 
+struct filter {
+	char *text;
+	int qos;
+};
+
 struct session {
-	char name[NAME_MAX_LEN + 8];
+	char client_id[96];
+	char name[NAME_MAX_LEN + 8];    /* of whoever has it */
 	bool used, clean;
 	int64_t expiry_us, left_us;     /* 0: connected */
 	int receive_max, last_mid;
 	struct conn *conn;
-	char *filters[FILTERS_MAX];
+	struct filter *filters;
 	int nfilters;
 	struct delivery *first, *last;  /* not acknowledged, oldest first */
-	int64_t waiting;
+	int64_t waiting, bytes;
 	int in_flight;
 	struct msg *will;
 };
@@ -42,14 +52,35 @@ struct state {
 	int nretained;
 };
 
+/* Who subscribes to a topic: a bit for each session. Asked for each message, so it is remembered. */
+struct readers {
+	char *topic;
+	uint64_t as_of;                 /* version of the subscriptions */
+	uint64_t all, qos1;
+	struct readers *next;
+};
+
 struct broker {
 	struct sim *sim;
-	bool up;
+	int index;
+	bool up, silent;
 	struct state now, saved;
 	struct conn *conns;
+	uint64_t version;               /* of the subscriptions */
+	struct readers *readers[TOPIC_BUCKETS];
 };
 
 /* ---- state, and copies of it ---- */
+
+static void
+clear_filters(struct session *s)
+{
+	for (int i = 0; i < s->nfilters; i++)
+		free(s->filters[i].text);
+	free(s->filters);
+	s->filters = NULL;
+	s->nfilters = 0;
+}
 
 static void
 clear_session(struct session *s)
@@ -59,8 +90,7 @@ clear_session(struct session *s)
 		msg_unref(d->msg);
 		free(d);
 	}
-	for (int i = 0; i < s->nfilters; i++)
-		free(s->filters[i]);
+	clear_filters(s);
 	msg_unref(s->will);
 	if (s->conn)
 		s->conn->session = NULL;
@@ -87,6 +117,20 @@ append(struct session *s, struct delivery *d)
 		s->first = d;
 	s->last = d;
 	s->waiting++;
+	s->bytes += (int64_t)d->msg->len;
+}
+
+static void
+add_filter(struct session *s, const char *text, int qos)
+{
+	for (int i = 0; i < s->nfilters; i++)
+		if (strcmp(s->filters[i].text, text) == 0) {
+			s->filters[i].qos = qos;
+			return;
+		}
+	if (s->nfilters % 16 == 0)
+		s->filters = xrealloc(s->filters, (size_t)(s->nfilters + 16) * sizeof *s->filters);
+	s->filters[s->nfilters++] = (struct filter){ xstrdup(text), qos };
 }
 
 /* Connections and wills are not on disk; a session without a connection has been left. */
@@ -97,15 +141,18 @@ copy_session(struct session *to, const struct session *from, int64_t now_us)
 	to->conn = NULL;
 	to->will = NULL;
 	to->first = to->last = NULL;
-	to->waiting = to->in_flight = 0;
+	to->waiting = to->bytes = to->in_flight = 0;
+	to->filters = NULL;
+	to->nfilters = 0;
 	if (!to->left_us)
 		to->left_us = now_us;
 	for (int i = 0; i < from->nfilters; i++)
-		to->filters[i] = xstrdup(from->filters[i]);
+		add_filter(to, from->filters[i].text, from->filters[i].qos);
 	for (const struct delivery *d = from->first; d; d = d->next) {
 		struct delivery *copy = xcalloc(1, sizeof *copy);
 
 		copy->mid = d->mid;
+		copy->retained = d->retained;
 		copy->msg = msg_ref(d->msg);
 		append(to, copy);
 	}
@@ -124,8 +171,8 @@ copy_state(struct state *to, const struct state *from, int64_t now_us)
 
 /* ---- delivering ---- */
 
-static bool
-matches(const char *filter, const char *topic)
+bool
+topic_matches(const char *filter, const char *topic)
 {
 	while (*filter && *topic) {
 		if (*filter == '+') {
@@ -138,13 +185,41 @@ matches(const char *filter, const char *topic)
 	return !*filter && !*topic;
 }
 
-static bool
-subscribes(const struct session *s, const char *topic)
+static void
+find_readers(struct broker *b, struct readers *r)
 {
-	for (int i = 0; i < s->nfilters; i++)
-		if (matches(s->filters[i], topic))
-			return true;
-	return false;
+	r->all = r->qos1 = 0;
+	for (int i = 0; i < SESSIONS_MAX; i++) {
+		const struct session *s = &b->now.sessions[i];
+
+		for (int k = 0; s->used && k < s->nfilters; k++)
+			if (topic_matches(s->filters[k].text, r->topic)) {
+				r->all |= (uint64_t)1 << i;
+				r->qos1 |= (uint64_t)(s->filters[k].qos > 0) << i;
+			}
+	}
+	r->as_of = b->version;
+}
+
+static const struct readers *
+readers_of(struct broker *b, const char *topic)
+{
+	struct readers **p, *r;
+	unsigned h = 5381;
+
+	for (const char *c = topic; *c; c++)
+		h = h * 33 ^ (unsigned char)*c;
+	for (p = &b->readers[h % TOPIC_BUCKETS]; (r = *p); p = &r->next)
+		if (strcmp(r->topic, topic) == 0)
+			break;
+	if (!r) {
+		r = *p = xcalloc(1, sizeof *r);
+		r->topic = xstrdup(topic);
+		r->as_of = b->version - 1;
+	}
+	if (r->as_of != b->version)
+		find_readers(b, r);
+	return r;
 }
 
 static bool
@@ -161,21 +236,27 @@ send_waiting(struct session *s)
 		if (!d->sent) {
 			d->sent = true;
 			s->in_flight++;
-			net_reply(s->conn, PACKET_PUBLISH, d->mid, 0, d->msg);
+			net_deliver(s->conn, d->mid, d->msg, d->retained);
 		}
 }
 
+static bool
+is_full(const struct session *s, const struct plan *p)
+{
+	return s->waiting >= p->queue_max || (s->waiting > s->receive_max && s->bytes >= p->queue_bytes);
+}
+
 static void
-deliver(struct broker *b, struct session *s, struct msg *m)
+deliver(struct broker *b, struct session *s, struct msg *m, int qos, bool retained)
 {
 	struct delivery *d;
 
-	if (m->qos == 0) {
+	if (m->qos == 0 || qos == 0) {
 		if (s->conn)
-			net_reply(s->conn, PACKET_PUBLISH, 0, 0, m);
+			net_deliver(s->conn, 0, m, retained);
 		return;
 	}
-	if (s->waiting >= b->sim->plan.queue_max) {
+	if (is_full(s, &b->sim->plan)) {
 		check_session_lost(b->sim->check, s->name);
 		return;
 	}
@@ -183,6 +264,7 @@ deliver(struct broker *b, struct session *s, struct msg *m)
 	s->last_mid = s->last_mid % UINT16_MAX + 1;
 	d->mid = s->last_mid;
 	d->msg = msg_ref(m);
+	d->retained = retained;
 	append(s, d);
 	send_waiting(s);
 }
@@ -203,14 +285,19 @@ retain(struct broker *b, struct msg *m)
 		st->retained[st->nretained++] = msg_ref(m);
 }
 
-static void
+/* False: nobody subscribes. */
+static bool
 publish(struct broker *b, struct msg *m)
 {
+	const struct readers *r = readers_of(b, m->topic);
+	uint64_t all = r->all, qos1 = r->qos1;
+
 	if (m->retain)
 		retain(b, m);
-	for (int i = 0; i < SESSIONS_MAX; i++)
-		if (b->now.sessions[i].used && subscribes(&b->now.sessions[i], m->topic))
-			deliver(b, &b->now.sessions[i], m);
+	for (int i = 0; all >> i && i < SESSIONS_MAX; i++)
+		if (all >> i & 1)
+			deliver(b, &b->now.sessions[i], m, qos1 >> i & 1, false);
+	return all != 0;
 }
 
 static void
@@ -228,6 +315,7 @@ acknowledged(struct session *s, int mid)
 	if (s->last == d)
 		s->last = before;
 	s->waiting--;
+	s->bytes -= (int64_t)d->msg->len;
 	s->in_flight -= d->sent;
 	msg_unref(d->msg);
 	free(d);
@@ -235,6 +323,13 @@ acknowledged(struct session *s, int mid)
 }
 
 /* ---- connections ---- */
+
+static void
+forget_session(struct broker *b, struct session *s)
+{
+	clear_session(s);
+	b->version++;
+}
 
 /* The connection is over; the session lives on unless it was a clean one. */
 static void
@@ -249,24 +344,29 @@ leave(struct broker *b, struct session *s, bool polite)
 	for (struct delivery *d = s->first; d; d = d->next)
 		d->sent = false;
 	if (s->clean)
-		clear_session(s);
+		forget_session(b, s);
 	if (will)
 		publish(b, will);
 	msg_unref(will);
 }
 
+/* That one, or an empty one. */
 static struct session *
-session_find(struct broker *b, const char *name)
+session_find(struct broker *b, const char *client_id)
 {
 	struct session *empty = NULL;
 
 	for (int i = 0; i < SESSIONS_MAX; i++) {
 		struct session *s = &b->now.sessions[i];
 
-		if (s->used && strcmp(s->name, name) == 0)
+		if (s->used && strcmp(s->client_id, client_id) == 0)
 			return s;
 		if (!s->used && !empty)
 			empty = s;
+	}
+	if (!empty) {
+		fprintf(stderr, "sim: more than %d sessions\n", SESSIONS_MAX);
+		abort();
 	}
 	return empty;
 }
@@ -276,6 +376,8 @@ static void
 session_new(struct broker *b, struct session *s, const struct node *n)
 {
 	*s = (struct session){ .used = true };
+	b->version++;
+	snprintf(s->client_id, sizeof s->client_id, "%s", n->client_id);
 	snprintf(s->name, sizeof s->name, "%s", n->name);
 	s->last_mid = (int)rng_between(&b->sim->rng[RNG_BROKER], 65000, UINT16_MAX - 1);
 }
@@ -284,16 +386,16 @@ static void
 connect_node(struct broker *b, struct conn *c, struct packet *p)
 {
 	struct node *n = c->owner;
-	struct session *s = session_find(b, n->name);
+	struct session *s = session_find(b, n->client_id);
 	bool present;
 
 	if (s->conn) {
 		net_drop(s->conn);
 		leave(b, s, false);
-		s = session_find(b, n->name);
+		s = session_find(b, n->client_id);
 	}
 	if (s->used && n->clean)
-		clear_session(s);
+		forget_session(b, s);
 	present = s->used;
 	if (!present)
 		session_new(b, s, n);
@@ -312,16 +414,29 @@ connect_node(struct broker *b, struct conn *c, struct packet *p)
 static void
 subscribe(struct broker *b, struct session *s, struct packet *p)
 {
-	bool known = false;
-
-	for (int i = 0; i < s->nfilters; i++)
-		known |= strcmp(s->filters[i], p->msg->topic) == 0;
-	if (!known && s->nfilters < FILTERS_MAX)
-		s->filters[s->nfilters++] = xstrdup(p->msg->topic);
+	add_filter(s, p->msg->topic, p->msg->qos);
+	b->version++;
 	net_reply(s->conn, PACKET_SUBACK, p->mid, 1, NULL);
 	for (int i = 0; i < b->now.nretained; i++)
-		if (matches(p->msg->topic, b->now.retained[i]->topic) && !is_expired(b, b->now.retained[i]))
-			deliver(b, s, b->now.retained[i]);
+		if (topic_matches(p->msg->topic, b->now.retained[i]->topic) && !is_expired(b, b->now.retained[i]))
+			deliver(b, s, b->now.retained[i], p->msg->qos, true);
+}
+
+static void
+take_publish(struct broker *b, struct conn *c, const struct packet *p)
+{
+	int reason = 0;
+
+	if (c->owner->agent && !acl_may_publish(b->sim->acl, c->owner->name, p->msg->topic)) {
+		sim_fail(b->sim, c->owner->name, "%s may not publish %s", c->owner->name, p->msg->topic);
+		reason = NOT_AUTHORIZED;
+	} else {
+		sim_trace(b->sim, "%d: %s -> %s: %s", b->index, c->owner->name, p->msg->topic, p->msg->payload);
+		check_published(b->sim->check, c->owner->name, p->msg);
+		reason = publish(b, p->msg) ? 0 : NO_SUBSCRIBERS;
+	}
+	if (p->msg->qos)
+		net_reply(c, PACKET_PUBACK, p->mid, reason, NULL);
 }
 
 void
@@ -340,11 +455,7 @@ broker_packet(struct broker *b, struct conn *c, struct packet *p)
 		subscribe(b, s, p);
 		break;
 	case PACKET_PUBLISH:
-		sim_trace(b->sim, "%s -> %s: %s", s->name, p->msg->topic, p->msg->payload);
-		check_published(b->sim->check, s->name, p->msg);
-		publish(b, p->msg);
-		if (p->msg->qos)
-			net_reply(c, PACKET_PUBACK, p->mid, 0, NULL);
+		take_publish(b, c, p);
 		break;
 	case PACKET_PUBACK:
 		acknowledged(s, p->mid);
@@ -365,12 +476,30 @@ broker_packet(struct broker *b, struct conn *c, struct packet *p)
 void
 broker_kick(struct broker *b, const char *name)
 {
-	struct session *s = session_find(b, name);
+	for (int i = 0; b->up && i < SESSIONS_MAX; i++) {
+		struct session *s = &b->now.sessions[i];
 
-	if (!b->up || !s || !s->conn)
-		return;
-	net_drop(s->conn);
-	leave(b, s, false);
+		if (!s->used || !s->conn || strcmp(s->name, name) != 0)
+			continue;
+		net_drop(s->conn);
+		leave(b, s, false);
+	}
+}
+
+/* Everybody has what is for him, if he is there. */
+bool
+broker_is_quiet(const struct broker *b, struct quiet *q)
+{
+	for (int i = 0; i < SESSIONS_MAX; i++) {
+		const struct session *s = &b->now.sessions[i];
+
+		if (!s->used || !s->conn || !s->waiting)
+			continue;
+		snprintf(q->why, sizeof q->why, "broker %d has %lld messages for %s", b->index, (long long)s->waiting, s->name);
+		snprintf(q->subject, sizeof q->subject, "%s", s->name);
+		return false;
+	}
+	return true;
 }
 
 /* ---- once a second ---- */
@@ -397,9 +526,9 @@ look_after(struct broker *b, struct session *s)
 		leave(b, s, false);
 	}
 	if (s->used && !s->conn && now - s->left_us > s->expiry_us) {
-		sim_log(b->sim, "broker: the session of %s has expired", s->name);
+		sim_log(b->sim, "broker %d: the session of %s has expired", b->index, s->name);
 		check_session_lost(b->sim->check, s->name);
-		clear_session(s);
+		forget_session(b, s);
 	}
 	drop_expired(b, s);
 }
@@ -412,7 +541,7 @@ beat(void *arg, uint64_t n)
 	for (int i = 0; b->up && i < SESSIONS_MAX; i++)
 		if (b->now.sessions[i].used)
 			look_after(b, &b->now.sessions[i]);
-	if (b->up && n % (uint64_t)(b->sim->plan.autosave_us / SECOND) == 0)
+	if (b->up && b->sim->plan.ages && n % (uint64_t)(b->sim->plan.autosave_us / SECOND) == 0)
 		copy_state(&b->saved, &b->now, b->sim->now_us);
 	sim_in(b->sim, SECOND, beat, b, n + 1);
 }
@@ -420,11 +549,12 @@ beat(void *arg, uint64_t n)
 /* ---- life ---- */
 
 struct broker *
-broker_new(struct sim *s)
+broker_new(struct sim *s, int index)
 {
 	struct broker *b = xcalloc(1, sizeof *b);
 
 	b->sim = s;
+	b->index = index;
 	b->up = true;
 	sim_in(s, SECOND, beat, b, 1);
 	return b;
@@ -435,7 +565,25 @@ broker_free(struct broker *b)
 {
 	clear_state(&b->now);
 	clear_state(&b->saved);
+	for (int i = 0; i < TOPIC_BUCKETS; i++)
+		for (struct readers *r = b->readers[i], *next; r; r = next) {
+			next = r->next;
+			free(r->topic);
+			free(r);
+		}
 	free(b);
+}
+
+int
+broker_index(const struct broker *b)
+{
+	return b->index;
+}
+
+bool
+broker_is_silent(const struct broker *b)
+{
+	return b->silent;
 }
 
 bool
@@ -457,18 +605,31 @@ broker_add_conn(struct broker *b, struct conn *c)
 	b->conns = c;
 }
 
+static void
+end_connections(struct broker *b)
+{
+	for (int i = 0; i < SESSIONS_MAX; i++) {
+		struct conn *c = b->now.sessions[i].conn;
+
+		if (c && b->silent)
+			c->broker_open = false;
+		else if (c)
+			net_drop(c);
+	}
+}
+
 /* Everybody's connection ends with the process. Wills do not survive it. */
 void
-broker_kill(struct broker *b, enum broker_loss loss)
+broker_kill(struct broker *b, enum broker_loss loss, bool silent)
 {
 	struct state kept = { 0 };
 
 	if (!b->up)
 		return;
 	b->up = false;
-	for (int i = 0; i < SESSIONS_MAX; i++)
-		if (b->now.sessions[i].conn)
-			net_drop(b->now.sessions[i].conn);
+	b->silent = silent;
+	b->version++;
+	end_connections(b);
 	if (loss != LOSS_ALL)
 		copy_state(&kept, loss == LOSS_NONE ? &b->now : &b->saved, b->sim->now_us);
 	if (loss != LOSS_NONE)
@@ -483,6 +644,7 @@ void
 broker_start(struct broker *b)
 {
 	b->up = true;
+	b->silent = false;
 }
 
 void

@@ -11,6 +11,7 @@
 
 #define BEAT_US (200 * MS)
 #define SILENCE_US (10 * SECOND)
+#define PATIENCE 3                      /* sendings without an answer until another broker is tried */
 #define BATCH_MAX 12
 #define OPERATOR "operator"
 
@@ -24,6 +25,7 @@ struct sub {
 	bool alone;                     /* by key: sent alone, told by its correlation */
 	bool accepted, done, wants_cancel;
 	bool waits;                     /* for a decision that nobody makes */
+	int sendings;
 	int64_t next_us;
 };
 
@@ -35,6 +37,7 @@ struct client {
 	struct host *host;              /* LOCAL */
 	uint64_t conn;
 	bool ready;
+	int broker;                     /* connected to, or to be tried */
 	int subscribing, mid;
 	int64_t heard_us, next_new_us, retry_us;
 	struct sub *subs;
@@ -194,6 +197,7 @@ send_alone(struct client *c, struct sub *s)
 	snprintf(correlation, sizeof correlation, "%zu", (size_t)(s - c->subs));
 	publish(c, TOPIC_TASK, s->house, s->body, strlen(s->body), correlation);
 	s->next_us = c->sim->now_us + draw(c, 3 * SECOND, 10 * SECOND);
+	s->sendings++;
 }
 
 /* With others that are due for the same house. */
@@ -208,6 +212,7 @@ send_batch(struct client *c, struct sub *s)
 			buf_adds(&b, o->body);
 			buf_addc(&b, '\n');
 			o->next_us = c->sim->now_us + draw(c, 3 * SECOND, 10 * SECOND);
+			o->sendings++;
 			n++;
 		}
 	publish(c, TOPIC_TASK, s->house, b.data, b.len - (n == 1), "-");
@@ -266,6 +271,7 @@ pursue(struct client *c, struct sub *s)
 	if (c->kind == LOCAL && chance(c, 50))
 		hang_up(c);
 	s->next_us = c->sim->now_us + draw(c, 8 * SECOND, 25 * SECOND);
+	s->sendings++;
 	if (s->wants_cancel) {
 		request(c, s, TOPIC_CANCEL);
 		s->wants_cancel = false;
@@ -305,6 +311,15 @@ text_of(const cJSON *o, const char *name)
 	return s ? s : "";
 }
 
+static int64_t
+number_of(const cJSON *o, const char *name)
+{
+	int64_t n = 0;
+
+	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
+	return n;
+}
+
 static struct sub *
 sub_of(struct client *c, const cJSON *o, const char *correlation)
 {
@@ -330,8 +345,10 @@ told_accepted(struct client *c, struct sub *s, const cJSON *o)
 	snprintf(s->id, sizeof s->id, "%s", text_of(o, "id"));
 	snprintf(s->owner, sizeof s->owner, "%s", text_of(o, "house"));
 	s->accepted = true;
+	s->sendings = 0;
 	s->next_us = c->sim->now_us + (s->wants_cancel ? draw(c, 0, 1 * SECOND) : draw(c, 8 * SECOND, 25 * SECOND));
-	check_accepted(c->sim->check, s->id, s->owner, c->host);
+	if (c->kind == LOCAL)
+		check_accepted(c->sim->check, s->id, s->owner, text_of(o, "state"), number_of(o, "copies"), host_name(c->host));
 	if (s->waits && !s->wants_cancel)
 		s->done = true;
 }
@@ -441,13 +458,14 @@ connect_client(struct client *c)
 	if (c->node.conn || c->sim->now_us < c->retry_us)
 		return;
 	c->heard_us = c->sim->now_us;
-	net_connect(&c->node, NULL);
+	net_connect(&c->node, c->broker, NULL);
 }
 
 static void
 lost(struct client *c)
 {
 	c->ready = false;
+	c->broker = (c->broker + 1) % c->sim->nbrokers;
 	c->retry_us = c->sim->now_us + draw(c, 100 * MS, 3 * SECOND);
 }
 
@@ -495,6 +513,17 @@ keep_connected(struct client *c)
 		net_send(&c->node, PACKET_PING, 0, 0, NULL);
 }
 
+/* Nobody answers here: perhaps the agents are elsewhere. */
+static void
+go_elsewhere(struct client *c, struct sub *s)
+{
+	if (c->kind == LOCAL || c->sim->nbrokers < 2 || s->sendings < PATIENCE)
+		return;
+	s->sendings = 0;
+	net_close(&c->node, true);
+	lost(c);
+}
+
 /* ---- life ---- */
 
 /* In bursts, with pauses between. */
@@ -520,12 +549,13 @@ work(struct client *c)
 {
 	while (c->first < c->n && c->subs[c->first].done)
 		c->first++;
-	for (size_t i = c->first; i < c->n; i++)
+	for (size_t i = c->first; i < c->n && (c->ready || c->kind == LOCAL); i++)
 		if (is_due(c, &c->subs[i])) {
 			if (c->subs[i].accepted)
 				pursue(c, &c->subs[i]);
 			else
 				submit(c, &c->subs[i]);
+			go_elsewhere(c, &c->subs[i]);
 		}
 }
 
@@ -557,8 +587,10 @@ client_new(struct sim *s, int i)
 	c->node = (struct node){ .sim = s, .receive_max = 20, .session_expiry_us = 60 * SECOND,
 		.clean = chance(c, 300), .on_packet = on_packet };
 	snprintf(c->node.name, sizeof c->node.name, "%s", c->name);
+	snprintf(c->node.client_id, sizeof c->node.client_id, "%s", c->name);
+	c->broker = (int)draw(c, 0, s->nbrokers - 1);
 	if (c->kind == LOCAL)
-		c->host = s->hosts[i / 4 % s->nhosts];
+		c->host = s->hosts[i / 4 % s->plan.nagents];
 	c->conn = (uint64_t)(i + 1) << 32;
 	c->next_new_us = 6 * SECOND;
 	sim_in(s, draw(c, 4 * SECOND, 5 * SECOND), beat, c, 0);

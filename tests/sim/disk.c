@@ -530,6 +530,12 @@ disk_fill(struct disk *d, bool full)
 	d->full = full;
 }
 
+bool
+disk_is_bad(const struct disk *d)
+{
+	return d->full || d->fail;
+}
+
 void
 disk_fail(struct disk *d, int permille)
 {

@@ -12,6 +12,7 @@
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 5000
 #define STUCK_RETRY_US (200 * MS)
+#define PROBE_LIMIT_US (3 * SECOND)
 #define FILTER_ID 60000
 
 struct line {
@@ -22,10 +23,16 @@ struct line {
 
 struct link {
 	bool up, lost, connecting;
-	int failures, subscribing, mid;
+	int broker, failures, subscribing, mid;
 	int64_t since_ms, retry_us;
 	int *acks;                      /* packet ids read in this turn */
 	size_t nacks, acks_cap;
+};
+
+/* A try of another broker beside the connection. */
+struct probe {
+	int broker;
+	bool out, over, answered;
 };
 
 enum phase { HOST_DOWN, HOST_RUNS, HOST_DRAINS };
@@ -42,9 +49,10 @@ struct host {
 	struct link link;
 	enum phase phase;
 	uint64_t life;                  /* of the process: events of former ones are void */
-	bool open, stuck, planned, committing, beat_due;
+	bool open, stuck, planned, committing, beat_due, drain_due;
+	struct probe probe;
 	int64_t due_us, frozen_us, drain_until_us;
-	int64_t turns, offset_ms, boot_us, run_base_us, run_from_us;
+	int64_t turns, now_ms, offset_ms, boot_us, run_base_us, run_from_us;
 	int rate_ppm;
 	int steps;                      /* until it dies; 0: it does not */
 	enum crash how;
@@ -139,6 +147,7 @@ leave_network(struct host *h, enum crash kind)
 	}
 	free(h->link.acks);
 	h->link = (struct link){ 0 };
+	check_link_lost(h->sim->check, h);
 }
 
 static void
@@ -151,7 +160,8 @@ forget_process(struct host *h, enum crash kind)
 	drop_inbox(h);
 	drop_lines(h);
 	h->core = NULL;
-	h->open = h->stuck = h->planned = h->committing = h->beat_due = h->dying = false;
+	h->open = h->stuck = h->planned = h->committing = h->beat_due = h->drain_due = h->dying = false;
+	h->probe = (struct probe){ 0 };
 	h->steps = 0;
 	h->due_us = 0;
 	client_local_lost(h->sim, h->id);
@@ -258,7 +268,8 @@ retry_callback(void *arg, uint64_t life)
 	buf_free(&will);
 	h->link.connecting = true;
 	h->link.since_ms = mono_ms(h);
-	net_connect(&h->node, m);
+	h->link.broker = core_broker(h->core);
+	net_connect(&h->node, h->link.broker, m);
 	msg_unref(m);
 }
 
@@ -281,6 +292,7 @@ take_down(struct host *h)
 	drop_inbox(h);
 	h->link.up = h->link.lost = h->link.connecting = false;
 	h->link.nacks = 0;
+	check_link_lost(h->sim->check, h);
 	core_link_down(h->core);
 	retry_later(h);
 }
@@ -308,9 +320,9 @@ connected(struct host *h, bool session)
 	h->link.connecting = false;
 	h->link.failures = 0;
 	h->link.since_ms = mono_ms(h);
-	core_link_up(h->core, 0, session);
+	core_link_up(h->core, h->link.broker, session);
 	subscribe_all(h);
-	sim_log(h->sim, "%s: connected%s", h->id, session ? ", session resumed" : "");
+	sim_log(h->sim, "%s: connected to broker %d%s", h->id, h->link.broker, session ? ", session resumed" : "");
 }
 
 static void
@@ -331,8 +343,9 @@ got_message(struct host *h, const struct packet *p)
 	const struct msg *m = p->msg;
 
 	core_message(h->core, &(struct mqtt_msg){ .topic = m->topic, .payload = m->payload, .len = m->len,
-	    .mid = p->mid, .qos = m->qos, .response_topic = m->response_topic, .correlation = m->correlation,
+	    .mid = p->mid, .qos = p->mid ? 1 : 0, .retained = p->retained, .response_topic = m->response_topic, .correlation = m->correlation,
 	    .correlation_len = m->correlation_len });
+	check_heard(h->sim->check, h, p, h->now_ms);
 	if (p->mid)
 		note_ack(h, p->mid);
 }
@@ -378,6 +391,46 @@ on_packet(struct node *n, struct packet *p)
 		h->inbox = p;
 	h->inbox_tail = p;
 	host_input(h);
+}
+
+/* ---- trying a better broker beside the connection ---- */
+
+static bool
+reaches(const struct host *h, int broker)
+{
+	return broker_is_up(h->sim->brokers[broker]) && !h->node.cut[broker][UP] && !h->node.cut[broker][DOWN];
+}
+
+static void
+probe_callback(void *arg, uint64_t life)
+{
+	struct host *h = arg;
+
+	if (h->life != life || h->phase == HOST_DOWN)
+		return;
+	h->probe.over = true;
+	h->probe.answered &= reaches(h, h->probe.broker);
+	host_input(h);
+}
+
+static void
+probe(struct host *h, int broker)
+{
+	int64_t us = 2 * rng_between(&h->sim->rng[RNG_HOST], 100, h->sim->plan.delay_max_us) + 2 * h->node.lag_us;
+
+	if (broker < 0 || h->probe.out)
+		return;
+	h->probe = (struct probe){ .broker = broker, .out = true, .answered = reaches(h, broker) };
+	sim_in(h->sim, h->probe.answered || us > PROBE_LIMIT_US ? us : PROBE_LIMIT_US, probe_callback, h, h->life);
+}
+
+static void
+read_probe(struct host *h)
+{
+	if (!h->probe.over)
+		return;
+	core_probed(h->core, h->probe.broker, h->probe.answered);
+	h->probe = (struct probe){ 0 };
 }
 
 /* ---- the turn, up to the commit ---- */
@@ -440,6 +493,11 @@ gather(struct host *h)
 {
 	int rounds = (int)rng_between(&h->sim->rng[RNG_HOST], 1, 2);
 
+	core_disk_low(h->core, h->low);
+	if (h->drain_due)
+		core_drain(h->core);
+	h->drain_due = false;
+	read_probe(h);
 	read_lines(h);
 	for (int i = 0; i < rounds && !step(h); i++) {
 		read_link(h);
@@ -452,8 +510,10 @@ gather(struct host *h)
 		return;
 	if (h->beat_due)
 		core_beat(h->core, NULL);
-	h->beat_due = false;
 	core_tick(h->core);
+	if (h->beat_due)
+		probe(h, core_probe(h->core));
+	h->beat_due = false;
 }
 
 static void
@@ -484,8 +544,10 @@ turn_failed(struct host *h, const struct err *e)
 static void
 begin(struct host *h)
 {
-	if (!h->open)
-		core_begin(h->core, host_now(h));
+	if (h->open)
+		return;
+	h->now_ms = mono_ms(h);
+	core_begin(h->core, host_now(h));
 	h->open = true;
 }
 
@@ -572,8 +634,10 @@ send_publishes(struct host *h)
 		struct msg *m = to_msg(h, &p);
 		int mid = p.qos ? next_mid(h) : 0;
 
-		if (!step(h))
+		if (!step(h)) {
+			check_said(h->sim->check, h, m, h->now_ms);
 			net_send(&h->node, PACKET_PUBLISH, mid, 0, m);
+		}
 		msg_unref(m);
 		if (h->dying)
 			return;
@@ -642,9 +706,13 @@ effects_callback(void *arg, uint64_t life)
 		die(h);
 		return;
 	}
+	if (h->link.up && core_must_reconnect(h->core)) {
+		sim_log(h->sim, "%s: reconnects: %s", h->id, core_must_reconnect(h->core));
+		h->link.lost = true;
+	}
 	check_turn(h->sim->check, h);
 	plan_due(h, next);
-	if (h->phase == HOST_DRAINS && workers_are_idle(h->workers) && core_is_drained(h->core))
+	if (h->phase == HOST_DRAINS && !h->drain_due && workers_are_idle(h->workers) && core_is_drained(h->core))
 		leave(h);
 	else if (h->inbox || h->lines || h->link.lost || !workers_are_read(h->workers))
 		host_input(h);
@@ -659,8 +727,6 @@ check_link(struct host *h)
 
 	if (h->link.connecting && now - h->link.since_ms > CONNECT_TIMEOUT_MS)
 		h->link.lost = true;
-	if (h->link.up && core_must_reconnect(h->core))
-		h->link.lost = true;
 }
 
 static void
@@ -671,7 +737,6 @@ beat(void *arg, uint64_t life)
 	if (h->life != life || is_frozen(h, beat, life))
 		return;
 	if (!h->stuck) {
-		core_disk_low(h->core, h->low);
 		check_link(h);
 		h->beat_due = true;
 		host_input(h);
@@ -691,7 +756,7 @@ host_new(struct sim *s, const char *name)
 
 	h->sim = s;
 	snprintf(h->id, sizeof h->id, "%s", name);
-	h->node = (struct node){ .sim = s, .receive_max = p->receive_max, .session_expiry_us = p->session_expiry_us,
+	h->node = (struct node){ .sim = s, .agent = true, .receive_max = p->receive_max, .session_expiry_us = p->session_expiry_us,
 		.on_packet = on_packet };
 	snprintf(h->node.name, sizeof h->node.name, "%s", name);
 	h->disk = disk_of(s->disks, name);
@@ -719,11 +784,13 @@ host_start(struct host *h)
 {
 	struct core_opts o = { .config = &h->sim->config, .tools = h->sim->tools, .agent = h->id, .vfs = DISK_VFS,
 		.seed = rng_next(&h->sim->rng[RNG_HOST]), .version = "sim", .host = h->id };
-	char path[80];
+	char path[80], secret[33];
 	struct err e;
 
 	snprintf(path, sizeof path, "/%s/store", h->id);
+	snprintf(secret, sizeof secret, "%016llx", (unsigned long long)rng_next(&h->sim->rng[RNG_HOST]));
 	o.store_path = path;
+	o.secret = secret;
 	h->life++;
 	if (core_open(&h->core, &o, host_now(h), &e)) {
 		sim_log(h->sim, "%s: cannot start: %s", h->id, e.msg);
@@ -733,6 +800,7 @@ host_start(struct host *h)
 		return;
 	}
 	sim_log(h->sim, "%s: starts", h->id);
+	snprintf(h->node.client_id, sizeof h->node.client_id, "%s", core_client_id(h->core));
 	h->phase = HOST_RUNS;
 	sim_in(h->sim, rng_between(&h->sim->rng[RNG_HOST], 1, 999) * MS, beat, h, h->life);
 	retry_callback(h, h->life);
@@ -759,7 +827,7 @@ host_stop(struct host *h)
 	sim_log(h->sim, "fault: %s: is asked to stop", h->id);
 	h->phase = HOST_DRAINS;
 	h->drain_until_us = h->sim->now_us + 5 * SECOND;
-	core_drain(h->core);
+	h->drain_due = true;
 	host_input(h);
 }
 
@@ -781,9 +849,8 @@ host_heal(struct host *h)
 	disk_fill(h->disk, false);
 	disk_fail(h->disk, 0);
 	disk_die_after(h->disk, 0);
-	net_cut(&h->node, false, false);
+	net_cut(&h->node, ALL_BROKERS, false, false);
 	h->node.lag_us = 0;
-	h->frozen_us = 0;
 	h->low = false;
 	h->steps = 0;
 	host_set_rate(h, 0);
@@ -839,6 +906,25 @@ bool
 host_is_up(const struct host *h)
 {
 	return h->phase != HOST_DOWN;
+}
+
+int
+host_is_able(const struct host *h)
+{
+	if (h->phase != HOST_RUNS || h->stuck || h->low || h->frozen_us > h->sim->now_us || !h->link.up || !h->node.conn ||
+	    disk_is_bad(h->disk) || !reaches(h, h->link.broker))
+		return -1;
+	return h->link.broker;
+}
+
+bool
+host_is_quiet(const struct host *h, struct quiet *q)
+{
+	if (h->frozen_us <= h->sim->now_us && !h->inbox && !h->lines)
+		return true;
+	snprintf(q->why, sizeof q->why, "%s has not read all that was sent to it", h->id);
+	snprintf(q->subject, sizeof q->subject, "%s", h->id);
+	return false;
 }
 
 int64_t

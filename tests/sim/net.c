@@ -69,7 +69,7 @@ packet_free(struct packet *p)
 static bool
 is_cut(const struct conn *c, int way)
 {
-	return way == UP ? c->owner->cut_up : c->owner->cut_down;
+	return c->owner->cut[broker_index(c->broker)][way];
 }
 
 static void
@@ -99,12 +99,16 @@ arrive_at_node(struct conn *c, struct packet *p)
 	n->on_packet(n, p);
 }
 
-/* Who writes to a connection that the broker has given up learns it so. */
+/* Who writes to a connection that the broker has given up learns it so, if there is a machine to say it. */
 static void
 arrive_at_broker(struct conn *c, struct packet *p)
 {
-	struct broker *b = c->sim->broker;
+	struct broker *b = c->broker;
 
+	if (broker_is_silent(b)) {
+		packet_free(p);
+		return;
+	}
 	if (!c->broker_open && (p->type != PACKET_CONNECT || !broker_is_up(b))) {
 		packet_free(p);
 		net_reply(c, PACKET_CLOSED, 0, 0, NULL);
@@ -157,15 +161,16 @@ put(struct conn *c, int way, struct packet *p)
 }
 
 void
-net_connect(struct node *n, struct msg *will)
+net_connect(struct node *n, int broker, struct msg *will)
 {
 	struct conn *c = xcalloc(1, sizeof *c);
 
 	c->sim = n->sim;
 	c->node = c->owner = n;
 	c->heard_us = n->sim->now_us;
+	c->broker = n->sim->brokers[broker];
 	n->conn = c;
-	broker_add_conn(n->sim->broker, c);
+	broker_add_conn(c->broker, c);
 	put(c, UP, packet_new(PACKET_CONNECT, 0, 0, will));
 }
 
@@ -196,6 +201,15 @@ net_reply(struct conn *c, enum packet_type type, int mid, int reason, struct msg
 }
 
 void
+net_deliver(struct conn *c, int mid, struct msg *m, bool retained)
+{
+	struct packet *p = packet_new(PACKET_PUBLISH, mid, 0, m);
+
+	p->retained = retained;
+	put(c, DOWN, p);
+}
+
+void
 net_drop(struct conn *c)
 {
 	c->broker_open = false;
@@ -216,15 +230,25 @@ flush(struct conn *c, int way)
 	}
 }
 
-void
-net_cut(struct node *n, bool up, bool down)
+static void
+cut_one(struct node *n, int broker, bool up, bool down)
 {
-	n->cut_up = up;
-	n->cut_down = down;
-	if (n->conn && !up)
+	bool concerned = n->conn && broker_index(n->conn->broker) == broker;
+
+	n->cut[broker][UP] = up;
+	n->cut[broker][DOWN] = down;
+	if (concerned && !up)
 		flush(n->conn, UP);
-	if (n->conn && !down)
+	if (concerned && !down)
 		flush(n->conn, DOWN);
+}
+
+void
+net_cut(struct node *n, int broker, bool up, bool down)
+{
+	for (int i = 0; i < n->sim->nbrokers; i++)
+		if (broker == ALL_BROKERS || broker == i)
+			cut_one(n, i, up, down);
 }
 
 static void
@@ -238,12 +262,9 @@ free_held(struct packet *p)
 	}
 }
 
-/* Connections are small and live until the run ends: packets on their way point to them. */
-void
-net_release(struct sim *s, struct conn *conns)
+static void
+free_packets(struct sim *s)
 {
-	struct conn *next;
-
 	for (size_t i = 0; i < s->nheap; i++)
 		if (s->heap[i].f == arrive) {
 			struct arrival *a = s->heap[i].arg;
@@ -251,6 +272,16 @@ net_release(struct sim *s, struct conn *conns)
 			packet_free(a->packet);
 			free(a);
 		}
+	s->nheap = 0;
+}
+
+/* Connections are small and live until the run ends: packets on their way point to them. */
+void
+net_release(struct sim *s, struct conn *conns)
+{
+	struct conn *next;
+
+	free_packets(s);
 	for (struct conn *c = conns; c; c = next) {
 		next = c->next;
 		free_held(c->held[UP]);

@@ -120,28 +120,6 @@ sim_fail(struct sim *s, const char *subject, const char *fmt, ...)
 
 /* ---- a run ---- */
 
-static const char *const names[] = { "timmy", "ezra", "bezalel", "allegro", "marcus" };
-
-static void
-make_config(struct sim *s)
-{
-	struct buf text = { 0 };
-	struct err e;
-
-	buf_adds(&text, "houses:\n");
-	for (int i = 0; i < s->plan.nhosts; i++)
-		buf_addf(&text, "  %s:\n    role: worker\n", names[i]);
-	buf_addf(&text, "router: [%s-1]\n", names[s->plan.nhosts - 1]);
-	if (config_parse(&s->config, "sim", text.data, text.len, NULL, NULL, &e)) {
-		fprintf(stderr, "sim: %s\n", e.msg);
-		exit(2);
-	}
-	buf_free(&text);
-	s->config.max_queued = s->plan.queue_max < 1000 ? 150 : 100000;
-	s->config.max_outbox_bytes = s->plan.queue_max < 1000 ? 64 << 10 : 64 << 20;
-	s->config.keep_finished = s->plan.short_memory ? 30 : 100000;
-}
-
 static void
 warn(const char *text, void *arg)
 {
@@ -152,20 +130,19 @@ warn(const char *text, void *arg)
 static void
 build(struct sim *s)
 {
-	char name[NAME_MAX_LEN + 1];
-
 	for (int i = 0; i < RNG_COUNT; i++)
 		rng_seed(&s->rng[i], s->seed, (uint64_t)i);
 	faults_plan(s);
-	make_config(s);
+	layout_plan(s);
+	layout_config(s);
+	s->acl = acl_new(&s->config);
 	s->tools = registry_new(&s->config, warn, NULL);
 	s->disks = disks_new(s);
-	s->broker = broker_new(s);
+	for (s->nbrokers = 0; s->nbrokers < s->plan.nbrokers; s->nbrokers++)
+		s->brokers[s->nbrokers] = broker_new(s, s->nbrokers);
 	s->check = check_new(s);
-	for (s->nhosts = 0; s->nhosts < s->plan.nhosts; s->nhosts++) {
-		snprintf(name, sizeof name, "%s-1", names[s->nhosts]);
-		s->hosts[s->nhosts] = host_new(s, name);
-	}
+	for (s->nhosts = 0; s->nhosts < s->nplaces; s->nhosts++)
+		s->hosts[s->nhosts] = host_new(s, s->places[s->nhosts].name);
 	for (s->nclients = 0; s->nclients < s->plan.nclients; s->nclients++)
 		s->clients[s->nclients] = client_new(s, s->nclients);
 	for (int i = 0; i < s->nhosts; i++)
@@ -176,17 +153,22 @@ build(struct sim *s)
 static void
 destroy(struct sim *s)
 {
-	struct conn *conns = broker_conns(s->broker);
+	struct conn *conns[BROKERS_MAX];
 
 	for (int i = 0; i < s->nhosts; i++)
 		host_free(s->hosts[i]);
 	for (int i = 0; i < s->nclients; i++)
 		client_free(s->clients[i]);
-	broker_free(s->broker);
-	net_release(s, conns);
+	for (int i = 0; i < s->nbrokers; i++) {
+		conns[i] = broker_conns(s->brokers[i]);
+		broker_free(s->brokers[i]);
+	}
+	for (int i = 0; i < s->nbrokers; i++)
+		net_release(s, conns[i]);
 	disks_free(s->disks);
 	check_free(s->check);
 	registry_free(s->tools);
+	acl_free(s->acl);
 	config_release(&s->config);
 	free(s->heap);
 }

@@ -21,8 +21,10 @@
 #define MS ((int64_t)1000)
 #define SECOND (1000 * MS)
 #define WALL_BASE_MS ((int64_t)1800000000000)
-#define HOSTS_MAX 5
+#define HOSTS_MAX 6                    /* five agents and a witness */
 #define CLIENTS_MAX 12
+#define BROKERS_MAX 2
+#define ALL_BROKERS (-1)
 
 /* ---- random numbers: a stream for each subject, so that one more draw in one leaves the others as they were */
 
@@ -48,7 +50,9 @@ struct disks;
 
 /* What a seed is like: each has some faults and some limits, not all of them. */
 struct plan {
-	int nhosts, nclients;
+	int nagents, nhouses, nclients, nbrokers;
+	bool witness;
+	int carrier[BROKERS_MAX];       /* host on whose machine the broker is; -1: a machine of its own */
 	int64_t heal_us, limit_us;      /* faults end; it must be quiet */
 	int tasks_per_minute;           /* of each client */
 	unsigned faults;                /* bits of enum fault */
@@ -56,6 +60,8 @@ struct plan {
 	int64_t delay_max_us;           /* one way, on a good day */
 	int receive_max, read_max;      /* messages in flight to an agent; read in a turn */
 	int64_t queue_max;              /* messages a session may hold */
+	int64_t queue_bytes;
+	bool ages;                      /* a broker may come back with what it last saved */
 	int64_t autosave_us;            /* the broker writes its state */
 	int64_t session_expiry_us;
 	int64_t commit_max_us;
@@ -64,6 +70,12 @@ struct plan {
 	int crashy;                     /* per mille of tasks that always kill their worker */
 	bool same_bodies;               /* plain publishers repeat themselves */
 	bool short_memory;              /* finished tasks are soon forgotten */
+};
+
+/* A machine with an agent. */
+struct place {
+	char name[NAME_MAX_LEN + 1];
+	const char *house;              /* its home; NULL: a witness */
 };
 
 struct event {
@@ -85,7 +97,11 @@ struct sim {
 	struct config config;
 	struct registry *tools;
 	struct disks *disks;
-	struct broker *broker;
+	struct place places[HOSTS_MAX];
+	int nplaces;
+	struct acl *acl;
+	struct broker *brokers[BROKERS_MAX];
+	int nbrokers;
 	struct host *hosts[HOSTS_MAX];
 	int nhosts;
 	struct client *clients[CLIENTS_MAX];
@@ -151,6 +167,7 @@ struct packet {
 	enum packet_type type;
 	int mid;
 	int reason;                     /* PUBACK; CONNACK: the session is there */
+	bool retained;                  /* PUBLISH: it is from before the subscription */
 	struct msg *msg;                /* PUBLISH, the will of CONNECT, the filter of SUBSCRIBE as its topic */
 	struct packet *next;
 };
@@ -159,8 +176,10 @@ struct packet {
 struct node {
 	struct sim *sim;
 	char name[NAME_MAX_LEN + 8];
+	char client_id[96];
+	bool agent;
 	struct conn *conn;              /* NULL: none */
-	bool cut_up, cut_down;          /* nothing gets to the broker; nothing from it */
+	bool cut[BROKERS_MAX][2];       /* by direction: nothing gets to that broker; nothing from it */
 	int64_t lag_us;                 /* added to every delay */
 	bool clean;                     /* session ends with the connection */
 	int receive_max;
@@ -171,6 +190,7 @@ struct node {
 struct conn {
 	uint64_t id;
 	struct sim *sim;
+	struct broker *broker;
 	struct node *owner;
 	struct node *node;              /* the same; NULL: it has left */
 	bool broker_open;
@@ -183,29 +203,50 @@ struct conn {
 
 enum { UP, DOWN };
 
+/* What keeps it from being quiet. */
+struct quiet {
+	char why[200], subject[64];
+};
+
 /* net.c */
-void net_connect(struct node *n, struct msg *will);
+void net_connect(struct node *n, int broker, struct msg *will);
 void net_close(struct node *n, bool polite);            /* the node leaves */
 void net_send(struct node *n, enum packet_type type, int mid, int reason, struct msg *m);
 void net_reply(struct conn *c, enum packet_type type, int mid, int reason, struct msg *m);
+void net_deliver(struct conn *c, int mid, struct msg *m, bool retained);
 void net_drop(struct conn *c);                          /* the broker's side ends */
-void net_cut(struct node *n, bool up, bool down);
+/* Between the node and one broker, or all; without mending anything else. */
+void net_cut(struct node *n, int broker, bool up, bool down);
 void packet_free(struct packet *p);
 void net_release(struct sim *s, struct conn *conns);
 
 /* broker.c */
 enum broker_loss { LOSS_NONE, LOSS_SOME, LOSS_ALL };
 
-struct broker *broker_new(struct sim *s);
+struct broker *broker_new(struct sim *s, int index);
+int broker_index(const struct broker *b);
 void broker_free(struct broker *b);
 void broker_packet(struct broker *b, struct conn *c, struct packet *p);
 bool broker_is_up(const struct broker *b);
-void broker_kill(struct broker *b, enum broker_loss loss);
+/* silent: its machine is gone, so nobody is told and nobody is refused. */
+void broker_kill(struct broker *b, enum broker_loss loss, bool silent);
+bool broker_is_silent(const struct broker *b);
 void broker_start(struct broker *b);
 void broker_heal(struct broker *b);
 void broker_kick(struct broker *b, const char *name);
+bool topic_matches(const char *filter, const char *topic);
+bool broker_is_quiet(const struct broker *b, struct quiet *q);
 struct conn *broker_conns(struct broker *b);
 void broker_add_conn(struct broker *b, struct conn *c);
+
+/* acl.c: the access list that is made for a real broker */
+struct acl *acl_new(const struct config *c);
+void acl_free(struct acl *a);
+bool acl_may_publish(struct acl *a, const char *name, const char *topic);
+
+/* layout.c: who lives where, as houses.yaml */
+void layout_plan(struct sim *s);
+void layout_config(struct sim *s);
 
 /* disk.c */
 struct disks *disks_new(struct sim *s);
@@ -220,6 +261,7 @@ void disk_settle(struct disk *d, bool power);
 void disk_wipe(struct disk *d);
 void disk_fill(struct disk *d, bool full);
 void disk_fail(struct disk *d, int permille);           /* of writes and syncs */
+bool disk_is_bad(const struct disk *d);
 #define DISK_VFS "sim"
 
 /* workers.c */
@@ -248,6 +290,7 @@ struct disk *host_disk(struct host *h);
 struct core *host_core(struct host *h);                 /* NULL: not running */
 struct workers *host_workers(struct host *h);
 bool host_is_up(const struct host *h);
+int host_is_able(const struct host *h);                 /* broker on which nothing hinders it; -1: something does */
 void host_start(struct host *h);
 void host_input(struct host *h);
 void host_local(struct host *h, uint64_t conn, const char *line);       /* NULL: the connection is gone */
@@ -262,12 +305,8 @@ void host_jump(struct host *h, int64_t ms);
 void host_set_rate(struct host *h, int ppm);
 void host_disk_low(struct host *h, bool low);
 void host_heal(struct host *h);
+bool host_is_quiet(const struct host *h, struct quiet *q);
 int64_t host_turns(const struct host *h);
-
-/* What keeps it from being quiet. */
-struct quiet {
-	char why[200], subject[64];
-};
 
 /* clients.c */
 struct client *client_new(struct sim *s, int i);
@@ -295,12 +334,18 @@ void check_agent_died(struct check *k, const char *host, const struct core *c);
 void check_disk_lost(struct check *k, const char *host);
 /* Messages without ids for this host, or for all, may have been lost or come twice. */
 void check_session_lost(struct check *k, const char *host);
-void check_accepted(struct check *k, const char *id, const char *house, const struct host *at);
+/* at: the agent that said so. */
+void check_accepted(struct check *k, const char *id, const char *house, const char *state, int64_t copies, const char *at);
+/* An agent sends, or hears; times are its own. */
+void check_said(struct check *k, struct host *h, const struct msg *m, int64_t made_ms);
+void check_heard(struct check *k, struct host *h, const struct packet *p, int64_t now_ms);
+void check_link_lost(struct check *k, struct host *h);
 void check_outcome(struct check *k, const char *id, const char *state, const cJSON *what);
 void check_cancel_told(struct check *k, const char *id, bool cancelled);
 /* A disk was lost that may have held it alone. */
 bool check_is_exempt(struct check *k, const char *id);
 void check_turn(struct check *k, struct host *h);
+struct host *check_owner(struct check *k, const char *house);  /* who says so last; NULL: nobody */
 bool check_is_quiet(struct check *k, struct quiet *q);
 void check_end(struct check *k);
 

@@ -1,0 +1,109 @@
+/*
+ * check.h - what the parts of the checker share: check.c (tasks: what is done and told about them), stream.c (the
+ * numbers of events), owners.c (leases and claims), inside.c (rows and counters of the cores).
+ */
+#ifndef UW_SIM_CHECK_H
+#define UW_SIM_CHECK_H
+
+#include <cjson/cJSON.h>
+
+#include "sim.h"
+#include "ulid.h"
+
+#define BUCKETS 4096
+
+/* A task, by its id. */
+struct record {
+	char id[ULID_TEXT];
+	char house[NAME_MAX_LEN + 1];   /* where it was accepted */
+	unsigned hosts;                 /* that said they have it */
+	unsigned runners;               /* that began it */
+	bool told, exempt;
+	int64_t copies;                 /* as the house told; 0: it did not yet */
+	int64_t handed_copies;          /* as told by who handed it on */
+	int losses;                     /* of disks that may have held it */
+	bool blocked;                   /* an attempt may have had the effect of an exclusive tool */
+	int crashes, crashes_allowed;
+	bool stopping, cancelled;       /* as told to who cancelled */
+	char state[20];                 /* outcome, first one that is final */
+	int64_t ended_us;               /* when that was told */
+	uint64_t what;
+	uint64_t accepted_in;           /* stream that told of it */
+	struct record *next;
+};
+
+struct streams;
+struct owners;
+
+/* Who used a key for what; a store that was lost. */
+struct key {
+	char text[96], id[ULID_TEXT];
+	struct key *next;
+};
+
+/* Lines of a plain publisher, which nobody sends again. */
+struct plain {
+	char name[2 * NAME_MAX_LEN + 4];        /* house/sender */
+	unsigned hosts;                 /* that may take them */
+	int64_t sent, taken;
+	struct plain *next;
+};
+
+struct check {
+	struct sim *sim;
+	struct record *records[BUCKETS];
+	struct key *keys;
+	struct streams *streams;
+	struct owners *owners;
+	struct plain *plains;
+	unsigned unreliable;            /* hosts whose sessions or disks lost something */
+	int64_t dropped[HOSTS_MAX];     /* events, in former lives */
+	int64_t turns[HOSTS_MAX], turns_from_us[HOSTS_MAX];
+	int64_t died_us[HOSTS_MAX];     /* the agent, the last time */
+	int64_t lost_us[HOSTS_MAX];     /* its disk */
+	int losses;                     /* of disks */
+	char store[HOSTS_MAX][12];      /* the last one it had */
+	struct key *lost;               /* stores */
+};
+
+/* check.c */
+uint64_t check_hash(const char *p, size_t len);         /* never 0 */
+uint64_t check_hash_json(const cJSON *v);
+const char *check_text(const cJSON *o, const char *name);       /* "" if there is none */
+int check_host(const struct check *k, const char *name);        /* -1: none of that name */
+unsigned check_bit(const struct check *k, const char *host);
+struct record *check_record(struct check *k, const char *id);
+const struct config_names *check_candidates(const struct check *k, const char *house);
+unsigned check_candidate_bits(const struct check *k, const char *house);
+/* A house has another owner: what the former one had not yet written down is not held against the new one. */
+void check_new_term(struct check *k, const char *house);
+int64_t check_dropped(const struct check *k, int host);
+void check_plains(struct check *k);
+
+/* stream.c */
+struct streams *streams_new(struct check *k);
+void streams_free(struct streams *s);
+/* False: the line was here before, or is no good. *of: the stream, as a number. */
+bool streams_take(struct streams *s, const struct topic *t, const cJSON *o, const char *line, size_t len, uint64_t *of);
+/* The house's newest term begins after that. */
+void streams_claim(struct streams *s, const char *house, const cJSON *claim);
+int64_t streams_head(struct streams *s, const char *house, const char *of);
+/* Every event up to the head was seen, through all terms. */
+void streams_check(struct streams *s, const char *house, const char *term, int64_t head);
+
+/* owners.c */
+struct owners *owners_new(struct check *k);
+void owners_free(struct owners *o);
+void owners_claim(struct owners *o, const struct topic *t, const struct msg *m);
+void owners_arrived(struct owners *o, int host);        /* its heartbeat, at a broker */
+bool owners_are_quiet(struct owners *o, struct quiet *q);
+void owners_check(struct owners *o);
+
+/* inside.c */
+void inside_turn(struct check *k, struct host *h);
+void inside_died(struct check *k, int host, const struct core *c);
+bool inside_is_quiet(struct host *h, struct quiet *q);
+int64_t inside_dropped(const struct core *c);
+void inside_check(struct check *k);
+
+#endif

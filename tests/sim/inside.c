@@ -1,0 +1,259 @@
+/*
+ * inside.c - the checker's look inside the cores: bounds after each turn; rows and counters at the end. Alone among
+ * all code outside of the core this file knows its data structures.
+ */
+#include "check.h"
+
+#include "json.h"
+#include "state.h"
+
+#define TURNS_PER_SECOND_MAX 4000
+
+/* ---- bounds, after each turn ---- */
+
+static void
+check_speed(struct check *k, struct host *h, int i)
+{
+	if (k->sim->now_us - k->turns_from_us[i] >= SECOND) {
+		k->turns_from_us[i] = k->sim->now_us;
+		k->turns[i] = 0;
+	}
+	if (++k->turns[i] > TURNS_PER_SECOND_MAX)
+		sim_fail(k->sim, host_name(h), "%s spins: %lld turns in a second", host_name(h),
+		    (long long)k->turns[i]);
+}
+
+/* Those that somebody waits for on the host's socket. */
+static int64_t
+awaited(const struct core *c)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (const struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			n += t->conn != 0;
+	return n;
+}
+
+void
+inside_turn(struct check *k, struct host *h)
+{
+	const struct core *c = host_core(h);
+	int64_t held = c->running + (int64_t)c->ntouched + TASK_LIST_MAX;
+
+	check_speed(k, h, check_host(k, host_name(h)));
+	for (int i = 0; i < c->nhouses; i++) {
+		held += c->houses[i].window;
+		if (c->houses[i].window > WINDOW_MAX)
+			sim_fail(k->sim, host_name(h), "%lld tasks in the window", (long long)c->houses[i].window);
+		if (c->houses[i].open < 0 || c->houses[i].queued < 0 || c->houses[i].running < 0)
+			sim_fail(k->sim, host_name(h), "a counter of house %s is negative", c->houses[i].name);
+		if (c->houses[i].open > c->o.config->max_queued + 64)
+			sim_fail(k->sim, host_name(h), "%lld open tasks", (long long)c->houses[i].open);
+	}
+	if (c->in_flight > OUTBOX_IN_FLIGHT)
+		sim_fail(k->sim, host_name(h), "%d publishes in flight", c->in_flight);
+	if (c->live > held && c->live > held + awaited(c))
+		sim_fail(k->sim, host_name(h), "%lld tasks in memory, %lld are in use", (long long)c->live,
+		    (long long)held);
+	if (c->box_total_bytes > c->o.config->max_outbox_bytes + (1 << 20))
+		sim_fail(k->sim, host_name(h), "an outbox of %lld bytes", (long long)c->box_total_bytes);
+}
+
+/* ---- rows ---- */
+
+static int64_t
+ask(struct core *c, const char *sql, const char *arg)
+{
+	sqlite3_stmt *s = NULL;
+	int64_t n = -1;
+
+	if (sqlite3_prepare_v2(c->db.h, sql, -1, &s, NULL) == SQLITE_OK) {
+		if (arg)
+			sqlite3_bind_text(s, 1, arg, -1, SQLITE_STATIC);
+		if (sqlite3_step(s) == SQLITE_ROW)
+			n = sqlite3_column_int64(s, 0);
+	}
+	sqlite3_finalize(s);
+	return n;
+}
+
+#define UNSETTLED " FROM tasks WHERE state IN (0, 2, 3, 4, 5, 6) OR (state = 8 AND finished_ms IS NULL)"
+
+/* One of those that have not ended, to look into. */
+static void
+name_unsettled(struct core *c, char *subject, size_t size)
+{
+	sqlite3_stmt *s = NULL;
+	char id[ULID_TEXT];
+
+	snprintf(subject, size, "%s", c->o.agent);
+	if (sqlite3_prepare_v2(c->db.h, "SELECT id" UNSETTLED " LIMIT 1", -1, &s, NULL) == SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == sizeof(struct ulid)) {
+		ulid_format(sqlite3_column_blob(s, 0), id);
+		snprintf(subject, size, "%s", id);
+	}
+	sqlite3_finalize(s);
+}
+
+bool
+inside_is_quiet(struct host *h, struct quiet *q)
+{
+	struct core *c = host_core(h);
+	int64_t open, out;
+
+	if (!c || !c->up) {
+		snprintf(q->why, sizeof q->why, "%s is not connected", host_name(h));
+		snprintf(q->subject, sizeof q->subject, "%s", host_name(h));
+		return false;
+	}
+	open = ask(c, "SELECT count(*)" UNSETTLED, NULL);
+	out = ask(c, "SELECT count(*) FROM outbox", NULL);
+	if (!open && !out)
+		return true;
+	name_unsettled(c, q->subject, sizeof q->subject);
+	snprintf(q->why, sizeof q->why, "%s has %lld tasks that have not ended and %lld messages that are not sent",
+	    host_name(h), (long long)open, (long long)out);
+	return false;
+}
+
+static void
+compare(struct check *k, const struct core *c, const struct house *h, const char *what, int64_t counter,
+    const char *sql)
+{
+	int64_t rows = ask((struct core *)(uintptr_t)c, sql, h->name);
+
+	if (rows != counter)
+		sim_fail(k->sim, c->o.agent, "house %s of %s counts %lld %s, its rows are %lld", h->name,
+		    c->o.agent, (long long)counter, what, (long long)rows);
+}
+
+#define SQL_OF_HOUSE "SELECT count(*) FROM tasks WHERE house = ?1 AND "
+
+static void
+check_counters(struct check *k, const struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		const struct house *h = &c->houses[i];
+
+		compare(k, c, h, "queued tasks", h->queued, SQL_OF_HOUSE "state = 3");
+		compare(k, c, h, "running tasks", h->running, SQL_OF_HOUSE "state IN (4, 5)");
+		compare(k, c, h, "open tasks", h->open,
+		    SQL_OF_HOUSE "state < 9 AND (forward IS NULL OR finished_ms IS NULL)");
+	}
+}
+
+/* Today's streams: one of a store for each house. */
+static void
+check_heads(struct check *k, struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		int64_t head = streams_head(k->streams, c->houses[i].name, c->store_id);
+
+		if (c->stream_head[i] != head && !check_dropped(k, check_host(k, c->o.agent)))
+			sim_fail(k->sim, c->houses[i].name, "house %s of %s is at event %lld, the broker saw %lld",
+			    c->houses[i].name, c->o.agent, (long long)c->stream_head[i], (long long)head);
+	}
+}
+
+/* ---- the end ---- */
+
+struct row {
+	bool found, elsewhere;          /* handed on */
+	enum task_state state;
+	uint64_t what;
+};
+
+static void
+read_row(struct core *c, const char *id, struct row *out)
+{
+	sqlite3_stmt *s = NULL;
+	struct ulid u;
+
+	*out = (struct row){ 0 };
+	if (!ulid_parse(id, &u) ||
+	    sqlite3_prepare_v2(c->db.h, "SELECT state, outcome, forward FROM tasks WHERE id = ?1", -1, &s, NULL))
+		return;
+	sqlite3_bind_blob(s, 1, &u, sizeof u, SQLITE_STATIC);
+	if (sqlite3_step(s) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(s, 1);
+		cJSON *o = text ? cJSON_Parse(text) : NULL;
+
+		*out = (struct row){ .found = true, .state = (enum task_state)sqlite3_column_int(s, 0),
+			.what = check_hash_json(o ? o->child : NULL) };
+		out->elsewhere = sqlite3_column_type(s, 2) != SQLITE_NULL && !task_state_is_terminal(out->state);
+		cJSON_Delete(o);
+	}
+	sqlite3_finalize(s);
+}
+
+static void
+check_row(struct check *k, struct record *r, const struct row *row, const char *host)
+{
+	const char *state = task_state_name(row->state);
+
+	if (!task_state_is_terminal(row->state) && row->state != TASK_UNCERTAIN && row->state != TASK_WAITING)
+		sim_fail(k->sim, r->id, "still %s at %s", state, host);
+	if (r->state[0] && (strcmp(r->state, state) != 0 || r->what != row->what))
+		sim_fail(k->sim, r->id, "told as %s, but %s has it as %s", r->state, host, state);
+	if (r->cancelled && row->state != TASK_CANCELLED)
+		sim_fail(k->sim, r->id, "told as cancelled, but %s has it as %s", host, state);
+	if (task_state_is_terminal(row->state)) {
+		snprintf(r->state, sizeof r->state, "%s", state);
+		r->what = row->what;
+	}
+}
+
+/* Whoever has it and did not hand it on; all who may own its house have it, and the same. */
+static void
+check_rows(struct check *k, struct record *r)
+{
+	unsigned have = 0, missing;
+	int handed_on = 0;
+	struct row row;
+
+	if (r->exempt || !(r->told || r->accepted_in))
+		return;
+	for (int i = 0; i < k->sim->nhosts; i++) {
+		read_row(host_core(k->sim->hosts[i]), r->id, &row);
+		handed_on += row.elsewhere;
+		if (!row.found || row.elsewhere)
+			continue;
+		check_row(k, r, &row, host_name(k->sim->hosts[i]));
+		have |= 1u << i;
+	}
+	/* After a disk was lost, a key may have been given a second id for a task that a house has under the first. */
+	if (!have && r->told && !k->sim->plan.short_memory && !(handed_on && k->lost))
+		sim_fail(k->sim, r->id, "accepted for house %s, but nobody knows it any more", r->house);
+	missing = check_candidate_bits(k, r->house) & ~have;
+	for (int i = 0; SIM_FAILOVER && have && i < k->sim->nhosts && !k->sim->plan.short_memory; i++)
+		if (missing >> i & 1)
+			sim_fail(k->sim, r->id, "%s may own house %s, but does not have it", host_name(k->sim->hosts[i]),
+			    r->house);
+}
+
+void
+inside_check(struct check *k)
+{
+	for (int i = 0; i < k->sim->nhosts; i++) {
+		check_counters(k, host_core(k->sim->hosts[i]));
+		if (!SIM_FAILOVER)
+			check_heads(k, host_core(k->sim->hosts[i]));
+	}
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct record *r = k->records[i]; r; r = r->next)
+			check_rows(k, r);
+}
+
+void
+inside_died(struct check *k, int host, const struct core *c)
+{
+	k->dropped[host] += c->dropped_events;
+	memcpy(k->store[host], c->store_id, sizeof k->store[host]);
+}
+
+int64_t
+inside_dropped(const struct core *c)
+{
+	return c->dropped_events;
+}

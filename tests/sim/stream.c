@@ -1,0 +1,214 @@
+/*
+ * stream.c - the numbers of events. A house has one log, whoever owns it: its events are numbered on, through all
+ * terms, and each term says after which event of which former one it begins. What an agent has of its own (handed
+ * on by it for its users) is numbered by its store instead.
+ *
+ * Within a term or store no number is left out and none means two things. What a term says beyond where the next
+ * one began was never an outcome: that is not counted.
+ */
+#include "check.h"
+
+#include "buf.h"
+#include "json.h"
+
+#define CHAIN_MAX 10000
+
+struct stream {
+	char house[NAME_MAX_LEN + 1];
+	char of[80];                    /* term or store */
+	int host;
+	uint64_t *lines;                /* hash by number, beginning with first; 0: not seen */
+	int64_t cap, first, head, gap;
+	bool based;                     /* its claim was seen */
+	int64_t base;
+	char base_of[80];
+	struct stream *next;
+};
+
+struct streams {
+	struct check *check;
+	struct stream *first;
+};
+
+static struct stream *
+find(struct streams *all, const char *house, const char *of)
+{
+	struct stream *s = all->first;
+
+	while (s && (strcmp(s->of, of) != 0 || strcmp(s->house, house) != 0))
+		s = s->next;
+	return s;
+}
+
+static struct stream *
+get(struct streams *all, const char *house, const char *of, int host)
+{
+	struct stream *s = find(all, house, of);
+
+	if (s)
+		return s;
+	s = xcalloc(1, sizeof *s);
+	snprintf(s->house, sizeof s->house, "%s", house);
+	snprintf(s->of, sizeof s->of, "%s", of);
+	s->host = host;
+	s->next = all->first;
+	all->first = s;
+	return s;
+}
+
+static void
+grow(struct stream *s, int64_t i)
+{
+	int64_t cap = s->cap ? s->cap : 256;
+
+	if (i < s->cap)
+		return;
+	while (cap <= i)
+		cap *= 2;
+	s->lines = xrealloc(s->lines, (size_t)cap * sizeof *s->lines);
+	memset(s->lines + s->cap, 0, (size_t)(cap - s->cap) * sizeof *s->lines);
+	s->cap = cap;
+}
+
+static void
+fail(const struct streams *all, const struct stream *s, int64_t n, const char *what)
+{
+	sim_fail(all->check->sim, s->house, "event %lld of house %s, %s, %s", (long long)n, s->house, s->of, what);
+}
+
+/* The first of a term may have any number, that of a store is 1. */
+static void
+begin(struct stream *s, int64_t n, bool term)
+{
+	s->first = term ? n : 1;
+	s->head = s->first - 1;
+}
+
+/* False: it was here before. */
+static bool
+note(struct streams *all, struct stream *s, int64_t n, uint64_t h)
+{
+	if (n < s->first) {
+		fail(all, s, n, "comes after the first");
+		return false;
+	}
+	grow(s, n - s->first);
+	if (s->lines[n - s->first]) {
+		if (s->lines[n - s->first] != h)
+			fail(all, s, n, "says two things");
+		return false;
+	}
+	s->lines[n - s->first] = h;
+	if (n < s->head)
+		fail(all, s, n, "comes after one with a higher number");
+	s->gap += n - s->head - 1;
+	s->head = n;
+	if (s->gap > check_dropped(all->check, s->host))
+		fail(all, s, n, "comes, and one before it is missing");
+	return true;
+}
+
+/* "8.ezra-1": the part after the point. */
+static const char *
+agent_of(const char *term)
+{
+	const char *dot = strchr(term, '.');
+
+	return dot ? dot + 1 : "";
+}
+
+bool
+streams_take(struct streams *all, const struct topic *t, const cJSON *o, const char *line, size_t len, uint64_t *of)
+{
+	const char *term = check_text(o, "term"), *store = check_text(o, "store");
+	struct stream *s;
+	int64_t n = 0;
+
+	if (!cJSON_HasObjectItem(o, "seq"))
+		return false;
+	if (term[0] && strcmp(agent_of(term), t->id) != 0)
+		sim_fail(all->check->sim, t->id, "%s publishes an event of term %s", t->id, term);
+	s = get(all, t->name, term[0] ? term : store, check_host(all->check, t->id));
+	if (!json_int(cJSON_GetObjectItemCaseSensitive(o, "seq"), &n) || n < 1 || !s->of[0]) {
+		sim_fail(all->check->sim, t->id, "an event of house %s without a number: %.*s", t->name, (int)len, line);
+		return false;
+	}
+	if (!s->first) {
+		begin(s, n, term[0]);
+		if (term[0])
+			check_new_term(all->check, t->name);
+	}
+	*of = check_hash(s->of, strlen(s->of)) ^ check_hash(s->house, strlen(s->house));
+	return note(all, s, n, check_hash(line, len));
+}
+
+void
+streams_claim(struct streams *all, const char *house, const cJSON *o)
+{
+	const char *term = check_text(o, "term");
+	const cJSON *base = cJSON_GetObjectItemCaseSensitive(o, "base");
+	struct stream *s = get(all, house, term, check_host(all->check, agent_of(term)));
+
+	if (s->based || !base)
+		return;
+	s->based = true;
+	json_int(cJSON_GetObjectItemCaseSensitive(base, "seq"), &s->base);
+	snprintf(s->base_of, sizeof s->base_of, "%s", check_text(base, "term"));
+}
+
+int64_t
+streams_head(struct streams *all, const char *house, const char *of)
+{
+	const struct stream *s = find(all, house, of);
+
+	return s ? s->head : 0;
+}
+
+/* Those after its base, up to head. */
+static void
+check_span(const struct streams *all, const struct stream *s, int64_t head)
+{
+	for (int64_t n = s->base + 1; n <= head; n++)
+		if (!s->first || n < s->first || n > s->head || !s->lines[n - s->first]) {
+			fail(all, s, n, "was never published");
+			return;
+		}
+}
+
+void
+streams_check(struct streams *all, const char *house, const char *term, int64_t head)
+{
+	for (int i = 0; i < CHAIN_MAX && head > 0; i++) {
+		const struct stream *s = find(all, house, term);
+
+		if (!s || !s->based) {
+			sim_fail(all->check->sim, house, "term %s of house %s was never claimed", term, house);
+			return;
+		}
+		if (s->host >= 0 && (all->check->losses || check_dropped(all->check, s->host)))
+			return;
+		check_span(all, s, head);
+		head = s->base;
+		term = s->base_of;
+	}
+}
+
+struct streams *
+streams_new(struct check *k)
+{
+	struct streams *all = xcalloc(1, sizeof *all);
+
+	all->check = k;
+	return all;
+}
+
+void
+streams_free(struct streams *all)
+{
+	for (struct stream *s = all->first, *next; s; s = next) {
+		next = s->next;
+		free(s->lines);
+		free(s);
+	}
+	free(all);
+}
