@@ -93,6 +93,7 @@ judge() {
 	else
 		[ "$skipped" -eq 0 ] || skip_note=", $skipped skipped"
 		echo "ok      $name ($ok passed${skip_note:-}, $5 s)"
+		sed -n 's/^ok - \(.*\) # SKIP \(.*\)/        not tested: \1: \2/p' "$out"
 		skip_note=
 	fi
 }

@@ -41,14 +41,14 @@ answer_there(const struct mqtt_msg **m, struct reply_to *r)
 	*m = &r->m;
 }
 
-/* With "from", "reply" is the address of him for whom the router speaks; its own is known. */
+/* With "from" of the router, "reply" is the address of him for whom it speaks; its own is known. */
 int
 reply_to_take(const struct core *c, const cJSON *o, const char *sender, const struct mqtt_msg **m, struct reply_to *r,
     struct err *e)
 {
 	const cJSON *reply = cJSON_GetObjectItemCaseSensitive(o, "reply");
 	const char *from = text_of(o, "from"), *topic = text_of(reply, "topic");
-	bool routed = from && from[0];
+	bool routed = from && from[0] && config_names_has(&c->o.config->router, sender);
 
 	if (!*m || (*m)->response_topic || (!routed && !topic))
 		return 0;

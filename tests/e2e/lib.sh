@@ -14,6 +14,9 @@
 #   own_tool name effect <program        adds a tool to that cluster
 #   on_exit 'command'                    for what a test starts itself
 #
+# BROKER_KIND names another broker than Mosquitto (a directory beside this file): its program takes Mosquitto's place,
+# and clients speak MQTT 3.1.1.
+#
 # There is no set -e: a failed check is counted, and the test goes on. Times are multiplied by SLOW.
 # shellcheck shell=sh
 
@@ -23,6 +26,7 @@ T=$(mktemp -d "${UW_TMP:-/tmp}/e.XXXX") || exit 2
 CASES=0 FAILED=0 CLEAN_UP=
 export LC_ALL=C NO_COLOR=1
 unset UNI_WIZARD_CONFIG CDPATH
+[ -z "${BROKER_KIND:-}" ] || PATH=$(cd "$(dirname "$0")" && pwd)/$BROKER_KIND:$PATH
 
 on_exit() {
 	CLEAN_UP="$1
@@ -113,6 +117,10 @@ wait_for() {
 
 cluster_down() {
 	[ ! -d "$T/c" ] || "$UW" cluster down --dir "$T/c" >"$T/.down" 2>&1 || cat "$T/.down"
+	# Erlang's port mapper outlives its RabbitMQ.
+	for _port in "$T"/*/broker/epmd-port; do
+		[ ! -e "$_port" ] || epmd -port "$(cat "$_port")" -kill >"$T/.down" 2>&1
+	done
 }
 
 cluster_up() {
@@ -121,6 +129,7 @@ cluster_up() {
 		not_ok "a cluster comes up" "$(cat "$T/.up"; tail -n 20 "$T"/c/log/* 2>/dev/null)"
 		exit
 	fi
+	[ -z "${BROKER_KIND:-}" ] || check "the agents speak MQTT 3.1.1" grep -q 'in MQTT 3\.1\.1' "$T"/c/log/*-1.log
 	# shellcheck disable=SC1091
 	. "$T/c/env"
 }
@@ -134,8 +143,36 @@ as() {
 as_exec() {
 	_who=$1 _client=$2
 	shift 2
+	[ -z "${BROKER_KIND:-}" ] || in_311 "$_client" "$@"
+	[ -z "${BROKER_KIND:-}" ] || eval "set -- $IN_311"
 	exec "$_client" -h "$UW_HOST" -p "$UW_PORT" --cafile "$UW_CAFILE" --cert "$T/c/pki/$_who.crt" \
 	    --key "$T/c/pki/$_who.key" "$@"
+}
+
+# quoted WORD: for eval
+quoted() {
+	printf "'%s' " "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+}
+
+# with_reply TOPIC TASKS: the reply address in each line that is an object.
+with_reply() {
+	printf '%s' "$2" | sed "s|^{|{\"reply\":{\"topic\":\"$1\"},|; s|^\(.*\),}\$|\1}|"
+}
+
+# A client's words as they are in MQTT 3.1.1, for eval in IN_311: no version and no session expiry; and where
+# somebody waits for replies, their topic is in the message.
+in_311() {
+	_to='' IN_311="-V 311 "
+	[ "$1" != mosquitto_rr ] || _to=$(printf '%s\n' "$@" | grep -A 1 -x -e -e | tail -n 1)
+	shift
+	while [ $# -gt 0 ]; do
+		case $1$_to in
+		-V* | -x*) shift ;;
+		-m?*) IN_311="$IN_311 -m $(quoted "$(with_reply "$_to" "$2")")" && shift ;;
+		*) IN_311="$IN_311 $(quoted "$1")" ;;
+		esac
+		shift
+	done
 }
 
 # own_tool NAME EFFECT [more manifest members] <program: an own tool; agents know it from their next start.

@@ -93,7 +93,7 @@ chaos() {
 		if [ $((k * BROKER_KILLS / (AGENT_KILLS + BROKER_KILLS))) -gt $broker ]; then
 			broker=$((broker + 1))
 			kill_one broker
-			[ $broker -ne 3 ] || rm -f "$T"/c/broker/data/*
+			[ $broker -ne 3 ] || rm -rf "$T"/c/broker/data/*
 			"$UW" cluster restart broker
 		else
 			kill_one $AGENT

@@ -591,8 +591,12 @@ main(void)
 		cmocka_unit_test(one_try_is_enough_where_no_session_is_kept),
 		cmocka_unit_test(a_broker_that_is_not_there_tells_nothing_of_its_version),
 	};
+	struct buf path = { 0 };
 	int failed;
 
+	buf_addf(&path, "%s:/usr/sbin:/usr/local/sbin", getenv("PATH"));
+	setenv("PATH", path.data, 1);
+	buf_free(&path);
 	signal(SIGPIPE, SIG_IGN);
 	failed = cmocka_run_group_tests_name("Mosquitto, MQTT 5", messages, start_mosquitto, stop_broker);
 	failed += cmocka_run_group_tests_name("TLS", tls, start_mosquitto, stop_broker);
