@@ -1,11 +1,12 @@
 /*
- * cmd_cluster.c - cluster up, status, down, restart: a cluster on this machine.
+ * cmd_cluster.c - cluster up, status, down, and what is done to one member: a cluster on this machine.
  */
 #include "buf.h"
 #include "clock.h"
 #include "cluster.h"
 #include "cmd.h"
 #include "daemon.h"
+#include "err.h"
 #include "json.h"
 
 #define DEFAULT_DIR "build/demo"
@@ -75,6 +76,7 @@ put_member(struct buf *b, const struct cluster_member *m)
 {
 	json_put_open(b, '{');
 	json_kv_str(b, "name", m->name);
+	json_kv_str(b, "kind", m->kind);
 	json_kv_str(b, "house", m->house);
 	json_kv_str(b, "state", m->state);
 	json_kv_bool(b, "ready", m->ready);
@@ -94,6 +96,7 @@ row_member(struct table *t, const struct cluster_member *m)
 
 	uptime_format(m, uptime, sizeof uptime);
 	table_cell(t, "%s", m->name);
+	table_cell(t, "%s", m->kind);
 	table_cell(t, "%s", m->house ? m->house : "-");
 	if (m->pid)
 		table_cell(t, "%lld", (long long)m->pid);
@@ -104,10 +107,28 @@ row_member(struct table *t, const struct cluster_member *m)
 	table_cell(t, "%s", uptime);
 }
 
+/* Port and ws_port are the first broker's. */
+static void
+put_brokers(struct buf *b, const struct cluster *c)
+{
+	json_kv_int(b, "port", c->brokers[0].port);
+	json_kv_int(b, "ws_port", c->brokers[0].ws_port);
+	json_put_key(b, "brokers");
+	json_put_open(b, '[');
+	for (size_t i = 0; i < c->nbrokers; i++) {
+		json_put_open(b, '{');
+		json_kv_str(b, "name", c->brokers[i].name);
+		json_kv_int(b, "port", c->brokers[i].port);
+		json_kv_int(b, "ws_port", c->brokers[i].ws_port);
+		json_put_close(b, '}');
+	}
+	json_put_close(b, ']');
+}
+
 static int
 show_status(const struct cmd_args *a, const struct cluster *c)
 {
-	static const char *const heads[] = { "name", "house", "pid", "state", "ready", "uptime", NULL };
+	static const char *const heads[] = { "name", "kind", "house", "pid", "state", "ready", "uptime", NULL };
 	struct table *t = a->json ? NULL : table_new(heads);
 	struct buf b = { 0 };
 	bool ready = true;
@@ -116,8 +137,7 @@ show_status(const struct cmd_args *a, const struct cluster *c)
 	json_put_open(&b, '{');
 	json_kv_str(&b, "dir", c->dir);
 	json_kv_str(&b, "host", CLUSTER_HOST);
-	json_kv_int(&b, "port", c->port);
-	json_kv_int(&b, "ws_port", c->ws_port);
+	put_brokers(&b, c);
 	json_put_key(&b, "members");
 	json_put_open(&b, '[');
 	for (size_t i = 0; i < n; i++) {
@@ -175,7 +195,7 @@ print_client(const struct cluster *c, const char *program, const char *identity)
 	} files[] = { { "--cert", ".crt" }, { "--key", ".key" } };
 	struct buf path = { 0 };
 
-	printf("  %s -V 5 -h " CLUSTER_HOST " -p %d", program, c->port);
+	printf("  %s -V 5 -h " CLUSTER_HOST " -p %d", program, c->brokers[0].port);
 	buf_addf(&path, "%s/ca.crt", c->config->pki_dir);
 	printf(" --cafile ");
 	print_quoted(path.data);
@@ -210,19 +230,35 @@ print_hints(const struct cluster *c)
 }
 
 static void
+print_brokers(const struct cluster *c)
+{
+	for (size_t i = 0; i < c->nbrokers; i++)
+		printf("%sa broker on " CLUSTER_HOST ":%d (WebSockets: %d)", i ? ", " : "", c->brokers[i].port,
+		    c->brokers[i].ws_port);
+}
+
+static void
 print_up(const struct cluster *c)
 {
-	size_t n = cluster_count(c);
+	size_t n = cluster_count(c), agents = n - c->nbrokers;
 	struct cluster_member m;
 
-	printf("The cluster in %s is up: a broker on " CLUSTER_HOST ":%d (WebSockets: %d) and %zu agent%s\n ",
-	    c->dir, c->port, c->ws_port, n - 1, n == 2 ? "" : "s");
-	for (size_t i = 1; i < n; i++) {
+	printf("The cluster in %s is up: ", c->dir);
+	print_brokers(c);
+	printf(" and %zu agent%s\n ", agents, agents == 1 ? "" : "s");
+	for (size_t i = c->nbrokers; i < n; i++) {
 		cluster_member(c, i, &m);
 		printf(" %s", m.name);
 	}
 	putchar('\n');
 	print_hints(c);
+}
+
+static void
+say_waiting(void *arg, const char *houses)
+{
+	(void)arg;
+	fprintf(stderr, "Waiting for an owner of %s\n", houses);
 }
 
 static int
@@ -231,7 +267,9 @@ up_run(const struct cmd_args *a)
 	char *dir = dir_get(a);
 	struct cluster c;
 	struct err e;
-	int rc = cluster_up(&c, dir, cmd_text(a, "houses", NULL), (int)cmd_int(a, "agents-per-house", 0), &e);
+	int rc = cluster_up(&c, &(struct cluster_up){ .dir = dir, .houses = cmd_text(a, "houses", NULL),
+	    .agents_per_house = (int)cmd_int(a, "agents-per-house", 0), .brokers = (int)cmd_int(a, "brokers", 0),
+	    .on_wait = say_waiting }, &e);
 
 	free(dir);
 	if (rc)
@@ -266,31 +304,57 @@ down_run(const struct cmd_args *a)
 	return rc;
 }
 
+/* One member */
+
+static const struct {
+	enum cluster_verb verb;
+	const char *name, *done;
+	bool starts;
+} verbs[] = {
+	{ CLUSTER_START, "cluster start", "runs", true },
+	{ CLUSTER_STOP, "cluster stop", "has stopped", false },
+	{ CLUSTER_RESTART, "cluster restart", "runs again", true },
+	{ CLUSTER_KILL, "cluster kill", "was killed", false },
+	{ CLUSTER_FREEZE, "cluster freeze", "stands still", false },
+	{ CLUSTER_THAW, "cluster thaw", "goes on", false },
+};
+
+static void
+print_done(const struct cluster *c, size_t verb, const char *name)
+{
+	printf("%s %s", name, verbs[verb].done);
+	if (verbs[verb].starts)
+		printf(", process %lld%s", (long long)daemon_pid(c->dir, name), cluster_has_broker(c) ? "" :
+		    "; no broker does: uni-wizard cluster start " CLUSTER_BROKER);
+	putchar('\n');
+}
+
 static int
-restart_run(const struct cmd_args *a)
+member_run(const struct cmd_args *a)
 {
 	char *dir = dir_get(a);
 	struct cluster c;
 	struct err e;
+	size_t v = 0;
 	int rc = cluster_open(&c, dir, &e);
 
 	free(dir);
 	if (rc)
 		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
-	if (cluster_restart(&c, a->argv[0], &e))
+	while (strcmp(verbs[v].name, a->cmd->name) != 0)
+		v++;
+	if (cluster_do(&c, verbs[v].verb, a->argv[0], &e))
 		rc = fail(&c, &e);
 	else
-		printf("%s runs again, process %lld%s\n", a->argv[0], (long long)daemon_pid(c.dir, a->argv[0]),
-		    daemon_pid(c.dir, CLUSTER_BROKER) ? "" :
-		    "; the broker does not: uni-wizard cluster restart " CLUSTER_BROKER);
+		print_done(&c, v, a->argv[0]);
 	cluster_release(&c);
 	return rc;
 }
 
 const struct cmd cmd_cluster_up = {
 	.name = "cluster up",
-	.help = "Start a broker and agents on this machine, with everything they need",
-	.more = "Returns when every agent is ready. Run again, it starts what is missing and keeps ports, "
+	.help = "Start brokers and agents on this machine, with everything they need",
+	.more = "Returns when every agent is ready and every house has an owner. Run again, it starts what is missing and keeps ports, "
 	    "certificates and DIR/houses.yaml, which is yours to change. DIR/env has what shells and Mosquitto's "
 	    "clients need.",
 	.opts = (const struct cmd_opt[]){
@@ -298,6 +362,8 @@ const struct cmd cmd_cluster_up = {
 		{ .name = "houses", .kind = OPT_TEXT, .arg = "A,B,...", .help = "of a new cluster (" CLUSTER_HOUSES ")" },
 		{ .name = "agents-per-house", .kind = OPT_INT, .arg = "N", .min = 1, .max = CONFIG_MAX_AGENTS,
 		  .help = "of a new cluster (1)" },
+		{ .name = "brokers", .kind = OPT_INT, .arg = "N", .min = 1, .max = CONFIG_MAX_BROKERS,
+		  .help = "of a new cluster (1); more than one need three agents, whose majority chooses" },
 		OPT_END },
 	.flags = CMD_JSON | CMD_NO_CONFIG,
 	.run = up_run,
@@ -320,14 +386,26 @@ const struct cmd cmd_cluster_down = {
 	.run = down_run,
 };
 
-const struct cmd cmd_cluster_restart = {
-	.name = "cluster restart",
-	.args = "NAME",
-	.help = "Start an agent, or the broker, again; stop it first if it runs",
-	.opts = (const struct cmd_opt[]){ OPT_DIR, OPT_END },
-	.min_args = 1,
-	.max_args = 1,
-	.flags = CMD_NO_CONFIG,
-	.complete = "agents",
-	.run = restart_run,
-};
+#define MEMBER(verb, text, why)                                       \
+	const struct cmd cmd_cluster_##verb = {                        \
+		.name = "cluster " #verb,                              \
+		.args = "NAME",                                        \
+		.help = text,                                          \
+		.more = why,                                           \
+		.opts = (const struct cmd_opt[]){ OPT_DIR, OPT_END },  \
+		.min_args = 1,                                         \
+		.max_args = 1,                                         \
+		.flags = CMD_NO_CONFIG,                                \
+		.complete = "members",                                 \
+		.run = member_run,                                     \
+	}
+
+MEMBER(start, "Start an agent or a broker that does not run", NULL);
+MEMBER(stop, "Stop an agent or a broker: it may end its work, and is ended by force at last", NULL);
+MEMBER(restart, "Start an agent or a broker again; stop it first if it runs", NULL);
+MEMBER(kill, "End an agent or a broker without a word, as if it had died",
+    "For drills. `uni-wizard cluster start`, or `up`, starts it again.");
+MEMBER(freeze, "Have an agent or a broker stand still, with all its connections",
+    "For drills: it is sent SIGSTOP. Workers of an agent go on with what they have. `uni-wizard cluster thaw` "
+    "ends it.");
+MEMBER(thaw, "Have an agent or a broker go on that was frozen", NULL);

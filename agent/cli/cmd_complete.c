@@ -1,3 +1,4 @@
+#include "cluster.h"
 #include "cmd.h"
 #include "tool.h"
 
@@ -6,6 +7,7 @@
 	X(files,    "files and directories")                                      \
 	X(houses,   "houses of the configuration")                                \
 	X(agents,   "agents of the configuration")                                \
+	X(members,  "brokers and agents of a cluster on this machine")            \
 	X(candidates, "those that may own the house which is the first argument") \
 	X(people,   "every identity of the configuration")                        \
 	X(tools,    "tools")                                                      \
@@ -78,6 +80,21 @@ offer_agents(const struct asking *q)
 	for (size_t i = 0; i < c->witnesses.n; i++)
 		offer(q, c->witnesses.v[i], "", "witness");
 	config_done(c);
+}
+
+/* With brokers under the names that they have among the daemons. */
+static void
+offer_members(const struct asking *q)
+{
+	struct config *c = config_quiet(q);
+	char name[32];
+
+	for (size_t i = 0; i < c->nbrokers; i++) {
+		snprintf(name, sizeof name, i ? CLUSTER_BROKER "-%zu" : CLUSTER_BROKER, i + 1);
+		offer(q, name, "", "broker");
+	}
+	config_done(c);
+	offer_agents(q);
 }
 
 static void

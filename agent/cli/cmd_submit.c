@@ -8,6 +8,7 @@
 #include "tool.h"
 
 #define ACCEPT_MS 5000
+#define ACCEPT_OTHER_MS 15000           /* with several brokers: agents that have to change need some of that */
 
 static const struct cmd_opt opts[] = {
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .complete = "houses",
@@ -196,9 +197,10 @@ static int
 send_and_wait(struct submit *s)
 {
 	int64_t within = cmd_int(s->a, "within", 0) * 1000, begun = clock_mono_ms();
+	int64_t accept = s->r.config.nbrokers > 1 ? ACCEPT_OTHER_MS : ACCEPT_MS;
 	int rc;
 
-	rc = remote_wait(&s->r, s->wait ? &s->accepted : &s->done, within && within < ACCEPT_MS ? within : ACCEPT_MS);
+	rc = remote_wait(&s->r, s->wait ? &s->accepted : &s->done, within && within < accept ? within : accept);
 	if (s->done)
 		return s->rc;
 	if (rc == EXIT_NO_ANSWER && !s->accepted)

@@ -25,7 +25,12 @@
 	C(cluster_up)        \
 	C(cluster_status)    \
 	C(cluster_down)      \
+	C(cluster_start)     \
+	C(cluster_stop)      \
 	C(cluster_restart)   \
+	C(cluster_kill)      \
+	C(cluster_freeze)    \
+	C(cluster_thaw)      \
 	C(config_check)      \
 	C(config_keys)       \
 	C(pki_init)          \

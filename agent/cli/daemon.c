@@ -244,6 +244,25 @@ daemon_pid(const char *dir, const char *name)
 	return pid > 1 && pid <= INT_MAX && *end == '\0' && is_same(dir, name, (pid_t)pid) ? (pid_t)pid : 0;
 }
 
+/* The state follows the program's name, in which anything may be: behind the last parenthesis. */
+bool
+daemon_is_frozen(const char *dir, const char *name)
+{
+	char path[64], text[512], *end;
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%lld/stat", (long long)daemon_pid(dir, name));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof text - 1);
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = '\0';
+	end = strrchr(text, ')');
+	return end && strncmp(end, ") T", 3) == 0;
+}
+
 int64_t
 daemon_since_ms(const char *dir, const char *name)
 {

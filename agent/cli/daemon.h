@@ -21,6 +21,9 @@ int daemon_start(const char *dir, const char *name, char *const argv[], struct e
 /* Its process id while it lives, 0 otherwise. */
 pid_t daemon_pid(const char *dir, const char *name);
 
+/* It lives and was stopped by a signal; false where the system does not tell. */
+bool daemon_is_frozen(const char *dir, const char *name);
+
 /* It was started and not stopped, alive or not. */
 bool daemon_known(const char *dir, const char *name);
 
