@@ -107,3 +107,12 @@ err_in(struct err *e, const char *parent)
 	field_sentence(e);
 	return -1;
 }
+
+enum err_code
+err_code_parse(const char *name)
+{
+	for (int i = 0; i < ERR_NCODES; i++)
+		if (strcmp(err_code_name((enum err_code)i), name) == 0)
+			return (enum err_code)i;
+	return ERR_INTERNAL;
+}

@@ -67,5 +67,6 @@ int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 int err_in(struct err *e, const char *parent);
 
 const char *err_code_name(enum err_code code);
+enum err_code err_code_parse(const char *name);        /* ERR_INTERNAL if there is none */
 
 #endif

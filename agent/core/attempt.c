@@ -7,6 +7,8 @@
 #include "log.h"
 #include "state.h"
 
+#define LOST_MS 6000                    /* after a change of owner: who runs something reports it by then */
+
 /* "result":... or "error":..., with the braces of an object around it. */
 static void
 set_outcome(struct task *t, const char *key, const char *json, size_t len)
@@ -72,13 +74,14 @@ tell(struct core *c, struct task *t)
 {
 	struct buf *b = out_event(c, t->house, "outcome");
 
+	out_version(c, t);
 	attempt_put_outcome(b, t);
 	json_kv_str(b, "sender", t->sender);
 	out_end_line(b);
 	if (t->reply_topic)
-		attempt_reply_outcome(out_reply(c, t->reply_topic, t->correlation, t->correlation_len), t);
+		attempt_reply_outcome(out_reply(c, t->house, t->reply_topic, t->correlation, t->correlation_len), t);
 	if (t->conn)
-		attempt_reply_outcome(out_local(c, t->conn), t);
+		attempt_reply_outcome(out_local(c, t->house, t->conn), t);
 }
 
 static void
@@ -101,23 +104,34 @@ attempt_finish(struct core *c, struct task *t, enum task_state to, const struct 
 void
 attempt_announce(struct core *c, struct task *t)
 {
-	char id[ULID_TEXT];
-	struct buf *b = out_event(c, t->house, t->state == TASK_STARTING ? "starting" : "started");
+	struct buf *b = out_task_event(c, t, t->state == TASK_STARTING ? "starting" : "started");
 
-	ulid_format(&t->id, id);
-	json_kv_str(b, "id", id);
 	json_kv_str(b, "tool", t->tool_name);
 	json_kv_int(b, "attempt", t->attempt);
+	if (t->crashes)
+		json_kv_int(b, "crashes", t->crashes);
+	json_kv_str(b, "agent", t->at ? t->at->name : c->o.agent);
 	out_end_line(b);
 	t->announced = true;
 }
 
+/* Told only to those who were told that it had begun. */
 static void
 requeue(struct core *c, struct task *t)
 {
+	struct buf *b;
+
 	t->due_ms = 0;
 	task_enter(c, t, TASK_QUEUED);
 	house_enqueue(c, t);
+	if (!t->announced || !lease_is_shared(t->house))
+		return;
+	b = out_task_event(c, t, "requeued");
+	json_kv_int(b, "attempt", t->attempt);
+	if (t->crashes)
+		json_kv_int(b, "crashes", t->crashes);
+	out_end_line(b);
+	t->announced = false;
 }
 
 /* Exponential with full jitter: between nothing and min(cap, base * 2^n). */
@@ -137,14 +151,13 @@ static void
 retry_later(struct core *c, struct task *t, const struct err *why)
 {
 	struct buf *b;
-	char id[ULID_TEXT];
 
 	t->due_ms = c->now.wall_ms + backoff_ms(c, t);
 	task_enter(c, t, TASK_RETRYING);
-	ulid_format(&t->id, id);
-	b = out_event(c, t->house, "retrying");
-	json_kv_str(b, "id", id);
+	b = out_task_event(c, t, "retrying");
 	json_kv_int(b, "attempt", t->attempt);
+	if (t->crashes)
+		json_kv_int(b, "crashes", t->crashes);
 	json_kv_time(b, "not_before", t->due_ms);
 	json_put_key(b, "error");
 	json_put_err(b, why);
@@ -236,21 +249,21 @@ stopped(struct core *c, struct task *t, const struct pool_end *p)
 static void
 free_slot(struct core *c, struct task *t)
 {
-	c->quick_out -= t->quick;
-	c->running--;
-	if (t->house)
-		t->house->running--;
+	if (t->here) {
+		c->quick_out -= t->quick;
+		c->running--;
+	}
+	if (t->at && t->at->given)
+		t->at->given--;
+	t->house->running--;
+	t->here = false;
+	t->at = NULL;
+	t->lost_ms = 0;
 }
 
 void
-core_attempt_end(struct core *c, const struct pool_end *p)
+attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 {
-	struct task *t = task_by_seq(c, (int64_t)p->handle);
-
-	if (!t || t->state != TASK_RUNNING) {
-		log_warnx("attempt %llu ended, but is not running", (unsigned long long)p->handle);
-		return;
-	}
 	free_slot(c, t);
 	t->run_us = p->ran_us;
 	if (is_cancelled(t, p)) {
@@ -279,20 +292,36 @@ core_attempt_end(struct core *c, const struct pool_end *p)
 }
 
 void
+core_attempt_end(struct core *c, const struct pool_end *p)
+{
+	struct work *w = work_find(c, p->handle);
+	struct task *t = w ? NULL : task_by_seq(c, (int64_t)p->handle);
+
+	if (w)
+		work_end(c, w, p);
+	else if (!t || t->state != TASK_RUNNING || !t->here)
+		log_warnx("attempt %llu ended, but is not running", (unsigned long long)p->handle);
+	else
+		attempt_ended(c, t, p);
+}
+
+void
 core_attempt_log(struct core *c, uint64_t handle, const char *text, size_t len)
 {
-	struct task *t = task_by_seq(c, (int64_t)handle);
+	const struct work *w = work_find(c, handle);
+	const struct task *t = w ? NULL : task_by_seq(c, (int64_t)handle);
+	const struct house *h = w ? w->house : t ? t->house : NULL;
 	char topic[TOPIC_MAX], id[ULID_TEXT];
 	struct buf *b;
 
-	if (!t || !t->house || !c->up)
+	if (!h || !c->up)
 		return;
-	ulid_format(&t->id, id);
-	topic_format(topic, c->o.config->cluster, TOPIC_LOG, t->house->name, c->o.agent);
+	ulid_format(w ? &w->id : &t->id, id);
+	topic_format(topic, c->o.config->cluster, TOPIC_LOG, h->local ? "_" : h->name, c->o.agent);
 	b = out_once(c, topic);
 	json_put_open(b, '{');
 	json_kv_str(b, "id", id);
-	json_kv_int(b, "attempt", t->attempt);
+	json_kv_int(b, "attempt", w ? w->attempt : t->attempt);
 	json_put_key(b, "text");
 	json_put_strn(b, text, len);
 	out_end_line(b);
@@ -324,8 +353,10 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 	if (t->chosen) {
 		take_back(c, t);
 	} else if (t->state == TASK_RUNNING) {
-		if (!t->stopping)
-			core_queue_stop(c, t);
+		if (!t->stopping && t->at)
+			work_stop(c, t);
+		else if (!t->stopping && t->here)
+			core_queue_stop(c, (uint64_t)t->seq);
 		t->cancelled = t->stopping = true;
 		return;
 	}
@@ -334,25 +365,123 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 	attempt_finish(c, t, TASK_CANCELLED, &e);
 }
 
-/* What ran when the agent died. */
+/* Whoever ran it is gone. */
 void
-attempt_recover(struct core *c, struct task *t)
+attempt_lost(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (!t->house || (t->state != TASK_RUNNING && t->state != TASK_STARTING) || IS_MUTANT(MUTANT_NO_RECOVERY))
-		return;
 	err_set(&e, ERR_LOST, "the agent that ran it died");
-	if (is_exclusive(t) && !IS_MUTANT(MUTANT_REPEAT_LOST))
+	free_slot(c, t);
+	if (t->cancelled && !is_exclusive(t))
+		cancelled(c, t);
+	else if (is_exclusive(t) && !IS_MUTANT(MUTANT_REPEAT_LOST))
 		ask(c, t, &e);
 	else
 		requeue(c, t);
 }
 
+/* Others may run it, and will say so. */
+static bool
+may_live(const struct core *c, const struct house *h)
+{
+	return h->place >= 0 && (lease_is_shared(h) || (h->home && (h->home->n > 1 || strcmp(h->home->v[0], c->o.agent) != 0)));
+}
+
+/* It ran under the former owner, or in our former life. */
+void
+attempt_resume(struct core *c, struct task *t)
+{
+	if ((t->state != TASK_RUNNING && t->state != TASK_STARTING) || IS_MUTANT(MUTANT_NO_RECOVERY))
+		return;
+	t->house->running++;
+	t->announced = true;
+	task_touch(c, t);
+	if (may_live(c, t->house))
+		t->lost_ms = c->now.mono_ms + LOST_MS;
+	else
+		attempt_lost(c, t);
+}
+
+/* We may have missed that it was begun. */
+void
+attempt_doubt(struct core *c, struct task *t)
+{
+	struct err e;
+
+	if (!is_exclusive(t) || t->forward)
+		return;
+	err_set(&e, ERR_LOST, "its house was taken over by an agent that may have missed that it ran");
+	house_unqueue(c, t);
+	ask(c, t, &e);
+}
+
+/* The house is another agent's from now on: what runs here runs for him. */
+void
+attempt_let_go(struct core *c, struct task *t)
+{
+	bool begun = t->state == TASK_RUNNING || t->state == TASK_STARTING;
+
+	if (t->chosen) {
+		list_remove(t->late ? &c->starts_late : &c->starts, t);
+		c->chosen--;
+		t->chosen = t->late = false;
+		if (!t->at)
+			work_not_run(c, t);
+	} else if (begun && t->here) {
+		work_keep(c, t);
+	}
+	if (begun)
+		free_slot(c, t);
+}
+
+/* The legal way from what it is. */
+void
+attempt_settle(struct core *c, struct task *t, enum task_state to)
+{
+	house_unqueue(c, t);
+	if (t->state == TASK_SCHEDULED || t->state == TASK_RETRYING)
+		task_enter(c, t, TASK_QUEUED);
+	if (t->state == TASK_QUEUED)
+		task_enter(c, t, TASK_RUNNING);
+	if (task_may_enter(t->state, to))
+		attempt_finish(c, t, to, NULL);
+}
+
+void
+attempt_tell_again(struct core *c, struct task *t)
+{
+	struct buf *b = out_reply(c, t->house, t->reply_topic, t->correlation, t->correlation_len);
+	char id[ULID_TEXT];
+
+	if (task_state_is_terminal(t->state) || t->state == TASK_UNCERTAIN) {
+		attempt_reply_outcome(b, t);
+		return;
+	}
+	ulid_format(&t->id, id);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", "accepted");
+	json_kv_str(b, "id", id);
+	json_kv_str(b, "house", t->house->name);
+	json_kv_str(b, "state", task_state_name(t->state));
+	json_kv_int(b, "copies", copies_count(t->house));
+	out_end_line(b);
+}
+
+/* Whoever takes the house over must know of all that runs. */
+void
+attempt_announce_all(struct core *c, const struct house *h)
+{
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			if (t->house == h && t->state == TASK_RUNNING && !t->announced)
+				task_dirty(c, t);
+}
+
 void
 attempt_due(struct core *c, struct task *t)
 {
-	if (t->house && (t->state == TASK_SCHEDULED || t->state == TASK_RETRYING))
+	if ((t->state == TASK_SCHEDULED || t->state == TASK_RETRYING))
 		requeue(c, t);
 }
 
@@ -361,7 +490,7 @@ attempt_expire(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (!t->house || !task_may_enter(t->state, TASK_EXPIRED) || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
+	if (!task_may_enter(t->state, TASK_EXPIRED) || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
 	    t->state == TASK_FORWARDED)
 		return;
 	house_unqueue(c, t);

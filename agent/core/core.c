@@ -47,18 +47,46 @@ core_new_id(struct core *c, struct ulid *id)
 	ulid_make(id, c->now.wall_ms, (const uint8_t *)r);
 }
 
-/* Each house belongs to the first of its agents. "_" is always there: it holds what this agent hands on for
- * its own users, whether or not it is the router. */
+static int
+place_in(const struct config_names *names, const char *agent)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (strcmp(names->v[i], agent) == 0)
+			return (int)i;
+	return -1;
+}
+
+static void
+add_candidates(struct core *c, struct house *h, const struct config_names *names)
+{
+	h->place = place_in(names, c->o.agent);
+	for (size_t i = 0; h->place >= 0 && i < names->n; i++)
+		if ((int)i != h->place)
+			h->copies[h->ncopies++] = (struct copy){ .peer = peer_find(c, names->v[i]), .place = (int)i };
+}
+
+/* Those of which we are a candidate, and our own, whose work we do. "~" comes first and is always there: it holds
+ * what we hand on for our own users. */
 static void
 take_houses(struct core *c)
 {
 	const struct config *f = c->o.config;
+	struct house *h = house_add(c, "~");
 
-	c->router = f->router.n && strcmp(f->router.v[0], c->o.agent) == 0;
-	house_add(c, "_", c->router);
-	for (size_t i = 0; i < f->nhouses; i++)
-		if (f->houses[i].agents.n && strcmp(f->houses[i].agents.v[0], c->o.agent) == 0)
-			house_add(c, f->houses[i].name, true);
+	h->local = true;
+	h = house_add(c, "_");
+	add_candidates(c, h, &f->router);
+	h->wait_copies = true;
+	for (size_t i = 0; i < f->nhouses; i++) {
+		const struct config_house *x = &f->houses[i];
+
+		if (!config_names_has(&x->agents, c->o.agent) && !config_names_has(&x->candidates, c->o.agent))
+			continue;
+		h = house_add(c, x->name);
+		h->home = &x->agents;
+		h->wait_copies = strcmp(x->copies, "1") != 0;
+		add_candidates(c, h, &x->candidates);
+	}
 }
 
 struct house *
@@ -67,19 +95,23 @@ core_outer_house(struct core *c)
 	return &c->houses[0];
 }
 
+/* Houses that nobody else could own: ours, or left over from a former configuration. */
 static int
-recover(struct core *c, enum task_state state, struct err *e)
+open_houses(struct core *c, struct err *e)
 {
-	int64_t last = 0;
+	core_begin(c, c->now);
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
 
-	do {
-		core_begin(c, c->now);
-		last = store_in_state(c, state, last, attempt_recover);
-		if (core_commit(c, e))
-			return -1;
-		core_release(c, c->now);
-		core_end(c);
-	} while (last);
+		if (h->local || (h->place < 0 && !h->home && strcmp(h->name, "_") != 0))
+			house_take_over(c, h);
+		else if (h->place >= 0 && !lease_is_shared(h))
+			lease_open(c, h);
+	}
+	if (core_commit(c, e))
+		return -1;
+	core_release(c, c->now);
+	core_end(c);
 	return 0;
 }
 
@@ -95,14 +127,16 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	c->random[0] = splitmix(&seed);
 	c->random[1] = splitmix(&seed);
 	c->inbound = xcalloc(UINT16_MAX + 1, sizeof *c->inbound);
-	c->started_mono_ms = now.mono_ms;
+	c->started_mono_ms = c->down_mono_ms = now.mono_ms;
 	c->due_changed = true;
+	c->next_broker = -1;
 	core_new_id(c, &boot);
 	ulid_format(&boot, c->boot);
+	peer_init(c);
 	take_houses(c);
 	topic_format(c->health_topic, o->config->cluster, TOPIC_HEALTH, o->agent, "state");
 	topic_format(c->echo_topic, o->config->cluster, TOPIC_ECHO, o->agent, "self");
-	if (store_open(c, e) || recover(c, TASK_STARTING, e) || recover(c, TASK_RUNNING, e)) {
+	if (store_open(c, e) || open_houses(c, e)) {
 		core_close(c);
 		return -1;
 	}
@@ -135,6 +169,20 @@ drop_local(struct core *c)
 	}
 }
 
+static void
+release_houses(struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
+
+		free(h->terms);
+		free(h->their_terms);
+		free(h->move_reply);
+		buf_free(&h->move_correlation);
+		cJSON_Delete(h->step_list);
+	}
+}
+
 /* In the middle of a turn too. */
 void
 core_close(struct core *c)
@@ -149,7 +197,11 @@ core_close(struct core *c)
 	out_release(c);
 	drop_rejects(c);
 	drop_local(c);
+	seen_release(c);
+	work_release(c);
+	release_houses(c);
 	db_close(&c->db);
+	free(c->peers);
 	free(c->touched);
 	free(c->acked);
 	free(c->stops);
@@ -166,6 +218,7 @@ core_begin(struct core *c, struct core_now now)
 	c->open = true;
 	c->committed = false;
 	clock_format(now.wall_ms, c->stamp, sizeof c->stamp);
+	lease_check(c, true);
 }
 
 /* ---- messages ---- */
@@ -203,6 +256,16 @@ is_blank(const char *p, size_t len)
 	return true;
 }
 
+/* Whoever owns the house answers; the others keep a copy until he has. */
+static void
+take_line(const struct incoming *in, const char *line, size_t len, int n)
+{
+	if (in->house->owned && !in->house->heir)
+		intake_line(in->c, in->house, in->sender, line, len, n, in->m, 0);
+	else
+		seen_add(in->c, in->house, in->sender, line, len, in->m);
+}
+
 static void
 take_lines(const struct incoming *in)
 {
@@ -213,7 +276,7 @@ take_lines(const struct incoming *in)
 		size_t len = (size_t)((nl ? nl : end) - p);
 
 		if (!is_blank(p, len))
-			intake_line(in->c, in->house, in->sender, p, len, n, in->m, 0);
+			take_line(in, p, len, n);
 		p += len + 1;
 	}
 }
@@ -253,7 +316,7 @@ take_tasks(const struct incoming *in)
 	while (len && is_space(p[len - 1]))
 		len--;
 	if (!memchr(p, '\n', len) || json_check(p, len, NULL) == 0)
-		intake_line(in->c, in->house, in->sender, p, len, 0, in->m, 0);
+		take_line(in, p, len, 0);
 	else
 		take_lines(in);
 }
@@ -271,8 +334,13 @@ task_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 		return;
 	}
 	inbound_note(c, m, true);
-	if (!in.house || !in.house->owned)
+	if (!in.house || in.house->local || (!in.house->owned && in.house->place < 0))
 		return;
+	if (!in.house->owned || in.house->heir) {
+		if (!(m->response_topic && !out_reply_allowed(c, m->response_topic, t->id)) && !check_payload(&in, &e))
+			take_tasks(&in);
+		return;
+	}
 	if (m->response_topic && !out_reply_allowed(c, m->response_topic, t->id)) {
 		err_field(&e, ERR_DENIED, "response topic", m->response_topic, "uw/%s/client/%s/reply/<any>",
 		    c->o.config->cluster, t->id);
@@ -283,6 +351,17 @@ task_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 		take_tasks(&in);
 	}
 }
+
+static const struct {
+	enum topic_kind kind;
+	void (*take)(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+} takers[] = {
+	{ TOPIC_EVENT, stream_event },
+	{ TOPIC_WORK, work_message },
+	{ TOPIC_HEALTH, peer_health },
+	{ TOPIC_HAVE, peer_have },
+	{ TOPIC_CLAIM, lease_message },
+};
 
 void
 core_message(struct core *c, const struct mqtt_msg *m)
@@ -296,10 +375,11 @@ core_message(struct core *c, const struct mqtt_msg *m)
 		return;
 	}
 	inbound_note(c, m, false);
+	for (size_t i = 0; i < sizeof takers / sizeof *takers; i++)
+		if (takers[i].kind == t.kind)
+			takers[i].take(c, &t, m);
 	if (t.kind == TOPIC_REPLY) {
 		forward_reply(c, m);
-	} else if (t.kind == TOPIC_HEALTH) {
-		pulse_heard(c, &t, m);
 	} else if (t.kind == TOPIC_ECHO) {
 		if (pulse_take(c, m))
 			c->resumed = false;
@@ -315,12 +395,17 @@ core_message(struct core *c, const struct mqtt_msg *m)
 void
 core_link_up(struct core *c, int broker, bool session)
 {
+	/* Another broker numbers its messages in another way. */
+	if (broker != c->broker && session)
+		inbound_forget(c);
 	c->up = true;
 	c->ready = true;
 	c->broker = broker;
 	c->resumed = session;
 	c->due_changed = true;
 	pulse_link_up(c);
+	brokers_link_up(c);
+	lease_link_up(c);
 	if (!session)
 		inbound_forget(c);
 }
@@ -328,9 +413,12 @@ core_link_up(struct core *c, int broker, bool session)
 void
 core_link_down(struct core *c)
 {
-	c->up = c->subscribed = false;
+	if (c->up)
+		c->down_mono_ms = c->now.mono_ms;
+	c->up = c->subscribed = c->greeted = false;
 	c->reconnect = NULL;
-	c->broker = (c->broker + 1) % (int)c->o.config->nbrokers;
+	brokers_link_down(c);
+	lease_link_down(c);
 	out_link_down(c);
 }
 
@@ -373,22 +461,40 @@ cap_due(struct core *c)
 	if (!c->due_changed || c->open)
 		return;
 	c->due_changed = false;
-	c->next_due_ms = store_next_due(c, c->up);
+	c->next_due_ms = 0;
+	for (int i = 0; i < c->nhouses; i++) {
+		int64_t at = c->houses[i].owned ? store_next_due(c, &c->houses[i], c->up) : 0;
+
+		if (at && (!c->next_due_ms || at < c->next_due_ms))
+			c->next_due_ms = at;
+	}
+}
+
+static void
+tick_house(struct core *c, struct house *h)
+{
+	store_due(c, h, TASK_SCHEDULED, attempt_due);
+	store_due(c, h, TASK_RETRYING, attempt_due);
+	store_deadlines(c, h, attempt_expire);
+	if (c->up)
+		store_due(c, h, TASK_FORWARDED, forward_again);
 }
 
 void
 core_tick(struct core *c)
 {
 	pulse_check(c);
+	brokers_tick(c);
+	lease_tick(c);
+	seen_tick(c);
+	work_tick(c);
 	if (c->draining)
-		house_give_back(c);
+		house_give_back(c, NULL);
 	if (c->next_due_ms && c->next_due_ms <= c->now.wall_ms) {
 		c->due_changed = true;
-		store_due(c, TASK_SCHEDULED, attempt_due);
-		store_due(c, TASK_RETRYING, attempt_due);
-		store_deadlines(c, attempt_expire);
-		if (c->up)
-			store_due(c, TASK_FORWARDED, forward_again);
+		for (int i = 0; i < c->nhouses; i++)
+			if (c->houses[i].owned)
+				tick_house(c, &c->houses[i]);
 	}
 	if (c->lazy && !c->lazy_since_ms)
 		c->lazy_since_ms = c->now.mono_ms;
@@ -401,6 +507,8 @@ core_slots(struct core *c, unsigned idle, unsigned quick)
 {
 	unsigned taken = c->chosen;
 
+	if (idle > c->slots)
+		c->slots = idle;
 	c->idle = idle > taken ? idle - taken : 0;
 	c->quick = quick > taken * POOL_QUICK_DEPTH ? quick - taken * POOL_QUICK_DEPTH : 0;
 	c->round = ROUND_ANY;
@@ -424,7 +532,9 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	struct task *t = c->starts.head;
 	int64_t timeout_s;
 
-	if (!t || !(t->quick ? quick : idle))
+	if (work_next_start(c, idle, quick, s))
+		return true;
+	if (!t || !(t->quick ? quick : idle) || !lease_may_start(c, t->house))
 		return false;
 	list_remove(&c->starts, t);
 	c->chosen--;
@@ -433,20 +543,20 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	timeout_s = t->timeout_s ? t->timeout_s : t->tool->timeout_s;
 	if (timeout_s > c->o.config->max_timeout_s)
 		timeout_s = c->o.config->max_timeout_s;
-	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = t->house->name,
+	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = t->house->local ? "_" : t->house->name,
 		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
 		.timeout_ms = timeout_s * 1000, .quick = t->quick };
 	return true;
 }
 
 void
-core_queue_stop(struct core *c, struct task *t)
+core_queue_stop(struct core *c, uint64_t handle)
 {
 	if (c->nstops == c->stops_cap) {
 		c->stops_cap = c->stops_cap ? 2 * c->stops_cap : 16;
 		c->stops = xrealloc(c->stops, c->stops_cap * sizeof *c->stops);
 	}
-	c->stops[c->nstops++] = (uint64_t)t->seq;
+	c->stops[c->nstops++] = handle;
 }
 
 bool
@@ -482,8 +592,17 @@ static void
 announce(struct core *c)
 {
 	for (struct task *t = c->dirty; t; t = t->next_dirty)
-		if ((t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->announced && t->house)
+		if ((t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->announced && t->house->owned)
 			attempt_announce(c, t);
+}
+
+/* What may not run twice waits until all in step know that it begins. */
+static bool
+may_go(const struct core *c, const struct task *t)
+{
+	if (t->dirty || !lease_may_start(c, t->house))
+		return false;
+	return t->state != TASK_STARTING || copies_have(t->house, t->version) || IS_MUTANT(MUTANT_EARLY_GO);
 }
 
 /* Those that waited for their rows may go: the rows are there. Whatever is chosen after this waits for the
@@ -491,11 +610,19 @@ announce(struct core *c)
 static void
 release_late(struct core *c)
 {
-	struct task *t;
-
-	while ((t = list_pop(&c->starts_late))) {
+	for (struct task *t = c->starts_late.head, *next; t; t = next) {
+		next = t->next;
+		if (!may_go(c, t))
+			continue;
+		list_remove(&c->starts_late, t);
 		t->late = false;
-		list_push(&c->starts, t);
+		if (t->at) {
+			c->chosen--;
+			is_started(c, t);
+			work_send(c, t);
+		} else {
+			list_push(&c->starts, t);
+		}
 	}
 }
 
@@ -504,13 +631,13 @@ core_commit(struct core *c, struct err *e)
 {
 	if (core_is_dirty(c)) {
 		announce(c);
+		stream_tell_have(c);
 		out_bound(c);
 		out_number(c);
 		if (store_commit(c, e) && !IS_MUTANT(MUTANT_FAILED_COMMIT))
 			return -1;
 		c->urgent = c->lazy = false;
 		c->lazy_since_ms = 0;
-		release_late(c);
 	}
 	c->committed = true;
 	return 0;
@@ -520,14 +647,17 @@ void
 core_release(struct core *c, struct core_now now)
 {
 	c->now = now;
+	lease_check(c, false);
+	release_late(c);
 	out_promote(c);
 }
 
 static bool
 is_held(const struct task *t)
 {
-	return t->in_window || t->dirty || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
-	    (t->conn && !task_state_is_terminal(t->state));
+	bool begun = t->state == TASK_RUNNING || t->state == TASK_STARTING;
+
+	return t->in_window || t->dirty || (begun && t->house->owned) || (t->conn && !task_state_is_terminal(t->state));
 }
 
 /* What became dirty after the commit stays, for the next one. */
@@ -599,34 +729,80 @@ core_end(struct core *c)
 	}
 	if (c->lazy && c->now.mono_ms + LAZY_COMMIT_MS < next)
 		next = c->now.mono_ms + LAZY_COMMIT_MS;
+	if (c->lease_next_ms && c->lease_next_ms < next)
+		next = c->lease_next_ms;
 	return c->urgent ? c->now.mono_ms : next;
 }
 
 /* ---- what the shell needs ---- */
 
+/* What a candidate of a house hears, what an agent that does its work, and what everybody. "+" stands where the
+ * name is not the house's or ours. */
+enum { OF_CANDIDATE = 1, OF_SHARED = 2, OF_WORKER = 4 };
+
+static const struct {
+	enum topic_kind kind;
+	unsigned who;
+	bool by_house;                  /* the house is the last level */
+	int qos;
+} house_topics[] = {
+	{ TOPIC_TASK, OF_CANDIDATE, false, 1 },
+	{ TOPIC_CANCEL, OF_CANDIDATE, false, 1 },
+	{ TOPIC_QUERY, OF_CANDIDATE, false, 1 },
+	{ TOPIC_EVENT, OF_SHARED | OF_WORKER, false, 1 },
+	{ TOPIC_CLAIM, OF_SHARED, false, 1 },
+	{ TOPIC_HAVE, OF_SHARED, true, 0 },
+};
+
+static unsigned
+part_in(const struct core *c, const struct house *h)
+{
+	bool others = h->home && (h->home->n > 1 || strcmp(h->home->v[0], c->o.agent) != 0);
+
+	if (h->place < 0)
+		return 0;
+	return OF_CANDIDATE | (lease_is_shared(h) ? OF_SHARED : 0) | (others ? OF_WORKER : 0);
+}
+
+static bool
+general_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int *qos)
+{
+	/* Heartbeats of a former life must not wait for us. A second agent under our name shows by them too. */
+	const struct {
+		enum topic_kind kind;
+		const char *name, *id;
+		int qos;
+	} all[] = {
+		{ TOPIC_WORK, c->o.agent, "+", 1 },
+		{ TOPIC_ECHO, c->o.agent, "self", 1 },
+		{ TOPIC_REPLY, c->o.agent, "+", 1 },
+		{ TOPIC_HEALTH, "+", "state", 0 },
+	};
+
+	if (i >= sizeof all / sizeof *all)
+		return false;
+	topic_format(topic, c->o.config->cluster, all[i].kind, all[i].name, all[i].id);
+	*qos = all[i].qos;
+	return true;
+}
+
 bool
 core_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int *qos)
 {
-	static const enum topic_kind kinds[] = { TOPIC_TASK, TOPIC_CANCEL, TOPIC_QUERY };
 	size_t n = 0;
 
-	*qos = 1;
 	for (int h = 0; h < c->nhouses; h++)
-		for (int k = 0; k < 3; k++)
-			if (c->houses[h].owned && n++ == i) {
-				topic_format(topic, c->o.config->cluster, kinds[k], c->houses[h].name, "+");
-				return true;
-			}
-	if (i == n)
-		topic_format(topic, c->o.config->cluster, TOPIC_ECHO, c->o.agent, "self");
-	else if (i == n + 1)
-		topic_format(topic, c->o.config->cluster, TOPIC_REPLY, c->o.agent, "+");
-	else if (i == n + 2) {
-		/* A second agent under our name shows by its heartbeats. QoS 0: those of a former life must not wait for us. */
-		topic_format(topic, c->o.config->cluster, TOPIC_HEALTH, c->o.agent, "state");
-		*qos = 0;
-	}
-	return i <= n + 2;
+		for (size_t k = 0; k < sizeof house_topics / sizeof *house_topics; k++) {
+			const char *name = c->houses[h].name;
+
+			if (!(part_in(c, &c->houses[h]) & house_topics[k].who) || n++ != i)
+				continue;
+			topic_format(topic, c->o.config->cluster, house_topics[k].kind, house_topics[k].by_house ? "+" : name,
+			    house_topics[k].by_house ? name : "+");
+			*qos = house_topics[k].qos;
+			return true;
+		}
+	return general_subscription(c, i - n, topic, qos);
 }
 
 const char *
@@ -660,21 +836,6 @@ core_echo_text(const struct core *c)
 }
 
 static void
-put_house(struct buf *b, const struct core *c, const struct house *h)
-{
-	json_put_open(b, '{');
-	json_kv_str(b, "house", h->name);
-	json_kv_int(b, "queued", h->queued);
-	json_kv_int(b, "running", h->running);
-	json_kv_int(b, "open", h->open);
-	json_kv_int(b, "stream", c->stream_head[h - c->houses]);
-	for (int s = 0; s < TASK_NSTATES; s++)
-		if (h->done[s] && task_state_is_terminal((enum task_state)s))
-			json_kv_int(b, task_state_name((enum task_state)s), h->done[s]);
-	json_put_close(b, '}');
-}
-
-static void
 put_outbox(struct buf *b, const struct core *c)
 {
 	json_put_key(b, "outbox");
@@ -701,7 +862,7 @@ core_running(const struct core *c)
 bool
 core_is_drained(const struct core *c)
 {
-	return c->running == 0;
+	return c->running == 0 && lease_is_drained(c);
 }
 
 int
@@ -714,19 +875,6 @@ const char *
 core_must_reconnect(const struct core *c)
 {
 	return c->reconnect;
-}
-
-int
-core_probe(struct core *c)
-{
-	(void)c;
-	return -1;
-}
-
-void
-core_probed(struct core *c, int broker, bool answered)
-{
-	(void)c, (void)broker, (void)answered;
 }
 
 void
@@ -752,12 +900,7 @@ core_health(struct core *c, const char *state, const char *pool_json, struct buf
 	json_kv_str(b, "version", c->o.version);
 	json_kv_str(b, "host", c->o.host);
 	json_kv_str(b, "store", c->store_id);
-	json_put_key(b, "houses");
-	json_put_open(b, '[');
-	for (int i = 0; i < c->nhouses; i++)
-		if (c->houses[i].owned)
-			put_house(b, c, &c->houses[i]);
-	json_put_close(b, ']');
+	peer_put_health(c, b);
 	if (pool_json)
 		json_kv_raw(b, "pool", pool_json, strlen(pool_json));
 	put_outbox(b, c);

@@ -13,6 +13,7 @@
 #include "triage.h"
 
 #define FORWARD_RESEND_MS 5000
+#define LOCAL_FIRST_MS 4000             /* without a broker */
 
 static void
 reply_address(const struct core *c, char out[TOPIC_MAX])
@@ -60,111 +61,21 @@ put_forward(struct buf *b, const struct core *c, const struct task *t)
 	json_put_close(b, '}');
 }
 
-static void
-send_forward(struct core *c, struct task *t)
-{
-	char topic[TOPIC_MAX], back[TOPIC_MAX];
-	struct buf *b;
-
-	topic_format(topic, c->o.config->cluster, TOPIC_TASK, t->forward, c->o.agent);
-	reply_address(c, back);
-	b = out_line(c, topic, back, NULL, 0);
-	put_forward(b, c, t);
-	buf_addc(b, '\n');
-	/* Without a link it was not sent, and goes as soon as there is one. */
-	if (t->state == TASK_FORWARDED)
-		t->due_ms = IS_MUTANT(MUTANT_NO_RESEND) ? 0 : c->now.wall_ms + (c->up ? FORWARD_RESEND_MS : 0);
-	c->due_changed = true;
-	task_dirty(c, t);
-}
-
-void
-forward_again(struct core *c, struct task *t)
-{
-	if (t->state == TASK_FORWARDED && t->due_ms && t->forward)
-		send_forward(c, t);
-}
-
-void
-forward_repeat(struct core *c, struct task *t)
-{
-	send_forward(c, t);
-}
-
-static void
-tell_forwarded(struct core *c, struct task *t, const char *why)
-{
-	char id[ULID_TEXT];
-	struct buf *b = out_event(c, t->house, "forwarded");
-
-	ulid_format(&t->id, id);
-	json_kv_str(b, "id", id);
-	json_kv_str(b, "sender", t->sender);
-	json_kv_str(b, "to", t->forward ? t->forward : t->house->name);
-	json_kv_str(b, "why", why);
-	json_kv_raw(b, "task", t->body, t->body_len);
-	out_end_line(b);
-}
-
-static uint64_t
-hash_id(const struct ulid *id)
-{
-	uint64_t h;
-
-	memcpy(&h, id->b + 8, sizeof h);
-	return h;
-}
-
-/* Where the task should go: as it says itself (a local user names a house we do not own), or as the
- * router finds. NULL: it stays. */
-static const char *
-target(struct core *c, struct task *t, const cJSON *tree, const char **why)
-{
-	const char *named = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "house"));
-	const struct config_house *h;
-
-	if (strcmp(t->house->name, "_") != 0)
-		return NULL;
-	h = named ? config_house_find(c->o.config, named) : NULL;
-	*why = h ? "the sender named it" : "the router decides";
-	if (!h && !c->router)
-		return "_";
-	if (!h)
-		h = triage(c->o.config, t->tool_name, cJSON_GetObjectItemCaseSensitive(tree, "params"), hash_id(&t->id), why);
-	return h ? h->name : NULL;
-}
-
-bool
-forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree)
-{
-	const char *why = "", *to = target(c, t, tree, &why);
-	struct house *own;
-
-	if (!to)
-		return false;
-	own = house_find(c, to);
-	if (own && own->owned) {
-		t->house->open--;
-		own->open++;
-		t->house = own;
-		return false;
-	}
-	t->forward = xstrdup(to);
-	task_enter(c, t, TASK_FORWARDED);
-	tell_forwarded(c, t, why);
-	send_forward(c, t);
-	return true;
-}
-
 /* Open there from now on. A later refusal can only mean a repeat that the house no longer remembers. */
 static void
 settled(struct core *c, struct task *t)
 {
-	if (t->house && !t->finished_ms)
+	struct buf *b;
+
+	if (!t->finished_ms)
 		t->house->open--;
 	t->due_ms = 0;
 	t->finished_ms = c->now.wall_ms;
 	task_dirty(c, t);
+	if (!lease_is_shared(t->house))
+		return;
+	b = out_task_event(c, t, "handed_over");
+	out_end_line(b);
 }
 
 static bool
@@ -196,6 +107,133 @@ refused(struct core *c, struct task *t, const cJSON *e)
 		attempt_finish(c, t, TASK_FAILED, &why);
 }
 
+static void
+refused_for(struct core *c, struct task *t, const struct err *e)
+{
+	struct buf b = { 0 };
+	cJSON *o;
+
+	json_put_err(&b, e);
+	o = cJSON_ParseWithLength(b.data, b.len);
+	refused(c, t, o);
+	cJSON_Delete(o);
+	buf_free(&b);
+}
+
+/* The house is ours too. */
+static void
+hand_over_here(struct core *c, struct house *h, struct task *t)
+{
+	struct buf line = { 0 };
+	struct err e;
+
+	put_forward(&line, c, t);
+	if (intake_handed(c, h, t, line.data, line.len, &e))
+		refused_for(c, t, &e);
+	else if (t->state == TASK_FORWARDED)
+		settled(c, t);
+	buf_free(&line);
+}
+
+static void
+send_forward(struct core *c, struct task *t)
+{
+	char topic[TOPIC_MAX], back[TOPIC_MAX];
+	struct house *own = house_find(c, t->forward);
+	struct buf *b;
+
+	if (own && own->owned && !own->heir) {
+		hand_over_here(c, own, t);
+		return;
+	}
+	topic_format(topic, c->o.config->cluster, TOPIC_TASK, t->forward, c->o.agent);
+	reply_address(c, back);
+	b = out_line(c, topic, back, NULL, 0);
+	put_forward(b, c, t);
+	buf_addc(b, '\n');
+	/* Without a link it was not sent, and goes as soon as there is one. */
+	if (t->state == TASK_FORWARDED)
+		t->due_ms = IS_MUTANT(MUTANT_NO_RESEND) ? 0 : c->now.wall_ms + (c->up ? FORWARD_RESEND_MS : 0);
+	c->due_changed = true;
+	task_dirty(c, t);
+}
+
+void
+forward_again(struct core *c, struct task *t)
+{
+	if (t->state == TASK_FORWARDED && t->due_ms && t->forward)
+		send_forward(c, t);
+}
+
+void
+forward_repeat(struct core *c, struct task *t)
+{
+	send_forward(c, t);
+}
+
+static void
+tell_forwarded(struct core *c, struct task *t, const char *why)
+{
+	struct buf *b = out_task_event(c, t, "forwarded");
+
+	json_kv_str(b, "sender", t->sender);
+	json_kv_str(b, "to", t->forward);
+	json_kv_str(b, "why", why);
+	stream_put_task(b, t);
+	out_end_line(b);
+}
+
+static uint64_t
+hash_id(const struct ulid *id)
+{
+	uint64_t h;
+
+	memcpy(&h, id->b + 8, sizeof h);
+	return h;
+}
+
+/* Where the task should go: as it says itself (a local user names a house we do not own), or as the
+ * router finds. NULL: it stays. */
+static const char *
+target(struct core *c, struct task *t, const cJSON *tree, const char **why)
+{
+	const char *named = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "house"));
+	const struct config_house *h;
+
+	if (!t->house->local && strcmp(t->house->name, "_") != 0)
+		return NULL;
+	h = named ? config_house_find(c->o.config, named) : NULL;
+	*why = h ? "the sender named it" : "the router decides";
+	if (!h && t->house->local)
+		return "_";
+	if (!h)
+		h = triage(c->o.config, t->tool_name, cJSON_GetObjectItemCaseSensitive(tree, "params"), hash_id(&t->id), why);
+	return h ? h->name : NULL;
+}
+
+/* Our own user's, while nobody can be reached: what does no harm twice need not wait for its house. */
+static bool
+may_run_here(const struct core *c, const struct task *t)
+{
+	return t->house->local && !c->up && t->tool->effect != TOOL_EXCLUSIVE && !t->key && t->mode != MODE_SOVEREIGN &&
+	    c->now.mono_ms - c->down_mono_ms > LOCAL_FIRST_MS;
+}
+
+bool
+forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree)
+{
+	const char *why = "", *to = target(c, t, tree, &why);
+
+	if (!to || may_run_here(c, t))
+		return false;
+	t->forward = xstrdup(to);
+	task_enter(c, t, TASK_FORWARDED);
+	tell_forwarded(c, t, why);
+	send_forward(c, t);
+	return true;
+}
+
+
 /* How it ended there, told to our own user; also later, when somebody decided what was uncertain. */
 static void
 ended(struct core *c, struct task *t, const cJSON *o)
@@ -212,6 +250,17 @@ ended(struct core *c, struct task *t, const cJSON *o)
 	attempt_finish(c, t, to, NULL);
 }
 
+static struct task *
+find_forwarded(struct core *c, const struct ulid *id)
+{
+	struct house *router = house_find(c, "_");
+	struct task *t = task_by_id(c, core_outer_house(c), id);
+
+	if (!t && router->owned)
+		t = task_by_id(c, router, id);
+	return t && t->forward ? t : NULL;
+}
+
 /* The house answers: it has the task, it refuses it, or (for our own user) it is done. */
 static void
 take_reply(struct core *c, const cJSON *o)
@@ -224,7 +273,7 @@ take_reply(struct core *c, const cJSON *o)
 	/* Its key may be that of a task that the house has under another id. */
 	if (!text)
 		text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
-	if (!type || !text || !ulid_parse(text, &id) || !(t = task_by_id(c, &id)) || !t->forward)
+	if (!type || !text || !ulid_parse(text, &id) || !(t = find_forwarded(c, &id)))
 		return;
 	if (strcmp(type, "outcome") == 0)
 		ended(c, t, o);

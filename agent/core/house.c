@@ -21,7 +21,7 @@ house_find(struct core *c, const char *name)
 }
 
 struct house *
-house_add(struct core *c, const char *name, bool owned)
+house_add(struct core *c, const char *name)
 {
 	struct house *h = c->nhouses < HOUSES_MAX ? &c->houses[c->nhouses] : NULL;
 
@@ -29,7 +29,7 @@ house_add(struct core *c, const char *name, bool owned)
 		return NULL;
 	c->nhouses++;
 	snprintf(h->name, sizeof h->name, "%s", name);
-	h->owned = owned;
+	h->place = -1;
 	return h;
 }
 
@@ -173,17 +173,22 @@ waits_for_commit(const struct task *t)
 }
 
 static void
-choose(struct core *c, struct task *t)
+choose(struct core *c, struct task *t, struct peer *at)
 {
-
 	t->cancelled = t->stopping = false;
 	house_unqueue(c, t);
-	take_slot(c, t);
+	t->at = at;
+	if (at)
+		at->given++;
+	else
+		take_slot(c, t);
+	t->here = !at;
 	t->attempt++;
 	t->started_ms = c->now.wall_ms;
+	t->lost_ms = 0;
 	t->announced = false;
 	t->chosen = true;
-	t->late = waits_for_commit(t);
+	t->late = at || waits_for_commit(t);
 	t->house->running++;
 	task_enter(c, t, t->tool->effect == TOOL_EXCLUSIVE ? TASK_STARTING : TASK_RUNNING);
 	list_push(t->late ? &c->starts_late : &c->starts, t);
@@ -193,10 +198,13 @@ choose(struct core *c, struct task *t)
 static void
 schedule_house(struct core *c, struct house *h)
 {
+	struct peer *at;
 	struct task *t;
 	struct err e;
 
-	while ((t = next_queued(h)) && has_slot(c, t)) {
+	if (!h->owned || h->heir || !lease_may_start(c, h))
+		return;
+	while ((t = next_queued(h)) && work_choose(c, h, t, has_slot(c, t), &at)) {
 		if (t->deadline_ms && t->deadline_ms <= c->now.wall_ms) {
 			house_unqueue(c, t);
 			err_set(&e, ERR_TIMEOUT, "the deadline passed while it was queued");
@@ -206,7 +214,7 @@ schedule_house(struct core *c, struct house *h)
 			task_enter(c, t, TASK_RUNNING);
 			attempt_finish(c, t, TASK_DEAD, &e);
 		} else {
-			choose(c, t);
+			choose(c, t, at);
 		}
 	}
 }
@@ -229,13 +237,21 @@ house_schedule(struct core *c)
 	}
 }
 
-void
-house_give_back(struct core *c)
+static void
+give_back_list(struct core *c, const struct task_list *l, const struct house *h)
 {
-	struct task *t;
+	for (struct task *t = l->head, *next; t; t = next) {
+		next = t->next;
+		if (!h || t->house == h)
+			attempt_unchoose(c, t);
+	}
+}
 
-	while ((t = c->starts_late.head) || (t = c->starts.head))
-		attempt_unchoose(c, t);
+void
+house_give_back(struct core *c, const struct house *h)
+{
+	give_back_list(c, &c->starts_late, h);
+	give_back_list(c, &c->starts, h);
 }
 
 void
@@ -244,7 +260,55 @@ house_refill(struct core *c)
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 
-		if (h->spilled && h->window < WINDOW_MAX / 4 && (h->window_bytes < WINDOW_BYTES / 4 || !h->window))
+		if (h->owned && h->spilled && h->window < WINDOW_MAX / 4 && (h->window_bytes < WINDOW_BYTES / 4 || !h->window))
 			store_refill(c, h, WINDOW_MAX / 2);
 	}
+}
+
+/* ---- becoming and ceasing to be the owner ---- */
+
+static void
+each_in_state(struct core *c, struct house *h, enum task_state state, task_fn *f)
+{
+	int64_t last = 0;
+
+	while ((last = store_in_state(c, h, state, last, f)))
+		;
+}
+
+/* Between turns, when all that we know of it is on disk. */
+void
+house_take_over(struct core *c, struct house *h)
+{
+	static const enum task_state open[] = { TASK_QUEUED, TASK_SCHEDULED, TASK_RETRYING };
+
+	h->owned = true;
+	h->running = 0;
+	c->due_changed = true;
+	store_count(c, h);
+	for (size_t i = 0; h->unclean && i < sizeof open / sizeof *open; i++)
+		each_in_state(c, h, open[i], attempt_doubt);
+	each_in_state(c, h, TASK_STARTING, attempt_resume);
+	each_in_state(c, h, TASK_RUNNING, attempt_resume);
+}
+
+static void
+let_task_go(struct core *c, struct house *h, struct task *t)
+{
+	if (t->in_window)
+		leave_window(h, t);
+	attempt_let_go(c, t);
+	task_touch(c, t);
+}
+
+void
+house_let_go(struct core *c, struct house *h)
+{
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			if (t->house == h)
+				let_task_go(c, h, t);
+	h->owned = h->spilled = false;
+	h->queued = h->open = h->running = 0;
+	out_drop_held(c, h);
 }

@@ -24,6 +24,7 @@ struct intake {
 	struct task_msg msg;
 	const struct tool *tool;
 	bool routed;                    /* the router speaks for msg.from */
+	struct task *handed;            /* the router's own, and the router is we; NULL: another way */
 	struct buf correlation;         /* of msg.reply */
 	struct reply_to own;            /* the sender's address, if it stands in the payload */
 };
@@ -37,8 +38,8 @@ wants_reply(const struct intake *in)
 static struct buf *
 reply(const struct intake *in, const char *type)
 {
-	struct buf *b = in->conn ? out_local(in->c, in->conn) :
-	    out_reply(in->c, in->m->response_topic, in->m->correlation, in->m->correlation_len);
+	struct buf *b = in->conn ? out_local(in->c, in->house, in->conn) :
+	    out_reply(in->c, in->house, in->m->response_topic, in->m->correlation, in->m->correlation_len);
 
 	json_put_open(b, '{');
 	json_kv_str(b, "type", type);
@@ -66,6 +67,19 @@ record_reject(const struct intake *in, const char *id, const struct err *e)
 	in->c->rejects = r;
 }
 
+/* By which followers know what was answered: see seen.c. */
+static void
+put_hash(struct buf *b, const struct intake *in)
+{
+	char text[20];
+
+	if (!in->m || !lease_is_shared(in->house))
+		return;
+	snprintf(text, sizeof text, "%016llx", (unsigned long long)seen_hash(in->line, in->len));
+	json_kv_str(b, "hash", text);
+	json_kv_str(b, "from", in->sender);
+}
+
 static void
 refuse(const struct intake *in, const struct err *e)
 {
@@ -80,6 +94,7 @@ refuse(const struct intake *in, const struct err *e)
 		json_kv_str(b, "id", id);
 	if (in->nline)
 		json_kv_int(b, "line", in->nline);
+	put_hash(b, in);
 	json_put_key(b, "error");
 	json_put_err(b, e);
 	out_end_line(b);
@@ -95,7 +110,7 @@ refuse(const struct intake *in, const struct err *e)
 }
 
 static void
-put_accepted(struct buf *b, const struct task *t, bool duplicate)
+put_accepted(struct buf *b, const struct house *h, const struct task *t, bool duplicate)
 {
 	char id[ULID_TEXT];
 
@@ -103,7 +118,7 @@ put_accepted(struct buf *b, const struct task *t, bool duplicate)
 	json_kv_str(b, "id", id);
 	json_kv_str(b, "house", t->forward ? t->forward : t->house ? t->house->name : NULL);
 	json_kv_str(b, "state", task_state_name(t->state));
-	json_kv_int(b, "copies", 1);
+	json_kv_int(b, "copies", copies_count(h));
 	if (duplicate)
 		json_kv_bool(b, "duplicate", true);
 }
@@ -117,7 +132,7 @@ reply_accepted(const struct intake *in, const struct task *t, bool duplicate)
 	if (!wants_reply(in))
 		return;
 	b = reply(in, "accepted");
-	put_accepted(b, t, duplicate);
+	put_accepted(b, in->house, t, duplicate);
 	if (in->msg.has_id && !ulid_equal(&in->msg.id, &t->id)) {
 		ulid_format(&in->msg.id, id);
 		json_kv_str(b, "sent_id", id);
@@ -133,10 +148,10 @@ tell_asker(const struct intake *in, const struct task *t)
 
 	if (!in->routed || !t->reply_topic)
 		return;
-	b = out_reply(in->c, t->reply_topic, t->correlation, t->correlation_len);
+	b = out_reply(in->c, t->house, t->reply_topic, t->correlation, t->correlation_len);
 	json_put_open(b, '{');
 	json_kv_str(b, "type", "accepted");
-	put_accepted(b, t, false);
+	put_accepted(b, t->house, t, false);
 	out_end_line(b);
 }
 
@@ -166,36 +181,50 @@ same_body(const struct intake *in, const struct task *t)
 static void
 set_reply(struct intake *in, struct task *t)
 {
-	if (in->conn)
+	if (in->conn) {
 		t->conn = in->conn;
-	else if (in->routed)
+	} else if (in->handed && in->handed->conn) {
+		t->conn = in->handed->conn;
+		in->handed->conn = 0;
+	} else if (in->routed) {
 		task_reply_to(t, in->msg.reply_topic, in->correlation.data, in->correlation.len);
-	else
+	} else if (in->m) {
 		task_reply_to(t, in->m->response_topic, in->m->correlation, in->m->correlation_len);
+	}
 }
 
 static void
 reply_outcome(struct intake *in, const struct task *t)
 {
 	if (!in->routed)
-		attempt_reply_outcome(in->conn ? out_local(in->c, in->conn) :
-		    out_reply(in->c, in->m->response_topic, in->m->correlation, in->m->correlation_len), t);
+		attempt_reply_outcome(in->conn ? out_local(in->c, in->house, in->conn) :
+		    out_reply(in->c, in->house, in->m->response_topic, in->m->correlation, in->m->correlation_len), t);
 	else if (in->msg.reply_topic)
-		attempt_reply_outcome(out_reply(in->c, in->msg.reply_topic, in->correlation.data, in->correlation.len), t);
+		attempt_reply_outcome(out_reply(in->c, in->house, in->msg.reply_topic, in->correlation.data, in->correlation.len), t);
 }
 
-static void adopt(struct intake *in, struct task *t);
+/* Followers wait for an answer to their copy of it. */
+static void
+tell_repeated(const struct intake *in, struct task *t)
+{
+	char id[ULID_TEXT];
+	struct buf *b;
 
-/* Somebody asks again: he wants the outcome, and where to send it may have changed. Or the router gives back to
- * this agent what its own user gave it. */
+	if (!in->m || !lease_is_shared(in->house))
+		return;
+	ulid_format(&t->id, id);
+	b = out_event(in->c, in->house, "repeated");
+	json_kv_str(b, "task", id);
+	put_hash(b, in);
+	out_end_line(b);
+}
+
+/* Somebody asks again: he wants the outcome, and where to send it may have changed. */
 static void
 answer_again(struct intake *in, struct task *t)
 {
-	if (in->routed && t->state == TASK_FORWARDED && in->house->owned && in->house != t->house) {
-		adopt(in, t);
-		return;
-	}
 	in->c->duplicates++;
+	tell_repeated(in, t);
 	reply_accepted(in, t, true);
 	if (!wants_reply(in))
 		return;
@@ -222,7 +251,7 @@ check_repeat(struct intake *in, struct err *e)
 	char got[ULID_TEXT];
 
 	if (in->msg.has_id && !IS_MUTANT(MUTANT_NO_DEDUPE))
-		t = task_by_id(c, &in->msg.id);
+		t = task_by_id(c, in->house, &in->msg.id);
 	if (!t && in->msg.key && !IS_MUTANT(MUTANT_NO_KEYS)) {
 		what = "key";
 		if (task_by_key(c, in->house, owner, in->msg.key, &t) && !t)
@@ -276,7 +305,7 @@ check_house(const struct intake *in, struct err *e)
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(in->tree, "house");
 	char got[64];
 
-	if (!v || cJSON_IsNull(v) || strcmp(in->house->name, "_") != 0)
+	if (!v || cJSON_IsNull(v) || (!in->house->local && strcmp(in->house->name, "_") != 0))
 		return 0;
 	if (cJSON_IsString(v) &&
 	    (strcmp(v->valuestring, "_") == 0 || config_house_find(in->c->o.config, v->valuestring)))
@@ -333,7 +362,7 @@ check_router(struct intake *in, struct err *e)
 
 	if (!in->msg.from[0])
 		return 0;
-	in->routed = in->m && config_names_has(routers, in->sender);
+	in->routed = in->handed || (in->m && config_names_has(routers, in->sender));
 	if (!in->routed)
 		return err_field(e, ERR_DENIED, "from", in->msg.from, "nothing: only the router speaks for others");
 	if (in->msg.reply_topic && !out_reply_allowed(in->c, in->msg.reply_topic, in->msg.from))
@@ -354,11 +383,11 @@ set_body(struct intake *in, struct task *t)
 
 /* Somebody who foresees our random numbers must not be able to take an id beforehand. */
 static void
-new_id(struct core *c, struct ulid *id)
+new_id(struct core *c, const struct house *h, struct ulid *id)
 {
 	do
 		core_new_id(c, id);
-	while (task_by_id(c, id));
+	while (task_by_id(c, h, id));
 }
 
 static struct task *
@@ -372,7 +401,7 @@ make_task(struct intake *in)
 	if (m->has_id)
 		t->id = m->id;
 	else
-		new_id(c, &t->id);
+		new_id(c, in->house, &t->id);
 	t->tool = in->tool;
 	t->quick = in->tool->flags & TOOL_QUICK;
 	memcpy(t->tool_name, m->tool, sizeof t->tool_name);
@@ -389,7 +418,6 @@ make_task(struct intake *in)
 	set_reply(in, t);
 	set_body(in, t);
 	t->params = cJSON_PrintUnformatted(m->params);
-	t->key_house = in->house;
 	task_track(c, t);
 	task_dirty(c, t);
 	if (t->key)
@@ -402,24 +430,19 @@ make_task(struct intake *in)
 static void
 tell_accepted(struct intake *in, struct task *t)
 {
-	char id[ULID_TEXT];
-	struct buf *b = out_event(in->c, in->house, "accepted");
+	struct buf *b = out_task_event(in->c, t, "accepted");
 
-	ulid_format(&t->id, id);
-	json_kv_str(b, "id", id);
 	json_kv_str(b, "sender", t->sender);
-	json_kv_raw(b, "task", t->body, t->body_len);
+	put_hash(b, in);
+	stream_put_task(b, t);
 	out_end_line(b);
 }
 
 static void
 tell_waiting(struct core *c, struct task *t, const char *type)
 {
-	char id[ULID_TEXT];
-	struct buf *b = out_event(c, t->house, type);
+	struct buf *b = out_task_event(c, t, type);
 
-	ulid_format(&t->id, id);
-	json_kv_str(b, "id", id);
 	if (t->due_ms)
 		json_kv_time(b, "not_before", t->due_ms);
 	out_end_line(b);
@@ -441,22 +464,6 @@ place(struct intake *in, struct task *t)
 		task_enter(c, t, TASK_QUEUED);
 		house_enqueue(c, t);
 	}
-}
-
-/* Handed on, and here again: from now on it is this house's. Who waits for it waits as before. */
-static void
-adopt(struct intake *in, struct task *t)
-{
-	if (!t->finished_ms)
-		t->house->open--;
-	in->house->open++;
-	t->house = in->house;
-	t->finished_ms = t->due_ms = 0;
-	free(t->forward);
-	t->forward = NULL;
-	tell_accepted(in, t);
-	place(in, t);
-	reply_accepted(in, t, false);
 }
 
 static int
@@ -515,7 +522,6 @@ admit(struct intake *in, struct err *e)
 		reply_accepted(in, t, false);
 		return 0;
 	}
-	in->house = t->house;
 	tell_accepted(in, t);
 	place(in, t);
 	reply_accepted(in, t, false);
@@ -538,6 +544,17 @@ intake_line(struct core *c, struct house *h, const char *sender, const char *lin
 	cJSON_Delete(in.tree);
 	buf_free(&in.correlation);
 	buf_free(&in.own.correlation);
+}
+
+int
+intake_handed(struct core *c, struct house *h, struct task *t, const char *line, size_t len, struct err *e)
+{
+	struct intake in = { .c = c, .house = h, .sender = c->o.agent, .line = line, .len = len, .handed = t };
+	int rc = admit(&in, e);
+
+	cJSON_Delete(in.tree);
+	buf_free(&in.correlation);
+	return rc;
 }
 
 void

@@ -45,25 +45,26 @@ put_behind(struct core *c, struct out *o, struct out *before)
 }
 
 static struct out *
-gather(struct core *c, enum out_kind kind, const char *topic, const char *response, const void *correlation, size_t len)
+gather(struct core *c, enum out_kind kind, struct house *gate, const char *topic, const char *response, const void *correlation, size_t len)
 {
 	struct out *o;
 
 	for (o = c->gather; o; o = o->next)
-		if (fits(o, topic, response, correlation, len))
+		if (o->gate == gate && fits(o, topic, response, correlation, len))
 			return o;
 	o = xcalloc(1, sizeof *o);
 	o->topic = xstrdup(topic);
 	o->response_topic = response ? xstrdup(response) : NULL;
 	o->correlation = len ? xstrndup(correlation, len) : NULL;
 	o->correlation_len = len;
-	o->kept = kind != OUT_ONCE;
+	o->kept = kind != OUT_ONCE && !gate;
+	o->gate = gate;
 	o->qos = 1;
 	o->body.max = OUT_LINE_MAX;
 	put_behind(c, o, kind == OUT_REPLY ? c->last_reply : c->gather_tail);
 	if (kind == OUT_REPLY)
 		c->last_reply = o;
-	if (o->kept)
+	if (o->kept || gate)
 		c->urgent = true;
 	return o;
 }
@@ -81,13 +82,13 @@ out_free(struct out *o)
 struct buf *
 out_line(struct core *c, const char *topic, const char *response, const void *correlation, size_t len)
 {
-	return &gather(c, OUT_ONCE, topic, response, correlation, len)->body;
+	return &gather(c, OUT_ONCE, NULL, topic, response, correlation, len)->body;
 }
 
 struct buf *
 out_once(struct core *c, const char *topic)
 {
-	struct out *o = gather(c, OUT_ONCE, topic, NULL, NULL, 0);
+	struct out *o = gather(c, OUT_ONCE, NULL, topic, NULL, NULL, 0);
 
 	o->qos = 0;
 	return &o->body;
@@ -113,37 +114,73 @@ out_event(struct core *c, struct house *h, const char *type)
 	char topic[TOPIC_MAX];
 	struct buf *b;
 
-	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, h->name, c->o.agent);
-	b = &gather(c, OUT_EVENT, topic, NULL, NULL, 0)->body;
+	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, h->local ? "_" : h->name, c->o.agent);
+	b = &gather(c, OUT_EVENT, NULL, topic, NULL, NULL, 0)->body;
 	json_put_open(b, '{');
 	json_kv_str(b, "type", type);
-	json_kv_int(b, "seq", ++c->stream_head[h - c->houses]);
-	json_kv_str(b, "store", c->store_id);
+	json_kv_int(b, "seq", ++h->head);
+	if (h->local)
+		json_kv_str(b, "store", c->store_id);
+	else
+		term_put(b, "term", &h->log);
 	json_kv_str(b, "time", c->stamp);
 	return b;
 }
 
 struct buf *
-out_local(struct core *c, uint64_t conn)
+out_task_event(struct core *c, struct task *t, const char *type)
+{
+	struct buf *b = out_event(c, t->house, type);
+	char id[ULID_TEXT];
+
+	out_version(c, t);
+	ulid_format(&t->id, id);
+	json_kv_str(b, "id", id);
+	return b;
+}
+
+/* It is as its house's last event says. */
+void
+out_version(struct core *c, struct task *t)
+{
+	if (!lease_is_shared(t->house))
+		return;
+	t->version = t->house->head;
+	task_dirty(c, t);
+}
+
+/* Behind replies that wait for copies others wait too: they might say what these will. */
+static struct house *
+gate_of(struct house *h)
+{
+	return h && (copies_wait(h) || h->held || h->held_local) ? h : NULL;
+}
+
+struct buf *
+out_local(struct core *c, struct house *h, uint64_t conn)
 {
 	struct local_out *l, **end = &c->local, *own = NULL;
+	struct house *gate = gate_of(h);
 
 	for (; (l = *end); end = &l->next)
 		if (l->conn == conn)
 			own = l;
-	if (own && own->body.len < OUT_MESSAGE_MAX)
+	if (own && own->gate == gate && own->body.len < OUT_MESSAGE_MAX)
 		return &own->body;
 	l = xcalloc(1, sizeof *l);
 	l->conn = conn;
+	l->gate = gate;
+	if (gate)
+		c->urgent = true;
 	l->body.max = OUT_LINE_MAX;
 	*end = l;
 	return &l->body;
 }
 
 struct buf *
-out_reply(struct core *c, const char *topic, const void *correlation, size_t len)
+out_reply(struct core *c, struct house *h, const char *topic, const void *correlation, size_t len)
 {
-	return &gather(c, OUT_REPLY, topic, NULL, correlation, len)->body;
+	return &gather(c, OUT_REPLY, gate_of(h), topic, NULL, correlation, len)->body;
 }
 
 void
@@ -192,17 +229,143 @@ out_number(struct core *c)
 		}
 }
 
+/* ---- answers that wait for copies ---- */
+
+static void
+hold(struct house *h, struct out *o)
+{
+	o->gate_seq = h->head;
+	if (h->held_tail)
+		h->held_tail->next = o;
+	else
+		h->held = o;
+	h->held_tail = o;
+	h->held_bytes += o->body.len;
+}
+
+static void
+hold_local(struct core *c)
+{
+	struct local_out **end = &c->local, *l;
+
+	while ((l = *end)) {
+		struct house *h = l->gate;
+
+		if (!h) {
+			end = &l->next;
+			continue;
+		}
+		*end = l->next;
+		l->next = NULL;
+		l->gate_seq = h->head;
+		if (h->held_local_tail)
+			h->held_local_tail->next = l;
+		else
+			h->held_local = l;
+		h->held_local_tail = l;
+	}
+}
+
+static void
+open_local_gate(struct core *c, struct house *h, int64_t seq)
+{
+	struct local_out **end = &c->local, *l;
+
+	while (*end)
+		end = &(*end)->next;
+	while ((l = h->held_local) && l->gate_seq <= seq) {
+		h->held_local = l->next;
+		l->next = NULL;
+		l->gate = NULL;
+		*end = l;
+		end = &l->next;
+	}
+	if (!h->held_local)
+		h->held_local_tail = NULL;
+}
+
+void
+out_open_gate(struct core *c, struct house *h, int64_t seq)
+{
+	struct out *o;
+
+	open_local_gate(c, h, seq);
+	while ((o = h->held) && o->gate_seq <= seq) {
+		h->held = o->next;
+		h->held_bytes -= o->body.len;
+		h->told = o->gate_seq;
+		o->gate = NULL;
+		o->kept = c->urgent = true;
+		put_behind(c, o, c->last_reply);
+		c->last_reply = o;
+	}
+	if (!h->held) {
+		h->held_tail = NULL;
+		h->told = h->stored_head < seq ? h->stored_head : seq;
+	}
+}
+
+/* Whoever waits asks again, and hears from the new owner. */
+void
+out_drop_held(struct core *c, struct house *h)
+{
+	(void)c;
+	for (struct out *o = h->held, *next; o; o = next) {
+		next = o->next;
+		out_free(o);
+	}
+	for (struct local_out *l = h->held_local, *next; l; l = next) {
+		next = l->next;
+		buf_free(&l->body);
+		free(l);
+	}
+	h->held = h->held_tail = NULL;
+	h->held_local = h->held_local_tail = NULL;
+	h->held_bytes = 0;
+}
+
+static void
+correct(struct buf *body, int n)
+{
+	static const char key[] = "\"copies\":";
+	char *p = body->data, *digits;
+
+	while (p && (p = strstr(p, key))) {
+		digits = p + sizeof key - 1;
+		p = digits + strspn(digits, " 0123456789");
+		if (strtol(digits, NULL, 10) > n) {
+			memset(digits, ' ', (size_t)(p - digits));
+			p[-1] = (char)('0' + n % 10);
+			if (n > 9)
+				p[-2] = (char)('0' + n / 10);
+		}
+	}
+}
+
+void
+out_correct_copies(struct house *h, int n)
+{
+	for (struct out *o = h->held; o; o = o->next)
+		correct(&o->body, n);
+	for (struct local_out *l = h->held_local; l; l = l->next)
+		correct(&l->body, n);
+}
+
 /* After the commit: the turn's messages join the queue, or stay on disk when memory has enough. */
 void
 out_promote(struct core *c)
 {
 	struct out *o = c->gather, *next;
 
+	hold_local(c);
+
 	c->gather = c->gather_tail = c->last_reply = NULL;
 	for (; o; o = next) {
 		next = o->next;
 		o->next = NULL;
-		if (!o->kept && !c->up) {
+		if (o->gate) {
+			hold(o->gate, o);
+		} else if (!o->kept && !c->up) {
 			out_free(o);
 		} else if (!o->kept) {
 			if (c->once_tail)
@@ -384,6 +547,8 @@ out_bound(struct core *c)
 void
 out_release(struct core *c)
 {
+	for (int i = 0; i < c->nhouses; i++)
+		out_drop_held(c, &c->houses[i]);
 	drop_once(c);
 	for (struct out *o = c->box, *next; o; o = next) {
 		next = o->next;

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
 #include "log.h"
 #include "state.h"
 
 #define RETAIN_EVERY 5                  /* beats */
 #define HEALTH_EXPIRY_S 20
+#define BREAK_MS 4000
 #define SILENCE_MS 6000                 /* no pulse of our own: the connection is dead */
 
 void
@@ -41,6 +41,7 @@ send_health(struct core *c, const char *pool)
 
 	core_health(c, c->draining ? "stopping" : "online", pool, b);
 	buf_addc(b, '\n');
+	c->beat_made_ms[c->health_seq % PULSES] = c->now.mono_ms;
 	c->unsaid = false;
 	c->beats++;
 }
@@ -54,6 +55,16 @@ core_beat(struct core *c, const char *pool)
 	send_pulse(c);
 }
 
+/* After a break what was heard before it says nothing any more. */
+static void
+came_back(struct core *c, int64_t made_ms)
+{
+	if (c->pulse_ms && made_ms - c->pulse_ms > BREAK_MS)
+		for (int i = 0; i < c->nhouses; i++)
+			c->houses[i].in_step_ms = 0;
+	c->pulse_ms = made_ms;
+}
+
 bool
 pulse_take(struct core *c, const struct mqtt_msg *m)
 {
@@ -64,6 +75,7 @@ pulse_take(struct core *c, const struct mqtt_msg *m)
 	if (m->len < n || memcmp(m->payload, c->echo_text, n) != 0)
 		return false;
 	if (m->len == n) {
+		c->greeted = true;
 		c->pulse_ms = c->up_mono_ms > c->pulse_ms ? c->up_mono_ms : c->pulse_ms;
 		return true;
 	}
@@ -72,7 +84,7 @@ pulse_take(struct core *c, const struct mqtt_msg *m)
 	memcpy(text, (const char *)m->payload + n + 1, m->len - n - 1);
 	pulse = strtoll(text, NULL, 10);
 	if (pulse > c->pulses - PULSES && pulse <= c->pulses && c->pulse_made_ms[pulse % PULSES] > c->pulse_ms)
-		c->pulse_ms = c->pulse_made_ms[pulse % PULSES];
+		came_back(c, c->pulse_made_ms[pulse % PULSES]);
 	return false;
 }
 
@@ -83,16 +95,4 @@ pulse_check(struct core *c)
 
 	if (c->up && !c->reconnect && c->now.mono_ms - since > SILENCE_MS)
 		c->reconnect = "our own pulse did not come back for 6 s";
-}
-
-void
-pulse_heard(struct core *c, const struct topic *t, const struct mqtt_msg *m)
-{
-	cJSON *o = json_parse_object(m->payload, m->len, NULL);
-	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
-
-	/* Our own will, of a former connection. */
-	if (state && strcmp(t->name, c->o.agent) == 0 && strcmp(state, "offline") == 0)
-		c->unsaid = true;
-	cJSON_Delete(o);
 }

@@ -15,7 +15,9 @@
 /* Who asks, and where the answer goes. */
 struct asker {
 	struct core *c;
+	struct house *house;            /* that is asked; NULL: all */
 	const char *name;
+	struct house *gate;             /* the answer tells how things are there */
 	bool may_all;                   /* an operator, the sovereign or the host's own user */
 	const struct mqtt_msg *m;
 	uint64_t conn;
@@ -28,8 +30,8 @@ answer(const struct asker *a, const char *type)
 
 	if (!a->conn && !a->m->response_topic)
 		return NULL;
-	b = a->conn ? out_local(a->c, a->conn) :
-	    out_reply(a->c, a->m->response_topic, a->m->correlation, a->m->correlation_len);
+	b = a->conn ? out_local(a->c, a->gate, a->conn) :
+	    out_reply(a->c, a->gate, a->m->response_topic, a->m->correlation, a->m->correlation_len);
 	json_put_open(b, '{');
 	json_kv_str(b, "type", type);
 	return b;
@@ -71,7 +73,7 @@ put_task(struct buf *b, const struct task *t, bool full)
 
 		ulid_format(&t->id, id);
 		json_kv_str(b, "id", id);
-		json_kv_str(b, "house", t->forward ? t->forward : t->house ? t->house->name : NULL);
+		json_kv_str(b, "house", t->forward ? t->forward : t->house->local ? "_" : t->house->name);
 		json_kv_str(b, "tool", t->tool_name);
 		json_kv_str(b, "state", task_state_name(t->state));
 		json_kv_int(b, "attempt", t->attempt);
@@ -84,8 +86,21 @@ put_task(struct buf *b, const struct task *t, bool full)
 		json_kv_raw(b, "task", t->body, t->body_len);
 }
 
+/* A house's own word counts more than that of whoever handed the task on. */
 static struct task *
-find_task(const struct asker *a, const cJSON *req)
+find_id(const struct asker *a, const struct ulid *id)
+{
+	struct task *t = NULL;
+
+	if (a->house)
+		return task_by_id(a->c, a->house, id);
+	for (int i = a->c->nhouses - 1; i >= 0 && !t; i--)
+		t = task_by_id(a->c, &a->c->houses[i], id);
+	return t;
+}
+
+static struct task *
+find_task(struct asker *a, const cJSON *req)
 {
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(req, "id");
 	struct task *t = NULL;
@@ -96,16 +111,17 @@ find_task(const struct asker *a, const cJSON *req)
 	if (!cJSON_IsString(v) || !ulid_parse(v->valuestring, &id)) {
 		err_field(&e, ERR_INVALID, "id", json_brief(v, got, sizeof got), "a task's ULID");
 		answer_error(a, NULL, &e);
-	} else if (!(t = task_by_id(a->c, &id))) {
+	} else if (!(t = find_id(a, &id))) {
 		err_field(&e, ERR_UNKNOWN_TASK, "id", v->valuestring,
 		    "a task of this house (finished ones are kept for %lld s)", (long long)a->c->o.config->keep_finished_s);
 		answer_error(a, v->valuestring, &e);
 	}
+	a->gate = t ? t->house : a->house;
 	return t;
 }
 
 static void
-show(const struct asker *a, const cJSON *req)
+show(struct asker *a, const cJSON *req)
 {
 	struct task *t = find_task(a, req);
 	struct buf *b = t ? answer(a, "task") : NULL;
@@ -117,7 +133,7 @@ show(const struct asker *a, const cJSON *req)
 }
 
 static void
-cancel(const struct asker *a, const cJSON *req)
+cancel(struct asker *a, const cJSON *req)
 {
 	struct task *t = find_task(a, req);
 	struct buf *b;
@@ -130,8 +146,8 @@ cancel(const struct asker *a, const cJSON *req)
 	if (!a->may_all && strcmp(t->sender, a->name) != 0)
 		err_set(&e, ERR_DENIED, "only its sender %s, an operator or %s may cancel it", t->sender,
 		    a->c->o.config->sovereign);
-	else if (!t->house)
-		err_set(&e, ERR_WRONG_STATE, "its house is no longer this agent's");
+	else if (!t->house->owned)
+		err_set(&e, ERR_WRONG_STATE, "its house %s is %s's: cancel it there", t->house->name, t->house->term.agent);
 	else if (t->forward && !task_state_is_terminal(t->state))
 		err_set(&e, ERR_WRONG_STATE, "it was handed to house %s: cancel it there", t->forward);
 	else if (task_state_is_terminal(t->state))
@@ -184,7 +200,7 @@ list_row(void *arg, struct task *t)
 }
 
 static void
-list(const struct asker *a, const cJSON *req, const char *house)
+list(struct asker *a, const cJSON *req, const char *house)
 {
 	struct list_request r = { .limit = 50 };
 	struct listing l = { .a = a };
@@ -223,9 +239,32 @@ list(const struct asker *a, const cJSON *req, const char *house)
 }
 
 static void
-query(const struct asker *a, const cJSON *req, const char *house)
+move(struct asker *a, const cJSON *req, struct house *h)
 {
-	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list");
+	const char *to = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(req, "to"));
+	struct err e = { 0 };
+
+	if (!a->may_all)
+		err_set(&e, ERR_DENIED, "only an operator or %s may move a house", a->c->o.config->sovereign);
+	else if (!to)
+		err_field(&e, ERR_MISSING, "to", "nothing", "the agent that shall own the house");
+	else if (h->move_conn || h->move_reply)
+		err_set(&e, ERR_BUSY, "house %s is being moved already; retry after 5 s", h->name);
+	if (e.code || lease_move(a->c, h, to, &e)) {
+		answer_error(a, NULL, &e);
+		return;
+	}
+	h->move_conn = a->conn;
+	if (!a->m || !a->m->response_topic)
+		return;
+	h->move_reply = xstrdup(a->m->response_topic);
+	buf_add(&h->move_correlation, a->m->correlation, a->m->correlation_len);
+}
+
+static void
+query(struct asker *a, const cJSON *req, const char *house)
+{
+	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list"), *mv = cJSON_GetObjectItemCaseSensitive(req, "move");
 	struct err e;
 	char got[64];
 
@@ -234,6 +273,8 @@ query(const struct asker *a, const cJSON *req, const char *house)
 		answer_error(a, NULL, &e);
 	} else if (l) {
 		list(a, l, house);
+	} else if (mv && a->house) {
+		move(a, mv, a->house);
 	} else {
 		show(a, req);
 	}
@@ -243,13 +284,16 @@ void
 request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 {
 	enum config_kind kind = config_identity_kind(c->o.config, t->id);
-	struct asker a = { .c = c, .name = t->id, .m = m,
+	struct asker a = { .c = c, .house = house_find(c, t->name), .name = t->id, .m = m,
 		.may_all = kind == IDENTITY_OPERATOR || kind == IDENTITY_SOVEREIGN };
 	const char *p = m->payload, *end = p + m->len;
 	struct reply_to own = { 0 };
 	int left = REQUEST_LINES_MAX;
 	struct err e;
 
+	if (!a.house || !a.house->owned)
+		return;
+	a.gate = a.house;
 	/* One object a line, as with tasks. */
 	while (p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
@@ -280,12 +324,12 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 }
 
 static void
-local_submit(const struct asker *a, const cJSON *req)
+local_submit(struct asker *a, const cJSON *req)
 {
 	cJSON *task = cJSON_GetObjectItemCaseSensitive(req, "task");
 	const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(task, "house"));
 	struct core *c = a->c;
-	struct house *h = name ? house_find(c, name) : NULL;
+	struct house *h = house_find(c, name ? name : "_");
 	struct err e;
 	char *line;
 
@@ -300,12 +344,12 @@ local_submit(const struct asker *a, const cJSON *req)
 		return;
 	}
 	line = cJSON_PrintUnformatted(task);
-	intake_line(c, h ? h : core_outer_house(c), c->o.agent, line, strlen(line), 0, NULL, a->conn);
+	intake_line(c, h && h->owned && !h->heir ? h : core_outer_house(c), c->o.agent, line, strlen(line), 0, NULL, a->conn);
 	free(line);
 }
 
 static void
-ping(const struct asker *a, const cJSON *req)
+ping(struct asker *a, const cJSON *req)
 {
 	struct buf *b = answer(a, "pong");
 
@@ -318,9 +362,9 @@ ping(const struct asker *a, const cJSON *req)
 }
 
 static void
-health(const struct asker *a, const cJSON *req)
+health(struct asker *a, const cJSON *req)
 {
-	struct buf *b = out_local(a->c, a->conn);
+	struct buf *b = out_local(a->c, NULL, a->conn);
 
 	(void)req;
 	core_health(a->c, a->c->draining ? "stopping" : "online", NULL, b);
@@ -328,20 +372,66 @@ health(const struct asker *a, const cJSON *req)
 }
 
 static void
-local_query(const struct asker *a, const cJSON *req)
+local_query(struct asker *a, const cJSON *req)
 {
 	query(a, req, NULL);
 }
 
+static struct house *
+named_house(struct asker *a, const cJSON *req)
+{
+	const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(req, "house"));
+	struct house *h = name ? house_find(a->c, name) : NULL;
+	struct err e;
+
+	if (h && h->owned && !h->local)
+		return h;
+	if (h && h->term.n)
+		err_set(&e, ERR_WRONG_STATE, "house %s is %s's: ask there", h->name, h->term.agent);
+	else
+		err_field(&e, ERR_UNKNOWN_HOUSE, "house", name, "a house that this agent owns");
+	answer_error(a, NULL, &e);
+	return NULL;
+}
+
+static void
+local_move(struct asker *a, const cJSON *req)
+{
+	struct house *h = named_house(a, req);
+
+	if (h)
+		move(a, req, h);
+}
+
+/* How long a drill had to wait for the house. */
+static void
+drilled(struct asker *a, const cJSON *req)
+{
+	struct house *h = named_house(a, req);
+	int64_t ms = 0;
+	struct buf *b;
+
+	if (!h)
+		return;
+	json_int(cJSON_GetObjectItemCaseSensitive(req, "recovery_ms"), &ms);
+	h->drill_ms = ms;
+	h->drilled_ms = a->c->now.wall_ms;
+	b = answer(a, "drilled");
+	if (b)
+		out_end_line(b);
+}
+
 static const struct {
 	const char *op;
-	void (*run)(const struct asker *a, const cJSON *req);
+	void (*run)(struct asker *a, const cJSON *req);
 } ops[] = {
 	{ "submit", local_submit },
 	{ "cancel", cancel },
 	{ "query", local_query },
 	{ "ping", ping },
 	{ "health", health },
+	{ "move", local_move },
+	{ "drilled", drilled },
 };
 
 void
@@ -362,7 +452,7 @@ core_local(struct core *c, uint64_t conn, const char *line, size_t len, const ch
 			cJSON_Delete(req);
 			return;
 		}
-	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping or health");
+	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping, health, move or drilled");
 	answer_error(&a, NULL, &e);
 	cJSON_Delete(req);
 }

@@ -28,6 +28,10 @@ struct task {
 	bool late;                      /* likewise, and in starts_late */
 	bool quick;
 	bool announced;                 /* the attempt's start was told */
+	bool here;                      /* in our pool, or chosen for it */
+	struct peer *at;                /* the agent that runs it; NULL: this one, or nobody knows */
+	int64_t lost_ms;                /* given up at this time if nobody reports it by then (mono); 0: never */
+	int64_t version;                /* number of its last event in the house's stream; 0: nobody follows it */
 	bool cancelled;                 /* a stop was asked for by cancel */
 	bool stopping;
 	char sender[NAME_MAX_LEN + 1];
@@ -44,7 +48,6 @@ struct task {
 	char *correlation;
 	size_t correlation_len;
 	char *key;
-	const struct house *key_house;  /* where it was submitted, which may be the router's */
 	char *outcome;                  /* JSON: result or error; NULL: none yet */
 	char *forward;                  /* house it was handed to */
 	struct task *prev, *next;       /* in a list */
@@ -56,10 +59,100 @@ struct task_list {
 	struct task *head, *tail;
 };
 
-/* A house that this agent owns. */
+/* Whose turn it is to own a house: pairs, compared whole. Number 0: nobody's. */
+struct term {
+	int64_t n;
+	char agent[NAME_MAX_LEN + 1];
+};
+
+/* A candidate's copy of a house's stream, as it tells us. */
+struct copy {
+	struct peer *peer;
+	struct term term;               /* it follows; what it has is of this or an earlier one */
+	int64_t have;
+	struct term log;                /* of its last event */
+	int place;                      /* among the candidates */
+	bool live;                      /* it has all up to there, and takes what comes */
+	bool in_step;                   /* we own the house, and wait for it before we answer */
+	bool was_in_step;               /* when we ceased to own it */
+	int64_t in_step_ms;             /* since then (mono) */
+};
+
+struct term_base {
+	struct term term;
+	int64_t base;                   /* the last event before it */
+};
+
+enum lease { LEASE_NONE, LEASE_CLAIMED, LEASE_HELD };
+
+#define COPIES_MAX CONFIG_MAX_AGENTS
+
+/* A house that this agent owns, or may own, or whose work it does. */
 struct house {
 	char name[NAME_MAX_LEN + 1];
-	bool owned;
+	bool owned;                     /* we act for it */
+	bool local;                     /* "~": what our own users hand on through us; nobody else knows it */
+	const struct config_names *home;        /* agents that do its work */
+	int place;                      /* ours among its candidates; -1: we are none */
+	struct copy copies[COPIES_MAX]; /* of the other candidates, in order */
+	int ncopies;
+	bool wait_copies;               /* replies wait for copies */
+
+	/* The stream: its events are numbered whoever owns the house. */
+	int64_t head, stored_head;      /* the last event made or applied; as the disk has it */
+	struct term log;                /* of that event */
+	struct term stored_log;
+	bool live;                      /* we follow the owner without a gap */
+
+	/* The lease. */
+	enum lease lease;
+	struct term term;               /* the highest claimed that we know */
+	struct term stored_term;
+	int64_t claimed_ms, back_ms;    /* mono: our claim went out, and came back; 0: not yet */
+	int64_t since_ms;               /* wall: it has had this owner */
+	int64_t held_ms;                /* mono: likewise, if it is us */
+	int64_t vacant_ms;              /* mono: it has had none since; 0: it has one */
+	bool handed;                    /* the claim was asked for by the former owner */
+	bool unclean;                   /* it was made by one that may have missed something */
+	bool pin_heir;
+	bool pinned;                    /* moved on purpose: not handed back by itself */
+	int64_t left_ms;                /* mono: we ceased to own it */
+	bool was_in_step;               /* when the owner was last heard */
+	int64_t in_step_ms;             /* mono: the owner's heartbeat named us; 0: it did not */
+	struct peer *heir;              /* being handed over to */
+	int64_t heir_ms, gave_ms;       /* mono: since; the last hand-over that we began */
+	bool taking;                    /* the heir was told */
+	bool abandoned;                 /* its owner says that it does not act any more */
+	cJSON *step_list;               /* who is in step, as the owner said last */
+	int64_t told;                   /* of our stream: answers up to here are out */
+	int64_t heard_told;             /* the same, as the former owner said */
+	int64_t drill_ms;               /* recovery time of the latest drill */
+	int64_t drilled_ms;             /* wall; 0: never */
+	uint64_t move_conn;             /* who waits for the move */
+	char *move_reply;
+	struct buf move_correlation;
+
+	/* Getting in step. */
+	enum { SYNC_IDLE, SYNC_ASKED, SYNC_OFFERS, SYNC_PULLS } sync;
+	int64_t asked_ms;               /* mono */
+	int64_t common;                 /* our stream and the owner's are the same up to here */
+	int64_t offered;                /* versions up to here are with the owner */
+	bool pull_all;                  /* all rows come, by their own numbers; else those changed since, by version */
+	int64_t pulled;                 /* such numbers up to here have come */
+	int64_t pull_head;
+	struct term_base *their_terms;  /* the owner's */
+	int ntheir;
+	int64_t owner_head;             /* as its heartbeat says */
+	int64_t lag_ms, lag_head;       /* mono: we are behind it since, at this event */
+
+	struct term_base *terms;        /* who owned it from which event on, oldest first */
+	int nterms;
+	bool terms_changed;
+
+	struct out *held, *held_tail;   /* replies that wait for copies */
+	size_t held_bytes;
+	struct local_out *held_local, *held_local_tail;
+
 	struct task_list queue[TASK_PRIORITIES];        /* the window: first in order of all queued */
 	int64_t window;                 /* tasks in it */
 	int64_t window_bytes;           /* of their bodies */
@@ -71,7 +164,67 @@ struct house {
 	int64_t done[TASK_NSTATES];     /* since this agent began */
 };
 
-#define HOUSES_MAX (2 * CONFIG_MAX_HOUSES + 1)  /* "_", the configured ones, and some of former configurations */
+/* Another agent. */
+struct peer {
+	char name[NAME_MAX_LEN + 1];
+	char boot[ULID_TEXT];
+	bool offline;                   /* it said goodbye, or the broker said it for it */
+	bool stopping;
+	int64_t heard_ms;               /* mono; 0: never */
+	int broker;
+	int64_t beat, have_beat;        /* number of the latest heartbeat, and of the one before the latest "have" */
+	int64_t better_s;               /* a better broker has answered it for so long; -1: none */
+	unsigned slots;                 /* workers */
+	unsigned given;                 /* attempts of ours that are there */
+	int64_t last_work;              /* number of the last one */
+	char work_boot[ULID_TEXT];      /* of those that it gave us: its life, and the last number */
+	int64_t work_n;
+};
+
+/* An attempt that runs here for a house that another agent owns. */
+struct work {
+	uint64_t handle;
+	struct house *house;
+	struct ulid id;
+	char id_text[ULID_TEXT];
+	int attempt;
+	char tool[48];
+	char *params;
+	int64_t timeout_ms;
+	bool quick, started, stopping, dropped;
+	char owner[NAME_MAX_LEN + 1];
+	struct work *next;
+};
+
+/* A report that its house's owner has not acknowledged. */
+struct report {
+	int64_t n;
+	struct house *house;
+	struct ulid id;
+	int attempt;
+	char *line;
+	bool stored;
+	int64_t sent_ms;
+	struct report *next;
+};
+
+/* A task for a house that its owner has neither accepted nor refused yet, as far as we know. */
+struct seen {
+	int64_t n;
+	struct house *house;
+	char sender[NAME_MAX_LEN + 1];
+	uint64_t hash;
+	char *line;
+	size_t len;
+	char *reply, *correlation;
+	size_t correlation_len;
+	int64_t at_ms, sent_ms;         /* mono */
+	int tries;
+	bool stored, stale;             /* stale: from before we got in step */
+	struct seen *next;
+};
+
+#define HOUSES_MAX (2 * CONFIG_MAX_HOUSES + 2)  /* "~", "_", the configured ones, and some of former configurations */
 #ifndef WINDOW_MAX
 #define WINDOW_MAX 2048
 #endif
@@ -85,6 +238,8 @@ struct house {
 #define OUTBOX_IN_MEMORY (4u << 20)
 #endif
 #define PULSES 16
+#define TELL_AGAIN_MAX 10000
+#define WORK_HANDLES ((uint64_t)1 << 62)        /* of attempts for other owners; ours have the numbers of their tasks */
 
 /* One publish: gathered while the turn runs, then a row, then in flight until the broker has it. */
 struct out {
@@ -96,6 +251,8 @@ struct out {
 	char *response_topic;
 	int mid;                        /* 0: not sent on this connection */
 	bool kept;                      /* in the outbox until the broker has it */
+	struct house *gate;             /* waits until the copies of this house are complete */
+	int64_t gate_seq;               /* up to this event */
 	uint32_t expiry_s;
 	int qos;
 	bool retain;
@@ -113,6 +270,8 @@ struct reject {
 
 struct local_out {
 	uint64_t conn;
+	struct house *gate;
+	int64_t gate_seq;
 	struct buf body;
 	struct local_out *next;
 };
@@ -128,7 +287,26 @@ struct core {
 
 	struct house houses[HOUSES_MAX];
 	int nhouses;
-	bool router;                    /* owns "_" */
+	struct peer *peers;             /* all other agents */
+	int npeers;
+	struct work *works;
+	uint64_t last_work;
+	struct report *reports;
+	int64_t last_report;
+	int64_t *reports_done;          /* rows to delete */
+	size_t nreports_done;
+	struct seen *seen, *seen_tail;
+	int64_t nseen, seen_bytes, last_seen, seen_dropped;
+	int64_t *seen_done;             /* rows to delete */
+	size_t nseen_done;
+	int64_t nreports;
+	unsigned slots;                 /* workers, as the pool says */
+	int better, next_broker;        /* one that is tried beside ours; where to go next, -1: the one after */
+	int64_t better_ms, probed_ms, agreed_ms;        /* mono: it has answered since; last tried; most of us know it */
+	bool awaits;                    /* some attempts are given up if nobody reports them */
+	int64_t majority_ms;            /* mono: the latest time that a majority of them was heard on our broker */
+	bool greeted;                   /* the first pulse of this connection came back */
+	int64_t lease_next_ms;          /* mono: when leases want to be looked at again */
 
 	int64_t last_seq;
 	struct task *by_id[TASK_BUCKETS], *by_seq[TASK_BUCKETS];
@@ -180,14 +358,14 @@ struct core {
 	bool up;
 	bool subscribed;                /* the first beat of this connection came */
 	int broker;                     /* connected to, or to be tried */
-	int64_t up_mono_ms;             /* since then */
+	int64_t up_mono_ms, down_mono_ms;       /* since then */
 	int64_t pulses;                 /* made, ever */
 	int64_t pulse_made_ms[PULSES];  /* the latest, by number; mono clock */
 	int64_t pulse_ms;               /* when the latest that came back was made */
 	const char *reconnect;          /* why; NULL: stay */
 	uint64_t beats;
+	int64_t beat_made_ms[PULSES];   /* mono: of the latest heartbeats, by number */
 	bool unsaid;                    /* what is retained as our health is not what we said last */
-	int64_t stream_head[HOUSES_MAX], stream_stored[HOUSES_MAX];
 
 	/* redelivery */
 	uint64_t *inbound;              /* hash by packet id; 0: none */
@@ -213,18 +391,24 @@ struct core {
 int store_open(struct core *c, struct err *e);
 int store_commit(struct core *c, struct err *e);
 void store_tidy(struct core *c);
-struct task *store_find(struct core *c, const struct ulid *id);
+struct task *store_find(struct core *c, const struct house *h, const struct ulid *id);
+void store_count(struct core *c, struct house *h);
 bool store_find_key(struct core *c, const char *house, const char *sender, const char *key, struct ulid *id);
 void store_refill(struct core *c, struct house *h, int max);
 void store_load_outbox(struct core *c, size_t max_bytes);
-int64_t store_next_due(struct core *c, bool forwards);
+int64_t store_next_due(struct core *c, const struct house *h, bool forwards);
 
 /* Each calls f for some tasks, not necessarily all: ask again. */
 typedef void task_fn(struct core *c, struct task *t);
 /* Those numbered after `after`, in order; returns the last one's number, 0 when there are no more. */
-int64_t store_in_state(struct core *c, enum task_state state, int64_t after, task_fn *f);
-void store_due(struct core *c, enum task_state state, task_fn *f);
-void store_deadlines(struct core *c, task_fn *f);
+int64_t store_in_state(struct core *c, const struct house *h, enum task_state state, int64_t after, task_fn *f);
+void store_due(struct core *c, const struct house *h, enum task_state state, task_fn *f);
+void store_deadlines(struct core *c, const struct house *h, task_fn *f);
+
+/* A house's rows as the disk has them, at most max, fewer if they are large: by their own numbers, or those whose
+ * version is after *after. Moves *after on; true if there may be more. The task is gone after f. */
+typedef void row_fn(void *arg, struct task *t);
+bool store_rows(struct core *c, const struct house *h, bool all, int64_t *after, int max, row_fn *f, void *arg);
 
 struct store_filter {
 	const char *house;
@@ -241,7 +425,7 @@ struct task *task_new(struct core *c, struct house *h);
 void task_free(struct task *t);
 void task_track(struct core *c, struct task *t);
 void task_untrack(struct core *c, struct task *t);
-struct task *task_by_id(struct core *c, const struct ulid *id);
+struct task *task_by_id(struct core *c, const struct house *h, const struct ulid *id);
 struct task *task_by_seq(struct core *c, int64_t seq);
 /* True if the key is known; *out is NULL if its task is already forgotten. */
 bool task_by_key(struct core *c, const struct house *h, const char *sender, const char *key, struct task **out);
@@ -252,6 +436,10 @@ void task_dirty(struct core *c, struct task *t);
 void task_touch(struct core *c, struct task *t);        /* look at the turn's end whether it is still needed */
 /* The one gate: checks the move, counts, marks the row. */
 void task_enter(struct core *c, struct task *t, enum task_state to);
+/* What the owner of its house says; counted when the house becomes ours. */
+void task_follow(struct core *c, struct task *t, enum task_state to);
+/* What the body says and the row does not repeat. */
+void task_read_body(struct core *c, struct task *t);
 bool task_is_open(const struct task *t);
 bool task_ends_in(const struct task *t, enum task_state to);     /* here */
 void list_push(struct task_list *l, struct task *t);
@@ -261,16 +449,23 @@ void list_insert(struct task_list *l, struct task *t);      /* by seq */
 
 /* house.c: queues and choosing what runs */
 struct house *house_find(struct core *c, const char *name);
-struct house *house_add(struct core *c, const char *name, bool owned);  /* NULL when there are too many */
+struct house *house_add(struct core *c, const char *name);      /* NULL when there are too many */
+/* The house is ours from now on, with what the disk has of it; or not any more. */
+void house_take_over(struct core *c, struct house *h);
+void house_let_go(struct core *c, struct house *h);
 void house_enqueue(struct core *c, struct task *t);
 void house_unqueue(struct core *c, struct task *t);
 void house_take_in(struct house *h, struct task *t);    /* into the window */
 void house_schedule(struct core *c);
 void house_refill(struct core *c);
-void house_give_back(struct core *c);           /* what was chosen and not handed out */
+void house_give_back(struct core *c, const struct house *h);    /* what was chosen and not handed out; NULL: of all */
 
 /* attempt.c: what follows from an end */
-void attempt_recover(struct core *c, struct task *t);
+void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
+void attempt_lost(struct core *c, struct task *t);
+void attempt_resume(struct core *c, struct task *t);
+void attempt_doubt(struct core *c, struct task *t);
+void attempt_let_go(struct core *c, struct task *t);
 void attempt_unchoose(struct core *c, struct task *t);
 void attempt_finish(struct core *c, struct task *t, enum task_state to, const struct err *e);
 void attempt_due(struct core *c, struct task *t);
@@ -281,12 +476,19 @@ void attempt_reply_outcome(struct buf *b, const struct task *t);        /* a who
 void attempt_cancel(struct core *c, struct task *t, const char *by);
 void attempt_take_outcome(struct task *t, const char *key, const cJSON *value);
 void attempt_announce(struct core *c, struct task *t);
+void attempt_announce_all(struct core *c, const struct house *h);
+/* An outcome from elsewhere, which is in t already: of a former term, or reported late. */
+void attempt_settle(struct core *c, struct task *t, enum task_state to);
+/* Its reply once more, as it stands now. */
+void attempt_tell_again(struct core *c, struct task *t);
 
 /* intake.c: what others ask for */
 /* One JSON object; where no member is at fault the payload is. */
 cJSON *intake_parse(const char *text, size_t len, struct err *e);
 void intake_line(struct core *c, struct house *h, const char *sender, const char *line, size_t len, int nline,
     const struct mqtt_msg *m, uint64_t conn);
+/* What the router, which is we, hands to a house that is ours: t. */
+int intake_handed(struct core *c, struct house *h, struct task *t, const char *line, size_t len, struct err *e);
 /* A payload that is refused whole. */
 void intake_refuse(struct core *c, struct house *h, const char *sender, const char *payload, size_t len,
     const struct mqtt_msg *m, uint64_t conn, const struct err *e);
@@ -306,12 +508,21 @@ void out_append(struct core *c, struct out *o);
 struct buf *out_line(struct core *c, const char *topic, const char *response_topic, const void *correlation,
     size_t correlation_len);
 struct buf *out_event(struct core *c, struct house *h, const char *type);
-struct buf *out_reply(struct core *c, const char *topic, const void *correlation, size_t correlation_len);
+/* One about a task: with its id, and the task's version from now on. */
+struct buf *out_task_event(struct core *c, struct task *t, const char *type);
+void out_version(struct core *c, struct task *t);
+/* A reply that says how things are in a house waits for its copies; NULL: it need not. */
+struct buf *out_reply(struct core *c, struct house *h, const char *topic, const void *correlation, size_t correlation_len);
 struct buf *out_once(struct core *c, const char *topic);
 /* A message of its own that is not kept. */
 struct buf *out_now(struct core *c, const char *topic, int qos, bool retain, uint32_t expiry_s);
 void out_end_line(struct buf *b);
-struct buf *out_local(struct core *c, uint64_t conn);
+struct buf *out_local(struct core *c, struct house *h, uint64_t conn);
+/* Those that waited for the house's copies up to this event may go. */
+void out_open_gate(struct core *c, struct house *h, int64_t seq);
+void out_drop_held(struct core *c, struct house *h);
+/* Held answers say how many copies there are: not more than this. */
+void out_correct_copies(struct house *h, int n);
 void out_number(struct core *c);
 void out_promote(struct core *c);
 void out_link_down(struct core *c);
@@ -336,16 +547,102 @@ bool inbound_is_repeat(struct core *c, const struct mqtt_msg *m);
 void inbound_note(struct core *c, const struct mqtt_msg *m, bool has_tasks);
 void inbound_forget(struct core *c);
 
+/* peer.c: the other agents */
+int peer_init(struct core *c);
+struct peer *peer_find(struct core *c, const char *name);
+void peer_health(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+void peer_have(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+/* Neither silent for so long nor known to have left; what is heard by nobody is not alive. */
+bool peer_is_alive(const struct core *c, const struct peer *p, int64_t ms);
+void peer_put_health(struct core *c, struct buf *b);
+struct copy *house_copy(struct house *h, const struct peer *p);
+
+/* lease.c: who owns a house */
+bool term_is_less(const struct term *a, const struct term *b);
+bool term_equal(const struct term *a, const struct term *b);
+void term_put(struct buf *b, const char *key, const struct term *t);
+bool term_parse(const char *text, struct term *t);
+void lease_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+/* Somebody's word for a higher term. */
+void lease_heard(struct core *c, struct house *h, const struct term *t);
+void lease_tick(struct core *c);
+void lease_link_up(struct core *c);
+void lease_link_down(struct core *c);
+bool lease_may_start(const struct core *c, const struct house *h);
+bool lease_is_shared(const struct house *h);    /* there is somebody who could take it */
+struct peer *lease_owner(struct core *c, const struct house *h);        /* NULL: we, or nobody */
+void lease_take(struct core *c, struct house *h, const struct peer *from, const cJSON *o);
+int lease_move(struct core *c, struct house *h, const char *to, struct err *e);
+/* At the beginning of a turn, and when its commit is done. begin: houses may become ours. */
+void lease_check(struct core *c, bool begin);
+void lease_open(struct core *c, struct house *h);       /* nobody else could own it */
+void lease_drain(struct core *c);
+bool lease_is_drained(const struct core *c);
+
+/* copies.c: what the followers of our houses have */
+bool copies_have(const struct house *h, int64_t seq);
+int copies_count(const struct house *h);        /* ours and those in step */
+void copies_begin(struct core *c, struct house *h, const cJSON *in_step);
+void copies_check(struct core *c, struct house *h);
+bool copies_wait(const struct house *h);
+
+/* stream.c: following another owner's stream, and getting in step */
+/* What a follower needs to go on with the task: its body, who is answered where. */
+void stream_put_task(struct buf *b, const struct task *t);
+void stream_add_term(struct house *h, const struct term *t, int64_t base);
+void stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+void stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_t head);
+void stream_tick(struct core *c, struct house *h);
+bool stream_work(struct core *c, struct house *h, struct peer *from, const char *op, const cJSON *o);
+void stream_tell_have(struct core *c);
+
+/* seen.c: tasks that a house's owner has not answered yet */
+struct seen *seen_add(struct core *c, struct house *h, const char *sender, const char *line, size_t len,
+    const struct mqtt_msg *m);
+uint64_t seen_hash(const char *line, size_t len);
+void seen_match(struct core *c, struct house *h, const char *sender, uint64_t hash);
+void seen_take(struct core *c, struct house *h);        /* the house is ours: they are tasks like any other */
+void seen_tick(struct core *c);
+bool seen_is_old(const struct core *c, const struct seen *x);
+void seen_make_stale(struct core *c, const struct house *h);
+void seen_release(struct core *c);
+
+/* work.c: attempts on one agent for a house that another owns */
+/* Who should run it; *here: we. False: nobody can now. */
+bool work_choose(struct core *c, const struct house *h, const struct task *t, bool here, struct peer **p);
+void work_ask(struct core *c, struct house *h);        /* what others run for it */
+void work_send(struct core *c, struct task *t);
+void work_stop(struct core *c, struct task *t);
+void work_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+void work_told(struct core *c, struct house *h, const char *agent, const cJSON *o);    /* on the stream, at the owner */
+/* Our connection was broken: the owners have given up what we had not begun. */
+void work_drop_waiting(struct core *c);
+void work_peer_lost(struct core *c, struct peer *p);
+void work_tick(struct core *c);
+struct work *work_find(struct core *c, uint64_t handle);
+void work_end(struct core *c, struct work *w, const struct pool_end *end);
+void work_not_run(struct core *c, struct task *t);      /* it was chosen, and never began */
+void work_keep(struct core *c, struct task *t);         /* it ran here, for us, and now runs for the new owner */
+void work_announce(struct core *c, struct house *h);    /* to the new owner */
+struct report *work_add_report(struct core *c, struct house *h, const struct ulid *id, int attempt, char *line);
+bool work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s);
+void work_release(struct core *c);
+
+/* brokers.c: which broker to be on */
+bool brokers_majority(const struct core *c);
+int64_t brokers_better_s(const struct core *c);         /* -1: none has answered */
+void brokers_tick(struct core *c);
+void brokers_link_up(struct core *c);
+void brokers_link_down(struct core *c);
+
 /* pulse.c: heartbeats, and our own pulse through the broker */
 void pulse_link_up(struct core *c);
 /* True if it was the first of this connection: it comes after all that the broker had to deliver again. */
 bool pulse_take(struct core *c, const struct mqtt_msg *m);
 void pulse_check(struct core *c);
-/* Somebody's health. */
-void pulse_heard(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 
 /* core.c */
-void core_queue_stop(struct core *c, struct task *t);
+void core_queue_stop(struct core *c, uint64_t handle);
 struct house *core_outer_house(struct core *c);
 uint64_t core_random(struct core *c);
 void core_new_id(struct core *c, struct ulid *id);

@@ -33,17 +33,38 @@ static const char *const migrations[] = {
 	"CREATE TABLE inbound (mid INTEGER PRIMARY KEY, hash INTEGER NOT NULL);"
 	"CREATE TABLE rejected (n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, house TEXT, sender TEXT, id TEXT,"
 	" payload BLOB, error TEXT);",
+	/* A house's stream has owners one after the other, and a task may be known to two houses. */
+	"ALTER TABLE streams ADD COLUMN log_n INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE streams ADD COLUMN log_agent TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE streams ADD COLUMN term_n INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE streams ADD COLUMN term_agent TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE terms (house TEXT, n INTEGER, agent TEXT, base INTEGER NOT NULL, PRIMARY KEY (house, n, agent))"
+	" WITHOUT ROWID;"
+	"ALTER TABLE tasks ADD COLUMN version INTEGER;"
+	"CREATE INDEX tasks_version ON tasks(house, version) WHERE version IS NOT NULL;"
+	"DROP INDEX tasks_id;"
+	"CREATE UNIQUE INDEX tasks_id ON tasks(id, house);"
+	"DROP INDEX tasks_open;"
+	"CREATE INDEX tasks_open ON tasks(house, state, due_ms) WHERE state <> 3 AND state < 9;"
+	"DROP INDEX tasks_deadline;"
+	"CREATE INDEX tasks_deadline ON tasks(house, deadline_ms) WHERE deadline_ms IS NOT NULL AND state < 9;"
+	"CREATE TABLE seen (n INTEGER PRIMARY KEY, house TEXT NOT NULL, sender TEXT NOT NULL, line BLOB NOT NULL,"
+	" reply TEXT, correlation BLOB);"
+	"CREATE TABLE reports (n INTEGER PRIMARY KEY, house TEXT NOT NULL, id BLOB NOT NULL, attempt INTEGER NOT NULL,"
+	" line TEXT NOT NULL);",
 };
 
 enum query {
 	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ,
-	Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_IN_STATE, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
+	Q_HOUSES, Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_IN_STATE, Q_QUEUED_AFTER, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
 	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET,
+	Q_TERM_PUT, Q_TERMS, Q_TERMS_CLEAR, Q_ROWS, Q_ROWS_SINCE, Q_SEEN_PUT, Q_SEEN_ALL, Q_SEEN_DROP,
+	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST, Q_COUNT
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
-	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward"
+	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version"
 #define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
 /* Word for word the condition of the index tasks_open, or SQLite does not use it; and not as a list of states, for
  * which each INSERT and UPDATE would build a table. */
@@ -53,32 +74,47 @@ static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
 	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-	[Q_UPDATE] = "UPDATE tasks SET house = coalesce(?3, house), state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12,"
-	    " finished_ms = ?14, reply = ?15, correlation = ?16, outcome = ?18, forward = ?19 WHERE seq = ?1",
-	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1",
+	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
+	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19, version = ?20 WHERE seq = ?1",
+	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1 AND house = ?2",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_QUEUED] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND (priority < ?2 OR (priority = ?2 AND seq > ?3))"
 	    " ORDER BY priority DESC, seq LIMIT ?4",
 	[Q_LAST_SEQ] = "SELECT max(seq) FROM tasks",
-	[Q_COUNT_QUEUED] = "SELECT house, count(*) FROM tasks WHERE state = 3 GROUP BY house",
-	[Q_COUNT_OPEN] = "SELECT house, count(*) FROM tasks WHERE " IS_OPEN
-	    " AND (forward IS NULL OR finished_ms IS NULL) GROUP BY house",
-	[Q_IN_STATE] = SELECT_TASK "WHERE " IS_OPEN " AND state = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2",
-	[Q_DUE] = SELECT_TASK "WHERE " IS_OPEN " AND state = ?3 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
-	[Q_NEXT_DUE] = "SELECT due_ms FROM tasks WHERE " IS_OPEN " AND state = ?1 AND due_ms > 0 ORDER BY due_ms LIMIT 1",
-	[Q_DEADLINE] = SELECT_TASK "WHERE deadline_ms <= ?1 AND deadline_ms IS NOT NULL AND state < 9"
+	[Q_HOUSES] = "SELECT DISTINCT house FROM tasks WHERE state = 3 UNION SELECT DISTINCT house FROM tasks WHERE " IS_OPEN,
+	[Q_COUNT_QUEUED] = "SELECT count(*) FROM tasks WHERE state = 3 AND house = ?1",
+	[Q_COUNT_OPEN] = "SELECT count(*) FROM tasks WHERE " IS_OPEN
+	    " AND (forward IS NULL OR finished_ms IS NULL) AND house = ?1",
+	[Q_IN_STATE] = SELECT_TASK "WHERE " IS_OPEN " AND house = ?4 AND state = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_QUEUED_AFTER] = SELECT_TASK "WHERE state = 3 AND house = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_DUE] = SELECT_TASK "WHERE " IS_OPEN " AND house = ?4 AND state = ?3 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
+	[Q_NEXT_DUE] = "SELECT due_ms FROM tasks WHERE " IS_OPEN " AND house = ?2 AND state = ?1 AND due_ms > 0"
+	    " ORDER BY due_ms LIMIT 1",
+	[Q_DEADLINE] = SELECT_TASK "WHERE house = ?4 AND deadline_ms <= ?1 AND deadline_ms IS NOT NULL AND state < 9"
 	    " AND state NOT IN (4, 5, 7, 8) LIMIT ?2",
-	[Q_NEXT_DEADLINE] = "SELECT min(deadline_ms) FROM tasks WHERE deadline_ms IS NOT NULL AND state < 9"
+	[Q_NEXT_DEADLINE] = "SELECT min(deadline_ms) FROM tasks WHERE house = ?1 AND deadline_ms IS NOT NULL AND state < 9"
 	    " AND state NOT IN (4, 5, 7, 8)",
 	[Q_OUT_PUT] = "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_OUT_NEXT] = "SELECT seq, topic, payload, response, correlation FROM outbox WHERE seq > ?1 ORDER BY seq",
 	[Q_OUT_DROP] = "DELETE FROM outbox WHERE seq = ?1",
 	[Q_OUT_LAST] = "SELECT max(seq) FROM outbox",
 	[Q_OUT_BYTES] = "SELECT sum(length(payload)) FROM outbox",
-	[Q_STREAM_PUT] = "INSERT OR REPLACE INTO streams VALUES (?1, ?2)",
-	[Q_STREAM_GET] = "SELECT head FROM streams WHERE house = ?1",
+	[Q_STREAM_PUT] = "INSERT OR REPLACE INTO streams VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[Q_STREAM_GET] = "SELECT head, log_n, log_agent, term_n, term_agent FROM streams WHERE house = ?1",
+	[Q_TERM_PUT] = "INSERT OR REPLACE INTO terms VALUES (?1, ?2, ?3, ?4)",
+	[Q_TERMS] = "SELECT n, agent, base FROM terms WHERE house = ?1 ORDER BY n, agent",
+	[Q_TERMS_CLEAR] = "DELETE FROM terms WHERE house = ?1",
+	[Q_ROWS] = "SELECT " TASK_COLUMNS " FROM tasks WHERE house = ?1 AND seq > ?2 ORDER BY seq",
+	[Q_ROWS_SINCE] = "SELECT " TASK_COLUMNS " FROM tasks WHERE house = ?1 AND version > ?2 AND version IS NOT NULL"
+	    " ORDER BY version",
+	[Q_SEEN_PUT] = "INSERT OR REPLACE INTO seen VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[Q_SEEN_ALL] = "SELECT n, house, sender, line, reply, correlation FROM seen ORDER BY n",
+	[Q_SEEN_DROP] = "DELETE FROM seen WHERE n = ?1",
+	[Q_REPORT_PUT] = "INSERT OR REPLACE INTO reports VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_REPORT_ALL] = "SELECT n, house, id, attempt, line FROM reports ORDER BY n",
+	[Q_REPORT_DROP] = "DELETE FROM reports WHERE n = ?1",
 	[Q_IN_PUT] = "INSERT OR REPLACE INTO inbound VALUES (?1, ?2)",
 	[Q_IN_ALL] = "SELECT mid, hash FROM inbound",
 	[Q_IN_CLEAR] = "DELETE FROM inbound",
@@ -152,39 +188,55 @@ single(struct core *c, enum query q, int64_t *out, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-/* Tasks of a house that went to another agent were accepted here, and are carried to their end here. */
-static struct house *
-house_of_row(struct core *c, const char *name, int64_t n)
+static char *
+column_dup(sqlite3_stmt *s, int i)
 {
-	struct house *h = house_find(c, name);
+	const char *text = (const char *)sqlite3_column_text(s, i);
 
-	if (h)
-		return h;
-	h = house_add(c, name, false);
-	log_warnx("store: %lld open tasks of house %s, which is no longer this agent's: %s", (long long)n, name,
-	    h ? "they are finished here" : "too many houses, they stay as they are");
-	return h;
+	return text ? xstrndup(text, (size_t)sqlite3_column_bytes(s, i)) : NULL;
 }
 
+/* Tasks of a house of which this agent is no candidate any more were accepted here, and are carried to their
+ * end here. */
 static int
-load_counts(struct core *c, enum query q, bool queued, struct err *e)
+load_old_houses(struct core *c, struct err *e)
 {
-	sqlite3_stmt *s = db_use(&c->db, q);
+	sqlite3_stmt *s = db_use(&c->db, Q_HOUSES);
 	int rc;
 
 	while ((rc = db_step(&c->db, s, e)) == 1) {
-		struct house *h = house_of_row(c, (const char *)sqlite3_column_text(s, 0), sqlite3_column_int64(s, 1));
+		const char *name = (const char *)sqlite3_column_text(s, 0);
+		struct house *h = house_find(c, name);
 
-		if (!h)
+		if (h)
 			continue;
-		h->open += sqlite3_column_int64(s, 1);
-		if (queued) {
-			h->queued = sqlite3_column_int64(s, 1);
-			h->spilled = h->queued > 0;
-			h->last_priority = TASK_PRIORITIES;
-		}
+		h = house_add(c, name);
+		log_warnx("store: open tasks of house %s, which is no longer this agent's: %s", name,
+		    h ? "they are finished here" : "too many houses, they stay as they are");
 	}
 	return rc;
+}
+
+static int64_t
+count_of(struct core *c, enum query q, const struct house *h)
+{
+	sqlite3_stmt *s = db_use(&c->db, q);
+	int64_t n;
+
+	db_text(s, 1, h->name);
+	n = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	return n;
+}
+
+void
+store_count(struct core *c, struct house *h)
+{
+	h->queued = count_of(c, Q_COUNT_QUEUED, h);
+	h->open = h->queued + count_of(c, Q_COUNT_OPEN, h);
+	h->spilled = h->queued > 0;
+	h->last_priority = TASK_PRIORITIES;
+	h->last_seq = 0;
 }
 
 static int
@@ -204,21 +256,97 @@ load_inbound(struct core *c, struct err *e)
 	return rc;
 }
 
+static void
+read_term(sqlite3_stmt *s, int column, struct term *t)
+{
+	t->n = sqlite3_column_int64(s, column);
+	snprintf(t->agent, sizeof t->agent, "%s", (const char *)sqlite3_column_text(s, column + 1));
+}
+
+static int
+load_stream(struct core *c, struct house *h, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_STREAM_GET);
+	int rc;
+
+	db_text(s, 1, h->name);
+	if ((rc = db_step(&c->db, s, e)) == 1) {
+		h->head = h->stored_head = sqlite3_column_int64(s, 0);
+		read_term(s, 1, &h->log);
+		read_term(s, 3, &h->term);
+		h->stored_log = h->log;
+		h->stored_term = h->term;
+	}
+	sqlite3_reset(s);
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+load_terms(struct core *c, struct house *h, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_TERMS);
+	int rc;
+
+	db_text(s, 1, h->name);
+	while ((rc = db_step(&c->db, s, e)) == 1) {
+		struct term t;
+
+		read_term(s, 0, &t);
+		stream_add_term(h, &t, sqlite3_column_int64(s, 2));
+	}
+	h->terms_changed = false;
+	return rc < 0 ? -1 : 0;
+}
+
 static int
 load_streams(struct core *c, struct err *e)
 {
-	int rc = 0;
+	for (int i = 0; i < c->nhouses; i++)
+		if (load_stream(c, &c->houses[i], e) || load_terms(c, &c->houses[i], e))
+			return -1;
+	return 0;
+}
 
-	for (int i = 0; i < c->nhouses && rc >= 0; i++) {
-		sqlite3_stmt *s = db_use(&c->db, Q_STREAM_GET);
+static int
+load_seen(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_SEEN_ALL);
+	int rc;
 
-		db_text(s, 1, c->houses[i].name);
-		if ((rc = db_step(&c->db, s, e)) == 1)
-			c->stream_head[i] = sqlite3_column_int64(s, 0);
-		sqlite3_reset(s);
+	while ((rc = db_step(&c->db, s, e)) == 1) {
+		struct house *h = house_find(c, (const char *)sqlite3_column_text(s, 1));
+		struct mqtt_msg m = { .response_topic = (const char *)sqlite3_column_text(s, 4),
+			.correlation = sqlite3_column_blob(s, 5), .correlation_len = (size_t)sqlite3_column_bytes(s, 5) };
+		struct seen *x = h ? seen_add(c, h, (const char *)sqlite3_column_text(s, 2), sqlite3_column_blob(s, 3),
+		    (size_t)sqlite3_column_bytes(s, 3), &m) : NULL;
+
+		c->last_seen = sqlite3_column_int64(s, 0);
+		if (x) {
+			x->n = c->last_seen;
+			x->stored = true;
+		}
 	}
-	memcpy(c->stream_stored, c->stream_head, sizeof c->stream_stored);
-	return rc < 0 ? -1 : 0;
+	return rc;
+}
+
+static int
+load_reports(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_REPORT_ALL);
+	int rc;
+
+	while ((rc = db_step(&c->db, s, e)) == 1) {
+		struct house *h = house_find(c, (const char *)sqlite3_column_text(s, 1));
+		struct report *r;
+
+		c->last_report = sqlite3_column_int64(s, 0);
+		if (!h || sqlite3_column_bytes(s, 2) != sizeof r->id)
+			continue;
+		r = work_add_report(c, h, sqlite3_column_blob(s, 2), sqlite3_column_int(s, 3), column_dup(s, 4));
+		r->n = c->last_report;
+		r->stored = true;
+	}
+	return rc;
 }
 
 int
@@ -231,36 +359,10 @@ store_open(struct core *c, struct err *e)
 		db_exec(&c->db, "PRAGMA synchronous=OFF", NULL);
 	if (load_ids(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
 	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
-	    load_counts(c, Q_COUNT_QUEUED, true, e) || load_counts(c, Q_COUNT_OPEN, false, e) ||
-	    load_inbound(c, e) || load_streams(c, e))
+	    load_old_houses(c, e) || load_inbound(c, e) || load_streams(c, e) || load_seen(c, e) || load_reports(c, e))
 		return err_wrap(e, "%s", c->o.store_path);
 	c->box_spilled = c->box_last > 0;
 	return 0;
-}
-
-static char *
-column_dup(sqlite3_stmt *s, int i)
-{
-	const char *text = (const char *)sqlite3_column_text(s, i);
-
-	return text ? xstrndup(text, (size_t)sqlite3_column_bytes(s, i)) : NULL;
-}
-
-/* What the body says and the row does not repeat. */
-static void
-read_body(struct task *t)
-{
-	struct task_msg m;
-	cJSON *tree = cJSON_ParseWithLength(t->body, t->body_len);
-
-	if (tree && task_msg_read(tree, &m, NULL) == 0) {
-		t->mode = (unsigned char)m.mode;
-		t->timeout_s = (int)m.timeout_s;
-		t->retry_max = (short)m.retry_max;
-		t->retry_base_s = (int)m.retry_base_s;
-		t->retry_cap_s = (int)m.retry_cap_s;
-	}
-	cJSON_Delete(tree);
 }
 
 static void
@@ -275,8 +377,6 @@ read_row(struct core *c, sqlite3_stmt *s, struct task *t)
 	t->state = (enum task_state)sqlite3_column_int(s, 3);
 	t->priority = (unsigned char)sqlite3_column_int(s, 4);
 	snprintf(t->tool_name, sizeof t->tool_name, "%s", (const char *)sqlite3_column_text(s, 5));
-	t->tool = registry_find(c->o.tools, t->tool_name);
-	t->quick = t->tool && (t->tool->flags & TOOL_QUICK);
 	snprintf(t->sender, sizeof t->sender, "%s", (const char *)sqlite3_column_text(s, 6));
 	t->body = column_dup(s, 7);
 	t->body_len = (size_t)sqlite3_column_bytes(s, 7);
@@ -292,8 +392,9 @@ read_row(struct core *c, sqlite3_stmt *s, struct task *t)
 	t->key = column_dup(s, 16);
 	t->outcome = column_dup(s, 17);
 	t->forward = column_dup(s, 18);
+	t->version = sqlite3_column_int64(s, 19);
 	t->stored = true;
-	read_body(t);
+	task_read_body(c, t);
 }
 
 /* The row as a task: the one in memory if there is one, for it is newer. */
@@ -320,11 +421,12 @@ find_one(struct core *c, sqlite3_stmt *s)
 }
 
 struct task *
-store_find(struct core *c, const struct ulid *id)
+store_find(struct core *c, const struct house *h, const struct ulid *id)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_BY_ID);
 
 	db_blob(s, 1, id, sizeof *id);
+	db_text(s, 2, h->name);
 	return find_one(c, s);
 }
 
@@ -374,16 +476,17 @@ store_refill(struct core *c, struct house *h, int max)
 /* Rows of a query become tasks first, since what is done with them may use the same statement. Returns the
  * last one's number, 0 when there was none. */
 static int64_t
-each(struct core *c, sqlite3_stmt *s, int64_t bound, enum task_state state, task_fn *f)
+each(struct core *c, enum query q, const struct house *h, int64_t bound, enum task_state state, task_fn *f)
 {
+	sqlite3_stmt *s = db_use(&c->db, q);
 	struct task *found[STORE_BATCH];
 	int64_t last = 0;
 	int n = 0;
 
 	db_int(s, 1, bound);
 	db_int(s, 2, STORE_BATCH);
-	if (sqlite3_bind_parameter_count(s) > 2)
-		db_int(s, 3, state);
+	db_int(s, 3, state);
+	db_text(s, 4, h->name);
 	while (n < STORE_BATCH && db_step(&c->db, s, NULL) == 1)
 		found[n++] = take_row(c, s);
 	sqlite3_reset(s);
@@ -395,42 +498,42 @@ each(struct core *c, sqlite3_stmt *s, int64_t bound, enum task_state state, task
 }
 
 int64_t
-store_in_state(struct core *c, enum task_state state, int64_t after, task_fn *f)
+store_in_state(struct core *c, const struct house *h, enum task_state state, int64_t after, task_fn *f)
 {
-	return each(c, db_use(&c->db, Q_IN_STATE), after, state, f);
+	return each(c, state == TASK_QUEUED ? Q_QUEUED_AFTER : Q_IN_STATE, h, after, state, f);
 }
 
 void
-store_due(struct core *c, enum task_state state, task_fn *f)
+store_due(struct core *c, const struct house *h, enum task_state state, task_fn *f)
 {
-	each(c, db_use(&c->db, Q_DUE), c->now.wall_ms, state, f);
+	each(c, Q_DUE, h, c->now.wall_ms, state, f);
 }
 
 void
-store_deadlines(struct core *c, task_fn *f)
+store_deadlines(struct core *c, const struct house *h, task_fn *f)
 {
-	each(c, db_use(&c->db, Q_DEADLINE), c->now.wall_ms, TASK_NSTATES, f);
+	each(c, Q_DEADLINE, h, c->now.wall_ms, TASK_NSTATES, f);
 }
 
 static int64_t
-next_in_state(struct core *c, enum task_state state)
+next_in_state(struct core *c, const struct house *h, enum task_state state)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_NEXT_DUE);
 	int64_t at;
 
 	db_int(s, 1, state);
+	db_text(s, 2, h->name);
 	at = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
 	sqlite3_reset(s);
 	return at;
 }
 
 int64_t
-store_next_due(struct core *c, bool forwards)
+store_next_due(struct core *c, const struct house *h, bool forwards)
 {
-	int64_t at[4] = { next_in_state(c, TASK_SCHEDULED), next_in_state(c, TASK_RETRYING),
-		forwards ? next_in_state(c, TASK_FORWARDED) : 0 }, next = 0;
+	int64_t at[4] = { next_in_state(c, h, TASK_SCHEDULED), next_in_state(c, h, TASK_RETRYING),
+		forwards ? next_in_state(c, h, TASK_FORWARDED) : 0, count_of(c, Q_NEXT_DEADLINE, h) }, next = 0;
 
-	single(c, Q_NEXT_DEADLINE, &at[3], NULL);
 	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
 		if (at[i] && (!next || at[i] < next))
 			next = at[i];
@@ -540,6 +643,8 @@ bind_task(sqlite3_stmt *s, const struct task *t)
 	db_blob(s, 16, t->correlation, t->correlation_len);
 	db_text(s, 18, t->outcome);
 	db_text(s, 19, t->forward);
+	if (t->version)
+		db_int(s, 20, t->version);
 }
 
 static int
@@ -564,7 +669,7 @@ write_task(struct core *c, struct task *t, struct err *e)
 	if (t->stored || !t->key)
 		return 0;
 	s = db_use(&c->db, Q_KEY_PUT);
-	db_text(s, 1, t->key_house->name);
+	db_text(s, 1, t->house->name);
 	db_text(s, 2, t->sender);
 	db_text(s, 3, t->key);
 	db_blob(s, 4, &t->id, sizeof t->id);
@@ -598,18 +703,111 @@ write_outbox(struct core *c, struct err *e)
 		if (db_run(&c->db, s, e))
 			return -1;
 	}
-	for (int i = 0; i < c->nhouses; i++) {
-		sqlite3_stmt *s;
+	return 0;
+}
 
-		if (c->stream_head[i] == c->stream_stored[i] || IS_MUTANT(MUTANT_EVENT_NUMBERS))
-			continue;
-		s = db_use(&c->db, Q_STREAM_PUT);
-		db_text(s, 1, c->houses[i].name);
-		db_int(s, 2, c->stream_head[i]);
+static int
+write_stream(struct core *c, const struct house *h, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if ((h->head == h->stored_head && term_equal(&h->log, &h->stored_log) && term_equal(&h->term, &h->stored_term)) ||
+	    IS_MUTANT(MUTANT_EVENT_NUMBERS))
+		return 0;
+	s = db_use(&c->db, Q_STREAM_PUT);
+	db_text(s, 1, h->name);
+	db_int(s, 2, h->head);
+	db_int(s, 3, h->log.n);
+	db_text(s, 4, h->log.agent);
+	db_int(s, 5, h->term.n);
+	db_text(s, 6, h->term.agent);
+	return db_run(&c->db, s, e);
+}
+
+static int
+write_terms(struct core *c, const struct house *h, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (!h->terms_changed)
+		return 0;
+	s = db_use(&c->db, Q_TERMS_CLEAR);
+	db_text(s, 1, h->name);
+	if (db_run(&c->db, s, e))
+		return -1;
+	for (int i = 0; i < h->nterms; i++) {
+		s = db_use(&c->db, Q_TERM_PUT);
+		db_text(s, 1, h->name);
+		db_int(s, 2, h->terms[i].term.n);
+		db_text(s, 3, h->terms[i].term.agent);
+		db_int(s, 4, h->terms[i].base);
 		if (db_run(&c->db, s, e))
 			return -1;
 	}
 	return 0;
+}
+
+static int
+write_streams(struct core *c, struct err *e)
+{
+	for (int i = 0; i < c->nhouses; i++)
+		if (write_stream(c, &c->houses[i], e) || write_terms(c, &c->houses[i], e))
+			return -1;
+	return 0;
+}
+
+static int
+drop_rows(struct core *c, enum query q, const int64_t *rows, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		sqlite3_stmt *s = db_use(&c->db, q);
+
+		db_int(s, 1, rows[i]);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int
+write_seen(struct core *c, struct err *e)
+{
+	for (const struct seen *x = c->seen; x; x = x->next) {
+		sqlite3_stmt *s;
+
+		if (x->stored || !seen_is_old(c, x))
+			continue;
+		s = db_use(&c->db, Q_SEEN_PUT);
+		db_int(s, 1, x->n);
+		db_text(s, 2, x->house->name);
+		db_text(s, 3, x->sender);
+		db_blob(s, 4, x->line, x->len);
+		db_text(s, 5, x->reply);
+		db_blob(s, 6, x->correlation, x->correlation_len);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return drop_rows(c, Q_SEEN_DROP, c->seen_done, c->nseen_done, e);
+}
+
+static int
+write_reports(struct core *c, struct err *e)
+{
+	for (const struct report *r = c->reports; r; r = r->next) {
+		sqlite3_stmt *s;
+
+		if (r->stored)
+			continue;
+		s = db_use(&c->db, Q_REPORT_PUT);
+		db_int(s, 1, r->n);
+		db_text(s, 2, r->house->name);
+		db_blob(s, 3, &r->id, sizeof r->id);
+		db_int(s, 4, r->attempt);
+		db_text(s, 5, r->line);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return drop_rows(c, Q_REPORT_DROP, c->reports_done, c->nreports_done, e);
 }
 
 static int
@@ -674,28 +872,67 @@ write_tasks(struct core *c, struct err *e)
 	return 0;
 }
 
-int
-store_commit(struct core *c, struct err *e)
+static void
+is_stored(struct core *c)
 {
-	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
-		return -1;
-	if (write_tasks(c, e) || write_outbox(c, e) || write_inbound(c, e) || write_rejects(c, e) ||
-	    db_exec(&c->db, "COMMIT", e)) {
-		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
-		db_shrink(&c->db);
-		return -1;
-	}
 	for (struct task *t = c->dirty; t; t = t->next_dirty) {
 		t->stored = true;
 		t->dirty = false;
 	}
 	c->dirty = NULL;
-	memcpy(c->stream_stored, c->stream_head, sizeof c->stream_stored);
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
+
+		h->stored_head = h->head;
+		h->stored_log = h->log;
+		h->stored_term = h->term;
+		h->terms_changed = false;
+	}
+	for (struct seen *x = c->seen; x; x = x->next)
+		x->stored |= seen_is_old(c, x);
+	for (struct report *r = c->reports; r; r = r->next)
+		r->stored = true;
+	c->nseen_done = c->nreports_done = 0;
 	c->nacked = 0;
 	c->ninbound = 0;
 	c->inbound_stored = c->inbound_last;
 	c->inbound_cleared = false;
+}
+
+int
+store_commit(struct core *c, struct err *e)
+{
+	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
+		return -1;
+	if (write_tasks(c, e) || write_outbox(c, e) || write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) ||
+	    write_reports(c, e) || write_rejects(c, e) || db_exec(&c->db, "COMMIT", e)) {
+		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
+		db_shrink(&c->db);
+		return -1;
+	}
+	is_stored(c);
 	return 0;
+}
+
+bool
+store_rows(struct core *c, const struct house *h, bool all, int64_t *after, int max, row_fn *f, void *arg)
+{
+	sqlite3_stmt *s = db_use(&c->db, all ? Q_ROWS : Q_ROWS_SINCE);
+	bool more = false;
+
+	db_text(s, 1, h->name);
+	db_int(s, 2, *after);
+	while (max-- > 0 && (more = db_step(&c->db, s, NULL) == 1)) {
+		struct task *t = task_new(c, NULL);
+
+		read_row(c, s, t);
+		*after = all ? t->seq : t->version;
+		max -= (int)(t->body_len / 1024);
+		f(arg, t);
+		task_free(t);
+	}
+	sqlite3_reset(s);
+	return more;
 }
 
 /* Between turns, beside their transactions: what is lost here is only done again. */

@@ -30,6 +30,24 @@ task_free(struct task *t)
 	free(t);
 }
 
+void
+task_read_body(struct core *c, struct task *t)
+{
+	struct task_msg m;
+	cJSON *tree = cJSON_ParseWithLength(t->body, t->body_len);
+
+	if (tree && task_msg_read(tree, &m, NULL) == 0) {
+		t->mode = (unsigned char)m.mode;
+		t->timeout_s = (int)m.timeout_s;
+		t->retry_max = (short)m.retry_max;
+		t->retry_base_s = (int)m.retry_base_s;
+		t->retry_cap_s = (int)m.retry_cap_s;
+	}
+	cJSON_Delete(tree);
+	t->tool = registry_find(c->o.tools, t->tool_name);
+	t->quick = t->tool && (t->tool->flags & TOOL_QUICK);
+}
+
 /* The random half of a ULID is as good as a hash. */
 static struct task **
 id_bucket(struct core *c, const struct ulid *id)
@@ -96,13 +114,13 @@ task_by_seq(struct core *c, int64_t seq)
 }
 
 struct task *
-task_by_id(struct core *c, const struct ulid *id)
+task_by_id(struct core *c, const struct house *h, const struct ulid *id)
 {
 	struct task *t = *id_bucket(c, id);
 
-	while (t && !ulid_equal(&t->id, id))
+	while (t && (t->house != h || !ulid_equal(&t->id, id)))
 		t = t->next_id;
-	return t ? t : store_find(c, id);
+	return t ? t : store_find(c, h, id);
 }
 
 static struct task **
@@ -140,14 +158,14 @@ task_by_key(struct core *c, const struct house *h, const char *sender, const cha
 	struct task *t = c->keyed ? *key_bucket(c, key) : NULL;
 	struct ulid id;
 
-	while (t && (t->key_house != h || strcmp(t->sender, sender) != 0 || strcmp(t->key, key) != 0))
+	while (t && (t->house != h || strcmp(t->sender, sender) != 0 || strcmp(t->key, key) != 0))
 		t = t->next_key;
 	*out = t;
 	if (t)
 		return true;
 	if (!store_find_key(c, h->name, sender, key, &id))
 		return false;
-	*out = task_by_id(c, &id);
+	*out = task_by_id(c, h, &id);
 	return true;
 }
 
@@ -214,6 +232,13 @@ task_enter(struct core *c, struct task *t, enum task_state to)
 	if (to == TASK_SCHEDULED || to == TASK_RETRYING || from == TASK_SCHEDULED || from == TASK_RETRYING ||
 	    t->deadline_ms)
 		c->due_changed = true;
+	task_dirty(c, t);
+}
+
+void
+task_follow(struct core *c, struct task *t, enum task_state to)
+{
+	t->state = to;
 	task_dirty(c, t);
 }
 

@@ -9,9 +9,9 @@ static const char base_config[] =
     "cluster: home\n"
     "state: /nowhere\n"
     "houses:\n"
-    "  timmy: { agents: [timmy-1] }\n"
-    "  ezra: { agents: [ezra-1] }\n"
-    "  bezalel: { agents: [bezalel-1] }\n"
+    "  timmy: { agents: [timmy-1], candidates: [timmy-1] }\n"
+    "  ezra: { agents: [ezra-1], candidates: [ezra-1] }\n"
+    "  bezalel: { agents: [bezalel-1], candidates: [bezalel-1] }\n"
     "router: [ezra-1]\n";
 
 static void

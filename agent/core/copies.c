@@ -1,0 +1,98 @@
+/*
+ * copies.c - what the followers of our houses have. An answer waits until all that are in step have what it says;
+ * one that is silent is waited for no longer than SILENT_MS.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+#define SILENT_MS 5000
+
+static int64_t
+have_of(const struct house *h, const struct copy *k)
+{
+	return term_equal(&k->term, &h->term) ? k->have : 0;
+}
+
+/* The last event that all in step have. */
+static int64_t
+common(const struct house *h)
+{
+	int64_t seq = h->stored_head;
+
+	for (int i = 0; i < h->ncopies; i++)
+		if (h->copies[i].in_step && have_of(h, &h->copies[i]) < seq)
+			seq = have_of(h, &h->copies[i]);
+	return seq;
+}
+
+bool
+copies_have(const struct house *h, int64_t seq)
+{
+	return common(h) >= seq;
+}
+
+int
+copies_count(const struct house *h)
+{
+	int n = 1;
+
+	for (int i = 0; i < h->ncopies; i++)
+		n += h->copies[i].in_step;
+	return n;
+}
+
+bool
+copies_wait(const struct house *h)
+{
+	return h->wait_copies && copies_count(h) > 1 && !IS_MUTANT(MUTANT_NO_COPIES);
+}
+
+void
+copies_begin(struct core *c, struct house *h, const cJSON *in_step)
+{
+	for (int i = 0; i < h->ncopies; i++) {
+		struct copy *k = &h->copies[i];
+		const cJSON *v;
+
+		k->in_step = false;
+		cJSON_ArrayForEach(v, in_step)
+			if (cJSON_IsString(v) && strcmp(v->valuestring, k->peer->name) == 0 &&
+			    peer_is_alive(c, k->peer, SILENT_MS))
+				k->in_step = true;
+		k->in_step_ms = c->now.mono_ms;
+	}
+	h->told = h->head;
+}
+
+/* Follows us without a gap; or, when the term has just begun, has not yet heard of it. */
+static bool
+follows(const struct core *c, const struct house *h, const struct copy *k)
+{
+	if (!peer_is_alive(c, k->peer, SILENT_MS))
+		return false;
+	if (term_equal(&k->term, &h->term))
+		return k->live;
+	return k->in_step && c->now.mono_ms - h->held_ms < SILENT_MS;
+}
+
+void
+copies_check(struct core *c, struct house *h)
+{
+	for (int i = 0; i < h->ncopies; i++) {
+		struct copy *k = &h->copies[i];
+		bool in_step = follows(c, h, k);
+
+		if (in_step == k->in_step)
+			continue;
+		k->in_step = in_step;
+		k->in_step_ms = c->now.mono_ms;
+		log_info("house %s: %s is %s step", h->name, k->peer->name, in_step ? "in" : "out of");
+		if (!in_step)
+			out_correct_copies(h, copies_count(h));
+	}
+	if (h->held || h->held_local || h->told < h->stored_head)
+		out_open_gate(c, h, common(h));
+}

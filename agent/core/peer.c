@@ -1,0 +1,287 @@
+/*
+ * peer.c - what we know of the other agents: who is alive, what it holds and has.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+static void
+add_peer(struct core *c, const char *name)
+{
+	struct peer *p;
+
+	if (strcmp(name, c->o.agent) == 0 || peer_find(c, name))
+		return;
+	p = &c->peers[c->npeers++];
+	snprintf(p->name, sizeof p->name, "%.32s", name);
+	p->better_s = -1;
+}
+
+int
+peer_init(struct core *c)
+{
+	static config_name voters[CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS];
+	size_t n = config_voters(c->o.config, voters, sizeof voters / sizeof *voters);
+
+	c->peers = xcalloc(n + 1, sizeof *c->peers);
+	for (size_t i = 0; i < n; i++)
+		add_peer(c, voters[i]);
+	return 0;
+}
+
+struct peer *
+peer_find(struct core *c, const char *name)
+{
+	for (int i = 0; i < c->npeers; i++)
+		if (strcmp(c->peers[i].name, name) == 0)
+			return &c->peers[i];
+	return NULL;
+}
+
+struct copy *
+house_copy(struct house *h, const struct peer *p)
+{
+	for (int i = 0; i < h->ncopies; i++)
+		if (h->copies[i].peer == p)
+			return &h->copies[i];
+	return NULL;
+}
+
+bool
+peer_is_alive(const struct core *c, const struct peer *p, int64_t ms)
+{
+	return !p->offline && p->heard_ms && c->now.mono_ms - p->heard_ms <= ms;
+}
+
+static const char *
+text_of(const cJSON *o, const char *name)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	return text ? text : "";
+}
+
+static int64_t
+number_of(const cJSON *o, const char *name, int64_t otherwise)
+{
+	int64_t n = otherwise;
+
+	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
+	return n;
+}
+
+static bool
+names_us(const struct core *c, const cJSON *list)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, list)
+		if (cJSON_IsString(v) && strcmp(v->valuestring, c->o.agent) == 0)
+			return true;
+	return false;
+}
+
+/* The owner's heartbeat says who of us is in step with it. */
+static void
+hear_owner(struct core *c, struct house *h, const struct peer *p, const cJSON *part)
+{
+	bool in_step = h->live && names_us(c, cJSON_GetObjectItemCaseSensitive(part, "in_step"));
+
+	if (h->owned || strcmp(h->term.agent, p->name) != 0)
+		return;
+	h->heard_told = number_of(part, "told", 0);
+	h->owner_head = number_of(part, "head", 0);
+	if (in_step && !h->in_step_ms)
+		h->in_step_ms = c->now.mono_ms;
+	if (!in_step)
+		h->in_step_ms = 0;
+	h->was_in_step = in_step;
+	cJSON_Delete(h->step_list);
+	h->step_list = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(part, "in_step"), true);
+}
+
+static void
+hear_house(struct core *c, struct peer *p, const cJSON *part)
+{
+	struct house *h = house_find(c, text_of(part, "house"));
+	struct copy *k = h ? house_copy(h, p) : NULL;
+	struct term t;
+
+	if (!k || !term_parse(text_of(part, "term"), &t))
+		return;
+	lease_heard(c, h, &t);
+	if (strcmp(text_of(part, "role"), "owner") == 0) {
+		if (term_equal(&t, &h->term))
+			hear_owner(c, h, p, part);
+		return;
+	}
+	if (term_equal(&t, &h->term) && strcmp(t.agent, p->name) == 0 && strcmp(text_of(part, "role"), "follower") == 0)
+		h->abandoned = true;
+	/* Older than what it has told us otherwise since: QoS 0 overtakes. */
+	if (p->beat <= p->have_beat && term_equal(&k->term, &t))
+		return;
+	k->term = t;
+	if (number_of(part, "head", 0) > k->have || !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part, "live")))
+		k->have = number_of(part, "head", 0);
+	k->live = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part, "live"));
+	term_parse(text_of(part, "log"), &k->log);
+}
+
+static void
+is_alive(struct core *c, struct peer *p, const cJSON *o)
+{
+	const char *boot = text_of(o, "boot");
+	const cJSON *part;
+
+	if (p->boot[0] && strcmp(p->boot, boot) != 0) {
+		work_peer_lost(c, p);
+		p->have_beat = 0;
+	}
+	snprintf(p->boot, sizeof p->boot, "%.26s", boot);
+	p->offline = false;
+	p->heard_ms = c->now.mono_ms;
+	p->beat = number_of(o, "seq", 0);
+	p->broker = (int)number_of(o, "broker", 0);
+	p->slots = (unsigned)number_of(o, "slots", 0);
+	p->better_s = number_of(o, "better_s", -1);
+	p->stopping = strcmp(text_of(o, "state"), "stopping") == 0;
+	cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(o, "houses"))
+		hear_house(c, p, part);
+}
+
+/* A retained message may be of yesterday: it can show that somebody has left, never that he lives. */
+static void
+hear_peer(struct core *c, struct peer *p, const struct mqtt_msg *m, const cJSON *o)
+{
+	bool offline = strcmp(text_of(o, "state"), "offline") == 0;
+
+	if (m->retained && !offline && !IS_MUTANT(MUTANT_STALE_HEALTH))
+		return;
+	if (!offline) {
+		is_alive(c, p, o);
+		return;
+	}
+	/* Of a former life: it is back already. */
+	if (p->boot[0] && p->heard_ms && strcmp(p->boot, text_of(o, "boot")) != 0)
+		return;
+	if (p->heard_ms && !p->offline)
+		work_peer_lost(c, p);
+	p->offline = true;
+}
+
+void
+peer_health(struct core *c, const struct topic *t, const struct mqtt_msg *m)
+{
+	struct peer *p = peer_find(c, t->name);
+	bool ours = strcmp(t->name, c->o.agent) == 0;
+	cJSON *o = p || ours ? json_parse_object(m->payload, m->len, NULL) : NULL;
+
+	if (o && p)
+		hear_peer(c, p, m, o);
+	/* Our own will, of a former connection. */
+	else if (o && strcmp(text_of(o, "state"), "offline") == 0)
+		c->unsaid = true;
+	cJSON_Delete(o);
+}
+
+void
+peer_have(struct core *c, const struct topic *t, const struct mqtt_msg *m)
+{
+	struct peer *p = peer_find(c, t->name);
+	struct house *h = house_find(c, t->id);
+	struct copy *k = p && h ? house_copy(h, p) : NULL;
+	cJSON *o = k ? json_parse_object(m->payload, m->len, NULL) : NULL;
+	struct term term;
+
+	if (o && !m->retained && term_parse(text_of(o, "term"), &term) && term_equal(&term, &h->term)) {
+		k->term = term;
+		k->live = true;
+		k->have = number_of(o, "have", 0);
+		p->have_beat = number_of(o, "beat", 0);
+		p->heard_ms = c->now.mono_ms;
+		p->offline = false;
+	}
+	cJSON_Delete(o);
+}
+
+/* ---- what the others hear of us ---- */
+
+static void
+put_in_step(struct buf *b, const struct core *c, const struct house *h)
+{
+	int64_t behind = 0;
+
+	json_put_key(b, "in_step");
+	json_put_open(b, '[');
+	for (int i = 0; i < h->ncopies; i++)
+		if (h->copies[i].in_step) {
+			json_put_str(b, h->copies[i].peer->name);
+			if (h->stored_head - h->copies[i].have > behind)
+				behind = h->stored_head - h->copies[i].have;
+		}
+	json_put_close(b, ']');
+	json_kv_int(b, "told", h->told);
+	json_kv_int(b, "lag", behind);
+	json_kv_int(b, "held_bytes", (int64_t)h->held_bytes);
+	json_kv_bool(b, "pinned", h->pinned);
+	(void)c;
+}
+
+static void
+put_owned(struct buf *b, const struct core *c, const struct house *h)
+{
+	if (lease_is_shared(h))
+		put_in_step(b, c, h);
+	json_kv_int(b, "queued", h->queued);
+	json_kv_int(b, "running", h->running);
+	json_kv_int(b, "open", h->open);
+	if (h->drilled_ms) {
+		json_put_key(b, "drill");
+		json_put_open(b, '{');
+		json_kv_time(b, "at", h->drilled_ms);
+		json_kv_int(b, "recovery_ms", h->drill_ms);
+		json_put_close(b, '}');
+	}
+	for (int s = 0; s < TASK_NSTATES; s++)
+		if (h->done[s] && task_state_is_terminal((enum task_state)s))
+			json_kv_int(b, task_state_name((enum task_state)s), h->done[s]);
+}
+
+static void
+put_house(struct buf *b, const struct core *c, const struct house *h)
+{
+	json_put_open(b, '{');
+	json_kv_str(b, "house", h->name);
+	json_kv_str(b, "role", h->owned ? "owner" : h->lease == LEASE_CLAIMED ? "claiming" : "follower");
+	term_put(b, "term", &h->term);
+	json_kv_int(b, "head", h->stored_head);
+	if (h->since_ms)
+		json_kv_time(b, "since", h->since_ms);
+	if (h->owned) {
+		put_owned(b, c, h);
+	} else {
+		term_put(b, "log", &h->stored_log);
+		json_kv_bool(b, "live", h->live);
+	}
+	json_put_close(b, '}');
+}
+
+void
+peer_put_health(struct core *c, struct buf *b)
+{
+	json_kv_int(b, "broker", c->broker);
+	json_kv_int(b, "better_s", brokers_better_s(c));
+	json_kv_int(b, "slots", c->slots);
+	json_put_key(b, "houses");
+	json_put_open(b, '[');
+	for (int i = 0; i < c->nhouses; i++)
+		if (!c->houses[i].local && (c->houses[i].owned || c->houses[i].place >= 0))
+			put_house(b, c, &c->houses[i]);
+	json_put_close(b, ']');
+	json_kv_int(b, "handed_on", c->houses[0].open);
+	json_kv_int(b, "seen", c->nseen);
+	json_kv_int(b, "seen_dropped", c->seen_dropped);
+	json_kv_int(b, "reports", c->nreports);
+}

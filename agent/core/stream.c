@@ -1,0 +1,792 @@
+/*
+ * stream.c - following the stream of a house that another agent owns, and getting in step with it.
+ *
+ * A follower applies the owner's events in the order of their numbers. When one is missing, or the owner has
+ * changed, it asks for what it lacks: its row of a task knows the number of the task's last event, so "all that
+ * changed since" is a query, however much was missed. Numbers go on from owner to owner, and both sides know which
+ * term began after which number; so they find the last event that they have in common. What a follower has beyond it,
+ * from a term that came to nothing, it first offers to the owner, who takes what he does not know.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+#define ANSWER_MS 3000          /* for each step of getting in step */
+#define LAG_MS 3000             /* the owner is ahead, and nothing comes: something was lost */
+#define BATCH 256               /* rows in a message */
+#define TERMS_MAX 64
+
+/* ---- whose events are whose ---- */
+
+void
+stream_add_term(struct house *h, const struct term *t, int64_t base)
+{
+	if (h->nterms == TERMS_MAX)
+		memmove(h->terms, h->terms + 1, (size_t)--h->nterms * sizeof *h->terms);
+	if (!h->terms)
+		h->terms = xcalloc(TERMS_MAX, sizeof *h->terms);
+	h->terms[h->nterms++] = (struct term_base){ .term = *t, .base = base };
+	h->terms_changed = true;
+}
+
+/* Only what is known of the events up to n. */
+static void
+cut_terms(struct house *h, int64_t n)
+{
+	while (h->nterms && h->terms[h->nterms - 1].base >= n)
+		h->nterms--;
+	h->log = h->nterms ? h->terms[h->nterms - 1].term : (struct term){ 0 };
+	h->terms_changed = true;
+}
+
+static void
+put_terms(struct buf *b, const struct house *h)
+{
+	json_put_key(b, "terms");
+	json_put_open(b, '[');
+	for (int i = 0; i < h->nterms; i++) {
+		json_put_open(b, '{');
+		term_put(b, "term", &h->terms[i].term);
+		json_kv_int(b, "base", h->terms[i].base);
+		json_put_close(b, '}');
+	}
+	json_put_close(b, ']');
+}
+
+static int
+read_terms(const cJSON *list, struct term_base out[TERMS_MAX])
+{
+	const cJSON *v;
+	int n = 0;
+
+	cJSON_ArrayForEach(v, list) {
+		if (n < TERMS_MAX && term_parse(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(v, "term")), &out[n].term) &&
+		    json_int(cJSON_GetObjectItemCaseSensitive(v, "base"), &out[n].base))
+			n++;
+	}
+	return n;
+}
+
+static int64_t
+end_of(const struct term_base *terms, int n, int i, int64_t head)
+{
+	return i + 1 < n ? terms[i + 1].base : head;
+}
+
+/* The last event that is the same in both streams. */
+static int64_t
+common_event(const struct house *h, const struct term_base *theirs, int n, int64_t their_head)
+{
+	for (int i = n - 1; i >= 0; i--)
+		for (int j = h->nterms - 1; j >= 0; j--)
+			if (term_equal(&theirs[i].term, &h->terms[j].term) && theirs[i].base == h->terms[j].base) {
+				int64_t a = end_of(theirs, n, i, their_head), b = end_of(h->terms, h->nterms, j, h->stored_head);
+
+				return a < b ? a : b;
+			}
+	return 0;
+}
+
+/* ---- messages between a follower and the owner ---- */
+
+static struct buf *
+message_to(struct core *c, const char *agent)
+{
+	char topic[TOPIC_MAX];
+
+	topic_format(topic, c->o.config->cluster, TOPIC_WORK, agent, c->o.agent);
+	return out_now(c, topic, 1, false, 0);
+}
+
+static void
+put_op(struct buf *b, const struct house *h, const char *op)
+{
+	json_put_open(b, '{');
+	json_kv_str(b, "op", op);
+	json_kv_str(b, "house", h->name);
+	term_put(b, "term", &h->term);
+}
+
+static int64_t
+number_of(const cJSON *o, const char *name)
+{
+	int64_t n = 0;
+
+	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
+	return n;
+}
+
+static bool
+is_true(const cJSON *o, const char *name)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+/* ---- a task as a row for others ---- */
+
+static void
+put_hex(struct buf *b, const char *key, const char *p, size_t len)
+{
+	json_put_key(b, key);
+	buf_addc(b, '"');
+	for (size_t i = 0; i < len; i++)
+		buf_addf(b, "%02x", (unsigned char)p[i]);
+	buf_addc(b, '"');
+}
+
+void
+stream_put_task(struct buf *b, const struct task *t)
+{
+	json_kv_raw(b, "task", t->body, t->body_len);
+	if (!t->reply_topic)
+		return;
+	json_put_key(b, "reply");
+	json_put_open(b, '{');
+	json_kv_str(b, "topic", t->reply_topic);
+	if (t->correlation_len)
+		put_hex(b, "correlation", t->correlation, t->correlation_len);
+	json_put_close(b, '}');
+}
+
+static void
+put_row(struct buf *b, const struct task *t)
+{
+	json_kv_str(b, "state", task_state_name(t->state));
+	json_kv_int(b, "attempt", t->attempt);
+	json_kv_int(b, "crashes", t->crashes);
+	if (t->due_ms)
+		json_kv_int(b, "due", t->due_ms);
+	if (t->finished_ms)
+		json_kv_int(b, "finished", t->finished_ms);
+	if (t->forward)
+		json_kv_str(b, "to", t->forward);
+	if (t->outcome)
+		json_put_raw(b, t->outcome + 1, strlen(t->outcome) - 2);
+	json_kv_str(b, "sender", t->sender);
+	json_kv_int(b, "accepted", t->accepted_ms);
+	stream_put_task(b, t);
+}
+
+/* ---- the other way ---- */
+
+static const char *
+text_of(const cJSON *o, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+static void
+read_reply(struct task *t, const cJSON *reply)
+{
+	const char *topic = text_of(reply, "topic"), *hex = text_of(reply, "correlation");
+	struct buf b = { 0 };
+	unsigned byte;
+
+	for (; hex && hex[0] && hex[1] && sscanf(hex, "%2x", &byte) == 1; hex += 2)
+		buf_addc(&b, (char)byte);
+	task_reply_to(t, topic, b.data, b.len);
+	buf_free(&b);
+}
+
+/* NULL if it makes no sense. */
+static struct task *
+make_task(struct core *c, struct house *h, const struct ulid *id, const cJSON *o)
+{
+	const cJSON *body = cJSON_GetObjectItemCaseSensitive(o, "task");
+	const char *sender = text_of(o, "sender");
+	struct task_msg m;
+	struct task *t;
+
+	if (!cJSON_IsObject(body) || !sender || task_msg_read(body, &m, NULL))
+		return NULL;
+	t = task_new(c, h);
+	t->seq = ++c->last_seq;
+	t->id = *id;
+	memcpy(t->tool_name, m.tool, sizeof t->tool_name);
+	snprintf(t->sender, sizeof t->sender, "%s", sender);
+	t->priority = (unsigned char)m.priority;
+	t->deadline_ms = m.deadline_ms;
+	t->accepted_ms = c->now.wall_ms;
+	t->key = m.key ? xstrdup(m.key) : NULL;
+	t->body = cJSON_PrintUnformatted(body);
+	t->body_len = strlen(t->body);
+	task_read_body(c, t);
+	task_track(c, t);
+	if (t->key)
+		task_note_key(c, t);
+	return t;
+}
+
+/* What an event says of its task's state; NULL: its member "state" does. */
+static const struct {
+	const char *type;
+	enum task_state state;
+} states[] = {
+	{ "accepted", TASK_QUEUED },
+	{ "waiting_approval", TASK_WAITING },
+	{ "scheduled", TASK_SCHEDULED },
+	{ "starting", TASK_STARTING },
+	{ "started", TASK_RUNNING },
+	{ "retrying", TASK_RETRYING },
+	{ "requeued", TASK_QUEUED },
+	{ "forwarded", TASK_FORWARDED },
+	{ "handed_over", TASK_FORWARDED },
+};
+
+static enum task_state
+state_of(const cJSON *o, const char *type, enum task_state otherwise)
+{
+	const char *state = text_of(o, "state");
+
+	for (size_t i = 0; type && i < sizeof states / sizeof *states; i++)
+		if (strcmp(states[i].type, type) == 0)
+			return states[i].state;
+	if (state)
+		task_state_parse(state, &otherwise);
+	return otherwise;
+}
+
+static void
+read_times(struct core *c, struct task *t, const cJSON *o, const char *type)
+{
+	const char *not_before = text_of(o, "not_before");
+	int64_t ms = 0;
+
+	t->due_ms = number_of(o, "due");
+	if (not_before && clock_parse(not_before, &ms, NULL) == 0)
+		t->due_ms = ms;
+	if (cJSON_HasObjectItem(o, "accepted"))
+		t->accepted_ms = number_of(o, "accepted");
+	t->finished_ms = number_of(o, "finished");
+	if (!t->finished_ms && (task_ends_in(t, t->state) || (type && strcmp(type, "handed_over") == 0)))
+		t->finished_ms = c->now.wall_ms;
+	if (t->state == TASK_FORWARDED && !t->finished_ms && !t->due_ms)
+		t->due_ms = c->now.wall_ms;
+}
+
+/* Somebody on our own socket waits for a task that another agent owns by now. */
+static void
+tell_local(struct core *c, struct task *t)
+{
+	if (!t->conn || (!task_state_is_terminal(t->state) && t->state != TASK_UNCERTAIN))
+		return;
+	attempt_reply_outcome(out_local(c, NULL, t->conn), t);
+	t->conn = 0;
+}
+
+static void
+read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
+{
+	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *v;
+	const char *to = text_of(o, "to");
+
+	task_follow(c, t, state_of(o, type, t->state));
+	if ((v = cJSON_GetObjectItemCaseSensitive(o, "attempt")))
+		t->attempt = (short)v->valuedouble;
+	if ((v = cJSON_GetObjectItemCaseSensitive(o, "crashes")))
+		t->crashes = (short)v->valuedouble;
+	if (to && !t->forward)
+		t->forward = xstrdup(to);
+	if ((v = cJSON_GetObjectItemCaseSensitive(o, "reply")))
+		read_reply(t, v);
+	if (result || cJSON_HasObjectItem(o, "error"))
+		attempt_take_outcome(t, result ? "result" : "error", result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
+	read_times(c, t, o, type);
+	tell_local(c, t);
+}
+
+/* type NULL: a row. */
+static struct task *
+apply_task(struct core *c, struct house *h, const cJSON *o, const char *type, int64_t version)
+{
+	const char *text = text_of(o, "id");
+	struct ulid id;
+	struct task *t;
+
+	if (!text || !ulid_parse(text, &id))
+		return NULL;
+	t = task_by_id(c, h, &id);
+	if (!t)
+		t = make_task(c, h, &id, o);
+	if (!t)
+		return NULL;
+	read_members(c, t, o, type);
+	t->version = version;
+	return t;
+}
+
+/* ---- following ---- */
+
+static void
+match_seen(struct core *c, struct house *h, const cJSON *o)
+{
+	const char *hash = text_of(o, "hash"), *from = text_of(o, "from");
+
+	if (hash && from)
+		seen_match(c, h, from, strtoull(hash, NULL, 16));
+}
+
+static void
+lose_step(struct core *c, struct house *h, const char *why)
+{
+	if (h->live)
+		log_info("house %s: not in step: %s", h->name, why);
+	(void)c;
+	h->live = false;
+	h->in_step_ms = 0;
+	h->sync = SYNC_IDLE;
+}
+
+static void
+apply(struct core *c, struct house *h, const cJSON *o, int64_t seq)
+{
+	const char *type = text_of(o, "type");
+
+	h->head = seq;
+	c->lazy = true;
+	if (type && strcmp(type, "owner") == 0) {
+		h->log = h->term;
+		stream_add_term(h, &h->term, seq - 1);
+		c->urgent = true;
+	} else if (cJSON_HasObjectItem(o, "id") && type && strcmp(type, "rejected") != 0) {
+		apply_task(c, h, o, type, seq);
+	}
+}
+
+static void
+follow(struct core *c, struct house *h, const cJSON *o)
+{
+	int64_t seq = number_of(o, "seq");
+	struct term t;
+
+	if (!term_parse(text_of(o, "term"), &t))
+		return;
+	match_seen(c, h, o);
+	if (!IS_MUTANT(MUTANT_NO_FENCE))
+		lease_heard(c, h, &t);
+	if (!h->live || (!term_equal(&t, &h->term) && !IS_MUTANT(MUTANT_NO_FENCE)) || seq <= h->head)
+		return;
+	if (seq > h->head + 1)
+		lose_step(c, h, "an event is missing");
+	else
+		apply(c, h, o, seq);
+}
+
+static void
+one_line(struct core *c, struct house *h, const char *agent, const char *p, size_t len)
+{
+	cJSON *o = json_parse_object(p, len, NULL);
+
+	if (o && !cJSON_HasObjectItem(o, "seq"))
+		work_told(c, h, agent, o);
+	else if (o && !h->owned && h->place >= 0)
+		follow(c, h, o);
+	cJSON_Delete(o);
+}
+
+void
+stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m)
+{
+	struct house *h = house_find(c, t->name);
+	const char *p = m->payload, *end = p + m->len;
+
+	if (!h || strcmp(t->id, c->o.agent) == 0)
+		return;
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl ? nl : end) - p);
+
+		if (len)
+			one_line(c, h, t->id, p, len);
+		p += len + 1;
+	}
+}
+
+void
+stream_tell_have(struct core *c)
+{
+	char topic[TOPIC_MAX];
+	struct buf *b;
+
+	for (int i = 0; i < c->nhouses; i++) {
+		const struct house *h = &c->houses[i];
+
+		if (!h->live || (h->head == h->stored_head && term_equal(&h->log, &h->stored_log)))
+			continue;
+		topic_format(topic, c->o.config->cluster, TOPIC_HAVE, c->o.agent, h->name);
+		b = out_now(c, topic, 0, false, 0);
+		json_put_open(b, '{');
+		term_put(b, "term", &h->term);
+		json_kv_int(b, "have", h->head);
+		json_kv_int(b, "beat", (int64_t)c->health_seq);
+		out_end_line(b);
+	}
+}
+
+/* ---- getting in step ---- */
+
+static void
+ask(struct core *c, struct house *h)
+{
+	struct buf *b = message_to(c, h->term.agent);
+
+	put_op(b, h, "sync");
+	json_kv_int(b, "head", h->stored_head);
+	put_terms(b, h);
+	out_end_line(b);
+	h->sync = SYNC_ASKED;
+	h->asked_ms = c->now.mono_ms;
+}
+
+static void
+is_live(struct core *c, struct house *h, int64_t head)
+{
+	h->live = true;
+	h->sync = SYNC_IDLE;
+	h->lag_ms = 0;
+	h->head = head;
+	h->log = h->term;
+	memcpy(h->terms = h->terms ? h->terms : xcalloc(TERMS_MAX, sizeof *h->terms), h->their_terms,
+	    (size_t)h->ntheir * sizeof *h->terms);
+	h->nterms = h->ntheir;
+	h->terms_changed = true;
+	c->urgent = true;
+	h->in_step_ms = 0;
+	seen_make_stale(c, h);
+	log_info("house %s: in step with %s at %lld", h->name, h->term.agent, (long long)head);
+}
+
+void
+stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_t head)
+{
+	if (h->live || h->owned || h->sync != SYNC_IDLE)
+		return;
+	if (h->head == head && term_equal(&h->log, log)) {
+		h->live = true;
+		h->lag_ms = 0;
+		c->urgent = true;
+		return;
+	}
+	h->in_step_ms = 0;
+}
+
+static void
+pull(struct core *c, struct house *h)
+{
+	struct buf *b = message_to(c, h->term.agent);
+
+	put_op(b, h, "pull");
+	json_kv_bool(b, "all", h->pull_all);
+	json_kv_int(b, "after", h->pulled);
+	out_end_line(b);
+	h->sync = SYNC_PULLS;
+	h->asked_ms = c->now.mono_ms;
+}
+
+/* What we have beyond the common part is with the owner: forget that it was so. */
+static void
+begin_pull(struct core *c, struct house *h)
+{
+	if (h->head > h->common) {
+		h->head = h->common;
+		cut_terms(h, h->common);
+		c->urgent = true;
+	}
+	h->pull_all = h->common == 0;
+	h->pulled = h->common;
+	h->pull_head = 0;
+	pull(c, h);
+}
+
+struct rows {
+	struct core *c;
+	struct house *h;
+	struct buf *b;
+	const char *op;
+};
+
+static void
+add_row(void *arg, struct task *t)
+{
+	struct rows *r = arg;
+	char id[ULID_TEXT];
+
+	put_op(r->b, r->h, r->op);
+	ulid_format(&t->id, id);
+	json_kv_str(r->b, "id", id);
+	json_kv_int(r->b, "version", t->version);
+	json_kv_bool(r->b, "own", strcmp(r->h->log.agent, r->c->o.agent) == 0);
+	put_row(r->b, t);
+	out_end_line(r->b);
+}
+
+static void
+offer(struct core *c, struct house *h)
+{
+	struct rows r = { c, h, message_to(c, h->term.agent), "offer" };
+	bool more = store_rows(c, h, false, &h->offered, BATCH, add_row, &r);
+
+	put_op(r.b, h, "offers");
+	json_kv_bool(r.b, "more", more);
+	out_end_line(r.b);
+	h->sync = SYNC_OFFERS;
+	h->asked_ms = c->now.mono_ms;
+}
+
+/* ---- the owner's side ---- */
+
+static void
+answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
+{
+	struct term_base theirs[TERMS_MAX];
+	int n = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), theirs);
+	struct buf *b = message_to(c, from->name);
+
+	put_op(b, h, "base");
+	json_kv_int(b, "common", common_event(h, theirs, n, number_of(o, "head")));
+	put_terms(b, h);
+	out_end_line(b);
+}
+
+static void
+answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
+{
+	bool all = is_true(o, "all"), more;
+	int64_t after = number_of(o, "after");
+	struct rows r = { c, h, message_to(c, from->name), "row" };
+
+	more = store_rows(c, h, all, &after, BATCH, add_row, &r);
+	put_op(r.b, h, "rows");
+	json_kv_bool(r.b, "all", all);
+	json_kv_bool(r.b, "more", more);
+	json_kv_int(r.b, "after", after);
+	json_kv_int(r.b, "head", h->stored_head);
+	out_end_line(r.b);
+}
+
+static void
+tell_row(struct core *c, struct task *t, const char *type)
+{
+	struct buf *b = out_task_event(c, t, type);
+
+	put_row(b, t);
+	out_end_line(b);
+	(void)c;
+}
+
+static bool
+has_begun(enum task_state s)
+{
+	return s == TASK_STARTING || s == TASK_RUNNING;
+}
+
+/* The follower that offers it was the owner itself, and so knows whether it was begun. */
+static void
+adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
+{
+	if (t->tool)
+		t->quick = t->tool->flags & TOOL_QUICK;
+	if (state == TASK_FORWARDED || task_state_is_terminal(state) || state == TASK_UNCERTAIN || state == TASK_WAITING) {
+		tell_row(c, t, "adopted");
+		return;
+	}
+	if (has_begun(state)) {
+		attempt_resume(c, t);
+	} else if (state == TASK_QUEUED) {
+		house_enqueue(c, t);
+		if (!knows)
+			attempt_doubt(c, t);
+	} else if (!knows) {
+		attempt_doubt(c, t);
+	}
+	tell_row(c, t, "adopted");
+	c->due_changed = true;
+}
+
+static void
+adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
+{
+	struct task *t = IS_MUTANT(MUTANT_ADOPT_FORGETS) ? NULL : apply_task(c, h, o, NULL, 0);
+
+	if (!t)
+		return;
+	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
+	h->open += task_is_open(t);
+	h->queued += t->state == TASK_QUEUED;
+	adopt_state(c, t, t->state, knows);
+	if (task_state_is_terminal(t->state) && t->reply_topic)
+		attempt_tell_again(c, t);
+}
+
+/* An outcome of a former term stands if we have none and nothing runs. */
+static void
+compare(struct core *c, struct task *t, const cJSON *o)
+{
+	enum task_state theirs = state_of(o, NULL, t->state);
+	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result");
+
+	if (task_state_is_terminal(theirs) && !t->forward && !task_state_is_terminal(t->state) && !has_begun(t->state)) {
+		attempt_take_outcome(t, result ? "result" : "error",
+		    result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
+		attempt_settle(c, t, theirs);
+	} else if (has_begun(theirs) && !task_state_is_terminal(t->state) && !has_begun(t->state) &&
+	    t->attempt < number_of(o, "attempt")) {
+		attempt_doubt(c, t);
+	}
+	tell_row(c, t, "kept");
+}
+
+static void
+take_offer(struct core *c, struct house *h, const cJSON *o)
+{
+	const char *text = text_of(o, "id");
+	struct ulid id;
+	struct task *t;
+
+	if (!text || !ulid_parse(text, &id))
+		return;
+	t = task_by_id(c, h, &id);
+	if (t)
+		compare(c, t, o);
+	else
+		adopt(c, h, o, is_true(o, "own"));
+}
+
+static void
+answer_offers(struct core *c, struct house *h, struct peer *from, const cJSON *o)
+{
+	struct buf *b = message_to(c, from->name);
+
+	put_op(b, h, "taken");
+	json_kv_bool(b, "more", is_true(o, "more"));
+	out_end_line(b);
+	c->urgent = true;
+}
+
+/* ---- the follower's side ---- */
+
+static void
+take_base(struct core *c, struct house *h, const cJSON *o)
+{
+	if (h->sync != SYNC_ASKED)
+		return;
+	h->common = number_of(o, "common");
+	if (!h->their_terms)
+		h->their_terms = xcalloc(TERMS_MAX, sizeof *h->their_terms);
+	h->ntheir = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), h->their_terms);
+	h->offered = h->common;
+	if (h->head > h->common)
+		offer(c, h);
+	else
+		begin_pull(c, h);
+}
+
+static void
+take_taken(struct core *c, struct house *h, const cJSON *o)
+{
+	if (h->sync != SYNC_OFFERS)
+		return;
+	if (is_true(o, "more"))
+		offer(c, h);
+	else
+		begin_pull(c, h);
+}
+
+/* First all rows in their order, then what changed meanwhile. */
+static void
+take_rows(struct core *c, struct house *h, const cJSON *o)
+{
+	if (h->sync != SYNC_PULLS || is_true(o, "all") != h->pull_all)
+		return;
+	if (!h->pull_head)
+		h->pull_head = number_of(o, "head");
+	h->pulled = number_of(o, "after");
+	if (is_true(o, "more")) {
+		pull(c, h);
+	} else if (h->pull_all) {
+		h->pull_all = false;
+		h->pulled = h->pull_head;
+		pull(c, h);
+	} else {
+		is_live(c, h, number_of(o, "head"));
+	}
+}
+
+static void
+take_row(struct core *c, struct house *h, const cJSON *o)
+{
+	if (h->sync == SYNC_PULLS && !(IS_MUTANT(MUTANT_SYNC_SKIPS) && number_of(o, "version") % 7 == 0))
+		apply_task(c, h, o, NULL, number_of(o, "version"));
+}
+
+/* True if the message was one of these. */
+bool
+stream_work(struct core *c, struct house *h, struct peer *from, const char *op, const cJSON *o)
+{
+	static const struct {
+		const char *op;
+		void (*owner)(struct core *c, struct house *h, struct peer *from, const cJSON *o);
+		void (*follower)(struct core *c, struct house *h, const cJSON *o);
+	} ops[] = {
+		{ "sync", answer_sync, NULL },
+		{ "pull", answer_pull, NULL },
+		{ "offers", answer_offers, NULL },
+		{ "base", NULL, take_base },
+		{ "taken", NULL, take_taken },
+		{ "row", NULL, take_row },
+		{ "rows", NULL, take_rows },
+	};
+	struct term t;
+
+	if (strcmp(op, "offer") == 0 && h->owned) {
+		take_offer(c, h, o);
+		return true;
+	}
+	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+		if (strcmp(ops[i].op, op) != 0)
+			continue;
+		if (!term_parse(text_of(o, "term"), &t) || !term_equal(&t, &h->term))
+			return true;
+		if (ops[i].owner && h->owned)
+			ops[i].owner(c, h, from, o);
+		else if (ops[i].follower && !h->owned && strcmp(from->name, h->term.agent) == 0)
+			ops[i].follower(c, h, o);
+		return true;
+	}
+	return false;
+}
+
+/* The owner is ahead of us and nothing comes: what was on its way is lost. */
+static bool
+lags(struct core *c, struct house *h)
+{
+	if (h->owner_head <= h->head) {
+		h->lag_ms = 0;
+		return false;
+	}
+	if (!h->lag_ms || h->lag_head != h->head) {
+		h->lag_ms = c->now.mono_ms;
+		h->lag_head = h->head;
+	}
+	return c->now.mono_ms - h->lag_ms > LAG_MS;
+}
+
+void
+stream_tick(struct core *c, struct house *h)
+{
+	const struct peer *owner = lease_owner(c, h);
+
+	if (!c->up || !c->greeted || !owner || h->vacant_ms || h->lease == LEASE_CLAIMED)
+		return;
+	if (h->live) {
+		if (lags(c, h))
+			lose_step(c, h, "what the owner sent was lost");
+		return;
+	}
+	/* Rows are read as the disk has them. */
+	if (h->sync == SYNC_IDLE || c->now.mono_ms - h->asked_ms > ANSWER_MS)
+		ask(c, h);
+}

@@ -1,0 +1,722 @@
+/*
+ * work.c - attempts that run on one agent for a house that another owns: both sides of it.
+ *
+ * The owner addresses an attempt to an agent's present life (its boot) and numbers what it sends, so nothing that
+ * comes twice or late starts twice. The agent keeps its report on disk until the owner, whoever that is by then,
+ * has acknowledged it. A new owner asks everybody what runs; what nobody names within a while is lost.
+ */
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "state.h"
+
+#define ALIVE_MS 3000           /* heard within this time: may be given work */
+#define SILENT_MS 5000          /* unheard for so long: what it had is lost */
+#define LATE_MS 4000
+#define REPORT_AGAIN_MS 5000
+#define WAITING_MAX 4           /* times the number of workers, that may wait here */
+#define QUICK_EACH 8            /* quick attempts for each worker */
+
+static const char *const hows[] = {
+	[POOL_SUCCEEDED] = "succeeded", [POOL_FAILED] = "failed", [POOL_TIMEOUT] = "timeout",
+	[POOL_CRASHED] = "crashed", [POOL_STOPPED] = "stopped", [POOL_NOT_RUN] = "not_run",
+};
+
+#define NHOWS (sizeof hows / sizeof *hows)
+
+static const char *
+text_of(const cJSON *o, const char *name)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	return text ? text : "";
+}
+
+static int64_t
+number_of(const cJSON *o, const char *name)
+{
+	int64_t n = 0;
+
+	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
+	return n;
+}
+
+static struct buf *
+message_to(struct core *c, const char *agent, const struct house *h, const char *op)
+{
+	char topic[TOPIC_MAX];
+	struct buf *b;
+
+	topic_format(topic, c->o.config->cluster, TOPIC_WORK, agent, c->o.agent);
+	b = out_line(c, topic, NULL, NULL, 0);
+	json_put_open(b, '{');
+	json_kv_str(b, "op", op);
+	json_kv_str(b, "house", h->name);
+	term_put(b, "term", &h->term);
+	return b;
+}
+
+static void
+put_attempt(struct buf *b, const struct ulid *id, int attempt)
+{
+	char text[ULID_TEXT];
+
+	ulid_format(id, text);
+	json_kv_str(b, "id", text);
+	json_kv_int(b, "attempt", attempt);
+}
+
+/* ---- the owner: who shall run it ---- */
+
+static int
+room_of(const struct core *c, const struct peer *p, const struct task *t)
+{
+	int slots = (int)p->slots * (t->quick ? QUICK_EACH : 1);
+
+	if (!peer_is_alive(c, p, ALIVE_MS) || p->stopping || p->broker != c->broker)
+		return -1;
+	return slots - (int)p->given;
+}
+
+/* The least loaded of the house's own agents; we stand in when none of them is there. */
+bool
+work_choose(struct core *c, const struct house *h, const struct task *t, bool here, struct peer **at)
+{
+	int best = here ? (int)c->idle * (t->quick ? QUICK_EACH : 1) : 0;
+	bool at_home = !h->home || config_names_has(h->home, c->o.agent), any = at_home;
+
+	*at = NULL;
+	if (h->local || !h->home || (at_home && h->home->n == 1) || !c->up)
+		return here;
+	if (!at_home)
+		best = 0;
+	for (size_t i = 0; i < h->home->n; i++) {
+		struct peer *p = peer_find(c, h->home->v[i]);
+		int room = p ? room_of(c, p, t) : -1;
+
+		any |= room >= 0;
+		if (room > best) {
+			best = room;
+			*at = p;
+		}
+	}
+	return *at || (here && (at_home || !any));
+}
+
+void
+work_send(struct core *c, struct task *t)
+{
+	struct buf *b = message_to(c, t->at->name, t->house, "start");
+
+	put_attempt(b, &t->id, t->attempt);
+	json_kv_int(b, "n", ++t->at->last_work);
+	json_kv_str(b, "boot", t->at->boot);
+	json_kv_str(b, "from_boot", c->boot);
+	json_kv_int(b, "heard", t->at->beat);
+	json_kv_int(b, "timeout_s", t->timeout_s);
+	json_kv_raw(b, "task", t->body, t->body_len);
+	out_end_line(b);
+}
+
+void
+work_stop(struct core *c, struct task *t)
+{
+	struct buf *b = message_to(c, t->at->name, t->house, "stop");
+
+	put_attempt(b, &t->id, t->attempt);
+	out_end_line(b);
+}
+
+/* To everybody who may run something of it. */
+void
+work_ask(struct core *c, struct house *h)
+{
+	for (int i = 0; i < c->npeers; i++) {
+		struct peer *p = &c->peers[i];
+
+		if (house_copy(h, p) || (h->home && config_names_has(h->home, p->name)))
+			out_end_line(message_to(c, p->name, h, "what"));
+	}
+}
+
+/* ---- the owner: what comes of it ---- */
+
+static void
+each_away(struct core *c, bool (*pick)(struct core *c, const struct task *t, const void *arg), const void *arg)
+{
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (struct task *t = c->by_seq[i], *next; t; t = next) {
+			next = t->next_seq;
+			if (t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->chosen &&
+			    pick(c, t, arg))
+				attempt_lost(c, t);
+		}
+}
+
+static bool
+is_at(struct core *c, const struct task *t, const void *peer)
+{
+	(void)c;
+	return t->at == peer;
+}
+
+static bool
+is_overdue(struct core *c, const struct task *t, const void *arg)
+{
+	(void)arg;
+	if (t->lost_ms > c->now.mono_ms) {
+		c->awaits = true;
+		return false;
+	}
+	return t->lost_ms;
+}
+
+void
+work_peer_lost(struct core *c, struct peer *p)
+{
+	if (p->given)
+		each_away(c, is_at, p);
+	p->given = 0;
+}
+
+static int
+read_how(const char *text, enum pool_how *how)
+{
+	for (size_t i = 0; i < NHOWS; i++)
+		if (strcmp(hows[i], text) == 0) {
+			*how = (enum pool_how)i;
+			return 0;
+		}
+	return -1;
+}
+
+static void
+read_error(const cJSON *o, struct err *e)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, "error");
+
+	memset(e, 0, sizeof *e);
+	if (!v)
+		return;
+	err_set(e, err_code_parse(text_of(v, "code")), "%s", text_of(v, "message"));
+	snprintf(e->field, sizeof e->field, "%s", text_of(v, "field"));
+	snprintf(e->expected, sizeof e->expected, "%s", text_of(v, "expected"));
+	snprintf(e->got, sizeof e->got, "%s", text_of(v, "got"));
+}
+
+static bool
+is_awaited(const struct task *t, int attempt)
+{
+	return t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) && t->attempt == attempt &&
+	    !t->here && !t->chosen;
+}
+
+static void
+end_attempt(struct core *c, struct task *t, const cJSON *o, struct pool_end *end)
+{
+	char *result = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "result"));
+
+	end->result = result;
+	end->result_len = result ? strlen(result) : 0;
+	if (t->state == TASK_STARTING)
+		task_enter(c, t, TASK_RUNNING);
+	attempt_ended(c, t, end);
+	cJSON_free(result);
+}
+
+/* Given up, and here it is after all. Nothing but what was uncertain may be settled by it. */
+static void
+settle_late(struct core *c, struct task *t, const cJSON *o, const struct pool_end *end)
+{
+	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result");
+
+	if (t->state != TASK_UNCERTAIN || (end->how != POOL_SUCCEEDED && !(end->how == POOL_FAILED && end->no_effect)))
+		return;
+	attempt_take_outcome(t, result ? "result" : "error", result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
+	attempt_settle(c, t, end->how == POOL_SUCCEEDED ? TASK_SUCCEEDED : TASK_FAILED);
+}
+
+static void
+take_report(struct core *c, struct house *h, const cJSON *o)
+{
+	struct pool_end end = { .ran_us = number_of(o, "run_us"), .no_effect = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "no_effect")) };
+	int attempt = (int)number_of(o, "attempt");
+	struct ulid id;
+	struct task *t;
+
+	if (!ulid_parse(text_of(o, "id"), &id) || read_how(text_of(o, "how"), &end.how))
+		return;
+	read_error(o, &end.err);
+	t = task_by_id(c, h, &id);
+	if (t && is_awaited(t, attempt))
+		end_attempt(c, t, o, &end);
+	else if (t && t->attempt == attempt)
+		settle_late(c, t, o, &end);
+}
+
+static void
+is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
+{
+	int attempt = (int)number_of(o, "attempt");
+	struct ulid id;
+	struct task *t;
+
+	if (!ulid_parse(text_of(o, "id"), &id) || !(t = task_by_id(c, h, &id)))
+		return;
+	/* Its start had not been told when the former owner died. */
+	if ((t->state == TASK_QUEUED || t->state == TASK_RETRYING) && attempt == t->attempt + 1) {
+		house_unqueue(c, t);
+		if (t->state == TASK_RETRYING)
+			task_enter(c, t, TASK_QUEUED);
+		task_enter(c, t, TASK_RUNNING);
+		t->attempt = (short)attempt;
+		t->due_ms = 0;
+		h->running++;
+		task_touch(c, t);
+	}
+	if (!is_awaited(t, attempt) || t->at == p)
+		return;
+	if (t->at && t->at->given)
+		t->at->given--;
+	t->at = p;
+	p->given++;
+	t->lost_ms = 0;
+}
+
+static void
+acknowledge(struct core *c, struct house *h, const char *agent, const cJSON *o)
+{
+	struct buf *b = message_to(c, agent, h, "ack");
+
+	json_kv_str(b, "id", text_of(o, "id"));
+	json_kv_int(b, "attempt", number_of(o, "attempt"));
+	out_end_line(b);
+	c->urgent = true;
+}
+
+void
+work_told(struct core *c, struct house *h, const char *agent, const cJSON *o)
+{
+	struct peer *p = peer_find(c, agent);
+
+	if (!h->owned || !p)
+		return;
+	if (strcmp(text_of(o, "type"), "report") == 0) {
+		take_report(c, h, o);
+		acknowledge(c, h, agent, o);
+	} else if (strcmp(text_of(o, "type"), "running") == 0) {
+		is_running(c, h, p, o);
+	}
+}
+
+/* ---- the one that runs it ---- */
+
+struct work *
+work_find(struct core *c, uint64_t handle)
+{
+	for (struct work *w = c->works; w; w = w->next)
+		if (w->handle == handle)
+			return w;
+	return NULL;
+}
+
+static struct work *
+find_attempt(struct core *c, const struct house *h, const struct ulid *id, int attempt)
+{
+	for (struct work *w = c->works; w; w = w->next)
+		if (w->house == h && w->attempt == attempt && ulid_equal(&w->id, id))
+			return w;
+	return NULL;
+}
+
+static struct work *
+add_work(struct core *c, struct house *h, uint64_t handle, const struct ulid *id, int attempt, const char *tool)
+{
+	struct work *w = xcalloc(1, sizeof *w), **end = &c->works;
+
+	w->handle = handle;
+	w->house = h;
+	w->id = *id;
+	ulid_format(id, w->id_text);
+	w->attempt = attempt;
+	snprintf(w->tool, sizeof w->tool, "%s", tool);
+	while (*end)
+		end = &(*end)->next;
+	*end = w;
+	return w;
+}
+
+static void
+remove_work(struct core *c, struct work *w)
+{
+	struct work **p = &c->works;
+
+	while (*p != w)
+		p = &(*p)->next;
+	*p = w->next;
+	if (w->started) {
+		c->running--;
+		c->quick_out -= w->quick;
+	}
+	free(w->params);
+	free(w);
+}
+
+struct report *
+work_add_report(struct core *c, struct house *h, const struct ulid *id, int attempt, char *line)
+{
+	struct report *r = xcalloc(1, sizeof *r), **end = &c->reports;
+
+	r->n = ++c->last_report;
+	r->house = h;
+	r->id = *id;
+	r->attempt = attempt;
+	r->line = line;
+	while (*end)
+		end = &(*end)->next;
+	*end = r;
+	c->nreports++;
+	return r;
+}
+
+static void
+send_report(struct core *c, struct report *r)
+{
+	char topic[TOPIC_MAX];
+	struct buf *b;
+
+	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, r->house->name, c->o.agent);
+	b = out_line(c, topic, NULL, NULL, 0);
+	buf_adds(b, r->line);
+	buf_addc(b, '\n');
+	r->sent_ms = c->now.mono_ms;
+}
+
+static void
+report(struct core *c, struct house *h, const struct ulid *id, int attempt, const struct pool_end *end)
+{
+	struct buf b = { 0 };
+
+	json_put_open(&b, '{');
+	json_kv_str(&b, "type", "report");
+	put_attempt(&b, id, attempt);
+	json_kv_str(&b, "how", hows[end->how]);
+	json_kv_int(&b, "run_us", end->ran_us);
+	if (end->no_effect)
+		json_kv_bool(&b, "no_effect", true);
+	if (end->how == POOL_SUCCEEDED) {
+		json_kv_raw(&b, "result", end->result, end->result_len);
+	} else if (end->err.code) {
+		json_put_key(&b, "error");
+		json_put_err(&b, &end->err);
+	}
+	json_put_close(&b, '}');
+	c->urgent = true;
+	/* The house may be ours by now. */
+	if (h->owned) {
+		cJSON *o = cJSON_ParseWithLength(b.data, b.len);
+
+		take_report(c, h, o);
+		cJSON_Delete(o);
+		buf_free(&b);
+		return;
+	}
+	send_report(c, work_add_report(c, h, id, attempt, buf_take(&b)));
+}
+
+void
+work_end(struct core *c, struct work *w, const struct pool_end *end)
+{
+	struct house *h = w->house;
+	struct ulid id = w->id;
+	int attempt = w->attempt;
+
+	remove_work(c, w);
+	report(c, h, &id, attempt, end);
+}
+
+void
+work_not_run(struct core *c, struct task *t)
+{
+	report(c, t->house, &t->id, t->attempt, &(struct pool_end){ .how = POOL_NOT_RUN });
+}
+
+void
+work_keep(struct core *c, struct task *t)
+{
+	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, t->tool_name);
+
+	w->started = true;
+	w->quick = t->quick;
+	w->stopping = t->stopping;
+	c->running++;
+	c->quick_out += t->quick;
+}
+
+static void
+tell_running(struct core *c, const struct work *w)
+{
+	char topic[TOPIC_MAX];
+	struct buf *b;
+
+	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, w->house->name, c->o.agent);
+	b = out_line(c, topic, NULL, NULL, 0);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", "running");
+	put_attempt(b, &w->id, w->attempt);
+	out_end_line(b);
+}
+
+/* Reports again, too: the one before may have died with them. */
+void
+work_announce(struct core *c, struct house *h)
+{
+	for (const struct work *w = c->works; w; w = w->next)
+		if (w->house == h)
+			tell_running(c, w);
+	for (struct report *r = c->reports; r; r = r->next)
+		if (r->house == h)
+			send_report(c, r);
+}
+
+/* NULL with e: it cannot be run here. */
+static char *
+read_params(struct core *c, const cJSON *task, struct work *w, struct err *e)
+{
+	const struct tool *tool = registry_find(c->o.tools, text_of(task, "tool"));
+	cJSON *params = cJSON_GetObjectItemCaseSensitive(task, "params");
+	char *text = NULL;
+
+	if (!tool) {
+		err_field(e, ERR_UNKNOWN_TOOL, "tool", text_of(task, "tool"), "a tool that agent %s has", c->o.agent);
+		return NULL;
+	}
+	params = params ? cJSON_Duplicate(params, true) : cJSON_CreateObject();
+	if (registry_check(c->o.tools, tool, params, e) == 0)
+		text = cJSON_PrintUnformatted(params);
+	cJSON_Delete(params);
+	w->quick = tool->flags & TOOL_QUICK;
+	if (!w->timeout_ms)
+		w->timeout_ms = tool->timeout_s * 1000;
+	if (w->timeout_ms > c->o.config->max_timeout_s * 1000)
+		w->timeout_ms = c->o.config->max_timeout_s * 1000;
+	return text;
+}
+
+static unsigned
+waiting(const struct core *c)
+{
+	unsigned n = 0;
+
+	for (const struct work *w = c->works; w; w = w->next)
+		n += !w->started;
+	return n;
+}
+
+/* The owner has heard that heartbeat of ours and none after it, so by now he may have given us up. */
+static bool
+is_late(const struct core *c, int64_t heard)
+{
+	return heard <= (int64_t)c->health_seq - PULSES || heard > (int64_t)c->health_seq ||
+	    c->now.mono_ms - c->beat_made_ms[heard % PULSES] > LATE_MS;
+}
+
+static void
+start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const struct ulid *id)
+{
+	const cJSON *task = cJSON_GetObjectItemCaseSensitive(o, "task");
+	int attempt = (int)number_of(o, "attempt");
+	struct pool_end end = { .how = POOL_NOT_RUN };
+	struct work *w;
+
+	if (strcmp(text_of(o, "boot"), c->boot) != 0 || find_attempt(c, h, id, attempt))
+		return;
+	if (strcmp(from->work_boot, text_of(o, "from_boot")) == 0 && number_of(o, "n") <= from->work_n &&
+	    !IS_MUTANT(MUTANT_WORK_TWICE))
+		return;
+	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", text_of(o, "from_boot"));
+	from->work_n = number_of(o, "n");
+	if (c->draining || is_late(c, number_of(o, "heard")) || waiting(c) >= WAITING_MAX * (c->slots + 1) * QUICK_EACH) {
+		report(c, h, id, attempt, &end);
+		return;
+	}
+	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, attempt, text_of(task, "tool"));
+	w->timeout_ms = number_of(o, "timeout_s") * 1000;
+	w->params = read_params(c, task, w, &end.err);
+	if (w->params)
+		return;
+	end.how = POOL_FAILED;
+	end.no_effect = true;
+	work_end(c, w, &end);
+}
+
+static void
+stop(struct core *c, struct house *h, const struct ulid *id, int attempt)
+{
+	struct work *w = find_attempt(c, h, id, attempt);
+
+	if (w && !w->started)
+		work_end(c, w, &(struct pool_end){ .how = POOL_STOPPED });
+	else if (w && !w->stopping)
+		core_queue_stop(c, w->handle);
+	if (w && w->started)
+		w->stopping = true;
+}
+
+static void
+forget_report(struct core *c, const struct house *h, const struct ulid *id, int attempt)
+{
+	for (struct report **p = &c->reports, *r; (r = *p); p = &r->next) {
+		if (r->house != h || r->attempt != attempt || !ulid_equal(&r->id, id))
+			continue;
+		*p = r->next;
+		c->nreports--;
+		c->reports_done = xrealloc(c->reports_done, (c->nreports_done + 1) * sizeof *c->reports_done);
+		if (r->stored)
+			c->reports_done[c->nreports_done++] = r->n;
+		c->lazy = true;
+		free(r->line);
+		free(r);
+		return;
+	}
+}
+
+void
+work_drop_waiting(struct core *c)
+{
+	for (struct work *w = c->works, *next; w; w = next) {
+		next = w->next;
+		if (!w->started)
+			work_end(c, w, &(struct pool_end){ .how = POOL_NOT_RUN });
+	}
+}
+
+bool
+work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s)
+{
+	struct work *w = c->works;
+
+	while (w && (w->started || !(w->quick ? quick : idle)))
+		w = w->next;
+	if (!w)
+		return false;
+	w->started = true;
+	c->running++;
+	c->quick_out += w->quick;
+	*s = (struct pool_start){ .handle = w->handle, .tool = w->tool, .house = w->house->name, .task_id = w->id_text,
+		.params = w->params, .params_len = strlen(w->params), .timeout_ms = w->timeout_ms, .quick = w->quick };
+	return true;
+}
+
+/* ---- messages ---- */
+
+/* From the owner to us. */
+static void
+order(struct core *c, struct house *h, struct peer *from, const char *op, const cJSON *o)
+{
+	int attempt = (int)number_of(o, "attempt");
+	struct ulid id;
+	struct term t;
+
+	if (!term_parse(text_of(o, "term"), &t) || strcmp(t.agent, from->name) != 0)
+		return;
+	lease_heard(c, h, &t);
+	/* A house of which we are no candidate has a term that only this tells. */
+	if (!lease_is_shared(h) && term_is_less(&h->term, &t))
+		h->term = t;
+	if (!term_equal(&t, &h->term))
+		return;
+	if (strcmp(op, "what") == 0)
+		work_announce(c, h);
+	else if (!ulid_parse(text_of(o, "id"), &id))
+		;
+	else if (strcmp(op, "start") == 0)
+		start(c, h, from, o, &id);
+	else if (strcmp(op, "stop") == 0)
+		stop(c, h, &id, attempt);
+	else if (strcmp(op, "ack") == 0)
+		forget_report(c, h, &id, attempt);
+}
+
+static void
+take_seen(struct core *c, struct house *h, const cJSON *o)
+{
+	const char *line = text_of(o, "line"), *sender = text_of(o, "sender"), *reply = text_of(o, "reply");
+	struct mqtt_msg m = { .response_topic = *reply && out_reply_allowed(c, reply, sender) ? reply : NULL };
+
+	if (h->owned && !h->heir && *line && name_ok(sender))
+		intake_line(c, h, sender, line, strlen(line), 0, &m, 0);
+}
+
+static void
+one_line(struct core *c, struct peer *from, const cJSON *o)
+{
+	struct house *h = house_find(c, text_of(o, "house"));
+	const char *op = text_of(o, "op");
+
+	if (!h)
+		return;
+	if (strcmp(op, "take") == 0)
+		lease_take(c, h, from, o);
+	else if (strcmp(op, "seen") == 0)
+		take_seen(c, h, o);
+	else if (!stream_work(c, h, from, op, o) && !h->owned)
+		order(c, h, from, op, o);
+}
+
+void
+work_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
+{
+	struct peer *from = peer_find(c, t->id);
+	const char *p = m->payload, *end = p + m->len;
+
+	while (from && p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl ? nl : end) - p);
+		cJSON *o = len ? json_parse_object(p, len, NULL) : NULL;
+
+		if (o)
+			one_line(c, from, o);
+		cJSON_Delete(o);
+		p += len + 1;
+	}
+}
+
+void
+work_tick(struct core *c)
+{
+	for (int i = 0; i < c->npeers; i++)
+		if (c->peers[i].given && !peer_is_alive(c, &c->peers[i], SILENT_MS))
+			work_peer_lost(c, &c->peers[i]);
+	if (c->awaits) {
+		c->awaits = false;
+		each_away(c, is_overdue, NULL);
+	}
+	for (struct report *r = c->reports; r && c->up; r = r->next) {
+		if (r->house->owned) {
+			cJSON *o = cJSON_Parse(r->line);
+			struct ulid id = r->id;
+
+			take_report(c, r->house, o);
+			cJSON_Delete(o);
+			forget_report(c, r->house, &id, r->attempt);
+			break;
+		}
+		if (c->now.mono_ms - r->sent_ms > REPORT_AGAIN_MS)
+			send_report(c, r);
+	}
+}
+
+void
+work_release(struct core *c)
+{
+	while (c->works)
+		remove_work(c, c->works);
+	for (struct report *r = c->reports, *next; r; r = next) {
+		next = r->next;
+		free(r->line);
+		free(r);
+	}
+	free(c->reports_done);
+}
