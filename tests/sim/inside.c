@@ -150,9 +150,9 @@ check_heads(struct check *k, struct core *c)
 	for (int i = 0; i < c->nhouses; i++) {
 		int64_t head = streams_head(k->streams, c->houses[i].name, c->store_id);
 
-		if (c->stream_head[i] != head && !check_dropped(k, check_host(k, c->o.agent)))
+		if (c->houses[i].head != head && !check_dropped(k, check_host(k, c->o.agent)))
 			sim_fail(k->sim, c->houses[i].name, "house %s of %s is at event %lld, the broker saw %lld",
-			    c->houses[i].name, c->o.agent, (long long)c->stream_head[i], (long long)head);
+			    c->houses[i].name, c->o.agent, (long long)c->houses[i].head, (long long)head);
 	}
 }
 
