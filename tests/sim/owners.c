@@ -120,7 +120,7 @@ note_heartbeat(struct owners *o, struct holder *x, const struct host *h, const c
 			x->owns[i] = true;
 			snprintf(x->term[i], sizeof x->term[i], "%s", check_text(v, "term"));
 			json_int(cJSON_GetObjectItemCaseSensitive(v, "head"), &x->head[i]);
-			if (SIM_FAILOVER)
+			if (SIM_FAILOVER && check_candidates(o->check, o->houses[i].name)->n > 1)
 				check_lease(o, h, x, o->houses[i].name, made_ms);
 		}
 }
