@@ -409,7 +409,7 @@ attempt_doubt(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (!is_exclusive(t) || t->forward)
+	if (!is_exclusive(t) || t->forward || !task_may_enter(t->state, TASK_UNCERTAIN))
 		return;
 	err_set(&e, ERR_LOST, "its house was taken over by an agent that may have missed that it ran");
 	house_unqueue(c, t);

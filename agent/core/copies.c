@@ -93,6 +93,11 @@ copies_check(struct core *c, struct house *h)
 		if (!in_step)
 			out_correct_copies(h, copies_count(h));
 	}
+	/* Whoever is in step has told what it had alone. */
+	if (h->doubt_ms && copies_count(h) == h->ncopies + 1) {
+		h->doubt_ms = 0;
+		c->lazy = true;
+	}
 	if (h->held || h->held_local || h->told < h->stored_head)
 		out_open_gate(c, h, common(h));
 }

@@ -8,6 +8,7 @@
 #include "state.h"
 
 /* Tasks and their results are put inside events, whose readers stop at JSON_MAX_DEPTH. */
+#define DOUBT_MS 60000                  /* how far clocks may differ, when it is asked what was before what */
 #define TASK_MAX_DEPTH (JSON_MAX_DEPTH - 8)
 
 /* One line on its way in. */
@@ -448,6 +449,15 @@ tell_waiting(struct core *c, struct task *t, const char *type)
 	out_end_line(b);
 }
 
+/* The house was taken over from an owner who may have had it already. */
+static bool
+may_have_run(const struct intake *in)
+{
+	int64_t doubt = in->house->doubt_ms;
+
+	return doubt && (in->msg.has_id ? ulid_time_ms(&in->msg.id) < doubt + DOUBT_MS : in->msg.key != NULL);
+}
+
 static void
 place(struct intake *in, struct task *t)
 {
@@ -464,6 +474,8 @@ place(struct intake *in, struct task *t)
 		task_enter(c, t, TASK_QUEUED);
 		house_enqueue(c, t);
 	}
+	if (may_have_run(in))
+		attempt_doubt(c, t);
 }
 
 static int

@@ -30,7 +30,7 @@
 #define WAIT_FIRST_MS 500       /* likewise, when there has never been an owner */
 #define WAIT_ONCE_IN_STEP_MS 3000
 #define WAIT_UNCLEAN_MS 10000
-#define WAIT_BETTER_MS 2000     /* somebody else knows more */
+#define WAIT_BETTER_MS 10000    /* from when somebody was seen who knows more: he should */
 
 /* ---- terms ---- */
 
@@ -39,7 +39,7 @@ term_compare(const struct term *a, const struct term *b)
 {
 	if (a->n != b->n)
 		return a->n < b->n ? -1 : 1;
-	return strcmp(a->agent, b->agent);
+	return strcmp(a->agent, b->agent) ? strcmp(a->agent, b->agent) : strcmp(a->store, b->store);
 }
 
 bool
@@ -57,22 +57,33 @@ term_equal(const struct term *a, const struct term *b)
 void
 term_put(struct buf *b, const char *key, const struct term *t)
 {
-	char text[NAME_MAX_LEN + 24];
+	char text[TERM_TEXT];
 
-	snprintf(text, sizeof text, "%lld.%s", (long long)t->n, t->agent);
+	term_format(t, text);
 	json_kv_str(b, key, text);
+}
+
+/* "8.ezra-1.40058b7a"; "0" for none. */
+void
+term_format(const struct term *t, char out[TERM_TEXT])
+{
+	snprintf(out, TERM_TEXT, t->n ? "%lld.%s.%s" : "0", (long long)t->n, t->agent, t->store);
 }
 
 bool
 term_parse(const char *text, struct term *t)
 {
-	char *dot;
-	long long n = strtoll(text ? text : "", &dot, 10);
+	struct term got = { 0 };
+	long long n;
+	int end = 0;
 
-	if (n < 0 || *dot != '.' || strlen(dot + 1) > NAME_MAX_LEN)
+	if (!text)
 		return false;
-	t->n = n;
-	snprintf(t->agent, sizeof t->agent, "%s", dot + 1);
+	if (strcmp(text, "0") != 0 &&
+	    (sscanf(text, "%12lld.%32[a-z0-9-].%11[0-9a-f]%n", &n, got.agent, got.store, &end) != 3 || text[end] || n < 1))
+		return false;
+	got.n = end ? n : 0;
+	*t = got;
 	return true;
 }
 
@@ -88,6 +99,12 @@ static bool
 is_us(const struct core *c, const struct term *t)
 {
 	return strcmp(t->agent, c->o.agent) == 0;
+}
+
+static bool
+was_ours(const struct core *c, const struct term *t)
+{
+	return is_us(c, t) && strcmp(t->store, c->store_id) == 0;
 }
 
 struct peer *
@@ -207,10 +224,17 @@ send_claim(struct core *c, const struct house *h)
 }
 
 static void
+be_ours(const struct core *c, struct term *t)
+{
+	snprintf(t->agent, sizeof t->agent, "%s", c->o.agent);
+	snprintf(t->store, sizeof t->store, "%s", c->store_id);
+}
+
+static void
 claim(struct core *c, struct house *h, bool handed, bool unclean)
 {
 	h->term.n++;
-	snprintf(h->term.agent, sizeof h->term.agent, "%s", c->o.agent);
+	be_ours(c, &h->term);
 	h->lease = LEASE_CLAIMED;
 	h->claimed_ms = c->now.mono_ms;
 	h->back_ms = 0;
@@ -253,6 +277,15 @@ tell_again(void *arg, struct task *t)
 }
 
 static void
+tell_owner(struct core *c, struct house *h)
+{
+	struct buf *b = out_event(c, h, "owner");
+
+	json_kv_bool(b, "unclean", h->unclean);
+	out_end_line(b);
+}
+
+static void
 begin_term(struct core *c, struct house *h, const cJSON *in_step)
 {
 	int64_t after = h->heard_told;
@@ -267,11 +300,13 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 	stream_add_term(h, &h->term, h->head);
 	copies_begin(c, h, in_step);
 	if (lease_is_shared(h))
-		out_end_line(out_event(c, h, "owner"));
+		tell_owner(c, h);
 	house_take_over(c, h);
 	work_ask(c, h);
-	if (h->unclean)
+	if (h->unclean) {
+		h->doubt_ms = c->now.wall_ms;
 		alert_unclean(c, h);
+	}
 	if (after)
 		store_rows(c, h, false, &after, TELL_AGAIN_MAX, tell_again, c);
 	seen_take(c, h);
@@ -282,7 +317,7 @@ void
 lease_open(struct core *c, struct house *h)
 {
 	h->term.n++;
-	snprintf(h->term.agent, sizeof h->term.agent, "%s", c->o.agent);
+	be_ours(c, &h->term);
 	h->unclean = false;
 	begin_term(c, h, NULL);
 }
@@ -457,21 +492,25 @@ nobody_since(const struct core *c, const struct house *h)
 
 /* After what time without an owner we claim. */
 static int64_t
-patience(const struct core *c, const struct house *h, bool *unclean)
+patience(const struct core *c, struct house *h, bool *unclean)
 {
 	int64_t place = h->place * WAIT_PLACE_MS;
 
 	*unclean = false;
 	if (!h->term.n)
 		return h->place * WAIT_FIRST_MS;
-	if (is_us(c, &h->log) && is_us(c, &h->term) && nobody_since(c, h))
+	if (was_ours(c, &h->log) && was_ours(c, &h->term) && nobody_since(c, h))
 		return 0;
 	if (h->in_step_ms || IS_MUTANT(MUTANT_CLAIM_ANYHOW))
 		return place;
 	*unclean = true;
-	if (somebody_knows_more(c, h))
-		place += WAIT_BETTER_MS;
-	return place + (h->was_in_step ? WAIT_ONCE_IN_STEP_MS : WAIT_UNCLEAN_MS);
+	if (!somebody_knows_more(c, h))
+		h->behind_ms = 0;
+	else if (!h->behind_ms)
+		h->behind_ms = c->now.mono_ms;
+	if (h->behind_ms && c->now.mono_ms - h->behind_ms < WAIT_BETTER_MS)
+		return h->behind_ms + WAIT_BETTER_MS - h->vacant_ms;
+	return place + (h->was_in_step || was_ours(c, &h->log) ? WAIT_ONCE_IN_STEP_MS : WAIT_UNCLEAN_MS);
 }
 
 static void

@@ -59,10 +59,14 @@ struct task_list {
 	struct task *head, *tail;
 };
 
-/* Whose turn it is to own a house: pairs, compared whole. Number 0: nobody's. */
+#define STORE_ID_MAX 12
+
+/* Whose turn it is to own a house: compared whole. The store makes those of an agent whose disk was lost others
+ * than those of its former life. Number 0: nobody's. */
 struct term {
 	int64_t n;
 	char agent[NAME_MAX_LEN + 1];
+	char store[STORE_ID_MAX];
 };
 
 /* A candidate's copy of a house's stream, as it tells us. */
@@ -113,10 +117,12 @@ struct house {
 	int64_t held_ms;                /* mono: likewise, if it is us */
 	int64_t vacant_ms;              /* mono: it has had none since; 0: it has one */
 	bool handed;                    /* the claim was asked for by the former owner */
+	int64_t doubt_ms, stored_doubt_ms;      /* wall: of the last unclean claim; 0: all who could know more have told it */
 	bool unclean;                   /* it was made by one that may have missed something */
 	bool pin_heir;
 	bool pinned;                    /* moved on purpose: not handed back by itself */
 	int64_t left_ms;                /* mono: we ceased to own it */
+	int64_t behind_ms;              /* mono: somebody who knows more was first seen; 0: nobody is */
 	bool was_in_step;               /* when the owner was last heard */
 	int64_t in_step_ms;             /* mono: the owner's heartbeat named us; 0: it did not */
 	struct peer *heir;              /* being handed over to */
@@ -281,7 +287,7 @@ struct core {
 	struct core_now now;
 	uint64_t random[2];
 	struct db db;
-	char store_id[12];
+	char store_id[STORE_ID_MAX];
 	char client_id[NAME_MAX_LEN + 48];
 	char boot[ULID_TEXT];
 
@@ -561,6 +567,8 @@ struct copy *house_copy(struct house *h, const struct peer *p);
 bool term_is_less(const struct term *a, const struct term *b);
 bool term_equal(const struct term *a, const struct term *b);
 void term_put(struct buf *b, const char *key, const struct term *t);
+#define TERM_TEXT (NAME_MAX_LEN + STORE_ID_MAX + 24)
+void term_format(const struct term *t, char out[TERM_TEXT]);
 bool term_parse(const char *text, struct term *t);
 void lease_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 /* Somebody's word for a higher term. */

@@ -34,11 +34,10 @@ static const char *const migrations[] = {
 	"CREATE TABLE rejected (n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, house TEXT, sender TEXT, id TEXT,"
 	" payload BLOB, error TEXT);",
 	/* A house's stream has owners one after the other, and a task may be known to two houses. */
-	"ALTER TABLE streams ADD COLUMN log_n INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE streams ADD COLUMN log_agent TEXT NOT NULL DEFAULT '';"
-	"ALTER TABLE streams ADD COLUMN term_n INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE streams ADD COLUMN term_agent TEXT NOT NULL DEFAULT '';"
-	"CREATE TABLE terms (house TEXT, n INTEGER, agent TEXT, base INTEGER NOT NULL, PRIMARY KEY (house, n, agent))"
+	"ALTER TABLE streams ADD COLUMN log TEXT NOT NULL DEFAULT '0';"
+	"ALTER TABLE streams ADD COLUMN term TEXT NOT NULL DEFAULT '0';"
+	"ALTER TABLE streams ADD COLUMN doubt_ms INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE terms (house TEXT, n INTEGER, term TEXT NOT NULL, base INTEGER NOT NULL, PRIMARY KEY (house, n))"
 	" WITHOUT ROWID;"
 	"ALTER TABLE tasks ADD COLUMN version INTEGER;"
 	"CREATE INDEX tasks_version ON tasks(house, version) WHERE version IS NOT NULL;"
@@ -101,10 +100,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_OUT_DROP] = "DELETE FROM outbox WHERE seq = ?1",
 	[Q_OUT_LAST] = "SELECT max(seq) FROM outbox",
 	[Q_OUT_BYTES] = "SELECT sum(length(payload)) FROM outbox",
-	[Q_STREAM_PUT] = "INSERT OR REPLACE INTO streams VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	[Q_STREAM_GET] = "SELECT head, log_n, log_agent, term_n, term_agent FROM streams WHERE house = ?1",
+	[Q_STREAM_PUT] = "INSERT OR REPLACE INTO streams VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_STREAM_GET] = "SELECT head, log, term, doubt_ms FROM streams WHERE house = ?1",
 	[Q_TERM_PUT] = "INSERT OR REPLACE INTO terms VALUES (?1, ?2, ?3, ?4)",
-	[Q_TERMS] = "SELECT n, agent, base FROM terms WHERE house = ?1 ORDER BY n, agent",
+	[Q_TERMS] = "SELECT term, base FROM terms WHERE house = ?1 ORDER BY n",
 	[Q_TERMS_CLEAR] = "DELETE FROM terms WHERE house = ?1",
 	[Q_ROWS] = "SELECT " TASK_COLUMNS " FROM tasks WHERE house = ?1 AND seq > ?2 ORDER BY seq",
 	[Q_ROWS_SINCE] = "SELECT " TASK_COLUMNS " FROM tasks WHERE house = ?1 AND version > ?2 AND version IS NOT NULL"
@@ -259,8 +258,7 @@ load_inbound(struct core *c, struct err *e)
 static void
 read_term(sqlite3_stmt *s, int column, struct term *t)
 {
-	t->n = sqlite3_column_int64(s, column);
-	snprintf(t->agent, sizeof t->agent, "%s", (const char *)sqlite3_column_text(s, column + 1));
+	term_parse((const char *)sqlite3_column_text(s, column), t);
 }
 
 static int
@@ -273,9 +271,10 @@ load_stream(struct core *c, struct house *h, struct err *e)
 	if ((rc = db_step(&c->db, s, e)) == 1) {
 		h->head = h->stored_head = sqlite3_column_int64(s, 0);
 		read_term(s, 1, &h->log);
-		read_term(s, 3, &h->term);
+		read_term(s, 2, &h->term);
 		h->stored_log = h->log;
 		h->stored_term = h->term;
+		h->doubt_ms = h->stored_doubt_ms = sqlite3_column_int64(s, 3);
 	}
 	sqlite3_reset(s);
 	return rc < 0 ? -1 : 0;
@@ -292,7 +291,7 @@ load_terms(struct core *c, struct house *h, struct err *e)
 		struct term t;
 
 		read_term(s, 0, &t);
-		stream_add_term(h, &t, sqlite3_column_int64(s, 2));
+		stream_add_term(h, &t, sqlite3_column_int64(s, 1));
 	}
 	h->terms_changed = false;
 	return rc < 0 ? -1 : 0;
@@ -709,18 +708,21 @@ write_outbox(struct core *c, struct err *e)
 static int
 write_stream(struct core *c, const struct house *h, struct err *e)
 {
+	char log[TERM_TEXT], term[TERM_TEXT];
 	sqlite3_stmt *s;
 
-	if ((h->head == h->stored_head && term_equal(&h->log, &h->stored_log) && term_equal(&h->term, &h->stored_term)) ||
+	if ((h->head == h->stored_head && term_equal(&h->log, &h->stored_log) && term_equal(&h->term, &h->stored_term) &&
+	    h->doubt_ms == h->stored_doubt_ms) ||
 	    IS_MUTANT(MUTANT_EVENT_NUMBERS))
 		return 0;
 	s = db_use(&c->db, Q_STREAM_PUT);
 	db_text(s, 1, h->name);
 	db_int(s, 2, h->head);
-	db_int(s, 3, h->log.n);
-	db_text(s, 4, h->log.agent);
-	db_int(s, 5, h->term.n);
-	db_text(s, 6, h->term.agent);
+	term_format(&h->log, log);
+	db_text(s, 3, log);
+	term_format(&h->term, term);
+	db_text(s, 4, term);
+	db_int(s, 5, h->doubt_ms);
 	return db_run(&c->db, s, e);
 }
 
@@ -736,10 +738,13 @@ write_terms(struct core *c, const struct house *h, struct err *e)
 	if (db_run(&c->db, s, e))
 		return -1;
 	for (int i = 0; i < h->nterms; i++) {
+		char term[TERM_TEXT];
+
 		s = db_use(&c->db, Q_TERM_PUT);
+		term_format(&h->terms[i].term, term);
 		db_text(s, 1, h->name);
-		db_int(s, 2, h->terms[i].term.n);
-		db_text(s, 3, h->terms[i].term.agent);
+		db_int(s, 2, i);
+		db_text(s, 3, term);
 		db_int(s, 4, h->terms[i].base);
 		if (db_run(&c->db, s, e))
 			return -1;
@@ -886,6 +891,7 @@ is_stored(struct core *c)
 		h->stored_head = h->head;
 		h->stored_log = h->log;
 		h->stored_term = h->term;
+		h->stored_doubt_ms = h->doubt_ms;
 		h->terms_changed = false;
 	}
 	for (struct seen *x = c->seen; x; x = x->next)

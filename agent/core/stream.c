@@ -350,6 +350,8 @@ apply(struct core *c, struct house *h, const cJSON *o, int64_t seq)
 	if (type && strcmp(type, "owner") == 0) {
 		h->log = h->term;
 		stream_add_term(h, &h->term, seq - 1);
+		if (is_true(o, "unclean"))
+			h->doubt_ms = c->now.wall_ms;
 		c->urgent = true;
 	} else if (cJSON_HasObjectItem(o, "id") && type && strcmp(type, "rejected") != 0) {
 		apply_task(c, h, o, type, seq);
@@ -546,6 +548,7 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	struct buf *b = message_to(c, from->name);
 
 	put_op(b, h, "base");
+	json_kv_int(b, "doubt", h->doubt_ms);
 	json_kv_int(b, "common", common_event(h, theirs, n, number_of(o, "head")));
 	put_terms(b, h);
 	out_end_line(b);
@@ -678,6 +681,7 @@ take_base(struct core *c, struct house *h, const cJSON *o)
 		h->their_terms = xcalloc(TERMS_MAX, sizeof *h->their_terms);
 	h->ntheir = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), h->their_terms);
 	h->offered = h->common;
+	h->doubt_ms = number_of(o, "doubt");
 	if (h->head > h->common)
 		offer(c, h);
 	else

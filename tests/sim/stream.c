@@ -108,13 +108,15 @@ note(struct streams *all, struct stream *s, int64_t n, uint64_t h)
 	return true;
 }
 
-/* "8.ezra-1": the part after the point. */
+/* "8.ezra-1.40058b7a": the part between the points. */
 static const char *
 agent_of(const char *term)
 {
+	static char agent[NAME_MAX_LEN + 1];
 	const char *dot = strchr(term, '.');
 
-	return dot ? dot + 1 : "";
+	snprintf(agent, sizeof agent, "%.*s", dot ? (int)strcspn(dot + 1, ".") : 0, dot ? dot + 1 : "");
+	return agent;
 }
 
 bool
