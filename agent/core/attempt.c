@@ -388,6 +388,15 @@ may_live(const struct core *c, const struct house *h)
 	return h->place >= 0 && (lease_is_shared(h) || (h->home && (h->home->n > 1 || strcmp(h->home->v[0], c->o.agent) != 0)));
 }
 
+/* It is given up if nobody reports it within this time. */
+void
+attempt_await(struct core *c, struct task *t, int64_t ms)
+{
+	t->lost_ms = c->now.mono_ms + ms;
+	t->asked = false;
+	c->awaits = true;
+}
+
 /* It ran under the former owner, or in our former life. */
 void
 attempt_resume(struct core *c, struct task *t)
@@ -398,7 +407,7 @@ attempt_resume(struct core *c, struct task *t)
 	t->announced = true;
 	task_touch(c, t);
 	if (may_live(c, t->house))
-		t->lost_ms = c->now.mono_ms + LOST_MS;
+		attempt_await(c, t, LOST_MS);
 	else
 		attempt_lost(c, t);
 }

@@ -122,7 +122,7 @@ pulse_is_fresh(const struct core *c, int64_t ms)
 static bool
 lease_runs(const struct core *c, int64_t ms)
 {
-	return pulse_is_fresh(c, ms) && (brokers_majority(c) || c->now.mono_ms - c->majority_ms <= ms);
+	return pulse_is_fresh(c, ms) && brokers_majority(c);
 }
 
 bool

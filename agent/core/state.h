@@ -30,6 +30,7 @@ struct task {
 	bool announced;                 /* the attempt's start was told */
 	bool here;                      /* in our pool, or chosen for it */
 	struct peer *at;                /* the agent that runs it; NULL: this one, or nobody knows */
+	bool asked;                     /* whether it lives */
 	int64_t lost_ms;                /* given up at this time if nobody reports it by then (mono); 0: never */
 	int64_t version;                /* number of its last event in the house's stream; 0: nobody follows it */
 	bool cancelled;                 /* a stop was asked for by cancel */
@@ -309,6 +310,7 @@ struct core {
 	unsigned slots;                 /* workers, as the pool says */
 	int better, next_broker;        /* one that is tried beside ours; where to go next, -1: the one after */
 	int64_t better_ms, probed_ms, agreed_ms;        /* mono: it has answered since; last tried; most of us know it */
+	int64_t awaited_ms;             /* mono: looked at last */
 	bool awaits;                    /* some attempts are given up if nobody reports them */
 	int64_t majority_ms;            /* mono: the latest time that a majority of them was heard on our broker */
 	bool greeted;                   /* the first pulse of this connection came back */
@@ -469,6 +471,7 @@ void house_give_back(struct core *c, const struct house *h);    /* what was chos
 /* attempt.c: what follows from an end */
 void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
 void attempt_lost(struct core *c, struct task *t);
+void attempt_await(struct core *c, struct task *t, int64_t ms);
 void attempt_resume(struct core *c, struct task *t);
 void attempt_doubt(struct core *c, struct task *t);
 void attempt_let_go(struct core *c, struct task *t);

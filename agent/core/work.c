@@ -13,6 +13,9 @@
 
 #define ALIVE_MS 3000           /* heard within this time: may be given work */
 #define SILENT_MS 5000          /* unheard for so long: what it had is lost */
+#define CHECK_MS 10000          /* what was given away and runs for so long is asked after */
+#define CHECK_AGAIN_MS 30000
+#define ANSWER_MS 6000
 #define LATE_MS 4000
 #define REPORT_AGAIN_MS 5000
 #define WAITING_MAX 4           /* times the number of workers, that may wait here */
@@ -117,6 +120,7 @@ work_send(struct core *c, struct task *t)
 	json_kv_int(b, "timeout_s", t->timeout_s);
 	json_kv_raw(b, "task", t->body, t->body_len);
 	out_end_line(b);
+	attempt_await(c, t, CHECK_MS);
 }
 
 void
@@ -143,7 +147,7 @@ work_ask(struct core *c, struct house *h)
 /* ---- the owner: what comes of it ---- */
 
 static void
-each_away(struct core *c, bool (*pick)(struct core *c, const struct task *t, const void *arg), const void *arg)
+each_away(struct core *c, bool (*pick)(struct core *c, struct task *t, const void *arg), const void *arg)
 {
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i], *next; t; t = next) {
@@ -155,21 +159,28 @@ each_away(struct core *c, bool (*pick)(struct core *c, const struct task *t, con
 }
 
 static bool
-is_at(struct core *c, const struct task *t, const void *peer)
+is_at(struct core *c, struct task *t, const void *peer)
 {
 	(void)c;
 	return t->at == peer;
 }
 
+/* What an agent was given, and does not report, may never have got there: it is asked first. */
 static bool
-is_overdue(struct core *c, const struct task *t, const void *arg)
+is_overdue(struct core *c, struct task *t, const void *arg)
 {
 	(void)arg;
-	if (t->lost_ms > c->now.mono_ms) {
-		c->awaits = true;
+	if (!t->lost_ms)
 		return false;
-	}
-	return t->lost_ms;
+	c->awaits = true;
+	if (t->lost_ms > c->now.mono_ms)
+		return false;
+	if (!t->at || t->asked)
+		return true;
+	work_ask(c, t->house);
+	attempt_await(c, t, ANSWER_MS);
+	t->asked = true;
+	return false;
 }
 
 void
@@ -275,13 +286,15 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 		h->running++;
 		task_touch(c, t);
 	}
-	if (!is_awaited(t, attempt) || t->at == p)
+	if (!is_awaited(t, attempt))
+		return;
+	attempt_await(c, t, CHECK_AGAIN_MS);
+	if (t->at == p)
 		return;
 	if (t->at && t->at->given)
 		t->at->given--;
 	t->at = p;
 	p->given++;
-	t->lost_ms = 0;
 }
 
 static void
@@ -689,7 +702,8 @@ work_tick(struct core *c)
 	for (int i = 0; i < c->npeers; i++)
 		if (c->peers[i].given && !peer_is_alive(c, &c->peers[i], SILENT_MS))
 			work_peer_lost(c, &c->peers[i]);
-	if (c->awaits) {
+	if (c->awaits && c->now.mono_ms - c->awaited_ms >= 1000) {
+		c->awaited_ms = c->now.mono_ms;
 		c->awaits = false;
 		each_away(c, is_overdue, NULL);
 	}
