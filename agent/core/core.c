@@ -334,7 +334,8 @@ task_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 		return;
 	}
 	inbound_note(c, m, true);
-	if (!in.house || in.house->local || (!in.house->owned && in.house->place < 0))
+	/* One that is left over from a former configuration is owned by somebody else. */
+	if (!in.house || in.house->place < 0)
 		return;
 	if (!in.house->owned || in.house->heir) {
 		if (!(m->response_topic && !out_reply_allowed(c, m->response_topic, t->id)) && !check_payload(&in, &e))
@@ -657,7 +658,7 @@ is_held(const struct task *t)
 {
 	bool begun = t->state == TASK_RUNNING || t->state == TASK_STARTING;
 
-	return t->in_window || t->dirty || (begun && t->house->owned) || (t->conn && !task_state_is_terminal(t->state));
+	return t->in_window || t->dirty || (begun && t->house && t->house->owned) || (t->conn && !task_state_is_terminal(t->state));
 }
 
 /* What became dirty after the commit stays, for the next one. */

@@ -178,15 +178,25 @@ same_body(const struct intake *in, const struct task *t)
 	return same;
 }
 
+/* The router is we, and whoever waits for its task now waits for ours. */
+static void
+take_askers(struct task *t, struct task *from)
+{
+	if (from->conn)
+		t->conn = from->conn;
+	if (from->reply_topic)
+		task_reply_to(t, from->reply_topic, from->correlation, from->correlation_len);
+	from->conn = 0;
+}
+
 /* Where the outcome goes: to whoever asks, or to him for whom the router asks. */
 static void
 set_reply(struct intake *in, struct task *t)
 {
 	if (in->conn) {
 		t->conn = in->conn;
-	} else if (in->handed && in->handed->conn) {
-		t->conn = in->handed->conn;
-		in->handed->conn = 0;
+	} else if (in->handed && !in->routed) {
+		take_askers(t, in->handed);
 	} else if (in->routed) {
 		task_reply_to(t, in->msg.reply_topic, in->correlation.data, in->correlation.len);
 	} else if (in->m) {
@@ -195,9 +205,23 @@ set_reply(struct intake *in, struct task *t)
 }
 
 static void
+reply_outcome_handed(struct intake *in, const struct task *t)
+{
+	struct task *from = in->handed;
+
+	if (from->conn)
+		attempt_reply_outcome(out_local(in->c, in->house, from->conn), t);
+	if (from->reply_topic)
+		attempt_reply_outcome(out_reply(in->c, in->house, from->reply_topic, from->correlation, from->correlation_len), t);
+	from->conn = 0;
+}
+
+static void
 reply_outcome(struct intake *in, const struct task *t)
 {
-	if (!in->routed)
+	if (in->handed && !in->routed)
+		reply_outcome_handed(in, t);
+	else if (!in->routed)
 		attempt_reply_outcome(in->conn ? out_local(in->c, in->house, in->conn) :
 		    out_reply(in->c, in->house, in->m->response_topic, in->m->correlation, in->m->correlation_len), t);
 	else if (in->msg.reply_topic)
@@ -227,7 +251,7 @@ answer_again(struct intake *in, struct task *t)
 	in->c->duplicates++;
 	tell_repeated(in, t);
 	reply_accepted(in, t, true);
-	if (!wants_reply(in))
+	if (!wants_reply(in) && !in->handed)
 		return;
 	if (task_state_is_terminal(t->state) || t->state == TASK_UNCERTAIN) {
 		reply_outcome(in, t);

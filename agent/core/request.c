@@ -63,6 +63,15 @@ put_times(struct buf *b, const struct task *t)
 		json_kv_time(b, "finished", t->finished_ms);
 }
 
+/* NULL: it was of a house that is forgotten. */
+static const char *
+house_of(const struct task *t)
+{
+	if (t->forward || !t->house)
+		return t->forward;
+	return t->house->local ? "_" : t->house->name;
+}
+
 static void
 put_task(struct buf *b, const struct task *t, bool full)
 {
@@ -73,7 +82,7 @@ put_task(struct buf *b, const struct task *t, bool full)
 
 		ulid_format(&t->id, id);
 		json_kv_str(b, "id", id);
-		json_kv_str(b, "house", t->forward ? t->forward : t->house->local ? "_" : t->house->name);
+		json_kv_str(b, "house", house_of(t));
 		json_kv_str(b, "tool", t->tool_name);
 		json_kv_str(b, "state", task_state_name(t->state));
 		json_kv_int(b, "attempt", t->attempt);
@@ -291,7 +300,7 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	int left = REQUEST_LINES_MAX;
 	struct err e;
 
-	if (!a.house || !a.house->owned)
+	if (!a.house || !a.house->owned || a.house->place < 0)
 		return;
 	a.gate = a.house;
 	/* One object a line, as with tasks. */

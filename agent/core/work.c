@@ -152,8 +152,8 @@ each_away(struct core *c, bool (*pick)(struct core *c, struct task *t, const voi
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i], *next; t; t = next) {
 			next = t->next_seq;
-			if (t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->chosen &&
-			    pick(c, t, arg))
+			if (t->house && t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) &&
+			    !t->chosen && pick(c, t, arg))
 				attempt_lost(c, t);
 		}
 }
