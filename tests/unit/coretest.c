@@ -112,6 +112,15 @@ ct_kill(struct coretest *t)
 }
 
 void
+ct_give_house(struct coretest *t, int house, const char *agent)
+{
+	struct config_house *h = &t->config.houses[house];
+
+	snprintf(h->agents.v[0], sizeof(config_name), "%s", agent);
+	snprintf(h->candidates.v[0], sizeof(config_name), "%s", agent);
+}
+
+void
 ct_forget(struct coretest *t)
 {
 	for (size_t i = 0; i < t->nlines; i++) {

@@ -70,6 +70,8 @@ void ct_open(struct coretest *t);
 /* As if killed: what was not committed is gone, and the store is opened again. */
 void ct_kill(struct coretest *t);
 const char *ct_store(const struct coretest *t);
+/* From the next opening on that house of the configuration is this agent's alone. */
+void ct_give_house(struct coretest *t, int house, const char *agent);
 
 void ct_begin(struct coretest *t);
 /* Starts, commits, releases effects, acknowledges publishes, ends. -1 if the commit failed: the turn stays open. */

@@ -388,7 +388,7 @@ a_local_user_gets_the_outcome_of_another_house(void **state)
 
 /* timmy-1 is not the router: what names no house goes to "_" and may come back. */
 static void
-the_router_may_give_it_back(void **state)
+the_router_may_send_it_back(void **state)
 {
 	char text[200];
 
@@ -405,9 +405,74 @@ the_router_may_give_it_back(void **state)
 	assert_int_equal(ct_health(&t, "timmy", "open"), 1);
 	ct_end_all(&t);
 	turn();
+	assert_string_equal(ct_str(ct_last(&t, "client/timmy-1/reply/forward", id, "outcome"), "state"), "succeeded");
+	snprintf(text, sizeof text, "{'type':'outcome','id':'%s','state':'succeeded','result':1}", id);
+	ct_send(&t, "uw/home/client/timmy-1/reply/forward", text, NULL, NULL);
+	turn();
 	assert_string_equal(ct_str(ct_last(&t, "local", id, "outcome"), "state"), "succeeded");
 	assert_int_equal(ct_health(&t, "timmy", "open"), 0);
+	assert_int_equal(ct_health(&t, NULL, "handed_on"), 0);
 	assert_int_equal(ct_count(&t, "house/_/task/timmy-1", id, NULL), 1);
+}
+
+/* The router is this agent, and the house that it finds is its own. */
+static void
+who_asks_again_through_the_router_is_answered_by_its_own_house(void **state)
+{
+	(void)state;
+	for (int i = 1; i <= 2; i++) {
+		ct_taskf(&t, "_", "me", "{'tool':'noop','id':'%s','house':'ezra'}", id);
+		turn();
+		ct_end_all(&t);
+		turn();
+		assert_int_equal(ct_count(&t, "client/me", id, "outcome"), i);
+	}
+	assert_int_equal(t.nstarted, 1);
+}
+
+/* By its own name, as it does for its users when another agent is the router. */
+static void
+what_the_router_sent_itself_is_answered_like_that_of_others(void **state)
+{
+	(void)state;
+	for (int i = 1; i <= 2; i++) {
+		ct_taskf(&t, "_", "ezra-1", "{'tool':'noop','id':'%s','house':'ezra'}", id);
+		turn();
+		ct_end_all(&t);
+		turn();
+		assert_int_equal(ct_count(&t, "client/ezra-1/reply/r", id, "outcome"), i);
+	}
+	assert_int_equal(t.nstarted, 1);
+}
+
+/* He waits on the socket; the house has the task from him already, over the broker, or had it. */
+static void
+who_waits_at_the_host_is_told_of_a_task_that_the_house_had(void **state)
+{
+	char text[200];
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 1; i <= 20; i++) {
+		id = ct_id(i);
+		ct_taskf(&t, "ezra", "ezra-1", "{'tool':'noop','id':'%s'}", id);
+		turn();
+		if (i % 2)
+			ct_end_all(&t);
+		turn();
+		snprintf(text, sizeof text, "{'op':'submit','task':{'tool':'noop','id':'%s'}}", id);
+		ct_local(&t, 4, text);
+		turn();
+		ct_end_all(&t);
+		turn();
+		assert_int_equal(ct_count(&t, "client/ezra-1/reply/r", id, "outcome"), 1);
+		if (ct_count(&t, "/task/", id, NULL))
+			continue;
+		assert_int_equal(ct_count(&t, "local", id, "outcome"), 1);
+		n++;
+	}
+	assert_true(n > 3);
+	assert_int_equal(t.nstarted, 20);
 }
 
 static void
@@ -524,7 +589,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_repeat_by_the_router_keeps_address_and_correlation, setup, teardown),
 		cmocka_unit_test_setup_teardown(correlation_data_of_any_length_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_local_user_gets_the_outcome_of_another_house, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_router_may_give_it_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_router_may_send_it_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_asks_again_through_the_router_is_answered_by_its_own_house, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_router_sent_itself_is_answered_like_that_of_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_waits_at_the_host_is_told_of_a_task_that_the_house_had, setup, teardown),
 		cmocka_unit_test_setup_teardown(busy_is_no_verdict, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_that_the_house_has_under_another_id_settles_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_house_forgot_is_uncertain, setup, teardown),

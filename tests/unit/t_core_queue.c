@@ -298,7 +298,7 @@ houses_take_turns(void **state)
 	(void)state;
 	ct_teardown(&t);
 	ct_setup(&t, "# two houses of one agent\n");
-	snprintf(t.config.houses[2].agents.v[0], sizeof(config_name), "ezra-1");
+	ct_give_house(&t, 2, "ezra-1");
 	ct_kill(&t);
 	ct_up(&t, false);
 	t.quick = 0;

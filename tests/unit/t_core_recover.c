@@ -156,7 +156,7 @@ tasks_of_a_house_that_moved_away_are_finished(void **state)
 	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','deadline':%lld,'mode':'sovereign'}", ct_id(1001), T0 + 5000LL);
 	turn();
 	turn();
-	snprintf(t.config.houses[1].agents.v[0], sizeof(config_name), "ezra-2");
+	ct_give_house(&t, 1, "ezra-2");
 	ct_kill(&t);
 	t.quick = 300;
 	ct_up(&t, true);
@@ -443,7 +443,7 @@ fill(int n)
 	/* Finished ones, and among them some that will be due. */
 	snprintf(sql, sizeof sql, "WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < %d)"
 	    " INSERT INTO tasks SELECT i, CAST(printf('%%016d', i) AS BLOB), 'ezra', 9, 4, 'noop', 'me', '{\"tool\":\"noop\"}',"
-	    " 1, 0, %lld, NULL, NULL, %lld, NULL, NULL, NULL, '{\"result\":{}}', NULL FROM k", n, T0 + 0LL, T0 + 0LL);
+	    " 1, 0, %lld, NULL, NULL, %lld, NULL, NULL, NULL, '{\"result\":{}}', NULL, NULL FROM k", n, T0 + 0LL, T0 + 0LL);
 	ct_sql(&t, sql);
 }
 
