@@ -444,11 +444,22 @@ attempt_let_go(struct core *c, struct task *t)
 		free_slot(c, t);
 }
 
+/* It ran under a former owner, and nobody has said yet that it still does. */
+bool
+attempt_is_awaited(const struct task *t)
+{
+	return t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->here && !t->chosen && !t->at;
+}
+
 /* The legal way from what it is. */
 void
 attempt_settle(struct core *c, struct task *t, enum task_state to)
 {
+	if (attempt_is_awaited(t))
+		free_slot(c, t);
 	house_unqueue(c, t);
+	if (t->state == TASK_STARTING)
+		task_enter(c, t, TASK_RUNNING);
 	if (t->state == TASK_SCHEDULED || t->state == TASK_RETRYING)
 		task_enter(c, t, TASK_QUEUED);
 	if (t->state == TASK_QUEUED)

@@ -374,7 +374,6 @@ lease_heard(struct core *c, struct house *h, const struct term *t)
 	c->urgent = true;
 	if (h->owned)
 		step_down(c, h, "it was claimed");
-	work_announce(c, h);
 }
 
 static bool

@@ -270,10 +270,34 @@ move(struct asker *a, const cJSON *req, struct house *h)
 	buf_add(&h->move_correlation, a->m->correlation, a->m->correlation_len);
 }
 
+/* How long a drill had to wait for the house. */
+static void
+drilled(struct asker *a, const cJSON *req, struct house *h)
+{
+	struct err e;
+	int64_t ms = 0;
+	struct buf *b;
+
+	if (!a->may_all || !json_int(cJSON_GetObjectItemCaseSensitive(req, "recovery_ms"), &ms) || ms < 0) {
+		if (a->may_all)
+			err_field(&e, ERR_INVALID, "recovery_ms", NULL, "milliseconds");
+		else
+			err_set(&e, ERR_DENIED, "only an operator or %s may note a drill", a->c->o.config->sovereign);
+		answer_error(a, NULL, &e);
+		return;
+	}
+	h->drill_ms = ms;
+	h->drilled_ms = a->c->now.wall_ms;
+	b = answer(a, "drilled");
+	if (b)
+		out_end_line(b);
+}
+
 static void
 query(struct asker *a, const cJSON *req, const char *house)
 {
-	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list"), *mv = cJSON_GetObjectItemCaseSensitive(req, "move");
+	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list"), *mv = cJSON_GetObjectItemCaseSensitive(req, "move"),
+	    *dr = cJSON_GetObjectItemCaseSensitive(req, "drilled");
 	struct err e;
 	char got[64];
 
@@ -284,6 +308,8 @@ query(struct asker *a, const cJSON *req, const char *house)
 		list(a, l, house);
 	} else if (mv && a->house) {
 		move(a, mv, a->house);
+	} else if (dr && a->house) {
+		drilled(a, dr, a->house);
 	} else {
 		show(a, req);
 	}
@@ -412,22 +438,13 @@ local_move(struct asker *a, const cJSON *req)
 		move(a, req, h);
 }
 
-/* How long a drill had to wait for the house. */
 static void
-drilled(struct asker *a, const cJSON *req)
+local_drilled(struct asker *a, const cJSON *req)
 {
 	struct house *h = named_house(a, req);
-	int64_t ms = 0;
-	struct buf *b;
 
-	if (!h)
-		return;
-	json_int(cJSON_GetObjectItemCaseSensitive(req, "recovery_ms"), &ms);
-	h->drill_ms = ms;
-	h->drilled_ms = a->c->now.wall_ms;
-	b = answer(a, "drilled");
-	if (b)
-		out_end_line(b);
+	if (h)
+		drilled(a, req, h);
 }
 
 static const struct {
@@ -440,7 +457,7 @@ static const struct {
 	{ "ping", ping },
 	{ "health", health },
 	{ "move", local_move },
-	{ "drilled", drilled },
+	{ "drilled", local_drilled },
 };
 
 void

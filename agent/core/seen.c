@@ -185,6 +185,8 @@ send_on(struct core *c, struct seen *x)
 	json_put_strn(b, x->line, x->len);
 	if (x->reply)
 		json_kv_str(b, "reply", x->reply);
+	if (x->correlation_len)
+		stream_put_hex(b, "correlation", x->correlation, x->correlation_len);
 	out_end_line(b);
 	x->sent_ms = c->now.mono_ms;
 	x->tries++;

@@ -126,6 +126,8 @@ struct house {
 	int64_t behind_ms;              /* mono: somebody who knows more was first seen; 0: nobody is */
 	bool was_in_step;               /* when the owner was last heard */
 	int64_t in_step_ms;             /* mono: the owner's heartbeat named us; 0: it did not */
+	struct peer *asked[COPIES_MAX]; /* what they run for it, and have not answered yet */
+	int nasked;
 	struct peer *heir;              /* being handed over to */
 	int64_t heir_ms, gave_ms;       /* mono: since; the last hand-over that we began */
 	bool taking;                    /* the heir was told */
@@ -471,6 +473,7 @@ void house_give_back(struct core *c, const struct house *h);    /* what was chos
 /* attempt.c: what follows from an end */
 void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
 void attempt_lost(struct core *c, struct task *t);
+bool attempt_is_awaited(const struct task *t);
 void attempt_await(struct core *c, struct task *t, int64_t ms);
 void attempt_resume(struct core *c, struct task *t);
 void attempt_doubt(struct core *c, struct task *t);
@@ -600,6 +603,8 @@ bool copies_wait(const struct house *h);
 /* stream.c: following another owner's stream, and getting in step */
 /* What a follower needs to go on with the task: its body, who is answered where. */
 void stream_put_task(struct buf *b, const struct task *t);
+void stream_put_hex(struct buf *b, const char *key, const char *p, size_t len);
+void stream_read_hex(struct buf *b, const char *hex);
 void stream_add_term(struct house *h, const struct term *t, int64_t base);
 void stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 void stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_t head);

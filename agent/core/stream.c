@@ -127,8 +127,8 @@ is_true(const cJSON *o, const char *name)
 
 /* ---- a task as a row for others ---- */
 
-static void
-put_hex(struct buf *b, const char *key, const char *p, size_t len)
+void
+stream_put_hex(struct buf *b, const char *key, const char *p, size_t len)
 {
 	json_put_key(b, key);
 	buf_addc(b, '"');
@@ -147,7 +147,7 @@ stream_put_task(struct buf *b, const struct task *t)
 	json_put_open(b, '{');
 	json_kv_str(b, "topic", t->reply_topic);
 	if (t->correlation_len)
-		put_hex(b, "correlation", t->correlation, t->correlation_len);
+		stream_put_hex(b, "correlation", t->correlation, t->correlation_len);
 	json_put_close(b, '}');
 }
 
@@ -178,16 +178,22 @@ text_of(const cJSON *o, const char *name)
 	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
 }
 
-static void
-read_reply(struct task *t, const cJSON *reply)
+void
+stream_read_hex(struct buf *b, const char *hex)
 {
-	const char *topic = text_of(reply, "topic"), *hex = text_of(reply, "correlation");
-	struct buf b = { 0 };
 	unsigned byte;
 
 	for (; hex && hex[0] && hex[1] && sscanf(hex, "%2x", &byte) == 1; hex += 2)
-		buf_addc(&b, (char)byte);
-	task_reply_to(t, topic, b.data, b.len);
+		buf_addc(b, (char)byte);
+}
+
+static void
+read_reply(struct task *t, const cJSON *reply)
+{
+	struct buf b = { 0 };
+
+	stream_read_hex(&b, text_of(reply, "correlation"));
+	task_reply_to(t, text_of(reply, "topic"), b.data, b.len);
 	buf_free(&b);
 }
 
@@ -631,7 +637,9 @@ compare(struct core *c, struct task *t, const cJSON *o)
 	enum task_state theirs = state_of(o, NULL, t->state);
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result");
 
-	if (task_state_is_terminal(theirs) && !t->forward && !task_state_is_terminal(t->state) && !has_begun(t->state)) {
+	/* Of an attempt that nobody else can have run, or of one that we know nothing of. */
+	if (task_state_is_terminal(theirs) && !t->forward && !task_state_is_terminal(t->state) &&
+	    (!has_begun(t->state) || (attempt_is_awaited(t) && t->attempt == number_of(o, "attempt")))) {
 		attempt_take_outcome(t, result ? "result" : "error",
 		    result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
 		attempt_settle(c, t, theirs);

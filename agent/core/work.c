@@ -136,12 +136,18 @@ work_stop(struct core *c, struct task *t)
 void
 work_ask(struct core *c, struct house *h)
 {
+	h->nasked = 0;
 	for (int i = 0; i < c->npeers; i++) {
 		struct peer *p = &c->peers[i];
 
-		if (house_copy(h, p) || (h->home && config_names_has(h->home, p->name)))
-			out_end_line(message_to(c, p->name, h, "what"));
+		if (!house_copy(h, p) && !(h->home && config_names_has(h->home, p->name)))
+			continue;
+		out_end_line(message_to(c, p->name, h, "what"));
+		if (peer_is_alive(c, p, SILENT_MS) && h->nasked < COPIES_MAX)
+			h->asked[h->nasked++] = p;
 	}
+	if (!h->nasked)
+		h->nasked = -1;
 }
 
 /* ---- the owner: what comes of it ---- */
@@ -183,9 +189,32 @@ is_overdue(struct core *c, struct task *t, const void *arg)
 	return false;
 }
 
+static bool
+is_nobodys(struct core *c, struct task *t, const void *house)
+{
+	(void)c;
+	return t->house == house && attempt_is_awaited(t);
+}
+
+/* When all have answered, what nobody named runs nowhere. */
+static void
+has_answered(struct core *c, struct house *h, const struct peer *p)
+{
+	for (int i = 0; i < h->nasked; i++)
+		if (h->asked[i] == p) {
+			h->asked[i] = h->asked[--h->nasked];
+			if (!h->nasked)
+				each_away(c, is_nobodys, h);
+			return;
+		}
+}
+
 void
 work_peer_lost(struct core *c, struct peer *p)
 {
+	for (int i = 0; i < c->nhouses; i++)
+		if (c->houses[i].owned)
+			has_answered(c, &c->houses[i], p);
 	if (p->given)
 		each_away(c, is_at, p);
 	p->given = 0;
@@ -320,6 +349,8 @@ work_told(struct core *c, struct house *h, const char *agent, const cJSON *o)
 		acknowledge(c, h, agent, o);
 	} else if (strcmp(text_of(o, "type"), "running") == 0) {
 		is_running(c, h, p, o);
+	} else if (strcmp(text_of(o, "type"), "running_all") == 0) {
+		has_answered(c, h, p);
 	}
 }
 
@@ -467,30 +498,35 @@ work_keep(struct core *c, struct task *t)
 	c->quick_out += t->quick;
 }
 
-static void
-tell_running(struct core *c, const struct work *w)
+static struct buf *
+line_for_owner(struct core *c, const struct house *h, const char *type)
 {
 	char topic[TOPIC_MAX];
 	struct buf *b;
 
-	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, w->house->name, c->o.agent);
+	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, h->name, c->o.agent);
 	b = out_line(c, topic, NULL, NULL, 0);
 	json_put_open(b, '{');
-	json_kv_str(b, "type", "running");
-	put_attempt(b, &w->id, w->attempt);
-	out_end_line(b);
+	json_kv_str(b, "type", type);
+	return b;
 }
 
 /* Reports again, too: the one before may have died with them. */
 void
 work_announce(struct core *c, struct house *h)
 {
-	for (const struct work *w = c->works; w; w = w->next)
-		if (w->house == h)
-			tell_running(c, w);
+	struct buf *b;
+
 	for (struct report *r = c->reports; r; r = r->next)
 		if (r->house == h)
 			send_report(c, r);
+	for (const struct work *w = c->works; w; w = w->next)
+		if (w->house == h) {
+			b = line_for_owner(c, h, "running");
+			put_attempt(b, &w->id, w->attempt);
+			out_end_line(b);
+		}
+	out_end_line(line_for_owner(c, h, "running_all"));
 }
 
 /* NULL with e: it cannot be run here. */
@@ -657,9 +693,14 @@ take_seen(struct core *c, struct house *h, const cJSON *o)
 {
 	const char *line = text_of(o, "line"), *sender = text_of(o, "sender"), *reply = text_of(o, "reply");
 	struct mqtt_msg m = { .response_topic = *reply && out_reply_allowed(c, reply, sender) ? reply : NULL };
+	struct buf correlation = { 0 };
 
+	stream_read_hex(&correlation, text_of(o, "correlation"));
+	m.correlation = correlation.data;
+	m.correlation_len = correlation.len;
 	if (h->owned && !h->heir && *line && name_ok(sender))
 		intake_line(c, h, sender, line, strlen(line), 0, &m, 0);
+	buf_free(&correlation);
 }
 
 static void
