@@ -146,6 +146,10 @@ struct house {
 	int64_t asked_ms;               /* mono */
 	int64_t common;                 /* our stream and the owner's are the same up to here */
 	int64_t offered;                /* versions up to here are with the owner */
+	bool all_anew;                  /* the owner says so: it has forgotten some that we may have */
+	bool mark_rows, sweep_rows;     /* with the next commit: see store.c */
+	int64_t pruned;                 /* the latest version that was forgotten here */
+	bool pruned_changed;
 	bool pull_all;                  /* all rows come, by their own numbers; else those changed since, by version */
 	int64_t pulled;                 /* such numbers up to here have come */
 	int64_t pull_head;

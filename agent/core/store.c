@@ -37,6 +37,7 @@ static const char *const migrations[] = {
 	"ALTER TABLE streams ADD COLUMN log TEXT NOT NULL DEFAULT '0';"
 	"ALTER TABLE streams ADD COLUMN term TEXT NOT NULL DEFAULT '0';"
 	"ALTER TABLE streams ADD COLUMN doubt_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE streams ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE terms (house TEXT, n INTEGER, term TEXT NOT NULL, base INTEGER NOT NULL, PRIMARY KEY (house, n))"
 	" WITHOUT ROWID;"
 	"ALTER TABLE tasks ADD COLUMN version INTEGER;"
@@ -56,7 +57,8 @@ static const char *const migrations[] = {
 enum query {
 	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ,
 	Q_HOUSES, Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_IN_STATE, Q_QUEUED_AFTER, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
-	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET,
+	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET, Q_STREAM_PRUNED,
+	Q_MARK, Q_SWEEP_MARKED,
 	Q_TERM_PUT, Q_TERMS, Q_TERMS_CLEAR, Q_ROWS, Q_ROWS_SINCE, Q_SEEN_PUT, Q_SEEN_ALL, Q_SEEN_DROP,
 	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST, Q_COUNT
@@ -100,8 +102,11 @@ static const char *const sql[Q_COUNT] = {
 	[Q_OUT_DROP] = "DELETE FROM outbox WHERE seq = ?1",
 	[Q_OUT_LAST] = "SELECT max(seq) FROM outbox",
 	[Q_OUT_BYTES] = "SELECT sum(length(payload)) FROM outbox",
-	[Q_STREAM_PUT] = "INSERT OR REPLACE INTO streams VALUES (?1, ?2, ?3, ?4, ?5)",
-	[Q_STREAM_GET] = "SELECT head, log, term, doubt_ms FROM streams WHERE house = ?1",
+	[Q_STREAM_PUT] = "INSERT OR REPLACE INTO streams VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[Q_STREAM_GET] = "SELECT head, log, term, doubt_ms, pruned FROM streams WHERE house = ?1",
+	[Q_STREAM_PRUNED] = "UPDATE streams SET pruned = ?2 WHERE house = ?1",
+	[Q_MARK] = "UPDATE tasks SET version = -1 WHERE house = ?1",
+	[Q_SWEEP_MARKED] = "DELETE FROM tasks WHERE house = ?1 AND version = -1 AND version IS NOT NULL",
 	[Q_TERM_PUT] = "INSERT OR REPLACE INTO terms VALUES (?1, ?2, ?3, ?4)",
 	[Q_TERMS] = "SELECT term, base FROM terms WHERE house = ?1 ORDER BY n",
 	[Q_TERMS_CLEAR] = "DELETE FROM terms WHERE house = ?1",
@@ -117,7 +122,7 @@ static const char *const sql[Q_COUNT] = {
 	[Q_IN_PUT] = "INSERT OR REPLACE INTO inbound VALUES (?1, ?2)",
 	[Q_IN_ALL] = "SELECT mid, hash FROM inbound",
 	[Q_IN_CLEAR] = "DELETE FROM inbound",
-	[Q_SWEEP] = "SELECT seq, accepted_ms, finished_ms, id FROM tasks WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_SWEEP] = "SELECT seq, accepted_ms, finished_ms, id, house, version FROM tasks WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 	[Q_PRUNE] = "DELETE FROM tasks WHERE seq = ?1",
 	[Q_PRUNE_KEYS] = "DELETE FROM keys WHERE (house, sender, key) IN"
 	    " (SELECT house, sender, key FROM keys WHERE at_ms < ?1 LIMIT ?2)",
@@ -275,6 +280,7 @@ load_stream(struct core *c, struct house *h, struct err *e)
 		h->stored_log = h->log;
 		h->stored_term = h->term;
 		h->doubt_ms = h->stored_doubt_ms = sqlite3_column_int64(s, 3);
+		h->pruned = sqlite3_column_int64(s, 4);
 	}
 	sqlite3_reset(s);
 	return rc < 0 ? -1 : 0;
@@ -547,6 +553,35 @@ note_pruned(struct core *c, int64_t id_ms)
 		c->pruned_id_ms = id_ms;
 }
 
+/* Whoever has a row up to that version may have one that is no more. */
+static void
+note_version(struct core *c, const char *house, int64_t version)
+{
+	struct house *h = house_find(c, house);
+
+	if (!h || version <= h->pruned)
+		return;
+	h->pruned = version;
+	h->pruned_changed = true;
+}
+
+static void
+write_pruned(struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
+		sqlite3_stmt *s;
+
+		if (!h->pruned_changed)
+			continue;
+		h->pruned_changed = false;
+		s = db_use(&c->db, Q_STREAM_PRUNED);
+		db_text(s, 1, h->name);
+		db_int(s, 2, h->pruned);
+		db_run(&c->db, s, NULL);
+	}
+}
+
 /* One row of the walk: 1: to be deleted, 0: stays, -1: it and all behind it are too young. A task whose id is
  * of the future stays until that time has come: if it were forgotten, everybody's ids would be taken for stale. */
 static int
@@ -563,6 +598,7 @@ judge_row(struct core *c, sqlite3_stmt *s)
 	if (!finished || (!excess && finished >= old) || id_ms > c->now.wall_ms || task_by_seq(c, seq))
 		return 0;
 	note_pruned(c, id_ms);
+	note_version(c, (const char *)sqlite3_column_text(s, 4), sqlite3_column_int64(s, 5));
 	return 1;
 }
 
@@ -723,6 +759,7 @@ write_stream(struct core *c, const struct house *h, struct err *e)
 	term_format(&h->term, term);
 	db_text(s, 4, term);
 	db_int(s, 5, h->doubt_ms);
+	db_int(s, 6, h->pruned);
 	return db_run(&c->db, s, e);
 }
 
@@ -747,6 +784,28 @@ write_terms(struct core *c, const struct house *h, struct err *e)
 		db_text(s, 3, term);
 		db_int(s, 4, h->terms[i].base);
 		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int
+on_house(struct core *c, enum query q, const struct house *h, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, q);
+
+	db_text(s, 1, h->name);
+	return db_run(&c->db, s, e);
+}
+
+/* Before and after all rows of a house come from its owner: those that did not come are no more. */
+static int
+mark_or_sweep(struct core *c, bool sweep, struct err *e)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		const struct house *h = &c->houses[i];
+
+		if ((sweep ? h->sweep_rows : h->mark_rows) && on_house(c, sweep ? Q_SWEEP_MARKED : Q_MARK, h, e))
 			return -1;
 	}
 	return 0;
@@ -892,7 +951,7 @@ is_stored(struct core *c)
 		h->stored_log = h->log;
 		h->stored_term = h->term;
 		h->stored_doubt_ms = h->doubt_ms;
-		h->terms_changed = false;
+		h->terms_changed = h->mark_rows = h->sweep_rows = false;
 	}
 	for (struct seen *x = c->seen; x; x = x->next)
 		x->stored |= seen_is_old(c, x);
@@ -910,7 +969,7 @@ store_commit(struct core *c, struct err *e)
 {
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
 		return -1;
-	if (write_tasks(c, e) || write_outbox(c, e) || write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) ||
+	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) || write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) ||
 	    write_reports(c, e) || write_rejects(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
@@ -950,6 +1009,7 @@ store_tidy(struct core *c)
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", NULL))
 		return;
 	prune(c, PRUNE_MAX);
+	write_pruned(c);
 	s = db_use(&c->db, Q_PRUNE_KEYS);
 	db_int(s, 1, c->now.wall_ms - c->o.config->keep_keys_s * 1000);
 	db_int(s, 2, PRUNE_MAX);

@@ -498,12 +498,16 @@ pull(struct core *c, struct house *h)
 static void
 begin_pull(struct core *c, struct house *h)
 {
+	h->pull_all = h->common == 0 || h->all_anew;
+	if (h->pull_all)
+		h->common = 0;
 	if (h->head > h->common) {
 		h->head = h->common;
 		cut_terms(h, h->common);
 		c->urgent = true;
 	}
-	h->pull_all = h->common == 0;
+	if (h->pull_all)
+		h->mark_rows = c->urgent = true;
 	h->pulled = h->common;
 	h->pull_head = 0;
 	pull(c, h);
@@ -551,11 +555,13 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
 	struct term_base theirs[TERMS_MAX];
 	int n = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), theirs);
+	int64_t common = common_event(h, theirs, n, number_of(o, "head"));
 	struct buf *b = message_to(c, from->name);
 
 	put_op(b, h, "base");
 	json_kv_int(b, "doubt", h->doubt_ms);
-	json_kv_int(b, "common", common_event(h, theirs, n, number_of(o, "head")));
+	json_kv_int(b, "common", common);
+	json_kv_bool(b, "all", common < h->pruned);
 	put_terms(b, h);
 	out_end_line(b);
 }
@@ -689,6 +695,7 @@ take_base(struct core *c, struct house *h, const cJSON *o)
 		h->their_terms = xcalloc(TERMS_MAX, sizeof *h->their_terms);
 	h->ntheir = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), h->their_terms);
 	h->offered = h->common;
+	h->all_anew = is_true(o, "all");
 	h->doubt_ms = number_of(o, "doubt");
 	if (h->head > h->common)
 		offer(c, h);
@@ -720,6 +727,7 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 		pull(c, h);
 	} else if (h->pull_all) {
 		h->pull_all = false;
+		h->sweep_rows = c->urgent = true;
 		h->pulled = h->pull_head;
 		pull(c, h);
 	} else {
