@@ -14,6 +14,8 @@
  */
 #include "check.h"
 
+#include <stdarg.h>
+
 #include "buf.h"
 #include "json.h"
 
@@ -65,7 +67,7 @@ check_bit(const struct check *k, const char *name)
 	return i < 0 ? 0 : 1u << i;
 }
 
-/* In order; without failover the first owns the house for ever. */
+/* In order. */
 const struct config_names *
 check_candidates(const struct check *k, const char *house)
 {
@@ -81,7 +83,7 @@ check_candidate_bits(const struct check *k, const char *house)
 	const struct config_names *names = check_candidates(k, house);
 	unsigned bits = 0;
 
-	for (size_t i = 0; i < names->n && (SIM_FAILOVER || i == 0); i++)
+	for (size_t i = 0; i < names->n; i++)
 		bits |= check_bit(k, names->v[i]);
 	return bits;
 }
@@ -107,7 +109,7 @@ check_record(struct check *k, const char *id)
 static bool
 is_too_late(const struct check *k, const struct record *r, const struct tool *tool)
 {
-	return (r->state[0] || r->cancelled) && (!SIM_FAILOVER || tool->effect == TOOL_EXCLUSIVE ||
+	return (r->state[0] || r->cancelled) && (tool->effect == TOOL_EXCLUSIVE ||
 	    k->sim->now_us - r->ended_us > LATE_START_US);
 }
 
@@ -131,13 +133,14 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	r->blocked = tool->effect == TOOL_EXCLUSIVE;
 }
 
+/* A crash that its agent cannot tell in time is not counted: the attempt may be given up before. */
 void
-check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_effect)
+check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_effect, struct host *at)
 {
 	struct record *r = check_record(k, id);
 
 	r->blocked &= may_have_effect;
-	r->crashes += how == POOL_CRASHED;
+	r->crashes += how == POOL_CRASHED && host_is_able(at) >= 0 && !host_node(at)->lag_us;
 }
 
 static void
@@ -263,6 +266,22 @@ is_final(const char *state)
 	return state[0] && task_state_parse(state, &s) == 0 && task_state_is_terminal(s);
 }
 
+/* Held against nobody if the house was taken over without all that its owner knew, which shows when that is
+ * published. */
+void
+check_conflict(struct check *k, const char *id, const char *fmt, ...)
+{
+	struct record *r = check_record(k, id);
+	va_list ap;
+
+	if (r->conflict[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(r->conflict, sizeof r->conflict, fmt, ap);
+	va_end(ap);
+	sim_log(k->sim, "%s: %s", r->id, r->conflict);
+}
+
 static void
 note_outcome(struct check *k, struct record *r, const char *state, const cJSON *what, const char *who)
 {
@@ -271,11 +290,12 @@ note_outcome(struct check *k, struct record *r, const char *state, const cJSON *
 	if (r->exempt || !is_final(state))
 		return;
 	if (r->state[0] && (strcmp(r->state, state) != 0 || r->what != h))
-		sim_fail(k->sim, r->id, "two outcomes: %s, and to %s %s", r->state, who, state);
+		check_conflict(k, r->id, "two outcomes: %s, and to %s %s", r->state, who, state);
 	if (r->cancelled && strcmp(state, "cancelled") != 0)
-		sim_fail(k->sim, r->id, "its sender was told that it is cancelled, but it is %s", state);
-	if (!r->state[0])
-		r->ended_us = k->sim->now_us;
+		check_conflict(k, r->id, "its sender was told that it is cancelled, but it is %s", state);
+	if (r->state[0])
+		return;
+	r->ended_us = k->sim->now_us;
 	snprintf(r->state, sizeof r->state, "%s", state);
 	r->what = h;
 }
@@ -298,8 +318,6 @@ check_accepted(struct check *k, const char *id, const char *house, const char *s
 		r->copies = copies;
 	if (at)
 		note_holder(k, r, check_bit(k, at));
-	if (!SIM_FAILOVER)
-		note_holder(k, r, check_candidate_bits(k, house) | check_candidate_bits(k, "_"));
 	if (!r->accepted_in)
 		snprintf(r->house, sizeof r->house, "%s", house);
 	r->told = true;
@@ -312,7 +330,7 @@ check_cancel_told(struct check *k, const char *id, bool cancelled)
 	struct record *r = check_record(k, id);
 
 	if (cancelled && !r->exempt && r->state[0] && strcmp(r->state, "cancelled") != 0)
-		sim_fail(k->sim, id, "told as cancelled after it was %s", r->state);
+		check_conflict(k, r->id, "told as cancelled after it was %s", r->state);
 	if (cancelled && !r->cancelled)
 		r->ended_us = k->sim->now_us;
 	if (cancelled)
@@ -375,9 +393,34 @@ note_key(struct check *k, const struct record *r, const char *sender, const char
 	memcpy(x->id, r->id, sizeof x->id);
 }
 
+static void
+note_said(struct check *k, struct record *r, const struct stream *in, int64_t seq)
+{
+	int i = 0;
+
+	while (i < r->nsaid && r->said[i].in != in)
+		i++;
+	if (i == SAID_MAX)
+		r->missed = true;
+	else
+		r->said[i] = (struct said){ in, seq };
+	if (i == r->nsaid && i < SAID_MAX)
+		r->nsaid++;
+	r->missed |= streams_missed(k->streams, in, seq);
+}
+
+void
+check_unclean(struct check *k, const char *house)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct record *r = k->records[i]; r; r = r->next)
+			for (int n = 0; n < r->nsaid && strcmp(r->house, house) == 0; n++)
+				r->missed |= streams_missed(k->streams, r->said[n].in, r->said[n].seq);
+}
+
 /* A new owner may accept anew what nobody was told of; that is why keys are compared in one stream only. */
 static void
-event_accepted(struct check *k, const struct topic *t, const cJSON *o, uint64_t from)
+event_accepted(struct check *k, const struct topic *t, const cJSON *o, const struct stream *from)
 {
 	struct record *r = check_record(k, check_text(o, "id"));
 	const char *key = check_text(cJSON_GetObjectItemCaseSensitive(o, "task"), "key");
@@ -408,11 +451,14 @@ event_outcome(struct check *k, const cJSON *o)
 static void
 event_line(struct check *k, const struct topic *t, const char *line, size_t len, const cJSON *o)
 {
-	const char *type = check_text(o, "type");
-	uint64_t from;
+	const char *type = check_text(o, "type"), *id = check_text(o, "id");
+	int64_t seq;
+	const struct stream *from = streams_take(k->streams, t, o, line, len, &seq);
 
-	if (!streams_take(k->streams, t, o, line, len, &from))
+	if (!from)
 		return;
+	if (id[0])
+		note_said(k, check_record(k, id), from, seq);
 	if (strcmp(type, "accepted") == 0)
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))
@@ -492,7 +538,7 @@ check_plains(struct check *k)
 
 		for (int i = 0; i < k->sim->nhosts; i++)
 			dropped |= p->hosts >> i & 1 && check_dropped(k, i);
-		if (p->sent != p->taken && !(SIM_FAILOVER && p->taken > p->sent) && k->sim->nbrokers == 1 &&
+		if (p->taken < p->sent && k->sim->nbrokers == 1 &&
 		    !(k->unreliable & p->hosts) && !dropped)
 			sim_fail(k->sim, p->name, "%s sent %lld tasks without ids, %lld were taken", p->name,
 			    (long long)p->sent, (long long)p->taken);
@@ -523,8 +569,25 @@ check_is_quiet(struct check *k, struct quiet *q)
 }
 
 void
+check_show(struct check *k)
+{
+	for (int i = 0; i < k->sim->nhosts; i++)
+		inside_show(k, k->sim->hosts[i]);
+}
+
+static void
+check_conflicts(struct check *k)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct record *r = k->records[i]; r; r = r->next)
+			if (r->conflict[0] && !r->missed && !r->exempt)
+				sim_fail(k->sim, r->id, "%s", r->conflict);
+}
+
+void
 check_end(struct check *k)
 {
+	check_conflicts(k);
 	inside_check(k);
 	owners_check(k->owners);
 	check_plains(k);

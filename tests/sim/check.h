@@ -12,6 +12,18 @@
 
 #define BUCKETS 4096
 
+struct stream;
+struct streams;
+struct owners;
+
+#define SAID_MAX 8
+
+/* What was said of a task in one stream: the last event. */
+struct said {
+	const struct stream *in;
+	int64_t seq;
+};
+
 /* A task, by its id. */
 struct record {
 	char id[ULID_TEXT];
@@ -28,12 +40,13 @@ struct record {
 	char state[20];                 /* outcome, first one that is final */
 	int64_t ended_us;               /* when that was told */
 	uint64_t what;
-	uint64_t accepted_in;           /* stream that told of it */
+	char conflict[160];             /* another outcome was told */
+	const struct stream *accepted_in;       /* told of it last */
+	struct said said[SAID_MAX];
+	int nsaid;
+	bool missed;                    /* by somebody who took the house over without having all of it */
 	struct record *next;
 };
-
-struct streams;
-struct owners;
 
 /* Who used a key for what; a store that was lost. */
 struct key {
@@ -77,16 +90,21 @@ const struct config_names *check_candidates(const struct check *k, const char *h
 unsigned check_candidate_bits(const struct check *k, const char *house);
 /* A house has another owner: what the former one had not yet written down is not held against the new one. */
 void check_new_term(struct check *k, const char *house);
+/* Likewise by somebody who may have missed some of it. */
+void check_unclean(struct check *k, const char *house);
 int64_t check_dropped(const struct check *k, int host);
 void check_plains(struct check *k);
 
 /* stream.c */
 struct streams *streams_new(struct check *k);
 void streams_free(struct streams *s);
-/* False: the line was here before, or is no good. *of: the stream, as a number. */
-bool streams_take(struct streams *s, const struct topic *t, const cJSON *o, const char *line, size_t len, uint64_t *of);
-/* The house's newest term begins after that. */
-void streams_claim(struct streams *s, const char *house, const cJSON *claim);
+/* NULL: the line was here before, or is no good. */
+const struct stream *streams_take(struct streams *s, const struct topic *t, const cJSON *o, const char *line, size_t len,
+    int64_t *seq);
+/* Says after what the term begins. True: whoever claims it may have missed something. */
+bool streams_claim(struct streams *s, const char *house, const cJSON *claim);
+/* Some later owner of the house took it over without that event. */
+bool streams_missed(const struct streams *all, const struct stream *s, int64_t seq);
 int64_t streams_head(struct streams *s, const char *house, const char *of);
 /* Every event up to the head was seen, through all terms. */
 void streams_check(struct streams *s, const char *house, const char *term, int64_t head);
@@ -103,6 +121,7 @@ void owners_check(struct owners *o);
 void inside_turn(struct check *k, struct host *h);
 void inside_died(struct check *k, int host, const struct core *c);
 bool inside_is_quiet(struct host *h, struct quiet *q);
+void inside_show(struct check *k, struct host *h);
 int64_t inside_dropped(const struct core *c);
 void inside_check(struct check *k);
 

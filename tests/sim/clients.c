@@ -341,7 +341,7 @@ told_accepted(struct client *c, struct sub *s, const cJSON *o)
 {
 	if (s->alone && s->id[0] && strcmp(s->id, text_of(o, "id")) != 0 && !check_is_exempt(c->sim->check, s->id) &&
 	    !check_is_exempt(c->sim->check, text_of(o, "id")))
-		sim_fail(c->sim, s->id, "a key was accepted as %s, then as %s", s->id, text_of(o, "id"));
+		check_conflict(c->sim->check, s->id, "a key was accepted as %s, then as %s", s->id, text_of(o, "id"));
 	snprintf(s->id, sizeof s->id, "%s", text_of(o, "id"));
 	snprintf(s->owner, sizeof s->owner, "%s", text_of(o, "house"));
 	s->accepted = true;

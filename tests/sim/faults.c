@@ -432,7 +432,7 @@ faults_plan(struct sim *s)
 {
 	s->plan = (struct plan){
 		.nagents = (int)PICK(s, 2, 3, 4, 5, 5, 5), .nclients = (int)PICK(s, 6, 8, 10, 12),
-		.nbrokers = SIM_FAILOVER ? (int)PICK(s, 1, 2, 2) : 1,
+		.nbrokers = (int)PICK(s, 1, 2, 2),
 		.heal_us = 600 * SECOND, .limit_us = 1800 * SECOND,
 		.tasks_per_minute = (int)PICK(s, 5, 10, 10, 20),
 		.faults = pick_faults(s), .fault_every_us = PICK(s, 4, 10, 10, 30) * SECOND,

@@ -8,6 +8,7 @@
 #include "state.h"
 
 #define TURNS_PER_SECOND_MAX 4000
+#define OWN_HOUSE "~"                   /* what an agent hands on for its own users */
 
 /* ---- bounds, after each turn ---- */
 
@@ -96,25 +97,67 @@ name_unsettled(struct core *c, char *subject, size_t size)
 	sqlite3_finalize(s);
 }
 
+static bool
+says(struct quiet *q, const char *subject, const char *why)
+{
+	snprintf(q->subject, sizeof q->subject, "%s", subject);
+	snprintf(q->why, sizeof q->why, "%s %s", subject, why);
+	return false;
+}
+
+static bool
+is_in_step(struct core *c, struct quiet *q)
+{
+	for (int i = 0; i < c->nhouses; i++)
+		if (c->houses[i].place >= 0 && !c->houses[i].owned && !c->houses[i].live)
+			return says(q, c->o.agent, "is not in step");
+	return true;
+}
+
 bool
 inside_is_quiet(struct host *h, struct quiet *q)
 {
 	struct core *c = host_core(h);
 	int64_t open, out;
 
-	if (!c || !c->up) {
-		snprintf(q->why, sizeof q->why, "%s is not connected", host_name(h));
-		snprintf(q->subject, sizeof q->subject, "%s", host_name(h));
-		return false;
-	}
+	if (!c || !c->up || c->broker != 0)
+		return says(q, host_name(h), "is not connected to the first broker");
+	if (c->nseen || c->nreports)
+		return says(q, host_name(h), "has tasks or reports that nobody took");
 	open = ask(c, "SELECT count(*)" UNSETTLED, NULL);
 	out = ask(c, "SELECT count(*) FROM outbox", NULL);
 	if (!open && !out)
-		return true;
+		return is_in_step(c, q);
 	name_unsettled(c, q->subject, sizeof q->subject);
 	snprintf(q->why, sizeof q->why, "%s has %lld tasks that have not ended and %lld messages that are not sent",
 	    host_name(h), (long long)open, (long long)out);
 	return false;
+}
+
+/* Where each agent stands, and what has not ended there: for a look at what went wrong. */
+void
+inside_show(struct check *k, struct host *h)
+{
+	struct core *c = host_core(h);
+	sqlite3_stmt *s = NULL;
+	char id[ULID_TEXT];
+
+	if (!c)
+		return;
+	for (int i = 0; i < c->nhouses; i++)
+		sim_trace(k->sim, "fault: %s: house %s: %s, term %lld.%s, head %lld%s", host_name(h), c->houses[i].name,
+		    c->houses[i].owned ? "owner" : c->houses[i].place >= 0 ? "candidate" : "-", (long long)c->houses[i].term.n,
+		    c->houses[i].term.agent, (long long)c->houses[i].head, c->houses[i].live ? ", in step" : "");
+	if (sqlite3_prepare_v2(c->db.h, "SELECT id, house, state, attempt, version, forward, tool" UNSETTLED, -1, &s, NULL))
+		return;
+	while (sqlite3_step(s) == SQLITE_ROW) {
+		ulid_format(sqlite3_column_blob(s, 0), id);
+		sim_trace(k->sim, "fault: %s: has %s of house %s as %s, attempt %d, version %lld, %s, to %s", host_name(h), id,
+		    (const char *)sqlite3_column_text(s, 1), task_state_name((enum task_state)sqlite3_column_int(s, 2)),
+		    sqlite3_column_int(s, 3), (long long)sqlite3_column_int64(s, 4), (const char *)sqlite3_column_text(s, 6),
+		    sqlite3_column_text(s, 5) ? (const char *)sqlite3_column_text(s, 5) : "nobody");
+	}
+	sqlite3_finalize(s);
 }
 
 static void
@@ -159,78 +202,121 @@ check_heads(struct check *k, struct core *c)
 
 /* ---- the end ---- */
 
+#define ROWS_MAX 8
+
+/* A task in one house. */
 struct row {
-	bool found, elsewhere;          /* handed on */
+	char house[NAME_MAX_LEN + 1];
+	bool elsewhere;                 /* handed on */
 	enum task_state state;
 	uint64_t what;
+	unsigned have;                  /* hosts */
 };
 
-static void
-read_row(struct core *c, const char *id, struct row *out)
+static int
+read_rows(struct core *c, const char *id, struct row out[ROWS_MAX])
 {
+	static const char sql[] = "SELECT house, state, outcome, forward FROM tasks WHERE id = ?1";
 	sqlite3_stmt *s = NULL;
 	struct ulid u;
+	int n = 0;
 
-	*out = (struct row){ 0 };
-	if (!ulid_parse(id, &u) ||
-	    sqlite3_prepare_v2(c->db.h, "SELECT state, outcome, forward FROM tasks WHERE id = ?1", -1, &s, NULL))
-		return;
+	if (!ulid_parse(id, &u) || sqlite3_prepare_v2(c->db.h, sql, -1, &s, NULL))
+		return 0;
 	sqlite3_bind_blob(s, 1, &u, sizeof u, SQLITE_STATIC);
-	if (sqlite3_step(s) == SQLITE_ROW) {
-		const char *text = (const char *)sqlite3_column_text(s, 1);
+	while (n < ROWS_MAX && sqlite3_step(s) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(s, 2);
 		cJSON *o = text ? cJSON_Parse(text) : NULL;
+		struct row *r = &out[n++];
 
-		*out = (struct row){ .found = true, .state = (enum task_state)sqlite3_column_int(s, 0),
+		*r = (struct row){ .state = (enum task_state)sqlite3_column_int(s, 1),
 			.what = check_hash_json(o ? o->child : NULL) };
-		out->elsewhere = sqlite3_column_type(s, 2) != SQLITE_NULL && !task_state_is_terminal(out->state);
+		snprintf(r->house, sizeof r->house, "%s", (const char *)sqlite3_column_text(s, 0));
+		r->elsewhere = sqlite3_column_type(s, 3) != SQLITE_NULL && !task_state_is_terminal(r->state);
 		cJSON_Delete(o);
 	}
 	sqlite3_finalize(s);
+	return n;
 }
 
+/* With what was told of it. */
 static void
-check_row(struct check *k, struct record *r, const struct row *row, const char *host)
+check_told(struct check *k, struct record *r, const struct row *row, const char *host)
 {
 	const char *state = task_state_name(row->state);
 
 	if (!task_state_is_terminal(row->state) && row->state != TASK_UNCERTAIN && row->state != TASK_WAITING)
 		sim_fail(k->sim, r->id, "still %s at %s", state, host);
+	if (r->missed)
+		return;
 	if (r->state[0] && (strcmp(r->state, state) != 0 || r->what != row->what))
 		sim_fail(k->sim, r->id, "told as %s, but %s has it as %s", r->state, host, state);
 	if (r->cancelled && row->state != TASK_CANCELLED)
 		sim_fail(k->sim, r->id, "told as cancelled, but %s has it as %s", host, state);
-	if (task_state_is_terminal(row->state)) {
-		snprintf(r->state, sizeof r->state, "%s", state);
-		r->what = row->what;
-	}
 }
 
-/* Whoever has it and did not hand it on; all who may own its house have it, and the same. */
+/* All who may own a house have the same of it. */
+static void
+check_same(struct check *k, const struct record *r, struct row *first, const struct row *row, int host)
+{
+	if (row->state != first->state || row->what != first->what)
+		sim_fail(k->sim, r->id, "house %s: %s has it as %s%s, others as %s", row->house,
+		    host_name(k->sim->hosts[host]), task_state_name(row->state), row->state == first->state ? " too, but otherwise" : "",
+		    task_state_name(first->state));
+	first->have |= 1u << host;
+}
+
+static void
+take_row(struct check *k, struct record *r, struct row all[ROWS_MAX], int *n, const struct row *row, int host)
+{
+	int i = 0;
+
+	if (!row->elsewhere)
+		check_told(k, r, row, host_name(k->sim->hosts[host]));
+	if (strcmp(row->house, OWN_HOUSE) == 0)
+		return;
+	while (i < *n && strcmp(all[i].house, row->house) != 0)
+		i++;
+	if (i == ROWS_MAX)
+		return;
+	if (i == *n)
+		all[(*n)++] = *row;
+	check_same(k, r, &all[i], row, host);
+}
+
+static void
+check_missing(struct check *k, const struct record *r, const struct row *row)
+{
+	unsigned missing = check_candidate_bits(k, row->house) & ~row->have;
+
+	for (int i = 0; i < k->sim->nhosts && !k->sim->plan.short_memory; i++)
+		if (missing >> i & 1)
+			sim_fail(k->sim, r->id, "%s may own house %s, but does not have it", host_name(k->sim->hosts[i]),
+			    row->house);
+}
+
 static void
 check_rows(struct check *k, struct record *r)
 {
-	unsigned have = 0, missing;
-	int handed_on = 0;
-	struct row row;
+	struct row all[ROWS_MAX], rows[ROWS_MAX];
+	int n = 0, kept = 0, handed_on = 0;
 
 	if (r->exempt || !(r->told || r->accepted_in))
 		return;
 	for (int i = 0; i < k->sim->nhosts; i++) {
-		read_row(host_core(k->sim->hosts[i]), r->id, &row);
-		handed_on += row.elsewhere;
-		if (!row.found || row.elsewhere)
-			continue;
-		check_row(k, r, &row, host_name(k->sim->hosts[i]));
-		have |= 1u << i;
+		int found = read_rows(host_core(k->sim->hosts[i]), r->id, rows);
+
+		for (int j = 0; j < found; j++) {
+			handed_on += rows[j].elsewhere;
+			kept += !rows[j].elsewhere;
+			take_row(k, r, all, &n, &rows[j], i);
+		}
 	}
+	for (int i = 0; i < n; i++)
+		check_missing(k, r, &all[i]);
 	/* After a disk was lost, a key may have been given a second id for a task that a house has under the first. */
-	if (!have && r->told && !k->sim->plan.short_memory && !(handed_on && k->lost))
+	if (!kept && r->told && !k->sim->plan.short_memory && !(handed_on && k->lost))
 		sim_fail(k->sim, r->id, "accepted for house %s, but nobody knows it any more", r->house);
-	missing = check_candidate_bits(k, r->house) & ~have;
-	for (int i = 0; SIM_FAILOVER && have && i < k->sim->nhosts && !k->sim->plan.short_memory; i++)
-		if (missing >> i & 1)
-			sim_fail(k->sim, r->id, "%s may own house %s, but does not have it", host_name(k->sim->hosts[i]),
-			    r->house);
 }
 
 void
@@ -238,8 +324,7 @@ inside_check(struct check *k)
 {
 	for (int i = 0; i < k->sim->nhosts; i++) {
 		check_counters(k, host_core(k->sim->hosts[i]));
-		if (!SIM_FAILOVER)
-			check_heads(k, host_core(k->sim->hosts[i]));
+		check_heads(k, host_core(k->sim->hosts[i]));
 	}
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct record *r = k->records[i]; r; r = r->next)

@@ -96,6 +96,13 @@ says_owner(const cJSON *h)
 	return !role || strcmp(check_text(h, "role"), "owner") == 0;
 }
 
+/* Nobody else could own it: it needs no lease. */
+static bool
+is_alone(const struct owners *o, const char *house)
+{
+	return check_candidates(o->check, house)->n == 1;
+}
+
 static void
 check_lease(const struct owners *o, const struct host *h, const struct holder *x, const char *house, int64_t made_ms)
 {
@@ -120,7 +127,7 @@ note_heartbeat(struct owners *o, struct holder *x, const struct host *h, const c
 			x->owns[i] = true;
 			snprintf(x->term[i], sizeof x->term[i], "%s", check_text(v, "term"));
 			json_int(cJSON_GetObjectItemCaseSensitive(v, "head"), &x->head[i]);
-			if (SIM_FAILOVER && check_candidates(o->check, o->houses[i].name)->n > 1)
+			if (!is_alone(o, o->houses[i].name))
 				check_lease(o, h, x, o->houses[i].name, made_ms);
 		}
 }
@@ -190,8 +197,8 @@ owners_claim(struct owners *o, const struct topic *t, const struct msg *m)
 		c->next = o->claims;
 		o->claims = c;
 	}
-	if (tree)
-		streams_claim(o->check->streams, t->name, tree);
+	if (tree && streams_claim(o->check->streams, t->name, tree))
+		check_unclean(o->check, t->name);
 	cJSON_Delete(tree);
 }
 
@@ -309,7 +316,7 @@ beat(void *arg, uint64_t x)
 
 	look_at_hosts(o);
 	look_at_brokers(o);
-	for (int i = 0; i < o->nhouses && SIM_FAILOVER; i++)
+	for (int i = 0; i < o->nhouses; i++)
 		look_at_house(o, i);
 	sim_in(o->sim, SECOND, beat, o, x);
 }
@@ -339,7 +346,7 @@ check_owner(struct check *k, const char *house)
 bool
 owners_are_quiet(struct owners *o, struct quiet *q)
 {
-	for (int i = 0; i < o->nhouses && SIM_FAILOVER; i++)
+	for (int i = 0; i < o->nhouses; i++)
 		if (!check_owner(o->check, o->houses[i].name)) {
 			snprintf(q->why, sizeof q->why, "house %s has no owner", o->houses[i].name);
 			snprintf(q->subject, sizeof q->subject, "%s", o->houses[i].name);
@@ -354,7 +361,7 @@ owners_check(struct owners *o)
 {
 	for (int i = 0; i < o->nhouses; i++)
 		for (int h = 0; h < o->sim->nhosts; h++)
-			if (owns_now(o, h, i) && o->holders[h].term[i][0])
+			if (owns_now(o, h, i) && !is_alone(o, o->houses[i].name))
 				streams_check(o->check->streams, o->houses[i].name, o->holders[h].term[i],
 				    o->holders[h].head[i]);
 }

@@ -69,10 +69,40 @@ remember(struct sim *s, const char *line)
 }
 
 static void
+print_time(const struct sim *s)
+{
+	printf("%4lld.%06lld  ", (long long)(s->now_us / SECOND), (long long)(s->now_us % SECOND));
+}
+
+/* Of a message with many lines only those that matter, each with its topic. */
+static void
+print_lines(const struct sim *s, const char *text)
+{
+	const char *body = strstr(text, ": {");
+	int topic = body ? (int)(body - text) + 2 : 0;
+
+	for (const char *p = text + topic; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+		int len = (int)strcspn(p, "\n");
+		const char *at = strstr(p, s->only);
+
+		if (!at || at >= p + len)
+			continue;
+		print_time(s);
+		printf("%.*s%.*s\n", topic, text, len, p);
+	}
+}
+
+static void
 print(const struct sim *s, const char *line)
 {
-	if (s->trace && (!s->only || strncmp(line, "fault", 5) == 0 || strstr(line, s->only)))
-		printf("%4lld.%06lld  %s\n", (long long)(s->now_us / SECOND), (long long)(s->now_us % SECOND), line);
+	if (!s->trace)
+		return;
+	if (s->only && strncmp(line, "fault", 5) != 0) {
+		print_lines(s, line);
+	} else {
+		print_time(s);
+		puts(line);
+	}
 }
 
 void
@@ -92,7 +122,7 @@ sim_log(struct sim *s, const char *fmt, ...)
 void
 sim_trace(struct sim *s, const char *fmt, ...)
 {
-	char line[1024];
+	char line[16384];
 	va_list ap;
 
 	if (!s->trace)
@@ -196,6 +226,8 @@ run(struct sim *s)
 	do
 		run_until(s, s->now_us + QUIET_EVERY);
 	while (!s->failed && !check_is_quiet(s->check, &q) && s->now_us < s->plan.limit_us);
+	if (!s->failed && !check_is_quiet(s->check, &q))
+		check_show(s->check);
 	if (!s->failed && !check_is_quiet(s->check, &q))
 		sim_fail(s, q.subject, "not quiet %lld s after the last fault: %s",
 		    (long long)((s->now_us - s->plan.heal_us) / SECOND), q.why);

@@ -329,7 +329,7 @@ void check_free(struct check *k);
 /* What the checker is told while it happens. */
 void check_published(struct check *k, const char *from, const struct msg *m);
 void check_begun(struct check *k, const char *id, const struct tool *tool, const char *host);
-void check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_effect);
+void check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_effect, struct host *at);
 void check_agent_died(struct check *k, const char *host, const struct core *c);
 void check_disk_lost(struct check *k, const char *host);
 /* Messages without ids for this host, or for all, may have been lost or come twice. */
@@ -341,12 +341,15 @@ void check_said(struct check *k, struct host *h, const struct msg *m, int64_t ma
 void check_heard(struct check *k, struct host *h, const struct packet *p, int64_t now_ms);
 void check_link_lost(struct check *k, struct host *h);
 void check_outcome(struct check *k, const char *id, const char *state, const cJSON *what);
+/* Two things were told of one task. */
+void check_conflict(struct check *k, const char *id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void check_cancel_told(struct check *k, const char *id, bool cancelled);
 /* A disk was lost that may have held it alone. */
 bool check_is_exempt(struct check *k, const char *id);
 void check_turn(struct check *k, struct host *h);
 struct host *check_owner(struct check *k, const char *house);  /* who says so last; NULL: nobody */
 bool check_is_quiet(struct check *k, struct quiet *q);
+void check_show(struct check *k);
 void check_end(struct check *k);
 
 #endif

@@ -25,13 +25,20 @@ struct stream {
 	struct stream *next;
 };
 
+/* By somebody who may have missed what came after its base. */
+struct unclean {
+	const struct stream *of;
+	struct unclean *next;
+};
+
 struct streams {
 	struct check *check;
 	struct stream *first;
+	struct unclean *unclean;
 };
 
 static struct stream *
-find(struct streams *all, const char *house, const char *of)
+find(const struct streams *all, const char *house, const char *of)
 {
 	struct stream *s = all->first;
 
@@ -119,32 +126,48 @@ agent_of(const char *term)
 	return agent;
 }
 
-bool
-streams_take(struct streams *all, const struct topic *t, const cJSON *o, const char *line, size_t len, uint64_t *of)
+const struct stream *
+streams_take(struct streams *all, const struct topic *t, const cJSON *o, const char *line, size_t len, int64_t *seq)
 {
 	const char *term = check_text(o, "term"), *store = check_text(o, "store");
 	struct stream *s;
 	int64_t n = 0;
 
 	if (!cJSON_HasObjectItem(o, "seq"))
-		return false;
+		return NULL;
 	if (term[0] && strcmp(agent_of(term), t->id) != 0)
 		sim_fail(all->check->sim, t->id, "%s publishes an event of term %s", t->id, term);
 	s = get(all, t->name, term[0] ? term : store, check_host(all->check, t->id));
 	if (!json_int(cJSON_GetObjectItemCaseSensitive(o, "seq"), &n) || n < 1 || !s->of[0]) {
 		sim_fail(all->check->sim, t->id, "an event of house %s without a number: %.*s", t->name, (int)len, line);
-		return false;
+		return NULL;
 	}
 	if (!s->first) {
 		begin(s, n, term[0]);
 		if (term[0])
 			check_new_term(all->check, t->name);
 	}
-	*of = check_hash(s->of, strlen(s->of)) ^ check_hash(s->house, strlen(s->house));
-	return note(all, s, n, check_hash(line, len));
+	*seq = n;
+	return note(all, s, n, check_hash(line, len)) ? s : NULL;
 }
 
-void
+static void
+add_unclean(struct streams *all, const struct stream *of)
+{
+	struct unclean *u = xcalloc(1, sizeof *u);
+
+	u->of = of;
+	u->next = all->unclean;
+	all->unclean = u;
+}
+
+static int64_t
+number_of(const struct stream *s)
+{
+	return strtoll(s->of, NULL, 10);
+}
+
+bool
 streams_claim(struct streams *all, const char *house, const cJSON *o)
 {
 	const char *term = check_text(o, "term");
@@ -152,10 +175,38 @@ streams_claim(struct streams *all, const char *house, const cJSON *o)
 	struct stream *s = get(all, house, term, check_host(all->check, agent_of(term)));
 
 	if (s->based || !base)
-		return;
+		return false;
 	s->based = true;
 	json_int(cJSON_GetObjectItemCaseSensitive(base, "seq"), &s->base);
 	snprintf(s->base_of, sizeof s->base_of, "%s", check_text(base, "term"));
+	if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "unclean")))
+		return false;
+	add_unclean(all, s);
+	return true;
+}
+
+/* Is that event among those that the term begins after? */
+static bool
+is_behind(const struct streams *all, const struct stream *term, const struct stream *s, int64_t seq)
+{
+	for (int i = 0; term && term->based && i < CHAIN_MAX; i++) {
+		int64_t base = term->base;
+
+		term = find(all, term->house, term->base_of);
+		if (term == s)
+			return seq <= base;
+	}
+	return false;
+}
+
+bool
+streams_missed(const struct streams *all, const struct stream *s, int64_t seq)
+{
+	for (const struct unclean *u = all->unclean; u; u = u->next)
+		if (u->of != s && strcmp(u->of->house, s->house) == 0 && number_of(u->of) >= number_of(s) &&
+		    !is_behind(all, u->of, s, seq))
+			return true;
+	return false;
 }
 
 int64_t
@@ -211,6 +262,10 @@ streams_free(struct streams *all)
 		next = s->next;
 		free(s->lines);
 		free(s);
+	}
+	for (struct unclean *u = all->unclean, *next; u; u = next) {
+		next = u->next;
+		free(u);
 	}
 	free(all);
 }

@@ -107,7 +107,7 @@ finish(struct workers *w, struct attempt *a, enum pool_how how)
 {
 	a->end.how = how;
 	if (a->begun)
-		check_ended(w->sim->check, a->id, how, a->may_have_effect);
+		check_ended(w->sim->check, a->id, how, a->may_have_effect, w->host);
 	if (w->ended)
 		w->ended_tail->next = a;
 	else
