@@ -12,6 +12,7 @@
 #define BEAT_US (200 * MS)
 #define SILENCE_US (10 * SECOND)
 #define PATIENCE 3                      /* sendings without an answer until another broker is tried */
+#define PATIENCE_US (12 * SECOND)       /* and nothing was heard for so long */
 #define BATCH_MAX 12
 #define OPERATOR "operator"
 
@@ -39,7 +40,7 @@ struct client {
 	bool ready;
 	int broker;                     /* connected to, or to be tried */
 	int subscribing, mid;
-	int64_t heard_us, next_new_us, retry_us;
+	int64_t heard_us, told_us, next_new_us, retry_us;       /* heard: anything; told: of its tasks */
 	struct sub *subs;
 	size_t n, cap, first;           /* before first, all are done */
 	int64_t sent;
@@ -440,6 +441,7 @@ take_lines(struct client *c, const char *text, size_t len, const char *correlati
 {
 	const char *end = text + len;
 
+	c->told_us = c->sim->now_us;
 	while (text < end) {
 		const char *nl = memchr(text, '\n', (size_t)(end - text));
 		size_t n = (size_t)((nl ? nl : end) - text);
@@ -491,6 +493,7 @@ on_packet(struct node *n, struct packet *p)
 		subscribe(c);
 	} else if (p->type == PACKET_SUBACK) {
 		c->ready = true;
+		c->told_us = c->sim->now_us;
 	} else if (p->type == PACKET_CLOSED) {
 		lost(c);
 	} else if (p->type == PACKET_PUBLISH) {
@@ -517,7 +520,7 @@ keep_connected(struct client *c)
 static void
 go_elsewhere(struct client *c, struct sub *s)
 {
-	if (c->kind == LOCAL || c->sim->nbrokers < 2 || s->sendings < PATIENCE)
+	if (c->kind == LOCAL || c->sim->nbrokers < 2 || s->sendings < PATIENCE || c->sim->now_us - c->told_us < PATIENCE_US)
 		return;
 	s->sendings = 0;
 	net_close(&c->node, true);
