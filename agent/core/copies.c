@@ -50,18 +50,25 @@ copies_wait(const struct house *h)
 	return h->wait_copies && copies_count(h) > 1 && !IS_MUTANT(MUTANT_NO_COPIES);
 }
 
+static bool
+names(const cJSON *list, const char *name)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, list)
+		if (cJSON_IsString(v) && strcmp(v->valuestring, name) == 0)
+			return true;
+	return false;
+}
+
+/* Those whom the former owner waited for; if we do not know whom, all who live. */
 void
 copies_begin(struct core *c, struct house *h, const cJSON *in_step)
 {
 	for (int i = 0; i < h->ncopies; i++) {
 		struct copy *k = &h->copies[i];
-		const cJSON *v;
 
-		k->in_step = false;
-		cJSON_ArrayForEach(v, in_step)
-			if (cJSON_IsString(v) && strcmp(v->valuestring, k->peer->name) == 0 &&
-			    peer_is_alive(c, k->peer, SILENT_MS))
-				k->in_step = true;
+		k->in_step = peer_is_alive(c, k->peer, SILENT_MS) && (!in_step || names(in_step, k->peer->name));
 		k->in_step_ms = c->now.mono_ms;
 	}
 	h->told = h->head;

@@ -250,37 +250,41 @@ ended(struct core *c, struct task *t, const cJSON *o)
 	attempt_finish(c, t, to, NULL);
 }
 
-static struct task *
-find_forwarded(struct core *c, const struct ulid *id)
-{
-	struct house *router = house_find(c, "_");
-	struct task *t = task_by_id(c, core_outer_house(c), id);
-
-	if (!t && router->owned)
-		t = task_by_id(c, router, id);
-	return t && t->forward ? t : NULL;
-}
-
-/* The house answers: it has the task, it refuses it, or (for our own user) it is done. */
 static void
-take_reply(struct core *c, const cJSON *o)
+answered(struct core *c, struct task *t, const char *type, const cJSON *o)
 {
-	const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "type"));
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "sent_id"));
-	struct ulid id;
-	struct task *t;
-
-	/* Its key may be that of a task that the house has under another id. */
-	if (!text)
-		text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
-	if (!type || !text || !ulid_parse(text, &id) || !(t = find_forwarded(c, &id)))
-		return;
 	if (strcmp(type, "outcome") == 0)
 		ended(c, t, o);
 	else if (t->state == TASK_FORWARDED && strcmp(type, "accepted") == 0)
 		settled(c, t);
 	else if (t->state == TASK_FORWARDED && strcmp(type, "rejected") == 0)
 		refused(c, t, cJSON_GetObjectItemCaseSensitive(o, "error"));
+}
+
+/* The house answers: it has the task, it refuses it, or (for our own user) it is done. We may have handed it to the
+ * router, and then have become the router ourselves: what the router says is not for its own row. */
+static void
+take_reply(struct core *c, const cJSON *o)
+{
+	const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "type"));
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "sent_id"));
+	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
+	struct house *both[] = { core_outer_house(c), house_find(c, "_") };
+	struct ulid id;
+	struct task *t;
+
+	/* Its key may be that of a task that the house has under another id. */
+	if (!text)
+		text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "id"));
+	if (!type || !text || !ulid_parse(text, &id))
+		return;
+	for (int i = 0; i < 2; i++) {
+		if (!both[i]->owned || (i && state && strcmp(state, "forwarded") == 0))
+			continue;
+		t = task_by_id(c, both[i], &id);
+		if (t && t->forward)
+			answered(c, t, type, o);
+	}
 }
 
 void
