@@ -256,7 +256,7 @@ free_slot(struct core *c, struct task *t)
 	if (t->at && t->at->given)
 		t->at->given--;
 	t->house->running--;
-	t->here = false;
+	t->here = t->works = false;
 	t->at = NULL;
 	t->lost_ms = 0;
 }
@@ -357,6 +357,8 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 			work_stop(c, t);
 		else if (!t->stopping && t->here)
 			core_queue_stop(c, (uint64_t)t->seq);
+		else if (!t->stopping && t->works)
+			work_stop_here(c, t);
 		t->cancelled = t->stopping = true;
 		return;
 	}
@@ -448,7 +450,8 @@ attempt_let_go(struct core *c, struct task *t)
 bool
 attempt_is_awaited(const struct task *t)
 {
-	return t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->here && !t->chosen && !t->at;
+	return t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->here && !t->works &&
+	    !t->chosen && !t->at;
 }
 
 /* The legal way from what it is. */

@@ -302,6 +302,7 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 	if (lease_is_shared(h))
 		tell_owner(c, h);
 	house_take_over(c, h);
+	work_resume(c, h);
 	work_ask(c, h);
 	if (h->unclean) {
 		h->doubt_ms = c->now.wall_ms;

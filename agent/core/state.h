@@ -29,6 +29,7 @@ struct task {
 	bool quick;
 	bool announced;                 /* the attempt's start was told */
 	bool here;                      /* in our pool, or chosen for it */
+	bool works;                     /* here, begun for a former owner of the house: see struct work */
 	struct peer *at;                /* the agent that runs it; NULL: this one, or nobody knows */
 	bool asked;                     /* whether it lives */
 	int64_t lost_ms;                /* given up at this time if nobody reports it by then (mono); 0: never */
@@ -642,6 +643,9 @@ void work_tick(struct core *c);
 struct work *work_find(struct core *c, uint64_t handle);
 void work_end(struct core *c, struct work *w, const struct pool_end *end);
 void work_not_run(struct core *c, struct task *t);      /* it was chosen, and never began */
+/* The house is ours: what runs here for its former owner runs for us. */
+void work_resume(struct core *c, struct house *h);
+void work_stop_here(struct core *c, struct task *t);
 void work_keep(struct core *c, struct task *t);         /* it ran here, for us, and now runs for the new owner */
 void work_announce(struct core *c, struct house *h);    /* to the new owner */
 struct report *work_add_report(struct core *c, struct house *h, const struct ulid *id, int attempt, char *line);

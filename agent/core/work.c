@@ -295,17 +295,13 @@ take_report(struct core *c, struct house *h, const cJSON *o)
 		settle_late(c, t, o, &end);
 }
 
-static void
-is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
+/* Its start may not have been told when the former owner died. NULL: we do not wait for it. */
+static struct task *
+find_running(struct core *c, struct house *h, const struct ulid *id, int attempt)
 {
-	int attempt = (int)number_of(o, "attempt");
-	struct ulid id;
-	struct task *t;
+	struct task *t = task_by_id(c, h, id);
 
-	if (!ulid_parse(text_of(o, "id"), &id) || !(t = task_by_id(c, h, &id)))
-		return;
-	/* Its start had not been told when the former owner died. */
-	if ((t->state == TASK_QUEUED || t->state == TASK_RETRYING) && attempt == t->attempt + 1) {
+	if (t && (t->state == TASK_QUEUED || t->state == TASK_RETRYING) && attempt == t->attempt + 1) {
 		house_unqueue(c, t);
 		if (t->state == TASK_RETRYING)
 			task_enter(c, t, TASK_QUEUED);
@@ -315,7 +311,16 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 		h->running++;
 		task_touch(c, t);
 	}
-	if (!is_awaited(t, attempt))
+	return t && is_awaited(t, attempt) ? t : NULL;
+}
+
+static void
+is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
+{
+	struct ulid id;
+	struct task *t;
+
+	if (!ulid_parse(text_of(o, "id"), &id) || !(t = find_running(c, h, &id, (int)number_of(o, "attempt"))))
 		return;
 	attempt_await(c, t, CHECK_AGAIN_MS);
 	if (t->at == p)
@@ -737,6 +742,47 @@ work_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	}
 }
 
+static void
+take_own_report(struct core *c, struct report *r)
+{
+	cJSON *o = cJSON_Parse(r->line);
+	struct ulid id = r->id;
+
+	take_report(c, r->house, o);
+	cJSON_Delete(o);
+	forget_report(c, r->house, &id, r->attempt);
+}
+
+/* What waits here never began. */
+void
+work_resume(struct core *c, struct house *h)
+{
+	for (struct report *r = c->reports, *next; r; r = next) {
+		next = r->next;
+		if (r->house == h)
+			take_own_report(c, r);
+	}
+	for (struct work *w = c->works, *next; w; w = next) {
+		struct task *t;
+
+		next = w->next;
+		if (w->house != h)
+			continue;
+		if (!w->started) {
+			work_end(c, w, &(struct pool_end){ .how = POOL_NOT_RUN });
+		} else if ((t = find_running(c, h, &w->id, w->attempt))) {
+			t->works = true;
+			t->lost_ms = 0;
+		}
+	}
+}
+
+void
+work_stop_here(struct core *c, struct task *t)
+{
+	stop(c, t->house, &t->id, t->attempt);
+}
+
 void
 work_tick(struct core *c)
 {
@@ -750,12 +796,7 @@ work_tick(struct core *c)
 	}
 	for (struct report *r = c->reports; r && c->up; r = r->next) {
 		if (r->house->owned) {
-			cJSON *o = cJSON_Parse(r->line);
-			struct ulid id = r->id;
-
-			take_report(c, r->house, o);
-			cJSON_Delete(o);
-			forget_report(c, r->house, &id, r->attempt);
+			take_own_report(c, r);
 			break;
 		}
 		if (c->now.mono_ms - r->sent_ms > REPORT_AGAIN_MS)
