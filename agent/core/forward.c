@@ -211,12 +211,22 @@ target(struct core *c, struct task *t, const cJSON *tree, const char **why)
 	return h ? h->name : NULL;
 }
 
+/* A house has accepted it before. */
+static bool
+is_known(struct core *c, const struct task *t)
+{
+	for (int i = 0; i < c->nhouses; i++)
+		if (&c->houses[i] != t->house && task_by_id(c, &c->houses[i], &t->id))
+			return true;
+	return false;
+}
+
 /* Our own user's, while nobody can be reached: what does no harm twice need not wait for its house. */
 static bool
-may_run_here(const struct core *c, const struct task *t)
+may_run_here(struct core *c, const struct task *t)
 {
 	return t->house->local && !c->up && t->tool->effect != TOOL_EXCLUSIVE && !t->key && t->mode != MODE_SOVEREIGN &&
-	    c->now.mono_ms - c->down_mono_ms > LOCAL_FIRST_MS;
+	    c->now.mono_ms - c->down_mono_ms > LOCAL_FIRST_MS && !is_known(c, t);
 }
 
 bool
