@@ -184,6 +184,7 @@ struct peer {
 	bool offline;                   /* it said goodbye, or the broker said it for it */
 	bool stopping;
 	int64_t heard_ms;               /* mono; 0: never */
+	int64_t beat_ms;                /* mono: its latest heartbeat, which alone makes it count as a voter here */
 	int broker;
 	int64_t beat, have_beat;        /* number of the latest heartbeat, and of the one before the latest "have" */
 	int64_t better_s;               /* a better broker has answered it for so long; -1: none */
