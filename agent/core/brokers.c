@@ -13,9 +13,9 @@
 #define RETURN_MS 3000          /* after the majority says so: all have heard it */
 
 static int64_t
-count(const struct core *c, bool (*f)(const struct core *c, const struct peer *p))
+count(const struct core *c, bool us, bool (*f)(const struct core *c, const struct peer *p))
 {
-	int64_t n = 1;
+	int64_t n = us;
 
 	for (int i = 0; i < c->npeers; i++)
 		n += f(c, &c->peers[i]);
@@ -25,7 +25,8 @@ count(const struct core *c, bool (*f)(const struct core *c, const struct peer *p
 static bool
 is_here(const struct core *c, const struct peer *p)
 {
-	return peer_is_alive(c, p, HEARD_MS) && p->heard_ms >= c->up_mono_ms && p->broker == c->broker;
+	return !p->offline && p->beat_ms && c->now.mono_ms - p->beat_ms <= HEARD_MS && p->beat_ms >= c->up_mono_ms &&
+	    p->broker == c->broker;
 }
 
 static bool
@@ -43,7 +44,7 @@ is_majority(const struct core *c, int64_t n)
 bool
 brokers_majority(const struct core *c)
 {
-	return c->o.config->nbrokers < 2 || (c->up && is_majority(c, count(c, is_here)));
+	return c->o.config->nbrokers < 2 || (c->up && is_majority(c, count(c, true, is_here)));
 }
 
 int64_t
@@ -62,10 +63,11 @@ leave(struct core *c, int next, const char *why)
 	log_info("broker %d: %s", c->broker + 1, why);
 }
 
+/* All at the same time, so whoever has seen it answer at all goes with the majority. */
 static void
 consider_return(struct core *c)
 {
-	if (brokers_better_s(c) < BETTER_S || !is_majority(c, count(c, sees_better))) {
+	if (!c->better_ms || !is_majority(c, count(c, brokers_better_s(c) >= BETTER_S, sees_better))) {
 		c->agreed_ms = 0;
 		return;
 	}

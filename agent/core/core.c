@@ -11,6 +11,7 @@
 #define TIDY_EVERY_MS 5000
 #define TIDY_AFTER 1024                 /* new tasks */
 #define LAZY_COMMIT_MS 1000
+#define STALE_MS 1000                   /* from the beginning of a turn to its effects */
 
 /* xoroshiro128+ (Blackman, Vigna 2018), seeded by splitmix64: replayable from one number. */
 static uint64_t
@@ -647,6 +648,12 @@ core_commit(struct core *c, struct err *e)
 void
 core_release(struct core *c, struct core_now now)
 {
+	/* The disk held us up: what we say of ourselves is not true any more. */
+	if (now.mono_ms - c->now.mono_ms > STALE_MS) {
+		c->unsaid = true;
+		out_forget(c, c->health_topic);
+		lease_take_back(c);
+	}
 	c->now = now;
 	lease_check(c, false);
 	release_late(c);

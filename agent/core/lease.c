@@ -357,6 +357,22 @@ lease_check(struct core *c, bool begin)
 }
 
 void
+lease_take_back(struct core *c)
+{
+	char topic[TOPIC_MAX];
+
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
+
+		if (h->lease != LEASE_CLAIMED || h->claimed_ms != c->now.mono_ms)
+			continue;
+		h->lease = LEASE_NONE;
+		topic_format(topic, c->o.config->cluster, TOPIC_CLAIM, h->name, c->o.agent);
+		out_forget(c, topic);
+	}
+}
+
+void
 lease_heard(struct core *c, struct house *h, const struct term *t)
 {
 	if (!term_is_less(&h->term, t) || !lease_is_shared(h))

@@ -107,6 +107,26 @@ out_now(struct core *c, const char *topic, int qos, bool retain, uint32_t expiry
 	return &o->body;
 }
 
+void
+out_forget(struct core *c, const char *topic)
+{
+	struct out **p = &c->gather, *before = NULL;
+
+	while (*p) {
+		struct out *o = *p;
+
+		if (o->kept || o->gate || strcmp(o->topic, topic) != 0) {
+			before = o;
+			p = &o->next;
+			continue;
+		}
+		*p = o->next;
+		if (c->gather_tail == o)
+			c->gather_tail = before;
+		out_free(o);
+	}
+}
+
 /* Every event of a house is numbered, so that whoever listens can tell that one is missing. */
 struct buf *
 out_event(struct core *c, struct house *h, const char *type)

@@ -141,7 +141,7 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 	}
 	snprintf(p->boot, sizeof p->boot, "%.26s", boot);
 	p->offline = false;
-	p->heard_ms = c->now.mono_ms;
+	p->heard_ms = p->beat_ms = c->now.mono_ms;
 	p->beat = number_of(o, "seq", 0);
 	p->broker = (int)number_of(o, "broker", 0);
 	p->slots = (unsigned)number_of(o, "slots", 0);

@@ -1,7 +1,7 @@
 /*
  * pulse.c - heartbeats for others, and a pulse for ourselves: a message that goes to the broker and back. It
- * alone shows that we are heard and can hear. The first of a connection is QoS 1, so that it comes after all that
- * the broker had to deliver; the others are QoS 0, so that no backlog holds them up.
+ * alone shows that we are heard and can hear. It is QoS 0, so that no backlog holds it up. With the first of a
+ * connection goes a greeting in QoS 1, which comes back after all that the broker had to deliver.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "state.h"
 
 #define RETAIN_EVERY 5                  /* beats */
+#define GREET_EVERY 5                   /* while the first has not come back */
 #define HEALTH_EXPIRY_S 20
 #define BREAK_MS 4000
 #define SILENCE_MS 6000                 /* no pulse of our own: the connection is dead */
@@ -26,11 +27,11 @@ pulse_link_up(struct core *c)
 static void
 send_pulse(struct core *c)
 {
-	struct buf *b = out_now(c, c->echo_topic, c->subscribed ? 0 : 1, false, 0);
-
-	c->pulse_made_ms[++c->pulses % PULSES] = c->now.mono_ms;
-	buf_addf(b, c->subscribed ? "%s.%lld\n" : "%s\n", c->echo_text, (long long)c->pulses);
+	if (!c->greeted && (!c->subscribed || c->beats % GREET_EVERY == 0))
+		buf_addf(out_now(c, c->echo_topic, 1, false, 0), "%s\n", c->echo_text);
 	c->subscribed = true;
+	c->pulse_made_ms[++c->pulses % PULSES] = c->now.mono_ms;
+	buf_addf(out_now(c, c->echo_topic, 0, false, 0), "%s.%lld\n", c->echo_text, (long long)c->pulses);
 }
 
 static void
@@ -76,7 +77,6 @@ pulse_take(struct core *c, const struct mqtt_msg *m)
 		return false;
 	if (m->len == n) {
 		c->greeted = true;
-		c->pulse_ms = c->up_mono_ms > c->pulse_ms ? c->up_mono_ms : c->pulse_ms;
 		return true;
 	}
 	if (((const char *)m->payload)[n] != '.' || m->len - n >= sizeof text)

@@ -185,6 +185,7 @@ struct peer {
 	bool offline;                   /* it said goodbye, or the broker said it for it */
 	bool stopping;
 	int64_t heard_ms;               /* mono; 0: never */
+	int64_t beat_ms;                /* mono: its latest heartbeat, which alone makes it count as a voter here */
 	int broker;
 	int64_t beat, have_beat;        /* number of the latest heartbeat, and of the one before the latest "have" */
 	int64_t better_s;               /* a better broker has answered it for so long; -1: none */
@@ -537,6 +538,8 @@ void out_end_line(struct buf *b);
 struct buf *out_local(struct core *c, struct house *h, uint64_t conn);
 /* Those that waited for the house's copies up to this event may go. */
 void out_open_gate(struct core *c, struct house *h, int64_t seq);
+/* What this turn wants to say there, and was not worth keeping. */
+void out_forget(struct core *c, const char *topic);
 void out_drop_held(struct core *c, struct house *h);
 /* Held answers say how many copies there are: not more than this. */
 void out_correct_copies(struct house *h, int n);
@@ -594,8 +597,8 @@ void lease_take(struct core *c, struct house *h, const struct peer *from, const 
 int lease_move(struct core *c, struct house *h, const char *to, struct err *e);
 /* At the beginning of a turn, and when its commit is done. begin: houses may become ours. */
 void lease_check(struct core *c, bool begin);
+void lease_take_back(struct core *c);   /* claims of this turn */
 void lease_open(struct core *c, struct house *h);       /* nobody else could own it */
-void lease_drain(struct core *c);
 bool lease_is_drained(const struct core *c);
 
 /* copies.c: what the followers of our houses have */
