@@ -63,17 +63,16 @@ leave(struct core *c, int next, const char *why)
 	log_info("broker %d: %s", c->broker + 1, why);
 }
 
-/* All at the same time, so whoever has seen it answer at all goes with the majority. */
+/* All at the same time: whoever has seen it answer at all goes with the majority, and does not think again when the
+ * first of them have left. */
 static void
 consider_return(struct core *c)
 {
-	if (!c->better_ms || !is_majority(c, count(c, brokers_better_s(c) >= BETTER_S, sees_better))) {
+	if (!c->better_ms)
 		c->agreed_ms = 0;
-		return;
-	}
-	if (!c->agreed_ms)
+	else if (!c->agreed_ms && is_majority(c, count(c, brokers_better_s(c) >= BETTER_S, sees_better)))
 		c->agreed_ms = c->now.mono_ms;
-	if (c->now.mono_ms - c->agreed_ms >= RETURN_MS)
+	if (c->agreed_ms && c->now.mono_ms - c->agreed_ms >= RETURN_MS)
 		leave(c, c->better, "a better broker is back");
 }
 
