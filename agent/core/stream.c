@@ -621,13 +621,41 @@ adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 	c->due_changed = true;
 }
 
+/* Its key stands for a task that we have under another id: that one counts. */
+static bool
+key_is_taken(struct core *c, struct house *h, const cJSON *o)
+{
+	const char *key = text_of(cJSON_GetObjectItemCaseSensitive(o, "task"), "key"), *sender = text_of(o, "sender");
+	struct task *t;
+
+	return key && sender && task_by_key(c, h, sender, key, &t);
+}
+
+static void
+supersede(struct core *c, struct task *t)
+{
+	struct err e;
+
+	err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
+	t->state = TASK_QUEUED;
+	t->house->open++;
+	t->house->queued++;
+	attempt_finish(c, t, TASK_CANCELLED, &e);
+	tell_row(c, t, "adopted");
+}
+
 static void
 adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 {
+	bool taken = key_is_taken(c, h, o);
 	struct task *t = IS_MUTANT(MUTANT_ADOPT_FORGETS) ? NULL : apply_task(c, h, o, NULL, 0);
 
 	if (!t)
 		return;
+	if (taken && !task_state_is_terminal(t->state)) {
+		supersede(c, t);
+		return;
+	}
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
 	h->open += task_is_open(t);
 	h->queued += t->state == TASK_QUEUED;
