@@ -216,7 +216,7 @@ make_task(struct core *c, struct house *h, const struct ulid *id, const cJSON *o
 	t->priority = (unsigned char)m.priority;
 	t->deadline_ms = m.deadline_ms;
 	t->accepted_ms = c->now.wall_ms;
-	t->key = m.key ? xstrdup(m.key) : NULL;
+	t->key = m.key && !h->key_taken ? xstrdup(m.key) : NULL;
 	t->body = cJSON_PrintUnformatted(body);
 	t->body_len = strlen(t->body);
 	task_read_body(c, t);
@@ -647,9 +647,14 @@ supersede(struct core *c, struct task *t)
 static void
 adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 {
-	bool taken = key_is_taken(c, h, o);
-	struct task *t = IS_MUTANT(MUTANT_ADOPT_FORGETS) ? NULL : apply_task(c, h, o, NULL, 0);
+	struct task *t;
+	bool taken;
 
+	if (IS_MUTANT(MUTANT_ADOPT_FORGETS))
+		return;
+	taken = h->key_taken = key_is_taken(c, h, o);
+	t = apply_task(c, h, o, NULL, 0);
+	h->key_taken = false;
 	if (!t)
 		return;
 	if (taken && !task_state_is_terminal(t->state)) {
