@@ -110,7 +110,7 @@ static bool
 is_too_late(const struct check *k, const struct record *r, const struct tool *tool)
 {
 	return (r->state[0] || r->cancelled) && (tool->effect == TOOL_EXCLUSIVE ||
-	    k->sim->now_us - r->ended_us > LATE_START_US);
+	    (!r->missed && k->sim->now_us - r->ended_us > LATE_START_US));
 }
 
 void
@@ -126,7 +126,7 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 		    tool->name);
 	if (r->stopping)
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
-	if (r->crashes - r->crashes_allowed >= k->sim->config.max_crashes)
+	if (!r->missed && r->crashes - r->crashes_allowed >= k->sim->config.max_crashes)
 		sim_fail(k->sim, id, "began again after it had killed %d workers", r->crashes);
 	if (is_too_late(k, r, tool))
 		sim_fail(k->sim, id, "began after it was %s", r->cancelled ? "cancelled" : r->state);
@@ -477,6 +477,8 @@ reply_line(struct check *k, const char *from, const cJSON *o)
 	if (strcmp(type, "accepted") == 0) {
 		json_int(cJSON_GetObjectItemCaseSensitive(o, "copies"), &copies);
 		check_accepted(k, id, check_text(o, "house"), check_text(o, "state"), copies, from);
+		if (check_text(o, "sent_id")[0])
+			check_record(k, check_text(o, "sent_id"))->alias = true;
 	} else if (strcmp(type, "outcome") == 0) {
 		check_outcome(k, id, check_text(o, "state"), cJSON_GetObjectItemCaseSensitive(o,
 		    cJSON_HasObjectItem(o, "result") ? "result" : "error"));

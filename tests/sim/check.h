@@ -31,6 +31,7 @@ struct record {
 	unsigned hosts;                 /* that said they have it */
 	unsigned runners;               /* that began it */
 	bool told, exempt;
+	bool alias;                     /* of a task that a house has under another id, for its key */
 	int64_t copies;                 /* as the house told; 0: it did not yet */
 	int64_t handed_copies;          /* as told by who handed it on */
 	int losses;                     /* of disks that may have held it */

@@ -559,6 +559,7 @@ turn(struct host *h)
 	bool dirty;
 
 	h->turns++;
+	h->sim->speaker = h->id;
 	begin(h);
 	if (!h->stuck)
 		gather(h);
@@ -694,6 +695,7 @@ effects_callback(void *arg, uint64_t life)
 
 	if (h->life != life || is_frozen(h, effects_callback, life))
 		return;
+	h->sim->speaker = h->id;
 	core_release(h->core, host_now(h));
 	effects(h);
 	if (step(h)) {
@@ -792,6 +794,7 @@ host_start(struct host *h)
 	o.store_path = path;
 	o.secret = secret;
 	h->life++;
+	h->sim->speaker = h->id;
 	if (core_open(&h->core, &o, host_now(h), &e)) {
 		sim_log(h->sim, "%s: cannot start: %s", h->id, e.msg);
 		h->core = NULL;

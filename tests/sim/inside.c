@@ -314,8 +314,7 @@ check_rows(struct check *k, struct record *r)
 	}
 	for (int i = 0; i < n; i++)
 		check_missing(k, r, &all[i]);
-	/* After a disk was lost, a key may have been given a second id for a task that a house has under the first. */
-	if (!kept && r->told && !k->sim->plan.short_memory && !(handed_on && k->lost))
+	if (!kept && r->told && !k->sim->plan.short_memory && !(handed_on && r->alias))
 		sim_fail(k->sim, r->id, "accepted for house %s, but nobody knows it any more", r->house);
 }
 

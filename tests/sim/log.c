@@ -14,7 +14,7 @@ emit(const char *level, const char *fmt, va_list ap)
 
 	vsnprintf(line, sizeof line, fmt, ap);
 	if (sim_current)
-		sim_log(sim_current, "log %s: %s", level, line);
+		sim_log(sim_current, "%s: %s: %s", sim_current->speaker ? sim_current->speaker : "log", level, line);
 	else
 		fprintf(stderr, "%s: %s\n", level, line);
 }

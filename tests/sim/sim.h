@@ -108,6 +108,7 @@ struct sim {
 	int nclients;
 	struct check *check;
 	bool healed;
+	const char *speaker;            /* whose turn it is, for the log */
 	bool trace;
 	const char *only;               /* trace lines with this, and faults */
 	uint64_t history;               /* hash of all that happened */
