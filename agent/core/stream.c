@@ -283,6 +283,13 @@ tell_local(struct core *c, struct task *t)
 	t->conn = 0;
 }
 
+/* It says all there is, so what it does not say is not. */
+static bool
+is_whole(const char *type)
+{
+	return !type || strcmp(type, "kept") == 0 || strcmp(type, "adopted") == 0;
+}
+
 static void
 read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 {
@@ -290,6 +297,11 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 	const char *to = text_of(o, "to");
 
 	task_follow(c, t, state_of(o, type, t->state));
+	if (is_whole(type)) {
+		free(t->outcome);
+		free(t->forward);
+		t->outcome = t->forward = NULL;
+	}
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "attempt")))
 		t->attempt = (short)v->valuedouble;
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "crashes")))
