@@ -643,17 +643,42 @@ key_is_taken(struct core *c, struct house *h, const cJSON *o)
 	return key && sender && task_by_key(c, h, sender, key, &t);
 }
 
+/* It is not done, and must not be. */
 static void
-supersede(struct core *c, struct task *t)
+end_adopted(struct core *c, struct task *t, enum task_state to, const struct err *e)
 {
-	struct err e;
-
-	err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
 	t->state = TASK_QUEUED;
 	t->house->open++;
 	t->house->queued++;
-	attempt_finish(c, t, TASK_CANCELLED, &e);
+	attempt_finish(c, t, to, e);
 	tell_row(c, t, "adopted");
+}
+
+/* We may have had it, ended it and forgotten it. */
+static bool
+is_stale(const struct core *c, const struct task *t)
+{
+	return ulid_time_ms(&t->id) <= c->pruned_id_ms;
+}
+
+static bool
+must_not_run(struct core *c, struct task *t, bool key_taken)
+{
+	struct err e;
+
+	if (task_state_is_terminal(t->state))
+		return false;
+	if (key_taken) {
+		err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
+		end_adopted(c, t, TASK_CANCELLED, &e);
+	} else if (is_stale(c, t) && !t->forward) {
+		err_set(&e, ERR_STALE, "it is older than what is still remembered, so it may have run");
+		task_reply_to(t, NULL, NULL, 0);
+		end_adopted(c, t, TASK_UNCERTAIN, &e);
+	} else {
+		return false;
+	}
+	return true;
 }
 
 static void
@@ -667,17 +692,13 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	taken = h->key_taken = key_is_taken(c, h, o);
 	t = apply_task(c, h, o, NULL, 0);
 	h->key_taken = false;
-	if (!t)
+	if (!t || must_not_run(c, t, taken))
 		return;
-	if (taken && !task_state_is_terminal(t->state)) {
-		supersede(c, t);
-		return;
-	}
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
 	h->open += task_is_open(t);
 	h->queued += t->state == TASK_QUEUED;
 	adopt_state(c, t, t->state, knows);
-	if (task_state_is_terminal(t->state) && t->reply_topic)
+	if (task_state_is_terminal(t->state) && t->reply_topic && !is_stale(c, t))
 		attempt_tell_again(c, t);
 }
 
