@@ -283,12 +283,24 @@ tell_local(struct core *c, struct task *t)
 	t->conn = 0;
 }
 
+/* What a whole row does not say is not so. */
+static void
+clear_members(struct task *t)
+{
+	free(t->outcome);
+	free(t->forward);
+	t->outcome = t->forward = NULL;
+	task_reply_to(t, NULL, NULL, 0);
+}
+
 static void
 read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 {
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *v;
 	const char *to = text_of(o, "to");
 
+	if (!type || strcmp(type, "adopted") == 0 || strcmp(type, "kept") == 0)
+		clear_members(t);
 	task_follow(c, t, state_of(o, type, t->state));
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "attempt")))
 		t->attempt = (short)v->valuedouble;
@@ -562,6 +574,8 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	json_kv_int(b, "doubt", h->doubt_ms);
 	json_kv_int(b, "common", common);
 	json_kv_bool(b, "all", common < h->pruned);
+	json_kv_int(b, "pruned", h->pruned);
+	json_kv_int(b, "forgotten", c->pruned_id_ms);
 	put_terms(b, h);
 	out_end_line(b);
 }
@@ -631,6 +645,11 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
 	h->open += task_is_open(t);
 	h->queued += t->state == TASK_QUEUED;
+	if (ulid_time_ms(&t->id) <= c->pruned_id_ms) {
+		attempt_forgotten(c, t);
+		tell_row(c, t, "adopted");
+		return;
+	}
 	adopt_state(c, t, t->state, knows);
 	if (task_state_is_terminal(t->state) && t->reply_topic)
 		attempt_tell_again(c, t);
@@ -697,6 +716,7 @@ take_base(struct core *c, struct house *h, const cJSON *o)
 	h->offered = h->common;
 	h->all_anew = is_true(o, "all");
 	h->doubt_ms = number_of(o, "doubt");
+	store_note_pruned(c, h, number_of(o, "pruned"), number_of(o, "forgotten"));
 	if (h->head > h->common)
 		offer(c, h);
 	else
