@@ -426,7 +426,10 @@ their_claim(struct core *c, struct house *h, const struct term *t, const cJSON *
 	lease_heard(c, h, t);
 	if (!term_equal(t, &h->term) || h->owned)
 		return;
-	if (!retained && p) {
+	/* What was kept may be old: its owner has gone on since. */
+	if (retained)
+		return;
+	if (p) {
 		p->heard_ms = c->now.mono_ms;
 		p->offline = false;
 	}

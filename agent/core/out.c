@@ -277,6 +277,11 @@ hold_local(struct core *c)
 		}
 		*end = l->next;
 		l->next = NULL;
+		if (!h->owned) {
+			buf_free(&l->body);
+			free(l);
+			continue;
+		}
 		l->gate_seq = h->head;
 		if (h->held_local_tail)
 			h->held_local_tail->next = l;
@@ -383,7 +388,9 @@ out_promote(struct core *c)
 	for (; o; o = next) {
 		next = o->next;
 		o->next = NULL;
-		if (o->gate) {
+		if (o->gate && !o->gate->owned) {
+			out_free(o);
+		} else if (o->gate) {
 			hold(o->gate, o);
 		} else if (!o->kept && !c->up) {
 			out_free(o);

@@ -151,6 +151,7 @@ struct house {
 	bool mark_rows, sweep_rows;     /* with the next commit: see store.c */
 	int64_t pruned;                 /* the latest version that was forgotten here */
 	bool pruned_changed;
+	bool key_taken;                 /* the task that is taken in has one that stands for another */
 	bool pull_all;                  /* all rows come, by their own numbers; else those changed since, by version */
 	int64_t pulled;                 /* such numbers up to here have come */
 	int64_t pull_head;

@@ -216,7 +216,7 @@ make_task(struct core *c, struct house *h, const struct ulid *id, const cJSON *o
 	t->priority = (unsigned char)m.priority;
 	t->deadline_ms = m.deadline_ms;
 	t->accepted_ms = c->now.wall_ms;
-	t->key = m.key ? xstrdup(m.key) : NULL;
+	t->key = m.key && !h->key_taken ? xstrdup(m.key) : NULL;
 	t->body = cJSON_PrintUnformatted(body);
 	t->body_len = strlen(t->body);
 	task_read_body(c, t);
@@ -635,13 +635,46 @@ adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 	c->due_changed = true;
 }
 
+/* Its key stands for a task that we have under another id: that one counts. */
+static bool
+key_is_taken(struct core *c, struct house *h, const cJSON *o)
+{
+	const char *key = text_of(cJSON_GetObjectItemCaseSensitive(o, "task"), "key"), *sender = text_of(o, "sender");
+	struct task *t;
+
+	return key && sender && task_by_key(c, h, sender, key, &t);
+}
+
+static void
+supersede(struct core *c, struct task *t)
+{
+	struct err e;
+
+	err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
+	t->state = TASK_QUEUED;
+	t->house->open++;
+	t->house->queued++;
+	attempt_finish(c, t, TASK_CANCELLED, &e);
+	tell_row(c, t, "adopted");
+}
+
 static void
 adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 {
-	struct task *t = IS_MUTANT(MUTANT_ADOPT_FORGETS) ? NULL : apply_task(c, h, o, NULL, 0);
+	struct task *t;
+	bool taken;
 
+	if (IS_MUTANT(MUTANT_ADOPT_FORGETS))
+		return;
+	taken = h->key_taken = key_is_taken(c, h, o);
+	t = apply_task(c, h, o, NULL, 0);
+	h->key_taken = false;
 	if (!t)
 		return;
+	if (taken && !task_state_is_terminal(t->state)) {
+		supersede(c, t);
+		return;
+	}
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
 	h->open += task_is_open(t);
 	h->queued += t->state == TASK_QUEUED;

@@ -52,20 +52,26 @@ warn(const char *msg, void *arg)
 	fprintf(stderr, "warning: %s\n", msg);
 }
 
-void
-ct_setup_agent(struct coretest *t, const char *agent, const char *more)
+static void
+set_up(struct coretest *t, const char *agent, const char *config, const char *more)
 {
 	struct buf b = { 0 };
 
-	*t = (struct coretest){ .dir = "/tmp/uw-core-XXXXXX", .agent = agent, .idle = 4, .quick = 64,
+	*t = (struct coretest){ .dir = "/tmp/uw-core-XXXXXX", .agent = agent, .idle = 4, .quick = 64, .seed = 1,
 		.now = { .wall_ms = T0, .mono_ms = 5000 } };
 	assert_non_null(mkdtemp(t->dir));
 	put_tools(t->dir);
-	buf_addf(&b, "%s%stools: { dirs: [\"%s\"] }\n", base_config, more ? more : "", t->dir);
+	buf_addf(&b, "%s%stools: { dirs: [\"%s\"] }\n", config, more ? more : "", t->dir);
 	if (config_parse(&t->config, "houses.yaml", b.data, b.len, warn, NULL, &t->e))
 		fail_msg("%s", t->e.msg);
 	buf_free(&b);
 	t->tools = registry_new(&t->config, warn, NULL);
+}
+
+void
+ct_setup_agent(struct coretest *t, const char *agent, const char *more)
+{
+	set_up(t, agent, base_config, more);
 	ct_open(t);
 }
 
@@ -88,7 +94,7 @@ void
 ct_open(struct coretest *t)
 {
 	if (core_open(&t->core, &(struct core_opts){ .config = &t->config, .tools = t->tools, .agent = t->agent,
-	    .store_path = ct_store(t), .seed = 1, .secret = "secret", .version = "4", .host = "here" }, t->now, &t->e))
+	    .store_path = ct_store(t), .seed = t->seed, .secret = "secret", .version = "4", .host = "here" }, t->now, &t->e))
 		fail_msg("%s", t->e.msg);
 	t->open = false;
 }
@@ -101,13 +107,25 @@ forget_run(struct coretest *t)
 	t->nrun = t->nstopped = t->nunacked = 0;
 }
 
-void
-ct_kill(struct coretest *t)
+static void
+die(struct coretest *t)
 {
 	core_close(t->core);
 	t->core = NULL;
+	t->idle = 4;
+	t->quick = 64;
 	forget_run(t);
 	t->out_mid = 0;
+}
+
+void
+ct_kill(struct coretest *t)
+{
+	unsigned idle = t->idle, quick = t->quick;
+
+	die(t);
+	t->idle = idle;
+	t->quick = quick;
 	ct_open(t);
 }
 
@@ -230,6 +248,8 @@ keep_lines(struct coretest *t, const struct line *l, const char *p, size_t len)
 	}
 }
 
+static void pass_on(struct coretest *t, const struct core_publish *p);
+
 static void
 take_publishes(struct coretest *t)
 {
@@ -240,7 +260,9 @@ take_publishes(struct coretest *t)
 		struct line l = { .topic = (char *)(uintptr_t)p.topic, .response = (char *)(uintptr_t)p.response_topic,
 			.correlation = correlation };
 
-		keep_lines(t, &l, p.payload, p.len);
+		if (!strstr(p.topic, "/echo/"))
+			keep_lines(t, &l, p.payload, p.len);
+		pass_on(t, &p);
 		free(correlation);
 		core_publish_sent(t->core, &p, ++t->out_mid);
 		if (!p.seq)
@@ -531,6 +553,459 @@ ct_health(struct coretest *t, const char *house, const char *name)
 			json_int(at(h, name), &n);
 	cJSON_Delete(v);
 	buf_free(&b);
+	return n;
+}
+
+/* ---- several cores, and a broker between them ---- */
+
+struct net_message {
+	char *topic, *payload, *response, *correlation;
+	size_t len, correlation_len;
+	int qos;
+	bool retained;
+	struct net_message *next;
+};
+
+static void
+append(struct net_messages *l, const struct net_message *m, int qos, bool retained)
+{
+	struct net_message *x = xcalloc(1, sizeof *x);
+
+	*x = *m;
+	x->topic = xstrdup(m->topic);
+	x->payload = xstrndup(m->payload, m->len);
+	x->response = m->response ? xstrdup(m->response) : NULL;
+	x->correlation = m->correlation_len ? xstrndup(m->correlation, m->correlation_len) : NULL;
+	x->qos = qos;
+	x->retained = retained;
+	x->next = NULL;
+	if (!l->end)
+		l->end = &l->head;
+	*l->end = x;
+	l->end = &x->next;
+}
+
+/* *p leaves the list. */
+static void
+drop_message(struct net_messages *l, struct net_message **p)
+{
+	struct net_message *x = *p;
+
+	*p = x->next;
+	if (!*p)
+		l->end = p;
+	free(x->topic);
+	free(x->payload);
+	free(x->response);
+	free(x->correlation);
+	free(x);
+}
+
+static void
+drop_messages(struct net_messages *l)
+{
+	while (l->head)
+		drop_message(l, &l->head);
+}
+
+static bool
+is_of(const char *filter, const char *topic)
+{
+	for (; *filter; filter++) {
+		if (*filter == '+')
+			topic += strcspn(topic, "/");
+		else if (*filter != *topic++)
+			return false;
+	}
+	return !*topic;
+}
+
+/* -1: it has not subscribed to that. */
+static int
+qos_of(const struct net_node *x, const char *topic)
+{
+	for (int i = 0; i < x->nfilters; i++)
+		if (is_of(x->filters[i], topic))
+			return x->qos[i];
+	return -1;
+}
+
+static void
+retain(struct net *net, const struct net_message *m)
+{
+	struct net_message **p = &net->retained.head;
+
+	while (*p)
+		if (strcmp((*p)->topic, m->topic) == 0)
+			drop_message(&net->retained, p);
+		else
+			p = &(*p)->next;
+	if (m->len)
+		append(&net->retained, m, m->qos, true);
+}
+
+static void
+broker_takes(struct net *net, const struct net_message *m, bool retained)
+{
+	for (int i = 0; i < net->n; i++) {
+		struct net_node *x = &net->node[i];
+		int qos = qos_of(x, m->topic);
+
+		if (qos > m->qos)
+			qos = m->qos;
+		if (qos < 0 || (qos == 0 && (!x->up || x->cut)) || (net->loses && net->loses(net, i, m->topic, m->payload)))
+			continue;
+		append(&x->inbox, m, qos, false);
+	}
+	if (retained)
+		retain(net, m);
+}
+
+static struct net_node *
+node_of(struct coretest *t)
+{
+	return (struct net_node *)((char *)t - offsetof(struct net_node, t));
+}
+
+static void
+pass_on(struct coretest *t, const struct core_publish *p)
+{
+	char *payload;
+
+	if (!t->net || node_of(t)->cut)
+		return;
+	payload = xstrndup(p->payload ? p->payload : "", p->len);
+	broker_takes(t->net, &(struct net_message){ .topic = (char *)(uintptr_t)p->topic, .payload = payload, .len = p->len,
+	    .qos = p->qos, .response = (char *)(uintptr_t)p->response_topic,
+	    .correlation = (char *)(uintptr_t)p->correlation, .correlation_len = p->correlation_len }, p->retain);
+	free(payload);
+}
+
+static void
+subscribe(struct net *net, struct net_node *x)
+{
+	x->nfilters = 0;
+	while (core_subscription(x->t.core, (size_t)x->nfilters, x->filters[x->nfilters], &x->qos[x->nfilters])) {
+		x->nfilters++;
+		assert_true(x->nfilters < 64);
+	}
+	for (struct net_message *m = net->retained.head; m; m = m->next)
+		if (qos_of(x, m->topic) >= 0)
+			append(&x->inbox, m, qos_of(x, m->topic), true);
+}
+
+void
+net_up(struct net *net, int i)
+{
+	struct net_node *x = &net->node[i];
+	struct buf will = { 0 };
+	bool session = x->nfilters > 0;
+
+	x->cut = x->t.hold_acks = false;
+	x->up = true;
+	core_will(x->t.core, &will);
+	free(x->will);
+	x->will = buf_take(&will);
+	ct_up(&x->t, session);
+	subscribe(net, x);
+	x->beat_ms = 0;
+}
+
+static void
+publish_will(struct net *net, struct net_node *x)
+{
+	char topic[TOPIC_MAX];
+
+	if (!x->will)
+		return;
+	topic_format(topic, "home", TOPIC_HEALTH, x->t.agent, "state");
+	broker_takes(net, &(struct net_message){ .topic = topic, .payload = x->will, .len = strlen(x->will), .qos = 1 }, true);
+	free(x->will);
+	x->will = NULL;
+}
+
+void
+net_down(struct net *net, int i)
+{
+	struct net_node *x = &net->node[i];
+
+	x->up = false;
+	publish_will(net, x);
+	ct_down(&x->t);
+}
+
+void
+net_kill(struct net *net, int i)
+{
+	struct net_node *x = &net->node[i];
+
+	x->up = false;
+	x->dead = true;
+	publish_will(net, x);
+	die(&x->t);
+}
+
+void
+net_start(struct net *net, int i)
+{
+	struct net_node *x = &net->node[i];
+
+	x->dead = false;
+	x->t.seed += NET_MAX;
+	x->t.hold_acks = false;
+	ct_open(&x->t);
+	net_up(net, i);
+}
+
+static void
+remove_store(const struct coretest *t)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	char path[160];
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s%s", ct_store(t), ends[i]);
+		unlink(path);
+	}
+}
+
+void
+net_lose_disk(struct net *net, int i)
+{
+	struct net_node *x = &net->node[i];
+
+	remove_store(&x->t);
+	x->nfilters = 0;
+	drop_messages(&x->inbox);
+}
+
+static const char net_config[] =
+    "cluster: home\n"
+    "state: /nowhere\n"
+    "houses:\n"
+    "  ezra: { %s, candidates: [%s] }\n"
+    "  timmy: { agents: [timmy-1], candidates: [timmy-1] }\n"
+    "  bezalel: { agents: [bezalel-1], candidates: [bezalel-1] }\n"
+    "router: [bezalel-1]\n";
+
+void
+net_setup(struct net *net, int n, const char *ezra)
+{
+	static const char *const agents[NET_MAX] = { "ezra-1", "timmy-1", "bezalel-1" };
+	char text[1000];
+
+	*net = (struct net){ .n = n };
+	snprintf(text, sizeof text, net_config, ezra ? ezra : "agents: [ezra-1]",
+	    n == 2 ? "ezra-1, timmy-1" : "ezra-1, timmy-1, bezalel-1");
+	for (int i = 0; i < n; i++) {
+		struct coretest *t = &net->node[i].t;
+
+		set_up(t, agents[i], text, NULL);
+		t->net = net;
+		t->seed = (uint64_t)i + 1;
+		ct_open(t);
+	}
+	for (int i = 0; i < n; i++)
+		net_up(net, i);
+}
+
+void
+net_teardown(struct net *net)
+{
+	for (int i = 0; i < net->n; i++) {
+		struct net_node *x = &net->node[i];
+
+		ct_teardown(&x->t);
+		free(x->will);
+		drop_messages(&x->inbox);
+	}
+	drop_messages(&net->retained);
+}
+
+static void
+deliver(struct net_node *x)
+{
+	struct net_messages l = x->inbox;
+
+	x->inbox = (struct net_messages){ 0 };
+	while (l.head) {
+		const struct net_message *m = l.head;
+		struct coretest *t = &x->t;
+
+		if (m->qos && ++t->mid > 65535)
+			t->mid = 1;
+		ct_message(t, (struct mqtt_msg){ .topic = m->topic, .payload = m->payload, .len = m->len,
+		    .mid = m->qos ? t->mid : 0, .qos = m->qos, .retained = m->retained, .response_topic = m->response,
+		    .correlation = m->correlation, .correlation_len = m->correlation_len });
+		drop_message(&l, &l.head);
+	}
+}
+
+static void
+step_node(struct net *net, int i)
+{
+	struct net_node *x = &net->node[i];
+	struct coretest *t = &x->t;
+
+	t->hold_acks = x->cut;
+	ct_begin(t);
+	if (x->up && !x->cut)
+		deliver(x);
+	if (x->up && t->now.mono_ms - x->beat_ms >= 1000) {
+		core_beat(t->core, NULL);
+		x->beat_ms = t->now.mono_ms;
+	}
+	assert_int_equal(ct_turn(t), 0);
+	if (x->up && core_must_reconnect(t->core)) {
+		x->up = false;
+		ct_down(t);
+		if (!x->cut)
+			net_up(net, i);
+	}
+}
+
+int
+net_owner(const struct net *net)
+{
+	int owner = -1;
+
+	for (int i = 0; i < net->n; i++) {
+		const struct net_node *x = &net->node[i];
+
+		if (x->dead || x->frozen || !house_find(x->t.core, "ezra")->owned)
+			continue;
+		if (owner >= 0)
+			fail_msg("%s and %s own the house at once", net->node[owner].t.agent, x->t.agent);
+		owner = i;
+	}
+	return owner;
+}
+
+/* What the test began. */
+static void
+end_turns(struct net *net)
+{
+	for (int i = 0; i < net->n; i++)
+		if (net->node[i].t.open)
+			assert_int_equal(ct_turn(&net->node[i].t), 0);
+}
+
+void
+net_run(struct net *net, int64_t ms)
+{
+	end_turns(net);
+	for (; ms > 0; ms -= NET_STEP_MS) {
+		for (int i = 0; i < net->n; i++)
+			ct_pass(&net->node[i].t, NET_STEP_MS);
+		for (int i = 0; i < net->n; i++)
+			if (!net->node[i].dead && !net->node[i].frozen)
+				step_node(net, i);
+		net_owner(net);
+	}
+}
+
+int64_t
+net_wait_owner(struct net *net, int i, int64_t max_ms)
+{
+	for (int64_t ms = 0; ms <= max_ms; ms += NET_STEP_MS) {
+		if (net_owner(net) == i)
+			return ms;
+		net_run(net, NET_STEP_MS);
+	}
+	return -1;
+}
+
+struct house *
+net_house(struct net *net, int i)
+{
+	return house_find(net->node[i].t.core, "ezra");
+}
+
+static bool
+is_in_step(struct net *net, int i)
+{
+	int owner = net_owner(net);
+	const struct house *h = owner < 0 || owner == i ? NULL : net_house(net, owner);
+
+	for (int k = 0; h && k < h->ncopies; k++)
+		if (strcmp(h->copies[k].peer->name, net->node[i].t.agent) == 0)
+			return h->copies[k].in_step && net_house(net, i)->in_step_ms;
+	return false;
+}
+
+int64_t
+net_wait_in_step(struct net *net, int i, int64_t max_ms)
+{
+	for (int64_t ms = 0; ms <= max_ms; ms += NET_STEP_MS) {
+		if (is_in_step(net, i))
+			return ms;
+		net_run(net, NET_STEP_MS);
+	}
+	return -1;
+}
+
+void
+net_begin(struct net *net)
+{
+	assert_true(net_wait_owner(net, 0, 3000) >= 0);
+	for (int i = 1; i < net->n; i++)
+		assert_true(net_wait_in_step(net, i, 10000) >= 0);
+}
+
+void
+net_publish(struct net *net, const char *topic, const char *text, const char *reply)
+{
+	char *s = with_quotes(text);
+
+	broker_takes(net, &(struct net_message){ .topic = (char *)(uintptr_t)topic, .payload = s, .len = strlen(s), .qos = 1,
+	    .response = (char *)(uintptr_t)reply }, false);
+	free(s);
+}
+
+void
+net_task(struct net *net, const char *sender, const char *fmt, ...)
+{
+	char text[4096], topic[TOPIC_MAX], reply[TOPIC_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	topic_format(topic, "home", TOPIC_TASK, "ezra", sender);
+	topic_format(reply, "home", TOPIC_REPLY, sender, "r");
+	net_publish(net, topic, text, reply);
+}
+
+void
+net_query(struct net *net, const char *kind, const char *fmt, ...)
+{
+	char text[1024], topic[TOPIC_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	snprintf(topic, sizeof topic, "uw/home/house/ezra/%s/me", kind);
+	net_publish(net, topic, text, "uw/home/client/me/reply/q");
+}
+
+size_t
+net_started(const struct net *net)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < net->n; i++)
+		n += net->node[i].t.nstarted;
+	return n;
+}
+
+size_t
+net_count(const struct net *net, const char *part, const char *id, const char *type)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < net->n; i++)
+		n += ct_count(&net->node[i].t, part, id, type);
 	return n;
 }
 

@@ -37,6 +37,8 @@ struct started {
 };
 
 struct coretest {
+	struct net *net;                /* NULL: it is alone */
+	uint64_t seed;
 	char dir[64];
 	struct config config;
 	struct registry *tools;
@@ -105,6 +107,61 @@ int64_t ct_num(const cJSON *v, const char *path);
 const char *ct_state(struct coretest *t, const char *id);
 /* A number of the health message's first owned house, or of the message itself. */
 int64_t ct_health(struct coretest *t, const char *house, const char *name);
+
+/* ---- several cores, and a broker between them ---- */
+
+#define NET_MAX 3
+#define NET_STEP_MS 50
+
+struct net_message;
+struct net_messages {
+	struct net_message *head, **end;
+};
+
+struct net_node {
+	struct coretest t;
+	bool dead, up;
+	bool cut;                       /* nothing passes in either direction, and nobody is told */
+	bool frozen;                    /* it does nothing, and does not notice */
+	char *will;
+	char filters[64][TOPIC_MAX];
+	int qos[64], nfilters;
+	struct net_messages inbox;      /* its session: what is QoS 1 stays while it is away */
+	int64_t beat_ms;
+};
+
+struct net {
+	struct net_node node[NET_MAX];
+	int n;
+	struct net_messages retained;
+	/* A fault of the test's: true if this message does not reach that agent. NULL: none. */
+	bool (*loses)(const struct net *net, int to, const char *topic, const char *payload);
+};
+
+/* House ezra has the candidates ezra-1, timmy-1, bezalel-1 in this order, which are the nodes 0 to n - 1, all
+ * connected. ezra: what the file says of the house, NULL: that ezra-1 does its work. */
+void net_setup(struct net *net, int n, const char *ezra);
+void net_teardown(struct net *net);
+/* Time goes by in steps. At the end of each at most one that is awake owns the house. */
+void net_run(struct net *net, int64_t ms);
+/* Until then; how long it took, or -1. */
+int64_t net_wait_owner(struct net *net, int i, int64_t max_ms);
+int64_t net_wait_in_step(struct net *net, int i, int64_t max_ms);       /* by its own and the owner's account */
+/* The usual beginning: node 0 owns the house, the others are in step. */
+void net_begin(struct net *net);
+int net_owner(const struct net *net);                   /* -1: none */
+struct house *net_house(struct net *net, int i);
+void net_up(struct net *net, int i);
+void net_down(struct net *net, int i);                  /* the broker notices, and publishes the will */
+void net_kill(struct net *net, int i);                  /* likewise, and its memory is gone */
+void net_start(struct net *net, int i);                 /* again, with the disk that it had */
+void net_lose_disk(struct net *net, int i);             /* of one that is dead */
+/* Some client's, or a forged one: to whoever has subscribed. ' stands for ". */
+void net_publish(struct net *net, const char *topic, const char *text, const char *reply);
+void net_task(struct net *net, const char *sender, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void net_query(struct net *net, const char *kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+size_t net_started(const struct net *net);              /* attempts, on all of them, ever */
+size_t net_count(const struct net *net, const char *topic_part, const char *id, const char *type);
 
 /* One number from a query on the store, beside the core's connection. */
 int64_t ct_sql(struct coretest *t, const char *sql);
