@@ -396,6 +396,7 @@ struct core {
 	/* time */
 	int64_t next_due_ms;            /* wall; 0: none */
 	int64_t tidy_mono_ms, tidy_seq, prune_seq, pruned_id_ms;
+	int64_t stored_pruned_id_ms;
 	bool due_changed;
 	char stamp[32];                 /* the turn's time as text */
 	int64_t lazy_since_ms;
@@ -408,6 +409,8 @@ struct core {
 int store_open(struct core *c, struct err *e);
 int store_commit(struct core *c, struct err *e);
 void store_tidy(struct core *c);
+/* Another agent's word for what was forgotten of a house. */
+void store_note_pruned(struct core *c, struct house *h, int64_t version, int64_t id_ms);
 struct task *store_find(struct core *c, const struct house *h, const struct ulid *id);
 void store_count(struct core *c, struct house *h);
 bool store_find_key(struct core *c, const char *house, const char *sender, const char *key, struct ulid *id);
@@ -484,6 +487,7 @@ bool attempt_is_awaited(const struct task *t);
 void attempt_await(struct core *c, struct task *t, int64_t ms);
 void attempt_resume(struct core *c, struct task *t);
 void attempt_doubt(struct core *c, struct task *t);
+void attempt_forgotten(struct core *c, struct task *t);
 void attempt_let_go(struct core *c, struct task *t);
 void attempt_unchoose(struct core *c, struct task *t);
 void attempt_finish(struct core *c, struct task *t, enum task_state to, const struct err *e);

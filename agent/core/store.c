@@ -176,7 +176,7 @@ load_pruned(struct core *c, struct err *e)
 
 	db_text(s, 1, "pruned_id_ms");
 	if ((rc = db_step(&c->db, s, e)) == 1)
-		c->pruned_id_ms = sqlite3_column_int64(s, 0);
+		c->pruned_id_ms = c->stored_pruned_id_ms = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
 	return rc < 0 ? -1 : 0;
 }
@@ -555,14 +555,31 @@ note_pruned(struct core *c, int64_t id_ms)
 
 /* Whoever has a row up to that version may have one that is no more. */
 static void
-note_version(struct core *c, const char *house, int64_t version)
+note_version(struct house *h, int64_t version)
 {
-	struct house *h = house_find(c, house);
-
 	if (!h || version <= h->pruned)
 		return;
 	h->pruned = version;
 	h->pruned_changed = true;
+}
+
+void
+store_note_pruned(struct core *c, struct house *h, int64_t version, int64_t id_ms)
+{
+	note_version(h, version);
+	note_pruned(c, id_ms);
+	c->urgent = true;
+}
+
+static int
+write_pruned_id(struct core *c, struct err *e)
+{
+	char text[24];
+
+	if (c->pruned_id_ms == c->stored_pruned_id_ms)
+		return 0;
+	snprintf(text, sizeof text, "%lld", (long long)c->pruned_id_ms);
+	return set_meta(c, "pruned_id_ms", text, e);
 }
 
 static void
@@ -598,7 +615,7 @@ judge_row(struct core *c, sqlite3_stmt *s)
 	if (!finished || (!excess && finished >= old) || id_ms > c->now.wall_ms || task_by_seq(c, seq))
 		return 0;
 	note_pruned(c, id_ms);
-	note_version(c, (const char *)sqlite3_column_text(s, 4), sqlite3_column_int64(s, 5));
+	note_version(house_find(c, (const char *)sqlite3_column_text(s, 4)), sqlite3_column_int64(s, 5));
 	return 1;
 }
 
@@ -626,12 +643,7 @@ prune(struct core *c, int max)
 	}
 	if (verdict < 0 || max > 0)
 		c->prune_seq = 0;
-	if (n) {
-		char text[24];
-
-		snprintf(text, sizeof text, "%lld", (long long)c->pruned_id_ms);
-		set_meta(c, "pruned_id_ms", text, NULL);
-	}
+	write_pruned_id(c, NULL);
 }
 
 /* Fills memory from the outbox's rows, behind what is there. */
@@ -939,6 +951,7 @@ write_tasks(struct core *c, struct err *e)
 static void
 is_stored(struct core *c)
 {
+	c->stored_pruned_id_ms = c->pruned_id_ms;
 	for (struct task *t = c->dirty; t; t = t->next_dirty) {
 		t->stored = true;
 		t->dirty = false;
@@ -970,7 +983,7 @@ store_commit(struct core *c, struct err *e)
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) || write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) ||
-	    write_reports(c, e) || write_rejects(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_reports(c, e) || write_rejects(c, e) || write_pruned_id(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;
@@ -1016,6 +1029,8 @@ store_tidy(struct core *c)
 	db_run(&c->db, s, NULL);
 	if (db_exec(&c->db, "COMMIT", NULL))
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
+	else
+		c->stored_pruned_id_ms = c->pruned_id_ms;
 }
 
 int64_t

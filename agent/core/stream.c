@@ -283,11 +283,14 @@ tell_local(struct core *c, struct task *t)
 	t->conn = 0;
 }
 
-/* It says all there is, so what it does not say is not. */
-static bool
-is_whole(const char *type)
+/* What a whole row does not say is not so. */
+static void
+clear_members(struct task *t)
 {
-	return !type || strcmp(type, "kept") == 0 || strcmp(type, "adopted") == 0;
+	free(t->outcome);
+	free(t->forward);
+	t->outcome = t->forward = NULL;
+	task_reply_to(t, NULL, NULL, 0);
 }
 
 static void
@@ -296,12 +299,9 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *v;
 	const char *to = text_of(o, "to");
 
+	if (!type || strcmp(type, "adopted") == 0 || strcmp(type, "kept") == 0)
+		clear_members(t);
 	task_follow(c, t, state_of(o, type, t->state));
-	if (is_whole(type)) {
-		free(t->outcome);
-		free(t->forward);
-		t->outcome = t->forward = NULL;
-	}
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "attempt")))
 		t->attempt = (short)v->valuedouble;
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "crashes")))
@@ -574,6 +574,8 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	json_kv_int(b, "doubt", h->doubt_ms);
 	json_kv_int(b, "common", common);
 	json_kv_bool(b, "all", common < h->pruned);
+	json_kv_int(b, "pruned", h->pruned);
+	json_kv_int(b, "forgotten", c->pruned_id_ms);
 	put_terms(b, h);
 	out_end_line(b);
 }
@@ -643,42 +645,22 @@ key_is_taken(struct core *c, struct house *h, const cJSON *o)
 	return key && sender && task_by_key(c, h, sender, key, &t);
 }
 
-/* It is not done, and must not be. */
+/* Another task has its key: it is not run. */
 static void
-end_adopted(struct core *c, struct task *t, enum task_state to, const struct err *e)
-{
-	t->state = TASK_QUEUED;
-	t->house->open++;
-	t->house->queued++;
-	attempt_finish(c, t, to, e);
-	tell_row(c, t, "adopted");
-}
-
-/* We may have had it, ended it and forgotten it. */
-static bool
-is_stale(const struct core *c, const struct task *t)
-{
-	return ulid_time_ms(&t->id) <= c->pruned_id_ms;
-}
-
-static bool
-must_not_run(struct core *c, struct task *t, bool key_taken)
+supersede(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (task_state_is_terminal(t->state))
-		return false;
-	if (key_taken) {
-		err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
-		end_adopted(c, t, TASK_CANCELLED, &e);
-	} else if (is_stale(c, t) && !t->forward) {
-		err_set(&e, ERR_STALE, "it is older than what is still remembered, so it may have run");
-		task_reply_to(t, NULL, NULL, 0);
-		end_adopted(c, t, TASK_UNCERTAIN, &e);
-	} else {
-		return false;
-	}
-	return true;
+	err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
+	attempt_finish(c, t, TASK_CANCELLED, &e);
+	tell_row(c, t, "adopted");
+}
+
+static void
+count_in(struct house *h, const struct task *t)
+{
+	h->open += task_is_open(t);
+	h->queued += t->state == TASK_QUEUED;
 }
 
 static void
@@ -692,14 +674,22 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	taken = h->key_taken = key_is_taken(c, h, o);
 	t = apply_task(c, h, o, NULL, 0);
 	h->key_taken = false;
-	if (!t || must_not_run(c, t, taken))
+	if (!t)
 		return;
+	if (taken && !task_state_is_terminal(t->state))
+		t->state = TASK_QUEUED;
+	count_in(h, t);
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
-	h->open += task_is_open(t);
-	h->queued += t->state == TASK_QUEUED;
-	adopt_state(c, t, t->state, knows);
-	if (task_state_is_terminal(t->state) && t->reply_topic && !is_stale(c, t))
-		attempt_tell_again(c, t);
+	if (taken && !task_state_is_terminal(t->state)) {
+		supersede(c, t);
+	} else if (ulid_time_ms(&t->id) <= c->pruned_id_ms) {
+		attempt_forgotten(c, t);
+		tell_row(c, t, "adopted");
+	} else {
+		adopt_state(c, t, t->state, knows);
+		if (task_state_is_terminal(t->state) && t->reply_topic)
+			attempt_tell_again(c, t);
+	}
 }
 
 /* An outcome of a former term stands if we have none and nothing runs. */
@@ -763,6 +753,7 @@ take_base(struct core *c, struct house *h, const cJSON *o)
 	h->offered = h->common;
 	h->all_anew = is_true(o, "all");
 	h->doubt_ms = number_of(o, "doubt");
+	store_note_pruned(c, h, number_of(o, "pruned"), number_of(o, "forgotten"));
 	if (h->head > h->common)
 		offer(c, h);
 	else
