@@ -81,7 +81,7 @@ follows(const struct core *c, const struct house *h, const struct copy *k)
 	if (!peer_is_alive(c, k->peer, SILENT_MS))
 		return false;
 	if (term_equal(&k->term, &h->term))
-		return k->live;
+		return k->live && (k->in_step || k->have >= h->told);
 	return k->in_step && c->now.mono_ms - h->held_ms < SILENT_MS;
 }
 

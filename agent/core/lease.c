@@ -494,7 +494,8 @@ somebody_knows_more(const struct core *c, const struct house *h)
 	return false;
 }
 
-/* Nobody can have owned it since we did: who could would have told us by now. */
+/* Nobody can have owned it since we did: who could would have told us by now, and follows nobody whom we do not
+ * know. */
 static bool
 nobody_since(const struct core *c, const struct house *h)
 {
@@ -503,7 +504,7 @@ nobody_since(const struct core *c, const struct house *h)
 	for (int i = 0; i < h->ncopies; i++) {
 		const struct copy *k = &h->copies[i];
 
-		if (k->peer->heard_ms < c->up_mono_ms && !(soon && !k->was_in_step))
+		if (k->peer->heard_ms < c->up_mono_ms ? !(soon && !k->was_in_step) : !stream_knows_term(h, &k->log))
 			return false;
 	}
 	return true;

@@ -87,7 +87,8 @@ names_us(const struct core *c, const cJSON *list)
 static void
 hear_owner(struct core *c, struct house *h, const struct peer *p, const cJSON *part)
 {
-	bool in_step = h->live && names_us(c, cJSON_GetObjectItemCaseSensitive(part, "in_step"));
+	bool in_step = h->live && h->stored_head >= number_of(part, "told", 0) &&
+	    names_us(c, cJSON_GetObjectItemCaseSensitive(part, "in_step"));
 
 	if (h->owned || strcmp(h->term.agent, p->name) != 0)
 		return;

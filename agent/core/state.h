@@ -619,6 +619,7 @@ void stream_put_task(struct buf *b, const struct task *t);
 void stream_put_hex(struct buf *b, const char *key, const char *p, size_t len);
 void stream_read_hex(struct buf *b, const char *hex);
 void stream_add_term(struct house *h, const struct term *t, int64_t base);
+bool stream_knows_term(const struct house *h, const struct term *t);
 void stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 void stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_t head);
 void stream_tick(struct core *c, struct house *h);

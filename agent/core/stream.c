@@ -32,6 +32,15 @@ stream_add_term(struct house *h, const struct term *t, int64_t base)
 	h->terms_changed = true;
 }
 
+bool
+stream_knows_term(const struct house *h, const struct term *t)
+{
+	for (int i = h->nterms - 1; i >= 0; i--)
+		if (term_equal(&h->terms[i].term, t))
+			return true;
+	return !t->n;
+}
+
 /* Only what is known of the events up to n. */
 static void
 cut_terms(struct house *h, int64_t n)
