@@ -502,6 +502,48 @@ stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_
 	h->in_step_ms = 0;
 }
 
+/* Those in memory, as store.c does with the rows. */
+static void
+mark_tasks(struct core *c, const struct house *h)
+{
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			if (t->house == h)
+				t->version = -1;
+}
+
+static void
+tell_forgotten(struct core *c, struct task *t)
+{
+	struct buf *b;
+	struct err e;
+	char id[ULID_TEXT];
+
+	if (!t->conn)
+		return;
+	b = out_local(c, NULL, t->conn);
+	t->conn = 0;
+	ulid_format(&t->id, id);
+	err_set(&e, ERR_STALE, "house %s has ended and forgotten it", t->house->name);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", "error");
+	json_kv_str(b, "id", id);
+	json_put_key(b, "error");
+	json_put_err(b, &e);
+	out_end_line(b);
+}
+
+static void
+sweep_tasks(struct core *c, const struct house *h)
+{
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			if (t->house == h && t->version == -1) {
+				tell_forgotten(c, t);
+				task_touch(c, t);
+			}
+}
+
 static void
 pull(struct core *c, struct house *h)
 {
@@ -527,8 +569,10 @@ begin_pull(struct core *c, struct house *h)
 		cut_terms(h, h->common);
 		c->urgent = true;
 	}
-	if (h->pull_all)
+	if (h->pull_all) {
 		h->mark_rows = c->urgent = true;
+		mark_tasks(c, h);
+	}
 	h->pulled = h->common;
 	h->pull_head = 0;
 	pull(c, h);
@@ -794,6 +838,7 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 	} else if (h->pull_all) {
 		h->pull_all = false;
 		h->sweep_rows = c->urgent = true;
+		sweep_tasks(c, h);
 		h->pulled = h->pull_head;
 		pull(c, h);
 	} else {
