@@ -640,6 +640,13 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	int64_t after = number_of(o, "after");
 	struct rows r = { c, h, message_to(c, from->name), "row" };
 
+	/* Some of what changed since is forgotten meanwhile. */
+	if (!all && after < h->pruned) {
+		put_op(r.b, h, "rows");
+		json_kv_bool(r.b, "anew", true);
+		out_end_line(r.b);
+		return;
+	}
 	more = store_rows(c, h, all, &after, BATCH, add_row, &r);
 	put_op(r.b, h, "rows");
 	json_kv_bool(r.b, "all", all);
@@ -828,6 +835,10 @@ take_taken(struct core *c, struct house *h, const cJSON *o)
 static void
 take_rows(struct core *c, struct house *h, const cJSON *o)
 {
+	if (h->sync == SYNC_PULLS && is_true(o, "anew")) {
+		ask(c, h);
+		return;
+	}
 	if (h->sync != SYNC_PULLS || is_true(o, "all") != h->pull_all)
 		return;
 	if (!h->pull_head)
