@@ -155,6 +155,7 @@ struct house {
 	bool pull_all;                  /* all rows come, by their own numbers; else those changed since, by version */
 	int64_t pulled;                 /* such numbers up to here have come */
 	int64_t pull_head;
+	int64_t pull_from;              /* rows changed since then are complete, if none of them was forgotten meanwhile */
 	struct term_base *their_terms;  /* the owner's */
 	int ntheir;
 	int64_t owner_head;             /* as its heartbeat says */
@@ -487,7 +488,6 @@ bool attempt_is_awaited(const struct task *t);
 void attempt_await(struct core *c, struct task *t, int64_t ms);
 void attempt_resume(struct core *c, struct task *t);
 void attempt_doubt(struct core *c, struct task *t);
-void attempt_forgotten(struct core *c, struct task *t);
 void attempt_let_go(struct core *c, struct task *t);
 void attempt_unchoose(struct core *c, struct task *t);
 void attempt_finish(struct core *c, struct task *t, enum task_state to, const struct err *e);

@@ -283,14 +283,11 @@ tell_local(struct core *c, struct task *t)
 	t->conn = 0;
 }
 
-/* What a whole row does not say is not so. */
-static void
-clear_members(struct task *t)
+/* It says all there is, so what it does not say is not. */
+static bool
+is_whole(const char *type)
 {
-	free(t->outcome);
-	free(t->forward);
-	t->outcome = t->forward = NULL;
-	task_reply_to(t, NULL, NULL, 0);
+	return !type || strcmp(type, "kept") == 0 || strcmp(type, "adopted") == 0;
 }
 
 static void
@@ -299,9 +296,12 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *v;
 	const char *to = text_of(o, "to");
 
-	if (!type || strcmp(type, "adopted") == 0 || strcmp(type, "kept") == 0)
-		clear_members(t);
 	task_follow(c, t, state_of(o, type, t->state));
+	if (is_whole(type)) {
+		free(t->outcome);
+		free(t->forward);
+		t->outcome = t->forward = NULL;
+	}
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "attempt")))
 		t->attempt = (short)v->valuedouble;
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "crashes")))
@@ -520,7 +520,7 @@ begin_pull(struct core *c, struct house *h)
 	}
 	if (h->pull_all)
 		h->mark_rows = c->urgent = true;
-	h->pulled = h->common;
+	h->pulled = h->pull_from = h->common;
 	h->pull_head = 0;
 	pull(c, h);
 }
@@ -593,6 +593,7 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	json_kv_bool(r.b, "more", more);
 	json_kv_int(r.b, "after", after);
 	json_kv_int(r.b, "head", h->stored_head);
+	json_kv_int(r.b, "pruned", h->pruned);
 	out_end_line(r.b);
 }
 
@@ -645,17 +646,42 @@ key_is_taken(struct core *c, struct house *h, const cJSON *o)
 	return key && sender && task_by_key(c, h, sender, key, &t);
 }
 
+/* It is not done, and must not be. */
 static void
-supersede(struct core *c, struct task *t)
+end_adopted(struct core *c, struct task *t, enum task_state to, const struct err *e)
 {
-	struct err e;
-
-	err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
 	t->state = TASK_QUEUED;
 	t->house->open++;
 	t->house->queued++;
-	attempt_finish(c, t, TASK_CANCELLED, &e);
+	attempt_finish(c, t, to, e);
 	tell_row(c, t, "adopted");
+}
+
+/* We may have had it, ended it and forgotten it. */
+static bool
+is_stale(const struct core *c, const struct task *t)
+{
+	return ulid_time_ms(&t->id) <= c->pruned_id_ms;
+}
+
+static bool
+must_not_run(struct core *c, struct task *t, bool key_taken)
+{
+	struct err e;
+
+	if (task_state_is_terminal(t->state))
+		return false;
+	if (key_taken) {
+		err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
+		end_adopted(c, t, TASK_CANCELLED, &e);
+	} else if (is_stale(c, t) && !t->forward) {
+		err_set(&e, ERR_STALE, "it is older than what is still remembered, so it may have run");
+		task_reply_to(t, NULL, NULL, 0);
+		end_adopted(c, t, TASK_UNCERTAIN, &e);
+	} else {
+		return false;
+	}
+	return true;
 }
 
 static void
@@ -669,22 +695,13 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	taken = h->key_taken = key_is_taken(c, h, o);
 	t = apply_task(c, h, o, NULL, 0);
 	h->key_taken = false;
-	if (!t)
+	if (!t || must_not_run(c, t, taken))
 		return;
-	if (taken && !task_state_is_terminal(t->state)) {
-		supersede(c, t);
-		return;
-	}
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
 	h->open += task_is_open(t);
 	h->queued += t->state == TASK_QUEUED;
-	if (ulid_time_ms(&t->id) <= c->pruned_id_ms) {
-		attempt_forgotten(c, t);
-		tell_row(c, t, "adopted");
-		return;
-	}
 	adopt_state(c, t, t->state, knows);
-	if (task_state_is_terminal(t->state) && t->reply_topic)
+	if (task_state_is_terminal(t->state) && t->reply_topic && !is_stale(c, t))
 		attempt_tell_again(c, t);
 }
 
@@ -781,8 +798,10 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 	} else if (h->pull_all) {
 		h->pull_all = false;
 		h->sweep_rows = c->urgent = true;
-		h->pulled = h->pull_head;
+		h->pulled = h->pull_from = h->pull_head;
 		pull(c, h);
+	} else if (number_of(o, "pruned") > h->pull_from) {
+		ask(c, h);
 	} else {
 		is_live(c, h, number_of(o, "head"));
 	}

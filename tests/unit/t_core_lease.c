@@ -281,6 +281,7 @@ who_is_not_in_step_takes_over_after_10_s_and_says_so(void **state)
 	net_kill(&net, 0);
 	assert_in_range(net_wait_owner(&net, 1, 20000), 10000, 11500);
 	assert_true(net_house(&net, 1)->unclean);
+	net_run(&net, 3000);
 	assert_int_equal(ct_count(node(1), "timmy-1/alert/unclean-takeover", NULL, NULL), 1);
 	assert_int_equal(net_count(&net, "/alert/", NULL, NULL), 1);
 	assert_string_equal(ct_state(node(1), ct_id(0)), "uncertain");
