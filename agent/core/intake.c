@@ -266,6 +266,15 @@ answer_again(struct intake *in, struct task *t)
 		forward_repeat(in->c, t);
 }
 
+/* Our own user's task may have run here, outside of its house, while nobody could be reached. */
+static struct task *
+find_own(const struct intake *in)
+{
+	struct task *t = in->conn ? task_by_id(in->c, core_outer_house(in->c), &in->msg.id) : NULL;
+
+	return t && !t->forward ? t : NULL;
+}
+
 /* 1: it is one we have, and was answered; 0: new; -1: refused. */
 static int
 check_repeat(struct intake *in, struct err *e)
@@ -277,6 +286,8 @@ check_repeat(struct intake *in, struct err *e)
 
 	if (in->msg.has_id && !IS_MUTANT(MUTANT_NO_DEDUPE))
 		t = task_by_id(c, in->house, &in->msg.id);
+	if (!t && in->msg.has_id)
+		t = find_own(in);
 	if (!t && in->msg.key && !IS_MUTANT(MUTANT_NO_KEYS)) {
 		what = "key";
 		if (task_by_key(c, in->house, owner, in->msg.key, &t) && !t)

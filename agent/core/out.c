@@ -47,17 +47,18 @@ put_behind(struct core *c, struct out *o, struct out *before)
 static struct out *
 gather(struct core *c, enum out_kind kind, struct house *gate, const char *topic, const char *response, const void *correlation, size_t len)
 {
+	bool kept = kind != OUT_ONCE && !gate;
 	struct out *o;
 
 	for (o = c->gather; o; o = o->next)
-		if (o->gate == gate && fits(o, topic, response, correlation, len))
+		if (o->gate == gate && o->kept == kept && fits(o, topic, response, correlation, len))
 			return o;
 	o = xcalloc(1, sizeof *o);
 	o->topic = xstrdup(topic);
 	o->response_topic = response ? xstrdup(response) : NULL;
 	o->correlation = len ? xstrndup(correlation, len) : NULL;
 	o->correlation_len = len;
-	o->kept = kind != OUT_ONCE && !gate;
+	o->kept = kept;
 	o->gate = gate;
 	o->qos = 1;
 	o->body.max = OUT_LINE_MAX;

@@ -358,17 +358,6 @@ request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	buf_free(&own.correlation);
 }
 
-/* Taken in while there was no broker, and not handed on: see forward.c. */
-static bool
-runs_here(struct core *c, const cJSON *task)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(task, "id"));
-	struct ulid id;
-	const struct task *t = text && ulid_parse(text, &id) ? task_by_id(c, core_outer_house(c), &id) : NULL;
-
-	return t && !t->forward;
-}
-
 static void
 local_submit(struct asker *a, const cJSON *req)
 {
@@ -390,7 +379,7 @@ local_submit(struct asker *a, const cJSON *req)
 		return;
 	}
 	line = cJSON_PrintUnformatted(task);
-	intake_line(c, h && h->owned && !h->heir && !runs_here(c, task) ? h : core_outer_house(c), c->o.agent, line, strlen(line), 0, NULL, a->conn);
+	intake_line(c, h && h->owned && !h->heir ? h : core_outer_house(c), c->o.agent, line, strlen(line), 0, NULL, a->conn);
 	free(line);
 }
 

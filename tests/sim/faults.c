@@ -5,6 +5,7 @@
 #include "sim.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
+#define CLOCK_ERROR_MS 29000            /* no two differ by more than a minute, which is what agents bear */
 #define OPERATOR_CONN UINT64_MAX
 
 static struct rng *
@@ -445,6 +446,7 @@ faults_plan(struct sim *s)
 		.fail = (int)PICK(s, 0, 50, 200), .crash = (int)PICK(s, 0, 20, 100), .hang = (int)PICK(s, 0, 10, 50),
 		.slow = (int)PICK(s, 0, 50, 300), .crashy = (int)PICK(s, 0, 10, 40),
 		.same_bodies = PICK(s, 0, 1), .short_memory = PICK(s, 0, 0, 0, 1),
+		.clock_error_ms = PICK(s, CLOCK_ERROR_MS, CLOCK_ERROR_MS, 20 * CLOCK_ERROR_MS),
 	};
 	s->plan.ages = may_age(s);
 	s->plan.witness = s->plan.nbrokers > 1 && (s->plan.nagents % 2 == 0 || s->plan.nagents < 3);

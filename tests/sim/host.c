@@ -98,7 +98,13 @@ host_set_rate(struct host *h, int ppm)
 void
 host_jump(struct host *h, int64_t ms)
 {
+	int64_t max = h->sim->plan.clock_error_ms;
+
 	h->offset_ms += ms;
+	if (h->offset_ms > max)
+		h->offset_ms = max;
+	if (h->offset_ms < -max)
+		h->offset_ms = -max;
 }
 
 /* ---- dying ---- */

@@ -70,6 +70,7 @@ struct plan {
 	int crashy;                     /* per mille of tasks that always kill their worker */
 	bool same_bodies;               /* plain publishers repeat themselves */
 	bool short_memory;              /* finished tasks are soon forgotten */
+	int64_t clock_error_ms;         /* at most, of any host */
 };
 
 /* A machine with an agent. */
