@@ -427,6 +427,19 @@ attempt_doubt(struct core *c, struct task *t)
 	ask(c, t, &e);
 }
 
+/* It may have ended here in any way before it was forgotten. */
+void
+attempt_forgotten(struct core *c, struct task *t)
+{
+	struct err e;
+
+	if (t->forward || !task_may_enter(t->state, TASK_UNCERTAIN))
+		return;
+	err_set(&e, ERR_STALE, "it is as old as tasks that its house has forgotten");
+	house_unqueue(c, t);
+	ask(c, t, &e);
+}
+
 /* The house is another agent's from now on: what runs here runs for him. */
 void
 attempt_let_go(struct core *c, struct task *t)
