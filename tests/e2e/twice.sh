@@ -50,7 +50,7 @@ is "eight submits with one key all succeed" \
 is "and are one task" "$(ids)" 1
 is "which ran once" "$(wc -l <"$T/c/work/count" | tr -d ' ')" 2
 is "eight submits with one key through the router all succeed" \
-    "$(together 8 "$UW" submit noop --key k --wait --within 20 --json)" " 8 0"
+    "$(together 8 "$UW" submit noop --key routed --wait --within 20 --json)" " 8 0"
 is "and are one task" "$(ids)" 1
 is "eight different ones are eight" "$(together 8 "$UW" submit count --house ezra --wait --within 20 --json)$(ids)" " 8 08"
 is "no task was started twice" "$(sort "$T/c/work/count" | uniq -d)" ""
