@@ -610,12 +610,12 @@ stop(struct core *c, struct house *h, const struct ulid *id, int attempt)
 {
 	struct work *w = find_attempt(c, h, id, attempt);
 
-	if (w && !w->started)
+	if (w && !w->started) {
 		work_end(c, w, &(struct pool_end){ .how = POOL_STOPPED });
-	else if (w && !w->stopping)
+	} else if (w && !w->stopping) {
 		core_queue_stop(c, w->handle);
-	if (w && w->started)
 		w->stopping = true;
+	}
 }
 
 static void
