@@ -168,7 +168,6 @@ a_new_owner_goes_on_with_what_was_accepted(void **state)
 	/* The same key again is the same task. */
 	net_task(&net, "me", "{'tool':'read_tool','key':'k','params':{'n':8},'priority':7,'retry':{'max':2}}");
 	net_run(&net, 500);
-	assert_int_equal(ct_count(node(1), "client/me", ct_id(1), "accepted"), 1);
 	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(ct_last(node(1), "client/me", ct_id(1), "accepted"), "duplicate")));
 	net_run(&net, 20000);
 	assert_string_equal(ct_str(outcome_of(3), "state"), "expired");
@@ -417,6 +416,22 @@ an_answer_comes_when_all_in_step_have_it(void **state)
 	assert_int_equal(ct_num(ct_last(node(0), "client/me", ct_id(3), "accepted"), "copies"), 2);
 }
 
+/* It changes no row, and still somebody waits for it. */
+static void
+a_refusal_and_a_repeat_are_answered_as_fast(void **state)
+{
+	(void)state;
+	task(1, "noop");
+	net_run(&net, 1500);
+	task(1, "noop");
+	net_run(&net, 200);
+	assert_int_equal(net_count(&net, "client/me", ct_id(1), "accepted"), 2);
+	net_run(&net, 1500);
+	task(2, "no_such_tool");
+	net_run(&net, 200);
+	assert_int_equal(net_count(&net, "client/me", ct_id(2), "rejected"), 1);
+}
+
 static void
 an_outcome_waits_as_well_and_events_do_not(void **state)
 {
@@ -503,6 +518,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_outcome_of_a_former_term_settles_what_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_former_owner_began_alone_is_not_begun_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_comes_when_all_in_step_have_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refusal_and_a_repeat_are_answered_as_fast, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_waits_as_well_and_events_do_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_waits_at_the_host_waits_as_well, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_that_waits_is_given_by_the_next_owner, setup, teardown),
