@@ -485,21 +485,10 @@ stop_loop(struct agent *a)
 	uv_loop_close(&a->loop);
 }
 
-/* libuv's threads would keep the process for as long as the resolver likes. */
-static _Noreturn void
-leave(const struct agent *a, int rc, const struct err *e)
-{
-	if (rc)
-		log_warnx("agent %s: %s", a->o.id, e->msg);
-	fflush(NULL);
-	_exit(rc ? 1 : 0);
-}
-
 int
 agent_run(const struct agent_opts *o, struct err *e)
 {
 	struct agent *a = xcalloc(1, sizeof *a);
-	bool hangs;
 	int rc = -1;
 
 	a->o = *o;
@@ -519,13 +508,9 @@ agent_run(const struct agent_opts *o, struct err *e)
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : 0;
 out:
-	hangs = link_hangs(a);
-	if (!hangs)
-		stop_loop(a);
+	stop_loop(a);
 	core_close(a->core);
 	registry_free(a->tools);
-	if (hangs)
-		leave(a, rc, e);
 	free(a);
 	return rc;
 }

@@ -68,6 +68,16 @@ check "what others sent meanwhile is done, all of it once" wait_for 15 noted || 
 check "the first is started again" cluster start broker
 listen 1 "$UW_PORT"
 is "and is ready" "$(state_of broker)" "broker running true"
+
+# Nobody is there, and the client finds out by itself.
+check "a task is done though its sender asks there first" works timmy
+is "task list finds the agents too" "$("$UW" task list --house timmy --tool noop --json | jq length)" 1
+is "so does house list" "$("$UW" house list --json | jq -r '[.[].state] | unique | join(" ")')" online
+"$UW" watch --house bezalel --count 1 --json >"$T/watch" 2>"$T/err" &
+watch=$!
+on_exit "kill $watch 2>/dev/null"
+heard() { [ -s "$T/watch" ] || { works bezalel && [ -s "$T/watch" ]; }; }
+check "so does watch" wait_for 15 heard
 forget
 check "the second freezes" cluster freeze broker-2
 is "which shows too" "$(state_of broker-2)" "broker frozen false"
