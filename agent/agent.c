@@ -22,7 +22,8 @@
 #define TURN_COMMITS 4
 #define TURN_MAX_MESSAGES 256
 
-#define DRAIN_LINK_MS 1000              /* for a lost link to come back, so that houses can be handed over */
+#define HAND_OVER_MS 2000               /* for others to take the houses, however short the grace of running work */
+#define DRAIN_LINK_MS 1000              /* for a lost link to come back, so that there is somebody to take them */
 
 struct core_now
 agent_now(void)
@@ -332,15 +333,17 @@ pool_closed(void *arg)
 	end_loop(a);
 }
 
-/* Whether waiting may still do any good. */
+/* Whether waiting may still do any good: to hand houses over while there is a link, or will be in a moment, and
+ * for work that runs. */
 static bool
 can_drain(const struct agent *a)
 {
 	int64_t ms = clock_mono_ms() - a->drain_since_ms;
+	bool linked = link_is_up(a) && !a->gave_way;
 
-	if (ms >= a->o.config->stop_grace_ms)
-		return false;
-	return core_running(a->core) > 0 || (link_is_up(a) ? !a->gave_way : ms < DRAIN_LINK_MS);
+	if (ms < (linked ? HAND_OVER_MS : DRAIN_LINK_MS) && !a->gave_way)
+		return true;
+	return ms < a->o.config->stop_grace_ms && (linked || core_running(a->core) > 0);
 }
 
 /* Houses go to others, and running work gets the grace to end by itself; then the pool stops it. */
