@@ -114,9 +114,17 @@ begun=$(date +%s)
 check "without a broker it can stop as well" cluster stop timmy-1
 check "at once, for there is nobody to hand anything to" [ $(($(date +%s) - begun)) -le $((3 * SLOW)) ]
 check "without a broker it also starts" cluster start timmy-1
+refuse "4: a task stays in the outbox" 4 "$UW" submit note n=21 --house ezra --within 1
+like "with the reason of each broker" "$("$UW" submit note n=22 --house ezra --within 1)" \
+    "$UW_PORT: .*; $UW_HOST:$UW_PORT_2: "
 forget
 check "the first comes back alone" cluster start broker-1
 listen 1 "$UW_PORT"
 check "all go there" wait_for 15 all_on 1
+noted() { [ "$(grep -c '^2[12]$' "$T/c/work/notes")" -eq 2 ]; }
+check "what was in the outbox goes out there" wait_for 15 noted
+empty() { [ "$("$UW" outbox list --json)" = '[]' ]; }
+check "and leaves the outbox" wait_for 10 empty
 check "up starts the rest" cluster up
 is "everything is ready" "$(cluster status --json | jq .ready)" true
+is "nothing ran twice" "$(sort "$T/c/work/notes" | uniq -d)" ""
