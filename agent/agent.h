@@ -35,6 +35,7 @@ struct link {
 	uv_timer_t retry;               /* when to connect, or to try the next address */
 	uv_timer_t limit;               /* how long connecting may take, from the name to the broker's answer */
 	int broker;                     /* that is tried or connected, by its number */
+	bool stay;                      /* given up for another connection to the same broker */
 	bool waiting;                   /* for its addresses */
 	size_t left;                    /* addresses of it to try, the present one among them */
 	bool up;                        /* until it is taken down */

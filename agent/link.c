@@ -351,7 +351,9 @@ begin(struct agent *a)
 	struct link *l = &a->link;
 	struct address *d;
 
-	l->broker = core_broker(a->core);
+	if (!l->stay)
+		l->broker = core_broker(a->core);
+	l->stay = false;
 	d = addresses(a);
 	l->waiting = true;
 	link_look(a, l->broker);
@@ -419,11 +421,20 @@ take_down(struct agent *a)
 	}
 }
 
+/* Nothing is wrong with the broker: an agent that left it alone would lose its houses. */
+static void
+connect_anew(struct agent *a, const char *why)
+{
+	if (!a->link.mqtt || a->link.lost)
+		return;
+	a->link.stay = a->link.up;
+	on_down(a, why);
+}
+
 void
 link_reload(struct agent *a)
 {
-	if (a->link.mqtt && !a->link.lost)
-		on_down(a, "reload");
+	connect_anew(a, "reload");
 }
 
 /* ---- what a turn does ---- */
@@ -507,7 +518,7 @@ link_beat(struct agent *a)
 		return;
 	mqtt_tick(a->link.mqtt);
 	if (link_is_up(a) && a->beats % 5 == 0 && certs_version(a) != a->link.certs)
-		on_down(a, "certificates were renewed");
+		connect_anew(a, "certificates were renewed");
 	if (!link_is_up(a))
 		return;
 	probe_begin(a);

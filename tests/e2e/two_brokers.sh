@@ -45,6 +45,14 @@ works() { "$UW" submit noop --house "$1" --wait; }
 check "agents are on the first" wait_for 10 all_on 1
 is "and not on the second" "$(none_on 2 && echo none)" none
 
+# Certificates are read again without leaving the broker.
+connections() { grep -c "connected to $UW_HOST:$1" "$T/c/log/bezalel-1.log"; }
+before=$(connections "$UW_PORT")
+kill -HUP "$(cat "$T/c/run/bezalel-1.pid")"
+again() { [ "$(connections "$UW_PORT")" -gt "$before" ]; }
+check "an agent that connects anew" wait_for 5 again
+is "stays at the same broker" "$(connections "$UW_PORT_2")" 0
+
 # A sender and an outcome are under way when the first dies.
 "$UW" submit wait ms=3000 --house timmy --wait --json >"$T/long" &
 long=$!
