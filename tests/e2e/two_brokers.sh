@@ -8,17 +8,20 @@ like "and that is said" "$("$UW" cluster up --dir "$T/few" --houses ezra,timmy -
     'at least three agents.* there are 2'
 is "nothing is left behind" "$(find "$T/few" -name 'houses.yaml*')" ""
 
-own_tool note exclusive <<'END'
-#!/bin/sh
-echo "$(sed 's/.*"n":"\([^"]*\)".*/\1/')" >>"$UW_ROOTS/notes"
-echo '{}'
-END
 cluster_up --brokers 2
 cluster() {
 	_verb=$1
 	shift
 	"$UW" cluster "$_verb" --dir "$T/c" "$@"
 }
+own_tool note exclusive <<'END'
+#!/bin/sh
+echo "$(sed 's/.*"n":"\([^"]*\)".*/\1/')" >>"$UW_ROOTS/notes"
+echo '{}'
+END
+for agent in timmy-1 ezra-1 bezalel-1 allegro-1; do
+	cluster restart $agent >"$T/out" || not_ok "$agent restarts" "$(cat "$T/out")"
+done
 
 state_of() { cluster status --json | jq -r ".members[] | select(.name == \"$1\") | \"\\(.kind) \\(.state) \\(.ready)\""; }
 is "both brokers run" "$(state_of broker), $(state_of broker-2)" "broker running true, broker running true"
