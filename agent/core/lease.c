@@ -290,6 +290,9 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 {
 	int64_t after = h->heard_told;
 
+	/* Of a stream that came to nothing. */
+	if (h->pruned > h->head)
+		h->pruned = h->head;
 	h->log = h->term;
 	h->lease = LEASE_HELD;
 	h->since_ms = c->now.wall_ms;

@@ -147,6 +147,7 @@ struct house {
 	int64_t asked_ms;               /* mono */
 	int64_t common;                 /* our stream and the owner's are the same up to here */
 	int64_t offered;                /* versions up to here are with the owner */
+	int64_t their_pruned;           /* the owner's */
 	bool all_anew;                  /* the owner says so: it has forgotten some that we may have */
 	bool mark_rows, sweep_rows;     /* with the next commit: see store.c */
 	int64_t pruned;                 /* the latest version that was forgotten here */
@@ -409,8 +410,8 @@ struct core {
 int store_open(struct core *c, struct err *e);
 int store_commit(struct core *c, struct err *e);
 void store_tidy(struct core *c);
-/* Another agent's word for what was forgotten of a house. */
-void store_note_pruned(struct core *c, struct house *h, int64_t version, int64_t id_ms);
+/* Another agent's word for what was forgotten. */
+void store_note_forgotten(struct core *c, int64_t id_ms);
 struct task *store_find(struct core *c, const struct house *h, const struct ulid *id);
 void store_count(struct core *c, struct house *h);
 bool store_find_key(struct core *c, const char *house, const char *sender, const char *key, struct ulid *id);

@@ -564,9 +564,8 @@ note_version(struct house *h, int64_t version)
 }
 
 void
-store_note_pruned(struct core *c, struct house *h, int64_t version, int64_t id_ms)
+store_note_forgotten(struct core *c, int64_t id_ms)
 {
-	note_version(h, version);
 	note_pruned(c, id_ms);
 	c->urgent = true;
 }

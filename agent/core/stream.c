@@ -482,6 +482,8 @@ is_live(struct core *c, struct house *h, int64_t head)
 	    (size_t)h->ntheir * sizeof *h->terms);
 	h->nterms = h->ntheir;
 	h->terms_changed = true;
+	h->pruned = h->their_pruned;
+	h->pruned_changed = true;
 	c->urgent = true;
 	h->in_step_ms = 0;
 	seen_make_stale(c, h);
@@ -813,7 +815,8 @@ take_base(struct core *c, struct house *h, const cJSON *o)
 	h->offered = h->common;
 	h->all_anew = is_true(o, "all");
 	h->doubt_ms = number_of(o, "doubt");
-	store_note_pruned(c, h, number_of(o, "pruned"), number_of(o, "forgotten"));
+	h->their_pruned = number_of(o, "pruned");
+	store_note_forgotten(c, number_of(o, "forgotten"));
 	if (h->head > h->common)
 		offer(c, h);
 	else

@@ -289,10 +289,12 @@ take_report(struct core *c, struct house *h, const cJSON *o)
 		return;
 	read_error(o, &end.err);
 	t = task_by_id(c, h, &id);
-	if (t && is_awaited(t, attempt))
+	if (t && is_awaited(t, attempt)) {
+		t->cancelled |= cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "cancelled"));
 		end_attempt(c, t, o, &end);
-	else if (t && t->attempt == attempt)
+	} else if (t && t->attempt == attempt) {
 		settle_late(c, t, o, &end);
+	}
 }
 
 /* Its start may not have been told when the former owner died. NULL: we do not wait for it. */
@@ -442,8 +444,9 @@ send_report(struct core *c, struct report *r)
 	r->sent_ms = c->now.mono_ms;
 }
 
+/* cancelled: its house asked for its stop. Whoever owns the house by now may not know. */
 static void
-report(struct core *c, struct house *h, const struct ulid *id, int attempt, const struct pool_end *end)
+report(struct core *c, struct house *h, const struct ulid *id, int attempt, const struct pool_end *end, bool cancelled)
 {
 	struct buf b = { 0 };
 
@@ -454,6 +457,8 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 	json_kv_int(&b, "run_us", end->ran_us);
 	if (end->no_effect)
 		json_kv_bool(&b, "no_effect", true);
+	if (cancelled)
+		json_kv_bool(&b, "cancelled", true);
 	if (end->how == POOL_SUCCEEDED) {
 		json_kv_raw(&b, "result", end->result, end->result_len);
 	} else if (end->err.code) {
@@ -480,15 +485,16 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 	struct house *h = w->house;
 	struct ulid id = w->id;
 	int attempt = w->attempt;
+	bool cancelled = w->stopping;
 
 	remove_work(c, w);
-	report(c, h, &id, attempt, end);
+	report(c, h, &id, attempt, end, cancelled);
 }
 
 void
 work_not_run(struct core *c, struct task *t)
 {
-	report(c, t->house, &t->id, t->attempt, &(struct pool_end){ .how = POOL_NOT_RUN });
+	report(c, t->house, &t->id, t->attempt, &(struct pool_end){ .how = POOL_NOT_RUN }, false);
 }
 
 void
@@ -592,7 +598,7 @@ start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const 
 	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", text_of(o, "from_boot"));
 	from->work_n = number_of(o, "n");
 	if (c->draining || is_late(c, number_of(o, "heard")) || waiting(c) >= WAITING_MAX * (c->slots + 1) * QUICK_EACH) {
-		report(c, h, id, attempt, &end);
+		report(c, h, id, attempt, &end, false);
 		return;
 	}
 	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, attempt, text_of(task, "tool"));
@@ -610,12 +616,13 @@ stop(struct core *c, struct house *h, const struct ulid *id, int attempt)
 {
 	struct work *w = find_attempt(c, h, id, attempt);
 
-	if (w && !w->started) {
-		work_end(c, w, &(struct pool_end){ .how = POOL_STOPPED });
-	} else if (w && !w->stopping) {
+	if (!w || w->stopping)
+		return;
+	w->stopping = true;
+	if (w->started)
 		core_queue_stop(c, w->handle);
-		w->stopping = true;
-	}
+	else
+		work_end(c, w, &(struct pool_end){ .how = POOL_STOPPED });
 }
 
 static void

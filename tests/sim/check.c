@@ -21,6 +21,7 @@
 
 #define LATE_REPLY_US (90 * SECOND)
 #define CLOCK_BORNE_MS 30000
+#define LATE_STOP_US (10 * SECOND)      /* for the word to get to who runs it */
 #define LATE_START_US (60 * SECOND)
 
 uint64_t
@@ -126,7 +127,7 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	if (tool->effect == TOOL_EXCLUSIVE && r->blocked && !(r->missed && k->sim->plan.clock_error_ms > CLOCK_BORNE_MS))
 		sim_fail(k->sim, id, "exclusive %s began again after an attempt that may have had its effect",
 		    tool->name);
-	if (r->stopping)
+	if (r->stopping && k->sim->now_us - r->stopping_us > LATE_STOP_US)
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
 	if (!r->missed && r->crashes - r->crashes_allowed >= k->sim->config.max_crashes)
 		sim_fail(k->sim, id, "began again after it had killed %d workers", r->crashes);
@@ -325,6 +326,14 @@ check_accepted(struct check *k, const char *id, const char *house, const char *s
 	r->told = true;
 }
 
+static void
+note_stopping(const struct check *k, struct record *r)
+{
+	if (!r->stopping)
+		r->stopping_us = k->sim->now_us;
+	r->stopping = true;
+}
+
 /* That it is being stopped holds for the life of the agent; what a former life said may still be on its way. */
 void
 check_cancel_told(struct check *k, const char *id, bool cancelled)
@@ -338,7 +347,7 @@ check_cancel_told(struct check *k, const char *id, bool cancelled)
 	if (cancelled)
 		r->cancelled = true;
 	else if (!is_recent(k, k->died_us, r->hosts | r->runners))
-		r->stopping = true;
+		note_stopping(k, r);
 }
 
 /* ---- what is published ---- */

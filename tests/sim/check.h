@@ -38,6 +38,7 @@ struct record {
 	bool blocked;                   /* an attempt may have had the effect of an exclusive tool */
 	int crashes, crashes_allowed;
 	bool stopping, cancelled;       /* as told to who cancelled */
+	int64_t stopping_us;
 	char state[20];                 /* outcome, first one that is final */
 	int64_t ended_us;               /* when that was told */
 	uint64_t what;
