@@ -22,7 +22,8 @@
 #define TURN_COMMITS 4
 #define TURN_MAX_MESSAGES 256
 
-#define DRAIN_LINK_MS 1000              /* for a lost link to come back, so that houses can be handed over */
+#define HAND_OVER_MS 2000               /* for others to take the houses, however short the grace of running work */
+#define DRAIN_LINK_MS 1000              /* for a lost link to come back, so that there is somebody to take them */
 
 struct core_now
 agent_now(void)
@@ -332,15 +333,17 @@ pool_closed(void *arg)
 	end_loop(a);
 }
 
-/* Whether waiting may still do any good. */
+/* Whether waiting may still do any good: to hand houses over while there is a link, or will be in a moment, and
+ * for work that runs. */
 static bool
 can_drain(const struct agent *a)
 {
 	int64_t ms = clock_mono_ms() - a->drain_since_ms;
+	bool linked = link_is_up(a) && !a->gave_way;
 
-	if (ms >= a->o.config->stop_grace_ms)
-		return false;
-	return core_running(a->core) > 0 || (link_is_up(a) ? !a->gave_way : ms < DRAIN_LINK_MS);
+	if (ms < (linked ? HAND_OVER_MS : DRAIN_LINK_MS) && !a->gave_way)
+		return true;
+	return ms < a->o.config->stop_grace_ms && (linked || core_running(a->core) > 0);
 }
 
 /* Houses go to others, and running work gets the grace to end by itself; then the pool stops it. */
@@ -485,21 +488,10 @@ stop_loop(struct agent *a)
 	uv_loop_close(&a->loop);
 }
 
-/* libuv's threads would keep the process for as long as the resolver likes. */
-static _Noreturn void
-leave(const struct agent *a, int rc, const struct err *e)
-{
-	if (rc)
-		log_warnx("agent %s: %s", a->o.id, e->msg);
-	fflush(NULL);
-	_exit(rc ? 1 : 0);
-}
-
 int
 agent_run(const struct agent_opts *o, struct err *e)
 {
 	struct agent *a = xcalloc(1, sizeof *a);
-	bool hangs;
 	int rc = -1;
 
 	a->o = *o;
@@ -519,13 +511,9 @@ agent_run(const struct agent_opts *o, struct err *e)
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : 0;
 out:
-	hangs = link_hangs(a);
-	if (!hangs)
-		stop_loop(a);
+	stop_loop(a);
 	core_close(a->core);
 	registry_free(a->tools);
-	if (hangs)
-		leave(a, rc, e);
 	free(a);
 	return rc;
 }

@@ -2,8 +2,8 @@
  * agent.h - the thin shell around the core: loop, link, workers, local socket.
  *
  * agent.c runs the turns: it gathers inputs, lets the core commit, and then carries out its effects.
- * link.c keeps the connection to the broker, probe.c tries another one beside it, address.c knows where they
- * are, socket.c serves local connections.
+ * link.c keeps the connection to the broker, probe.c tries another one beside it, socket.c serves
+ * local connections.
  */
 #ifndef UW_AGENT_H
 #define UW_AGENT_H
@@ -35,6 +35,7 @@ struct link {
 	uv_timer_t retry;               /* when to connect, or to try the next address */
 	uv_timer_t limit;               /* how long connecting may take, from the name to the broker's answer */
 	int broker;                     /* that is tried or connected, by its number */
+	bool stay;                      /* given up for another connection to the same broker */
 	bool waiting;                   /* for its addresses */
 	size_t left;                    /* addresses of it to try, the present one among them */
 	bool up;                        /* until it is taken down */
@@ -48,6 +49,7 @@ struct link {
 	int subscribing;                /* acknowledgements still to come */
 	uint64_t certs;                 /* the certificate files as they were read */
 	struct address addresses[CONFIG_MAX_BROKERS];
+	uv_poll_t *lookups[CONFIG_MAX_BROKERS]; /* that are out */
 	struct mqtt_known known[CONFIG_MAX_BROKERS];
 	int twin_beats;                 /* heartbeats of another agent under our name */
 	char will[512];
@@ -115,7 +117,7 @@ void link_pause(struct agent *a);       /* nothing, until link_watch() */
 bool link_is_up(const struct agent *a);
 void link_reload(struct agent *a);      /* connects again, with the certificates as they are now */
 void link_stop(struct agent *a);        /* says goodbye; nothing goes out after it */
-bool link_hangs(struct agent *a);       /* a name is being looked up, and that cannot be ended */
+void link_look(struct agent *a, int broker);    /* for its addresses; probe_resolved() is told too */
 
 /* probe.c */
 void probe_init(struct agent *a);

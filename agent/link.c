@@ -278,15 +278,49 @@ use_addresses(struct agent *a)
 }
 
 static void
-resolved(void *arg)
+free_handle(uv_handle_t *h)
 {
-	struct agent *a = arg;
+	free(h);
+}
 
-	if (a->phase == AGENT_ENDS)
-		return;
+static void
+unwatch_lookup(struct agent *a, int broker_no)
+{
+	if (a->link.lookups[broker_no])
+		uv_close((uv_handle_t *)a->link.lookups[broker_no], free_handle);
+	a->link.lookups[broker_no] = NULL;
+}
+
+static void
+lookup_callback(uv_poll_t *p, int status, int events)
+{
+	struct agent *a = p->data;
+
+	(void)status;
+	(void)events;
+	for (int i = 0; i < (int)a->o.config->nbrokers; i++)
+		if (a->link.lookups[i] == p) {
+			unwatch_lookup(a, i);
+			address_read(&a->link.addresses[i]);
+		}
 	if (a->link.waiting && !addresses(a)->looking)
 		use_addresses(a);
 	probe_resolved(a);
+}
+
+void
+link_look(struct agent *a, int broker_no)
+{
+	struct address *d = &a->link.addresses[broker_no];
+	uv_poll_t *p;
+
+	address_look(d);
+	if (!d->looking || a->link.lookups[broker_no])
+		return;
+	a->link.lookups[broker_no] = p = xcalloc(1, sizeof *p);
+	p->data = a;
+	uv_poll_init(&a->loop, p, d->fd);
+	uv_poll_start(p, UV_READABLE, lookup_callback);
 }
 
 static void
@@ -317,10 +351,12 @@ begin(struct agent *a)
 	struct link *l = &a->link;
 	struct address *d;
 
-	l->broker = core_broker(a->core);
+	if (!l->stay)
+		l->broker = core_broker(a->core);
+	l->stay = false;
 	d = addresses(a);
 	l->waiting = true;
-	address_look(d, &a->loop);
+	link_look(a, l->broker);
 	uv_update_time(&a->loop);
 	uv_timer_start(&l->limit, limit_callback,
 	    (uint64_t)(d->looking && d->n ? LOOKUP_MS : connect_limit_ms(a)), 0);
@@ -344,22 +380,13 @@ retry_callback(uv_timer_t *t)
 void
 link_start(struct agent *a)
 {
-	for (size_t i = 0; i < a->o.config->nbrokers; i++) {
+	for (size_t i = 0; i < a->o.config->nbrokers; i++)
 		a->link.addresses[i].host = a->o.config->brokers[i].host;
-		a->link.addresses[i].arg = a;
-		a->link.addresses[i].on_done = resolved;
-	}
 	uv_timer_init(&a->loop, &a->link.retry);
 	uv_timer_init(&a->loop, &a->link.limit);
 	a->link.retry.data = a->link.limit.data = a;
 	probe_init(a);
 	begin(a);
-}
-
-static void
-free_handle(uv_handle_t *h)
-{
-	free(h);
 }
 
 void
@@ -394,11 +421,20 @@ take_down(struct agent *a)
 	}
 }
 
+/* Nothing is wrong with the broker: an agent that left it alone would lose its houses. */
+static void
+connect_anew(struct agent *a, const char *why)
+{
+	if (!a->link.mqtt || a->link.lost)
+		return;
+	a->link.stay = a->link.up;
+	on_down(a, why);
+}
+
 void
 link_reload(struct agent *a)
 {
-	if (a->link.mqtt && !a->link.lost)
-		on_down(a, "reload");
+	connect_anew(a, "reload");
 }
 
 /* ---- what a turn does ---- */
@@ -482,7 +518,7 @@ link_beat(struct agent *a)
 		return;
 	mqtt_tick(a->link.mqtt);
 	if (link_is_up(a) && a->beats % 5 == 0 && certs_version(a) != a->link.certs)
-		on_down(a, "certificates were renewed");
+		connect_anew(a, "certificates were renewed");
 	if (!link_is_up(a))
 		return;
 	probe_begin(a);
@@ -518,15 +554,9 @@ link_stop(struct agent *a)
 	a->link.mqtt = NULL;
 	uv_timer_stop(&a->link.retry);
 	uv_timer_stop(&a->link.limit);
+	for (int i = 0; i < (int)a->o.config->nbrokers; i++) {
+		unwatch_lookup(a, i);
+		address_release(&a->link.addresses[i]);
+	}
 	probe_stop(a);
-}
-
-bool
-link_hangs(struct agent *a)
-{
-	bool hangs = false;
-
-	for (size_t i = 0; i < a->o.config->nbrokers; i++)
-		hangs |= !address_cancel(&a->link.addresses[i]);
-	return hangs;
 }

@@ -171,7 +171,7 @@ probe_begin(struct agent *a)
 	a->probe.ended = a->probe.answered = false;
 	uv_update_time(&a->loop);
 	uv_timer_start(&a->probe.limit, limit_callback, PROBE_MS, 0);
-	address_look(addresses(a), &a->loop);
+	link_look(a, broker_no);
 	probe_resolved(a);
 }
 

@@ -1,8 +1,6 @@
 #include "client.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +8,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "db.h"
+#include "dial.h"
 #include "err.h"
 #include "json.h"
 #include "mqtt.h"
@@ -20,12 +19,8 @@
 #define UNHEARD_MS 200                  /* nobody listened: once more after this, doubling up to RESEND_MS */
 #define ASK_MS 10000                    /* accepted for so long: is there an outcome? Doubling up to ... */
 #define ASK_MAX_MS 160000
-#define RETRY_MIN_MS 100
-#define RETRY_MAX_MS 2000
-#define CONNECT_TIMEOUT_MS 10000
-#define CONNECT_OTHER_MS 2000           /* the same when there is another broker to try */
-#define DOUBT_MS 1500                   /* nothing was answered for so long: are the agents on this broker at all? */
-#define MOVE_MS 4000                    /* nor was a heartbeat heard: then on another one */
+#define DOUBT_MS 500                    /* nothing was answered for so long: are the agents on this broker at all? */
+#define MOVE_MS 3000                    /* nor was a heartbeat heard: then on another one */
 #define LINES_MAX 256                   /* tasks in one message */
 #define BYTES_MAX (128u << 10)
 #define RESUME_MAX 4096                 /* tasks of former runs taken up at once */
@@ -67,11 +62,11 @@ struct client {
 	struct mqtt *mqtt;
 	bool up, lost, subscribed;
 	int subscribing;
-	size_t broker;
+	struct dial dial;
 	struct mqtt_known known[CONFIG_MAX_BROKERS];
-	int failures;
-	int64_t since_ms, retry_ms;
-	char why[200];
+	int64_t up_ms;
+	char why[400];
+	char down[160];                 /* why the connection ends that is lost */
 	char *filters[FILTERS_MAX];
 	size_t nfilters;
 	bool unheard;                   /* something was sent to nobody */
@@ -82,6 +77,7 @@ struct client {
 	int64_t beat_ms;                /* when one was heard */
 	int64_t unheard_ms;             /* wait before that is tried again */
 	struct buf requests;            /* lines "topic\n json\n" that wait for the connection */
+	struct buf unanswered;          /* those that were sent, with no answer to anything since */
 	struct item *by_id[BUCKETS];
 	struct item *first, *last;
 	struct item *unsent;            /* first that may have to be sent */
@@ -253,6 +249,7 @@ client_open(struct client **out, const struct client_opts *o, struct err *e)
 
 	c->o = *o;
 	c->unheard_ms = UNHEARD_MS;
+	dial_init(&c->dial, o->config);
 	snprintf(c->identity, sizeof c->identity, "%s", o->identity ? o->identity : o->config->identity);
 	ulid_now(&u);
 	ulid_format(&u, id);
@@ -413,11 +410,13 @@ client_close(struct client *c)
 	c->urgent = c->dirty != NULL;
 	save(c, NULL);
 	mqtt_close(c->mqtt, true);
+	dial_release(&c->dial);
 	while (c->first)
 		item_free(c, c->first);
 	for (size_t i = 0; i < c->nfilters; i++)
 		free(c->filters[i]);
 	buf_free(&c->requests);
+	buf_free(&c->unanswered);
 	if (c->has_db)
 		db_close(&c->db);
 	free(c);
@@ -504,6 +503,7 @@ publish(struct client *c, const char *topic, const struct buf *b)
 
 	if (b->len && mqtt_publish(c->mqtt, topic, b->data, b->len - 1, 1, false, c->reply_topic, NULL, 0, 0, &e) < 0) {
 		snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, e.msg);
+		snprintf(c->down, sizeof c->down, "%.*s", (int)sizeof c->down - 1, e.msg);
 		c->lost = e.code != ERR_INVALID;
 	}
 	if (!c->asked_ms)
@@ -587,6 +587,8 @@ send_requests(struct client *c)
 			p = nl2 + 1;
 	}
 	buf_free(&one);
+	if (c->o.config->nbrokers > 1)
+		buf_add(&c->unanswered, c->requests.data, (size_t)(p - c->requests.data));
 	memmove(c->requests.data, p, (size_t)(end - p));
 	buf_cut(&c->requests, (size_t)(end - p));
 }
@@ -661,6 +663,15 @@ client_subscribe(struct client *c, const char *filter, struct err *e)
 /* ---- the connection ---- */
 
 static void
+on_down(void *arg, const char *why)
+{
+	struct client *c = arg;
+
+	snprintf(c->down, sizeof c->down, "%.*s", (int)sizeof c->down - 1, why);
+	c->lost = true;
+}
+
+static void
 listen_to_beats(struct client *c)
 {
 	char filter[TOPIC_MAX];
@@ -673,27 +684,20 @@ listen_to_beats(struct client *c)
 }
 
 /* With several brokers the one that answers may not be the one where the agents are, and one that is silent may
- * not be known as dead for long. A house without an owner does not answer either, but its agents are heard. */
+ * not be known as dead for long. A house without an owner does not answer either, but its agents are heard. Who
+ * subscribes to something waits for what nobody may say there. */
 static void
 check_broker(struct client *c)
 {
-	int64_t now = clock_mono_ms();
+	int64_t now = clock_mono_ms(), since = c->nfilters ? c->up_ms : c->asked_ms;
 
-	if (c->o.config->nbrokers < 2 || !c->subscribed || !c->asked_ms || now - c->asked_ms < DOUBT_MS)
+	if (c->o.config->nbrokers < 2 || !c->subscribed || !since || now - since < DOUBT_MS)
 		return;
 	if (!c->doubts)
 		listen_to_beats(c);
-	if (now - c->asked_ms < MOVE_MS || now - c->beat_ms < MOVE_MS - DOUBT_MS)
+	if (now - since < MOVE_MS || now - c->beat_ms < MOVE_MS - DOUBT_MS)
 		return;
-	snprintf(c->why, sizeof c->why, "no agent is heard on broker %s:%d", c->o.config->brokers[c->broker].host,
-	    c->o.config->brokers[c->broker].port);
-	c->lost = true;
-}
-
-static int64_t
-connect_timeout_ms(const struct client *c)
-{
-	return c->o.config->nbrokers > 1 ? CONNECT_OTHER_MS : CONNECT_TIMEOUT_MS;
+	on_down(c, "no agent is heard there");
 }
 
 static void
@@ -704,7 +708,6 @@ on_up(void *arg, bool session)
 
 	(void)session;
 	c->up = true;
-	c->failures = 0;
 	c->subscribing = 0;
 	if (mqtt_subscribe(c->mqtt, c->reply_topic, 1, &e) >= 0)
 		c->subscribing++;
@@ -725,6 +728,8 @@ on_subscribed(void *arg, int mid, int granted)
 	if (--c->subscribing > 0 || c->subscribed)
 		return;
 	c->subscribed = true;
+	c->up_ms = clock_mono_ms();
+	dial_succeeded(&c->dial);
 	c->sent = 0;
 	c->unsent = c->first;
 	for (struct item *i = c->first; i; i = i->next)
@@ -746,15 +751,6 @@ on_sent(void *arg, int mid, int reason)
 	c->unheard = true;
 	c->next_resend_ms = clock_mono_ms() + c->unheard_ms;
 	c->unheard_ms = 2 * c->unheard_ms < RESEND_MS ? 2 * c->unheard_ms : RESEND_MS;
-}
-
-static void
-on_down(void *arg, const char *why)
-{
-	struct client *c = arg;
-
-	snprintf(c->why, sizeof c->why, "%s", why);
-	c->lost = true;
 }
 
 static void
@@ -824,6 +820,7 @@ take_reply(struct client *c, const char *line, size_t len)
 	int n = 0;
 
 	c->asked_ms = 0;
+	buf_clear(&c->unanswered);
 	if (r.type && read_id(o, "id", &id)) {
 		r.id = id;
 		take_sent_id(c, o, &id);
@@ -871,71 +868,62 @@ on_message(void *arg, const struct mqtt_msg *m)
 	}
 }
 
-static int
-resolve(struct client *c, char address[INET6_ADDRSTRLEN], struct err *e)
-{
-	const struct config_broker *b = &c->o.config->brokers[c->broker];
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL, *p;
-	int rc = getaddrinfo(b->host, NULL, &hints, &list);
-
-	if (rc)
-		return err_set(e, ERR_NETWORK, "%s: %s", b->host, gai_strerror(rc));
-	p = list;
-	for (int skip = c->failures; skip > 0; skip--)
-		p = p->ai_next ? p->ai_next : list;
-	if (p->ai_family == AF_INET6)
-		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)(void *)p->ai_addr)->sin6_addr, address, INET6_ADDRSTRLEN);
-	else
-		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)p->ai_addr)->sin_addr, address, INET6_ADDRSTRLEN);
-	freeaddrinfo(list);
-	return 0;
-}
-
+/* Whoever was to answer may be on another broker. */
 static void
-plan_retry(struct client *c)
+ask_again(struct client *c)
 {
-	int64_t wait = RETRY_MIN_MS << (c->failures > 5 ? 5 : c->failures);
+	struct buf all = c->unanswered;
 
-	c->failures++;
-	c->retry_ms = clock_mono_ms() + (wait > RETRY_MAX_MS ? RETRY_MAX_MS : wait);
-	c->broker = (c->broker + 1) % c->o.config->nbrokers;
+	buf_add(&all, buf_str(&c->requests), c->requests.len);
+	buf_free(&c->requests);
+	c->requests = all;
+	c->unanswered = (struct buf){ 0 };
 }
 
 static void
 take_down(struct client *c)
 {
+	int64_t now = clock_mono_ms();
+
 	mqtt_close(c->mqtt, false);
 	c->mqtt = NULL;
+	if (c->subscribed)
+		dial_lost(&c->dial, c->down, now);
+	else if (!c->known[c->dial.broker].again)
+		dial_failed(&c->dial, c->down, now);
+	dial_why(&c->dial, c->why, sizeof c->why);
+	ask_again(c);
 	c->up = c->lost = c->subscribed = c->more = c->doubts = false;
 	c->asked_ms = c->beat_ms = 0;
-	if (!c->known[c->broker].again)
-		plan_retry(c);
 }
 
 /* A broker that is away is waited for; a certificate that cannot be read is an error. */
 static int
 dial(struct client *c, struct err *e)
 {
-	const struct config_broker *b = &c->o.config->brokers[c->broker];
-	char address[INET6_ADDRSTRLEN], ca[512], crt[512], key[512];
+	const struct config_broker *b = dial_broker(&c->dial);
+	const char *address = dial_address(&c->dial, clock_mono_ms());
+	char ca[512], crt[512], key[512];
 	struct err why;
 
-	if (clock_mono_ms() < c->retry_ms)
+	if (!address) {
+		if (c->dial.failures)
+			dial_why(&c->dial, c->why, sizeof c->why);
 		return 0;
+	}
 	snprintf(ca, sizeof ca, "%s/ca.crt", c->o.config->pki_dir);
 	snprintf(crt, sizeof crt, "%s/%s.crt", c->o.config->pki_dir, c->identity);
 	snprintf(key, sizeof key, "%s/%s.key", c->o.config->pki_dir, c->identity);
-	if (resolve(c, address, &why) == 0)
-		c->mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = c->client_id, .host = b->host,
-		    .address = address, .port = b->port, .known = &c->known[c->broker],
-		    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = 5, .clean = true, .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
-		    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
-		    .on_subscribed = on_subscribed }, &why);
-	c->since_ms = clock_mono_ms();
+	c->mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = c->client_id, .host = b->host,
+	    .address = address, .port = b->port, .known = &c->known[c->dial.broker],
+	    .cafile = ca, .certfile = crt, .keyfile = key, .keepalive_s = 5, .clean = true,
+	    .receive_max = 1024, .max_packet = 16u << 20, .arg = c,
+	    .on_up = on_up, .on_down = on_down, .on_message = on_message, .on_sent = on_sent,
+	    .on_subscribed = on_subscribed }, &why);
 	if (c->mqtt)
 		return 0;
-	snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, why.msg);
-	plan_retry(c);
+	dial_failed(&c->dial, why.msg, clock_mono_ms());
+	dial_why(&c->dial, c->why, sizeof c->why);
 	if (why.code != ERR_CONFIG)
 		return 0;
 	*e = why;
@@ -945,13 +933,13 @@ dial(struct client *c, struct err *e)
 static void
 wait_for(struct client *c, int timeout_ms)
 {
-	struct pollfd p = { .fd = c->mqtt ? mqtt_fd(c->mqtt) : -1, .events = POLLIN };
+	struct pollfd p = { .fd = c->mqtt ? mqtt_fd(c->mqtt) : dial_fd(&c->dial), .events = POLLIN };
 	int64_t now = clock_mono_ms();
 
 	if (c->mqtt && mqtt_want_write(c->mqtt))
 		p.events |= POLLOUT;
-	if (!c->mqtt && c->retry_ms > now && c->retry_ms - now < timeout_ms)
-		timeout_ms = (int)(c->retry_ms - now);
+	if (!c->mqtt && dial_wait_ms(&c->dial, now) < timeout_ms)
+		timeout_ms = (int)dial_wait_ms(&c->dial, now);
 	if (c->tidy_ms && c->tidy_ms - now < timeout_ms)
 		timeout_ms = c->tidy_ms > now ? (int)(c->tidy_ms - now) : 0;
 	if (timeout_ms > 500)
@@ -968,7 +956,7 @@ client_run(struct client *c, int timeout_ms, struct err *e)
 	if (c->mqtt) {
 		c->more = mqtt_read(c->mqtt, 256);
 		mqtt_tick(c->mqtt);
-		if (!c->up && clock_mono_ms() - c->since_ms > connect_timeout_ms(c))
+		if (dial_is_late(&c->dial, clock_mono_ms()))
 			on_down(c, "no answer to the connect");
 	}
 	check_broker(c);

@@ -310,8 +310,7 @@ mqtt_connect(const struct mqtt_opts *o, struct err *e)
 	errno = 0;
 	rc = mosquitto_connect_async(m->mosq, o->address, o->port, o->keepalive_s);
 	if (rc) {
-		err_set(e, ERR_NETWORK, "%s:%d: %s", o->host, o->port,
-		    rc == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(rc));
+		err_set(e, ERR_NETWORK, "%s", rc == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(rc));
 		goto fail;
 	}
 	note_connect_errno(m);

@@ -38,16 +38,32 @@ put_house(struct buf *b, const char *name, int agents)
 }
 
 static int
+check_name(const char *house, int agents, struct err *e)
+{
+	struct buf agent = { 0 };
+	int rc = name_ok(house) ? 0 : err_field(e, ERR_INVALID, "houses", house,
+	    "names of houses ([a-z0-9-], at most %d)", NAME_MAX_LEN);
+
+	for (int i = 1; i <= agents && rc == 0; i++) {
+		buf_clear(&agent);
+		buf_addf(&agent, "%s-%d", house, i);
+		if (member_is_broker(agent.data))
+			rc = err_field(e, ERR_INVALID, "houses", house, "another name: a broker here is called %s", agent.data);
+	}
+	buf_free(&agent);
+	return rc;
+}
+
+static int
 put_houses(struct buf *b, const char *list, int agents, struct err *e)
 {
 	char *copy = xstrdup(list), *save;
 	int n = 0, rc = 0;
 
 	for (char *name = strtok_r(copy, ", ", &save); name && rc == 0; name = strtok_r(NULL, ", ", &save), n++) {
-		if (name_ok(name))
+		rc = check_name(name, agents, e);
+		if (rc == 0)
 			put_house(b, name, agents);
-		else
-			rc = err_field(e, ERR_INVALID, "houses", name, "names of houses ([a-z0-9-], at most %d)", NAME_MAX_LEN);
 	}
 	if (rc == 0 && n == 0)
 		rc = err_field(e, ERR_INVALID, "houses", list, "at least one house");

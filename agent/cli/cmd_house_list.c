@@ -8,6 +8,7 @@
 
 /* Heartbeats come each second; who is not heard for this long is silent. */
 #define LISTEN_MS 2500
+#define FIND_MS 6000                    /* and with several brokers, the one where they are is to be found first */
 
 struct beat {
 	cJSON *o;                       /* the newest heartbeat; NULL: none */
@@ -70,6 +71,15 @@ all_heard(const struct houses *h)
 		if (!h->beats[i].o || !(h->beats[i].live || is_away(&h->beats[i])))
 			return false;
 	return true;
+}
+
+static bool
+any_heard(const struct houses *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->beats[i].live)
+			return true;
+	return false;
 }
 
 /* The broker gives what it kept, which may be of a life that has ended; the agent itself says more. */
@@ -399,6 +409,8 @@ hear(struct houses *h)
 	if (client_subscribe(h->r.client, filter, &e))
 		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
 	rc = remote_wait(&h->r, &h->done, LISTEN_MS);
+	if (rc == EXIT_NO_ANSWER && h->r.config.nbrokers > 1 && !any_heard(h))
+		rc = remote_wait(&h->r, &h->done, FIND_MS);
 	if (rc != EXIT_NO_ANSWER)
 		return rc;
 	/* An agent that is away is shown so. */

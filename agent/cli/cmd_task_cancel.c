@@ -57,7 +57,7 @@ cancel_run(const struct cmd_args *a)
 		return rc;
 	snprintf(request, sizeof request, "{\"id\":\"%s\"}", a->argv[0]);
 	s.asked = remote_ask(&s.r, TOPIC_CANCEL, cmd_text(a, "house", NULL), request);
-	rc = remote_wait(&s.r, &s.done, 3000);
+	rc = remote_wait(&s.r, &s.done, remote_answer_ms(&s.r));
 	if (s.known)
 		rc = s.rc ? cmd_fail(s.rc, "%s", s.message) : 0;
 	else if (rc == EXIT_NO_ANSWER && !s.answered)

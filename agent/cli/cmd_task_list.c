@@ -163,7 +163,7 @@ list_run(const struct cmd_args *a)
 	if (!rc) {
 		put_request(&b, a);
 		l->asked = remote_ask(&l->r, TOPIC_QUERY, cmd_text(a, "house", NULL), b.data);
-		rc = remote_wait(&l->r, &l->done, 3000);
+		rc = remote_wait(&l->r, &l->done, remote_answer_ms(&l->r));
 		if (rc == EXIT_NO_ANSWER && l->answered) {
 			fprintf(stderr, "uni-wizard: only %d of %d houses answered\n", l->answered, l->asked);
 		} else if (rc == EXIT_NO_ANSWER) {

@@ -66,7 +66,7 @@ show_run(const struct cmd_args *a)
 		return rc;
 	snprintf(request, sizeof request, "{\"id\":\"%s\"}", a->argv[0]);
 	s.asked = remote_ask(&s.r, TOPIC_QUERY, cmd_text(a, "house", NULL), request);
-	rc = remote_wait(&s.r, &s.done, 3000);
+	rc = remote_wait(&s.r, &s.done, remote_answer_ms(&s.r));
 	if (s.found) {
 		print_found(&s);
 		rc = EXIT_OK;

@@ -6,6 +6,9 @@
 #include "json.h"
 #include "task.h"
 
+#define ANSWER_MS 3000
+#define ANSWER_OTHER_MS 10000
+
 int
 remote_open(struct remote *r, const struct cmd_args *a,
     void (*on_reply)(void *arg, const struct client_reply *reply),
@@ -54,6 +57,12 @@ remote_wait(struct remote *r, const bool *done, int64_t timeout_ms)
 	return *done ? 0 : EXIT_NO_ANSWER;
 }
 
+int64_t
+remote_answer_ms(const struct remote *r)
+{
+	return r->config.nbrokers > 1 ? ANSWER_OTHER_MS : ANSWER_MS;
+}
+
 int
 remote_check_house(const struct remote *r, const char *house)
 {
@@ -80,13 +89,13 @@ remote_ask(struct remote *r, enum topic_kind kind, const char *house, const char
 int
 remote_no_answer(const struct remote *r, const char *who)
 {
-	const struct config_broker *b = &r->config.brokers[0];
+	const char *why = client_why_down(r->client);
 
 	if (client_is_up(r->client))
 		return cmd_fail(EXIT_NO_ANSWER, "no answer from %s within the time; `uni-wizard house list` shows who is there",
 		    who);
-	return cmd_fail(EXIT_NO_ANSWER, "no connection to the broker at %s:%d: %s", b->host, b->port,
-	    client_why_down(r->client)[0] ? client_why_down(r->client) : "no answer");
+	return cmd_fail(EXIT_NO_ANSWER, "no connection to %s: %s", r->config.nbrokers > 1 ? "any broker" : "the broker",
+	    why[0] ? why : "no answer");
 }
 
 int

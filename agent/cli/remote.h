@@ -28,13 +28,16 @@ void remote_close(struct remote *r);
  * nothing is printed then; EXIT_REJECTED when the broker does not let us. */
 int remote_wait(struct remote *r, const bool *done, int64_t timeout_ms);
 
+/* How long an answer to a request may take: with several brokers, agents may just be changing. */
+int64_t remote_answer_ms(const struct remote *r);
+
 /* 0, or EXIT_USAGE with the error printed when no such house is configured. NULL is fine. */
 int remote_check_house(const struct remote *r, const char *house);
 
 /* Sends one request to one house, or to every house and the router (house NULL). Returns how many. */
 int remote_ask(struct remote *r, enum topic_kind kind, const char *house, const char *json);
 
-/* A line for the person: "no answer from the broker at host:port: why". */
+/* A line for the person: "no connection to the broker: host:port: why". */
 int remote_no_answer(const struct remote *r, const char *who);
 
 /* -1 and an error printed unless text is a ULID. */

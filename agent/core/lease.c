@@ -647,6 +647,30 @@ lease_move(struct core *c, struct house *h, const char *to, struct err *e)
 	return 0;
 }
 
+static void
+send_wont(struct core *c, const struct house *h, const struct peer *owner)
+{
+	char topic[TOPIC_MAX];
+	struct buf *b;
+
+	topic_format(topic, c->o.config->cluster, TOPIC_WORK, owner->name, c->o.agent);
+	b = out_now(c, topic, 1, false, 0);
+	json_put_open(b, '{');
+	json_kv_str(b, "op", "wont");
+	json_kv_str(b, "house", h->name);
+	json_kv_bool(b, "stopping", c->draining);
+	out_end_line(b);
+}
+
+void
+lease_wont(struct core *c, struct house *h, struct peer *from, const cJSON *o)
+{
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "stopping")))
+		from->stopping = true;
+	if (h->owned && h->heir == from)
+		keep_house(c, h, "it cannot take it now");
+}
+
 /* The owner wants us to have it. */
 void
 lease_take(struct core *c, struct house *h, const struct peer *from, const cJSON *o)
@@ -654,9 +678,12 @@ lease_take(struct core *c, struct house *h, const struct peer *from, const cJSON
 	int64_t head = 0;
 
 	json_int(cJSON_GetObjectItemCaseSensitive(o, "head"), &head);
-	if (h->owned || h->lease != LEASE_NONE || !h->live || h->head < head || c->draining ||
-	    strcmp(h->term.agent, from->name) != 0 || !pulse_is_fresh(c, START_MS))
+	if (h->owned || h->lease != LEASE_NONE || strcmp(h->term.agent, from->name) != 0)
 		return;
+	if (!h->live || h->head < head || c->draining || !pulse_is_fresh(c, START_MS)) {
+		send_wont(c, h, from);
+		return;
+	}
 	h->heard_told = h->head;
 	claim(c, h, true, false);
 	h->pinned = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "pin"));

@@ -4,7 +4,7 @@
  * takes it from here; and what the owner seems never to have got is sent to it.
  *
  * A copy is matched with the owner's answer by sender and content. It is in memory first, for nearly every one is
- * answered at once, and on disk after STORE_MS.
+ * answered at once, and on disk after STORE_MS; at once if nobody owns the house.
  */
 #include <string.h>
 
@@ -72,6 +72,9 @@ seen_add(struct core *c, struct house *h, const char *sender, const char *line, 
 	x->correlation = m->correlation_len ? xstrndup(m->correlation, m->correlation_len) : NULL;
 	x->correlation_len = m->correlation_len;
 	x->at_ms = c->now.mono_ms;
+	x->unowned = !h->owned && (h->vacant_ms || h->lease == LEASE_CLAIMED || !lease_owner(c, h));
+	if (x->unowned)
+		c->urgent = true;
 	if (c->seen_tail)
 		c->seen_tail->next = x;
 	else
@@ -145,7 +148,7 @@ seen_make_stale(struct core *c, const struct house *h)
 	struct seen *before = NULL, **p = &c->seen;
 
 	while (*p) {
-		if ((*p)->house == h && is_settled(c, *p)) {
+		if ((*p)->house == h && !(*p)->unowned && is_settled(c, *p)) {
 			drop(c, p, before);
 			continue;
 		}
@@ -204,7 +207,7 @@ is_due(const struct core *c, const struct seen *x)
 bool
 seen_is_old(const struct core *c, const struct seen *x)
 {
-	return c->now.mono_ms - x->at_ms > STORE_MS;
+	return x->unowned || c->now.mono_ms - x->at_ms > STORE_MS;
 }
 
 void

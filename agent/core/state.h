@@ -237,7 +237,8 @@ struct seen {
 	size_t correlation_len;
 	int64_t at_ms, sent_ms;         /* mono */
 	int tries;
-	bool stored, stale;             /* stale: from before we got in step */
+	bool stored;
+	bool unowned;                   /* it came while nobody owned the house */
 	struct seen *next;
 };
 
@@ -600,6 +601,7 @@ bool lease_may_start(const struct core *c, const struct house *h);
 bool lease_is_shared(const struct house *h);    /* there is somebody who could take it */
 struct peer *lease_owner(struct core *c, const struct house *h);        /* NULL: we, or nobody */
 void lease_take(struct core *c, struct house *h, const struct peer *from, const cJSON *o);
+void lease_wont(struct core *c, struct house *h, struct peer *from, const cJSON *o);
 int lease_move(struct core *c, struct house *h, const char *to, struct err *e);
 /* At the beginning of a turn, and when its commit is done. begin: houses may become ours. */
 void lease_check(struct core *c, bool begin);

@@ -373,13 +373,13 @@ apply(struct core *c, struct house *h, const cJSON *o, int64_t seq)
 	const char *type = text_of(o, "type");
 
 	h->head = seq;
-	c->lazy = true;
+	/* An answer may wait for it, though no row changed. */
+	c->urgent = true;
 	if (type && strcmp(type, "owner") == 0) {
 		h->log = h->term;
 		stream_add_term(h, &h->term, seq - 1);
 		if (is_true(o, "unclean"))
 			h->doubt_ms = c->now.wall_ms;
-		c->urgent = true;
 	} else if (cJSON_HasObjectItem(o, "id") && type && strcmp(type, "rejected") != 0) {
 		apply_task(c, h, o, type, seq);
 	}

@@ -725,6 +725,8 @@ one_line(struct core *c, struct peer *from, const cJSON *o)
 		return;
 	if (strcmp(op, "take") == 0)
 		lease_take(c, h, from, o);
+	else if (strcmp(op, "wont") == 0)
+		lease_wont(c, h, from, o);
 	else if (strcmp(op, "seen") == 0)
 		take_seen(c, h, o);
 	else if (!stream_work(c, h, from, op, o) && !h->owned)

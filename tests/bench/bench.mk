@@ -1,6 +1,7 @@
 # make bench            what the cluster does, as ratios to the broker and the disk of the same run
 # make bench QUICK=1    the same in about a minute, fewer repetitions
 # make bench JSON=F     writes the figures to F too
+# make bench-beats      what heartbeats cost, for docs/scaling.md
 # make bench-peers      beside beanstalkd and BullMQ, where they are installed (tests/bench/peers.sh says how)
 
 BENCHDIR   = $(B)/tests/bench
@@ -17,9 +18,12 @@ $(BENCHDIR)/beanstalk: $(BENCHDIR)/hist.o
 $(BENCHBIN): $(BENCHDIR)/%: $(BENCHDIR)/%.o $(LIBA)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBA) $(LIBS)
 
-.PHONY: bench bench-peers
+.PHONY: bench bench-beats bench-peers
 bench: $(BIN) $(BENCHBIN)
 	tests/bench/bench.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
+
+bench-beats: $(BIN) $(BENCHBIN)
+	tests/bench/beats.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick)
 
 bench-peers: $(BIN) $(BENCHBIN)
 	tests/bench/peers.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")

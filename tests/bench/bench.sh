@@ -19,14 +19,36 @@ idle() {
 	load usage -s $idle_s
 }
 
+# Those who follow a house show it when they have all of it.
+in_step() {
+	[ "$("$wizard" house list --json | grep -o '"in step"' | wc -l)" -ge "$1" ]
+}
+
+# Three houses with an agent each: the candidates of all of them are all of them.
+start_followers() {
+	start_cluster three bench,second,third
+	for i in $(seq 20); do
+		in_step 8 && warm_up && return
+		sleep 0.5
+	done
+	say "bench: the candidates do not get in step"
+	exit 1
+}
+
 throughput() {
 	warm_up
+	start_followers
 	for i in $(seq $rounds); do
 		say "throughput, $i of $rounds"
+		use_cluster one
 		measure raw hop $raw_tasks 100 $bytes
 		measure raw trip $raw_tasks 100 $bytes
 		load window -n $tasks -w $window
+		use_cluster three copies_
+		load window -n $tasks -w $window
 	done
+	stop_cluster three
+	use_cluster one
 }
 
 latency() {
@@ -66,7 +88,7 @@ stop_agent() {
 # The store of all that ran until here is filled up; then it is taken away.
 readiness() {
 	say "ready with $finished finished tasks and with none"
-	store=$(find "$dir/c" -name bench-1.db | head -n 1)
+	store=$(find "$dir/one" -name bench-1.db | head -n 1)
 	stop_agent
 	measure fill "$store" $finished
 	measure ready ready_million_ms $starts bench-1 - \
@@ -75,7 +97,7 @@ readiness() {
 	    "$wizard" agent --config "$UNI_WIZARD_CONFIG" --agent bench-1 2>>"$dir/ready.log"
 }
 
-start_cluster
+start_cluster one bench
 machine
 idle
 throughput

@@ -1,4 +1,4 @@
-# common.sh - what bench.sh and peers.sh share: options, a cluster of one house with one agent, cleaning up.
+# common.sh - what bench.sh and peers.sh share: options, clusters, cleaning up.
 #
 # $figures gathers "name value" lines, one for each run; report.awk makes medians and verdicts of them.
 
@@ -33,7 +33,9 @@ bytes=200
 clean_up() {
 	status=$?
 	trap - EXIT INT TERM
-	"$wizard" cluster down --dir "$dir/c" >/dev/null 2>&1
+	for c in one three; do
+		stop_cluster $c
+	done
 	stop_peers
 	if [ $status -ne 0 ] && [ $status -ne 130 ] && [ -z "${judged-}" ]; then
 		echo "bench: stopped early; the logs are in $dir" >&2
@@ -50,32 +52,44 @@ say() {
 	printf '%s\n' "$*" >&2
 }
 
-# Runs one of the programs and keeps what it measured; the bench ends if it fails.
+# Runs one of the programs and keeps what it measured, by names that begin with $prefix; the bench ends if it fails.
 measure() {
 	program=$1
 	shift
-	"$programs/$program" "$@" >>"$figures" || { say "bench: $program $* failed"; exit 1; }
+	"$programs/$program" "$@" >"$dir/measured" || { say "bench: $program $* failed"; exit 1; }
+	sed "s/^/${prefix-}/" "$dir/measured" >>"$figures"
 }
 
 # load MODE OPTION...: with what all runs have in common.
 load() {
 	mode=$1
 	shift
-	measure load "$mode" -h bench -d "$dir/outbox.db" -b $bytes -B "$broker" -A "$agent" "$@"
+	measure load "$mode" -h bench -d "$dir/$cluster/outbox.db" -b $bytes -B "$broker" -A "$agent" "$@"
 }
 
 warm_up() {
-	"$programs/load" window -h bench -d "$dir/outbox.db" -b $bytes -n 5000 >/dev/null || exit 1
+	"$programs/load" window -h bench -d "$dir/$cluster/outbox.db" -b $bytes -n 5000 >/dev/null || exit 1
 }
 
-start_cluster() {
-	"$wizard" cluster up --dir "$dir/c" --houses bench --agents-per-house 1 >"$dir/up.log" 2>&1 ||
-		{ cat "$dir/up.log" >&2; exit 1; }
-	. "$dir/c/env"
-	UW_PKI=$dir/c/pki
+# use_cluster NAME PREFIX: what follows is measured there.
+use_cluster() {
+	cluster=$1 prefix=${2-}
+	. "$dir/$1/env"
+	UW_PKI=$dir/$1/pki
 	export UNI_WIZARD_CONFIG UW_HOST UW_PORT UW_CAFILE UW_PKI
-	broker=$(cat "$dir/c/run/broker.pid")
-	agent=$(cat "$dir/c/run/bench-1.pid")
+	broker=$(cat "$dir/$1/run/broker.pid")
+	agent=$(cat "$dir"/$1/run/*-1.pid | paste -s -d , -)
+}
+
+# start_cluster NAME HOUSES: one agent each; the first is bench. A house has as many candidates, three at most.
+start_cluster() {
+	"$wizard" cluster up --dir "$dir/$1" --houses "$2" --agents-per-house 1 >"$dir/up.log" 2>&1 ||
+		{ cat "$dir/up.log" >&2; exit 1; }
+	use_cluster "$1"
+}
+
+stop_cluster() {
+	"$wizard" cluster down --dir "$dir/$1" >/dev/null 2>&1
 }
 
 version_of() {

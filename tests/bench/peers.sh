@@ -85,7 +85,7 @@ bullmq_round() {
 	node "$here/bullmq.mjs" pace $paced "$redis_port" $bytes 100 "$dir/bullmq.hist" >/dev/null || exit 1
 }
 
-start_cluster
+start_cluster one bench
 start_beanstalkd
 start_redis
 machine

@@ -123,6 +123,12 @@ function report_bench() {
 	info("  of one task: workers", "cpu_workers_us", "us")
 	info("  of one task: submitter", "cpu_submitter_us", "us")
 
+	heading("The same with three candidates: on their disks before it is told")
+	info("tasks", "copies_tasks_per_s", "/s")
+	info("tasks / those with one candidate", "copies_share", "x")
+	info("CPU of all processes for 10,000 tasks", "copies_cpu_s_per_10k", "s")
+	info("  of one task: the three agents", "copies_cpu_agent_us", "us")
+
 	heading("Latency at 100 tasks/s, submit to outcome")
 	info("disk: fdatasync, back to back, p50", "disk_us_p50", "us")
 	info("disk: fdatasync, back to back, p99", "disk_us_p99", "us")
@@ -186,6 +192,7 @@ END {
 		sampled(sampled_names[i])
 	divide("over_trip", "raw_trip_per_s", "tasks_per_s")
 	divide("deep_share", "dispatch_empty_per_s", "dispatch_deep_per_s")
+	divide("copies_share", "tasks_per_s", "copies_tasks_per_s")
 	scale("rss_idle", "rss_idle_bytes", 1 / 1048576)
 	scale("rss_after", "rss_after_bytes", 1 / 1048576)
 	scale("rss_queued", "rss_queued_bytes", 1 / 1048576)

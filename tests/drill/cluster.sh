@@ -68,25 +68,23 @@ leave() {
 		process_end "$(basename "$_file" .pid)"
 	done
 	if [ -n "${judged:-}" ] || [ "$status" -eq 130 ]; then
-		[ -n "${KEEP:-}" ] || rm -rf "$dir"
+		[ -d "$dir/bad" ] || rm -rf "$dir"
 	else
 		say "drill: stopped early"
 	fi
-	[ ! -d "$dir" ] || say "drill: logs are in $dir"
+	[ ! -d "$dir" ] || say "drill: what is left is in $dir"
 	exit "$status"
 }
 
 # ---- processes ----
 
-# Ends with the script, even with one that is killed.
+# Put in front of a command: it ends with whoever started it, even with one that is killed.
+with_script=$(! command -v setpriv >/dev/null || echo "setpriv --pdeathsig KILL")
+
 process_start() {
 	_name=$1
 	shift
-	if command -v setpriv >/dev/null; then
-		setpriv --pdeathsig KILL "$@" >>"$dir/log/$_name.log" 2>&1 </dev/null &
-	else
-		"$@" >>"$dir/log/$_name.log" 2>&1 </dev/null &
-	fi
+	$with_script "$@" >>"$dir/log/$_name.log" 2>&1 </dev/null &
 	echo $! >"$dir/run/$_name.pid"
 }
 
@@ -210,7 +208,7 @@ own_tool() {
 write_tools() {
 	own_tool journal exclusive <<-'END'
 		#!/bin/sh
-		echo "$UW_TASK_ID" >>"$UW_ROOTS/journal" && echo "{\"process\":$$}"
+		echo "$UW_TASK_ID" >>"$UW_ROOTS/journal" && sleep 0.1 && echo "{\"process\":$$}"
 	END
 	own_tool journal_again idempotent <<-'END'
 		#!/bin/sh
@@ -266,10 +264,10 @@ subscribe() {
 	    --cert "$dir/pki/watcher.crt" --key "$dir/pki/watcher.key" -t "uw/home/agent/+/health/state" "$@"
 }
 
-# Every heartbeat with its time; retained ones are of the past. It connects by itself when the broker is back.
+# Every heartbeat with its time; retained ones are of the past. The client ends with its connection.
 listen() {
-	# shellcheck disable=SC2046
-	process_start "listen$1" $(subscribe "$1" -R -F) '%U %p'
+	# shellcheck disable=SC2016,SC2046,SC2086
+	process_start "listen$1" sh -c 'while :; do "$@"; sleep 0.1; done' - $with_script $(subscribe "$1" -R -F) '%U %p'
 }
 
 broker_listens() {

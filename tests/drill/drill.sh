@@ -7,7 +7,7 @@
 #
 #   tests/drill/drill.sh UNI-WIZARD PROGRAMS [--runs N] [--faults "NAME..."] [--json FILE] [--loopback]
 #
-# RATE tasks a second (20). BROKERS=1: no standby. KEEP=1 leaves logs, KEEP=bad only of runs that missed a limit.
+# RATE tasks a second (20). BROKERS=1: no standby. KEEP=bad leaves the logs of runs that missed a limit, KEEP=all of all.
 set -u
 all_faults="kill freeze cut stop broker-kill broker-freeze both"
 
@@ -147,7 +147,7 @@ note_run() {
 	[ "$until" != wait ] || [ "$recovery" -lt 0 ] || measured=$longest
 	echo "$1 $limit $measured $tasks $lost $twice $uncertain $rejected $what" >>"$dir/figures"
 	say "$what, $2 of $runs: $measured ms (longest wait $longest ms), $tasks tasks, $lost lost, $twice twice, $uncertain uncertain"
-	if [ "$measured" -lt 0 ] || [ "$measured" -gt "$limit" ] || [ "$lost" -gt 0 ] || [ "$twice" -gt 0 ] || [ "$rejected" -gt 0 ]; then
+	if [ "${KEEP:-}" = all ] || [ "$measured" -lt 0 ] || [ "$measured" -gt "$limit" ] || [ "$lost" -gt 0 ] || [ "$twice" -gt 0 ] || [ "$rejected" -gt 0 ]; then
 		keep_run "$1-$2"
 	fi
 }

@@ -5,7 +5,7 @@
  * trickle pace HOUSE RATE OUTBOX      RATE tasks a second until SIGTERM, then until all have ended or for DRAIN_MS.
  *                                     A line for whatever happens, beginning with the time in milliseconds:
  *                                       put N | accepted N | rejected N | outcome N STATE DIGEST    (replies)
- *                                       event N STATE DIGEST AGENT       an outcome as that agent published it
+ *                                       event N STATE DIGEST AGENT TERM  an outcome as that agent published it
  *                                       up | down                        the connection
  * trickle flood HOUSE WINDOW OUTBOX   keeps WINDOW tasks out at once until SIGTERM; prints figures at the end
  * trickle now                         the time on the clock of those lines
@@ -172,7 +172,8 @@ take_event(const struct trickle *t, const char *agent, const char *line, size_t 
 	uint32_t n;
 
 	if (type && strcmp(type, "outcome") == 0 && id_text && ulid_parse(id_text, &id) && number_of(t, &id, &n))
-		say(t, "event %" PRIu32 " %s %08" PRIx32 " %s", n, text_of(o, "state"), digest_of(o), agent);
+		say(t, "event %" PRIu32 " %s %08" PRIx32 " %s %s", n, text_of(o, "state"), digest_of(o), agent,
+		    text_of(o, "term") ? text_of(o, "term") : "0");
 	cJSON_Delete(o);
 }
 
@@ -194,13 +195,15 @@ on_message(void *arg, const char *topic, const char *payload, size_t len)
 
 /* ---- what is given ---- */
 
-/* Mostly nothing at all, some that take a moment, some that leave a line in a journal each time they run. */
+/* Mostly nothing at all; some take a moment, so that some run whatever happens, and when; some leave a line in a
+ * journal each time they run. */
 static const char *
 task_of(const struct trickle *t, long n)
 {
-	static const char noop[] = "{\"tool\":\"noop\"}", wait[] = "{\"tool\":\"wait\",\"params\":{\"ms\":20}}",
-	    journal[] = "{\"tool\":\"journal\",\"params\":{}}", idempotent[] = "{\"tool\":\"journal_again\",\"params\":{}}";
-	static const char *const mix[] = { noop, wait, noop, journal, noop, wait, noop, idempotent, noop, noop };
+	static const char noop[] = "{\"tool\":\"noop\"}", moment[] = "{\"tool\":\"wait\",\"params\":{\"ms\":20}}",
+	    longer[] = "{\"tool\":\"wait\",\"params\":{\"ms\":250}}",
+	    journal[] = "{\"tool\":\"journal\",\"params\":{}}", again[] = "{\"tool\":\"journal_again\",\"params\":{}}";
+	static const char *const mix[] = { noop, longer, noop, journal, noop, moment, noop, again, noop, noop };
 
 	return t->quiet ? noop : mix[n % (long)(sizeof mix / sizeof *mix)];
 }

@@ -72,6 +72,30 @@ check "up starts what is missing" cluster up
 is "the port is kept" "$UW_PORT" "$port"
 check "and it works" "$UW" submit noop --house timmy --wait
 
+# One member
+check "an agent is stopped" cluster stop ezra-1
+is "and is known as stopped" "$(state_of ezra-1)" "stopped false"
+refuse "what does not run cannot be killed" 1 cluster kill ezra-1
+check "it is started" cluster start ezra-1
+is "and is ready" "$(state_of ezra-1)" "running true"
+pid=$(pid_of ezra-1)
+check "a second start" cluster start ezra-1
+is "finds it running" "$(pid_of ezra-1)" "$pid"
+check "it freezes" cluster freeze ezra-1
+if [ -d /proc/self ]; then
+	is "and is seen to" "$(state_of ezra-1)" "frozen false"
+else
+	skip "and is seen to" "only Linux tells"
+fi
+check "up thaws it" cluster up
+is "it is ready again" "$(state_of ezra-1)" "running true"
+check "it is killed" cluster kill ezra-1
+is "which looks like an accident" "$(state_of ezra-1)" "died false"
+check "and is started again" cluster start ezra-1
+check "broker-1 is the broker" cluster restart broker-1
+is "which is ready" "$(state_of broker)" "running true"
+refuse "there is no second" 1 cluster start broker-2
+
 # Lost records
 rm "$D"/run/*.pid
 check "up finds its processes without their pid files" cluster up
@@ -137,6 +161,8 @@ cluster down >/dev/null
 
 # Names and paths
 refuse "a house with a bad name is refused" 2 "$UW" cluster up --dir "$T/bad" --houses 'a,B'
+refuse "so is one whose agents would be called like brokers" 2 "$UW" cluster up --dir "$T/bad" --houses broker \
+    --agents-per-house 2
 is "and leaves no configuration" "$(find "$T/bad" -name "*.yaml*")" ""
 refuse "no cluster, no status" 1 "$UW" cluster status --dir "$T/none"
 refuse "nor an end" 1 "$UW" cluster down --dir "$T/none"

@@ -11,7 +11,9 @@
 #   not command...                       succeeds if the command fails; to be used within check
 #   wait_for seconds command...          polls until the command succeeds; to be used within check
 #   cluster_up [options]                 starts a cluster in $T/c and reads its env; ended with the test
-#   own_tool name effect <program        adds a tool to that cluster
+#   own_tool name effect <program        adds a tool to that cluster; best before it starts
+#   alone house                          nobody but its own agent may own that house, from the next start of all
+#   restart_all                          stops that cluster and starts it again
 #   on_exit 'command'                    for what a test starts itself
 #
 # BROKER_KIND names another broker than Mosquitto (a directory beside this file): its program takes Mosquitto's place,
@@ -134,6 +136,25 @@ cluster_up() {
 	. "$T/c/env"
 }
 
+# Without this other agents take a house over when its own is away.
+alone() {
+	awk -v agent="$1-1" '{ print } $0 ~ "agents: \\[" agent "\\]" { print "    candidates: [" agent "]" }' \
+	    "$T/c/houses.yaml" >"$T/alone" && cat "$T/alone" >"$T/c/houses.yaml"
+}
+
+restart_all() {
+	if ! { "$UW" cluster down --dir "$T/c" && "$UW" cluster up --dir "$T/c"; } >"$T/.up" 2>&1; then
+		not_ok "the cluster starts again" "$(cat "$T/.up")"
+	fi
+	# shellcheck disable=SC1091
+	. "$T/c/env"
+}
+
+# owner_of HOUSE: the agent that owns it, as everybody may see.
+owner_of() {
+	"$UW" house list --json | jq -r --arg house "$1" '.[] | select(.house == $house) | .owner // empty'
+}
+
 # As a person or agent, with the plain Mosquitto clients: as operator mosquitto_pub -t ...
 # In the background as_exec, so that $! is the client itself.
 as() {
@@ -175,8 +196,10 @@ in_311() {
 	done
 }
 
-# own_tool NAME EFFECT [more manifest members] <program: an own tool; agents know it from their next start.
+# own_tool NAME EFFECT [more manifest members] <program: an own tool; agents know it from their next start. All need it
+# that may own the house that runs it.
 own_tool() {
+	mkdir -p "$T/c/tools.d"
 	cat >"$T/c/tools.d/$1"
 	chmod 755 "$T/c/tools.d/$1"
 	printf '{"name":"%s","summary":"A test tool","exec":"%s","effect":"%s","parameters":{"type":"object","additionalProperties":true}%s}' \

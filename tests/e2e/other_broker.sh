@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 200
+# limit: 300
 # The same tests against a broker that is not Mosquitto, speaks only MQTT 3.1.1 and has no access list of ours:
 # OTHER_BROKER, nats unless set. What is left out, docs/testing.md says.
 . "$(dirname "$0")/lib.sh"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 TASKS=${TASKS:-1000}
-cluster_up
+cluster_up --houses ezra
 conf=$UW_DIR/broker/mosquitto.conf
 cp "$conf" "$T/conf"
 

@@ -3,13 +3,12 @@
 # Two of everything: agents of one name, the same task at once, clusters side by side.
 . "$(dirname "$0")/lib.sh"
 
-cluster_up --houses ezra,timmy
 own_tool count exclusive <<'END'
 #!/bin/sh
 echo "$UW_TASK_ID" >>"$UW_ROOTS/count" && echo '{}'
 END
+cluster_up --houses ezra,timmy
 : >"$T/c/work/count"
-"$UW" cluster restart ezra-1 >"$T/out"
 pid=$(cat "$T/c/run/ezra-1.pid")
 
 # Two agents of one name
@@ -22,7 +21,8 @@ like "and says why" "$(cat "$T/.check")" 'another agent of this name is connecte
 check "the first one goes on" kill -0 "$pid"
 check "and works" "$UW" submit noop --house ezra --wait
 check "through its own socket too" "$UW" test --house ezra --tool noop --where agent
-is "and is shown" "$("$UW" house list --json | jq -r '.[] | select(.house == "ezra") | .owner + " " + .state')" "ezra-1 online"
+# The other one's farewell was in its name, so the house may have another owner for a while.
+is "and its house is held" "$("$UW" house list --json | jq -r '.[] | select(.house == "ezra") | .state')" online
 
 # together N command...: N times at once, output and exit code of the n-th in $T/n.out, $T/n.rc
 together() {
@@ -50,7 +50,7 @@ is "eight submits with one key all succeed" \
 is "and are one task" "$(ids)" 1
 is "which ran once" "$(wc -l <"$T/c/work/count" | tr -d ' ')" 2
 is "eight submits with one key through the router all succeed" \
-    "$(together 8 "$UW" submit noop --key k --wait --within 20 --json)" " 8 0"
+    "$(together 8 "$UW" submit noop --key routed --wait --within 20 --json)" " 8 0"
 is "and are one task" "$(ids)" 1
 is "eight different ones are eight" "$(together 8 "$UW" submit count --house ezra --wait --within 20 --json)$(ids)" " 8 08"
 is "no task was started twice" "$(sort "$T/c/work/count" | uniq -d)" ""

@@ -19,7 +19,9 @@ own_tool note exclusive <<'END'
 echo "$(sed 's/.*"n":"\([^"]*\)".*/\1/')" >>"$UW_ROOTS/notes"
 echo '{}'
 END
-cluster restart ezra-1 >"$T/out"
+for agent in timmy-1 ezra-1 bezalel-1 allegro-1; do
+	cluster restart $agent >"$T/out" || not_ok "$agent restarts" "$(cat "$T/out")"
+done
 
 state_of() { cluster status --json | jq -r ".members[] | select(.name == \"$1\") | \"\\(.kind) \\(.state) \\(.ready)\""; }
 is "both brokers run" "$(state_of broker), $(state_of broker-2)" "broker running true, broker running true"
@@ -43,6 +45,14 @@ works() { "$UW" submit noop --house "$1" --wait; }
 check "agents are on the first" wait_for 10 all_on 1
 is "and not on the second" "$(none_on 2 && echo none)" none
 
+# Certificates are read again without leaving the broker.
+connections() { grep -c "connected to $UW_HOST:$1" "$T/c/log/bezalel-1.log"; }
+before=$(connections "$UW_PORT")
+kill -HUP "$(cat "$T/c/run/bezalel-1.pid")"
+again() { [ "$(connections "$UW_PORT")" -gt "$before" ]; }
+check "an agent that connects anew" wait_for 5 again
+is "stays at the same broker" "$(connections "$UW_PORT_2")" 0
+
 # A sender and an outcome are under way when the first dies.
 "$UW" submit wait ms=3000 --house timmy --wait --json >"$T/long" &
 long=$!
@@ -62,12 +72,22 @@ wait "$long"
 is "the sender that waited hears the outcome" "$(jq -r .state "$T/long")" succeeded
 wait "$notes"
 noted() { [ "$(sort -n "$T/c/work/notes" | tr '\n' ' ')" = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 " ]; }
-check "what others sent meanwhile is done, all of it once" wait_for 15 noted || cat "$T/notes.out" "$T/c/work/notes"
+check "what others sent meanwhile is done, all of it once" wait_for 15 noted
 
 # The other way, without a word.
 check "the first is started again" cluster start broker
 listen 1 "$UW_PORT"
 is "and is ready" "$(state_of broker)" "broker running true"
+
+# Nobody is there, and the client finds out by itself.
+check "a task is done though its sender asks there first" works timmy
+is "task list finds the agents too" "$("$UW" task list --house timmy --tool noop --json | jq length)" 1
+is "so does house list" "$("$UW" house list --json | jq -r '[.[].state] | unique | join(" ")')" online
+"$UW" watch --house bezalel --count 1 --json >"$T/watch" 2>"$T/err" &
+watch=$!
+on_exit "kill $watch 2>/dev/null"
+heard() { [ -s "$T/watch" ] || { works bezalel && [ -s "$T/watch" ]; }; }
+check "so does watch" wait_for 15 heard
 forget
 check "the second freezes" cluster freeze broker-2
 is "which shows too" "$(state_of broker-2)" "broker frozen false"
@@ -104,9 +124,17 @@ begun=$(date +%s)
 check "without a broker it can stop as well" cluster stop timmy-1
 check "at once, for there is nobody to hand anything to" [ $(($(date +%s) - begun)) -le $((3 * SLOW)) ]
 check "without a broker it also starts" cluster start timmy-1
+refuse "4: a task stays in the outbox" 4 "$UW" submit note n=21 --house ezra --within 1
+like "with the reason of each broker" "$("$UW" submit note n=22 --house ezra --within 1)" \
+    "$UW_PORT: .*; $UW_HOST:$UW_PORT_2: "
 forget
 check "the first comes back alone" cluster start broker-1
 listen 1 "$UW_PORT"
 check "all go there" wait_for 15 all_on 1
+went_out() { [ "$(grep -c '^2[12]$' "$T/c/work/notes")" -eq 2 ]; }
+check "what was in the outbox goes out there" wait_for 15 went_out
+empty() { [ "$("$UW" outbox list --json)" = '[]' ]; }
+check "and leaves the outbox" wait_for 10 empty
 check "up starts the rest" cluster up
 is "everything is ready" "$(cluster status --json | jq .ready)" true
+is "nothing ran twice" "$(sort "$T/c/work/notes" | uniq -d)" ""

@@ -781,11 +781,10 @@ net_lose_disk(struct net *net, int i)
 
 static const char *const net_agents[NET_MAX] = { "ezra-1", "timmy-1", "bezalel-1" };
 
-/* Whoever does not work for house ezra has a house of its own. */
 static void
-put_net_config(struct buf *b, int n, const char *ezra)
+put_net_config(struct buf *b, int n, const char *ezra, const char *router)
 {
-	buf_addf(b, "cluster: home\nstate: /nowhere\nrouter: [bezalel-1]\nhouses:\n  ezra: { %s, candidates: [%s] }\n", ezra,
+	buf_addf(b, "cluster: home\nstate: /nowhere\nrouter: [%s]\nhouses:\n  ezra: { %s, candidates: [%s] }\n", router, ezra,
 	    n == 2 ? "ezra-1, timmy-1" : "ezra-1, timmy-1, bezalel-1");
 	for (int i = 0; i < NET_MAX; i++)
 		if (!strstr(ezra, net_agents[i]))
@@ -793,12 +792,12 @@ put_net_config(struct buf *b, int n, const char *ezra)
 }
 
 void
-net_setup(struct net *net, int n, const char *ezra)
+net_setup(struct net *net, int n, const char *ezra, const char *router)
 {
 	struct buf text = { 0 };
 
 	*net = (struct net){ .n = n };
-	put_net_config(&text, n, ezra ? ezra : "agents: [ezra-1]");
+	put_net_config(&text, n, ezra ? ezra : "agents: [ezra-1]", router ? router : "bezalel-1");
 	for (int i = 0; i < n; i++) {
 		struct coretest *t = &net->node[i].t;
 

@@ -139,8 +139,9 @@ struct net {
 };
 
 /* House ezra has the candidates ezra-1, timmy-1, bezalel-1 in this order, which are the nodes 0 to n - 1, all
- * connected. ezra: what the file says of the house, NULL: that ezra-1 does its work. */
-void net_setup(struct net *net, int n, const char *ezra);
+ * connected. ezra: what the file says of the house, NULL: that ezra-1 does its work. router: its candidates, NULL:
+ * bezalel-1. Whoever does not work for house ezra has a house of its own, house-<node>. */
+void net_setup(struct net *net, int n, const char *ezra, const char *router);
 void net_teardown(struct net *net);
 /* Time goes by in steps. At the end of each at most one that is awake owns the house. */
 void net_run(struct net *net, int64_t ms);

@@ -1,15 +1,26 @@
-/* The outbox of a sender: what is in its file, without any broker. */
+/* A sender without any broker that works: what is in its outbox's file, and where it turns to. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
+#ifdef __linux__
+#include <dlfcn.h>
+#include <netdb.h>
+#endif
+#include <fcntl.h>
+#include <poll.h>
 #include <sqlite3.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "client.h"
+#include "clock.h"
 #include "err.h"
+#include "pki.h"
 
 static struct config config;
 static char dir[64], path[128];
@@ -279,11 +290,16 @@ more_than_is_taken_up_at_once_stays_for_later(void **state)
 static void
 without_certificates_it_says_so_and_keeps_everything(void **state)
 {
+	int rc = 0;
+
 	(void)state;
 	open_client();
 	submit(1, "{}");
 	assert_int_equal(client_commit(c, &e), 0);
-	assert_int_equal(client_run(c, 0, &e), -1);
+	/* The broker's name is looked up first. */
+	for (int i = 0; i < 100 && rc == 0; i++)
+		rc = client_run(c, 50, &e);
+	assert_int_equal(rc, -1);
 	assert_int_equal(e.code, ERR_CONFIG);
 	assert_non_null(strstr(client_why_down(c), "ca.crt"));
 	assert_false(client_is_up(c));
@@ -318,6 +334,150 @@ without_an_outbox_there_is_no_file(void **state)
 	assert_int_equal(client_request(c, TOPIC_QUERY, "ezra", "{}", &e), 0);
 }
 
+/* ---- several brokers, none of which works ---- */
+
+static int sockets[2], ports[2];
+
+/* A port of its own: whoever connects is refused, or taken by the system and never answered. */
+static int
+open_port(bool silent, int *port)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof sa;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+	if (silent)
+		assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	*port = ntohs(sa.sin_port);
+	return fd;
+}
+
+static void
+remove_pki(void)
+{
+	static const char *const files[] = { "ca.crt", "ca.key", "me.crt", "me.key", "" };
+	char name[160];
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		snprintf(name, sizeof name, "%s/pki/%s", dir, files[i]);
+		if (files[i][0])
+			unlink(name);
+		else
+			rmdir(name);
+	}
+}
+
+static void
+two_brokers(bool first_is_silent, const char *host)
+{
+	char text[512], pki[128];
+	bool created;
+	int n;
+
+	sockets[0] = open_port(first_is_silent, &ports[0]);
+	sockets[1] = open_port(true, &ports[1]);
+	config_release(&config);
+	snprintf(pki, sizeof pki, "%s/pki", dir);
+	n = snprintf(text, sizeof text, "brokers: [\"%s:%d\", \"127.0.0.1:%d\"]\nstate: /nowhere\npki: %s\n"
+	    "houses:\n  ezra: {agents: [a, b, c]}\n", host, ports[0], ports[1], pki);
+	assert_int_equal(config_parse(&config, "houses.yaml", text, (size_t)n, NULL, NULL, &e), 0);
+	assert_int_equal(pki_init(pki, 0, &created, &e), 0);
+	assert_int_equal(pki_issue(pki, "me", PKI_CLIENT, NULL, 0, 0, &e), 0);
+	open_client();
+	submit(1, "{}");
+	assert_int_equal(client_commit(c, &e), 0);
+}
+
+static void
+no_brokers(void)
+{
+	for (int i = 0; i < 2; i++)
+		close(sockets[i]);
+	remove_pki();
+}
+
+/* Milliseconds until somebody connects to a broker; -1: nobody within the limit. */
+static int64_t
+runs_until_connected(int broker, int64_t limit_ms)
+{
+	int64_t begun = clock_mono_ms();
+
+	while (clock_mono_ms() - begun < limit_ms) {
+		struct pollfd p = { .fd = sockets[broker], .events = POLLIN };
+
+		assert_int_equal(client_run(c, 20, &e), 0);
+		if (poll(&p, 1, 0) > 0)
+			return clock_mono_ms() - begun;
+	}
+	return -1;
+}
+
+static void
+a_dead_broker_is_followed_by_the_next_at_once(void **state)
+{
+	int64_t ms;
+
+	(void)state;
+	two_brokers(false, "127.0.0.1");
+	ms = runs_until_connected(1, 5000);
+	assert_in_range(ms, 0, 1000);
+	assert_non_null(strstr(client_why_down(c), "refused"));
+	assert_int_equal(client_pending(c), 1);
+	assert_int_equal(count(), 1);
+	no_brokers();
+}
+
+static void
+a_silent_broker_is_followed_by_the_next_after_three_seconds(void **state)
+{
+	char first[40];
+	int64_t ms;
+
+	(void)state;
+	two_brokers(true, "127.0.0.1");
+	assert_in_range(runs_until_connected(0, 1000), 0, 1000);
+	ms = runs_until_connected(1, 6000);
+	assert_in_range(ms, 2000, 4000);
+	snprintf(first, sizeof first, "127.0.0.1:%d: no answer", ports[0]);
+	assert_non_null(strstr(client_why_down(c), first));
+	assert_int_equal(client_pending(c), 1);
+	assert_int_equal(count(), 1);
+	no_brokers();
+}
+
+#ifdef __linux__
+/* In the place of the C library's: one name for two addresses, on the first of which nobody listens. */
+int
+getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **list)
+{
+	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	int rc;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (strcmp(host, "two.test") != 0)
+		return real(host, service, hints, list);
+	rc = real("127.0.0.2", service, hints, list);
+	return rc ? rc : real("127.0.0.1", service, hints, &(*list)->ai_next);
+}
+
+static void
+all_addresses_of_a_broker_are_tried_before_the_next(void **state)
+{
+	int64_t ms;
+
+	(void)state;
+	two_brokers(true, "two.test");
+	ms = runs_until_connected(0, 2500);
+	assert_in_range(ms, 0, 2500);
+	assert_int_equal(poll(&(struct pollfd){ .fd = sockets[1], .events = POLLIN }, 1, 0), 0);
+	no_brokers();
+}
+#endif
+
 int
 main(void)
 {
@@ -332,6 +492,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(without_certificates_it_says_so_and_keeps_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_is_no_database_is_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_an_outbox_there_is_no_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_dead_broker_is_followed_by_the_next_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_silent_broker_is_followed_by_the_next_after_three_seconds, setup, teardown),
+#ifdef __linux__
+		cmocka_unit_test_setup_teardown(all_addresses_of_a_broker_are_tried_before_the_next, setup, teardown),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	net_setup(&net, 3, NULL);
+	net_setup(&net, 3, NULL, NULL);
 	return 0;
 }
 
@@ -118,7 +118,7 @@ claims_of_others_and_of_nonsense_are_nothing(void **state)
 
 	(void)state;
 	net_teardown(&net);
-	net_setup(&net, 2, NULL);
+	net_setup(&net, 2, NULL, NULL);
 	net_begin(&net);
 	for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
 		forge_claim(claims[i][0], claims[i][1]);
@@ -141,6 +141,23 @@ who_comes_later_follows_and_does_not_claim(void **state)
 	assert_true(net_wait_in_step(&net, 2, 6000) >= 0);
 	assert_int_equal(net_owner(&net), 0);
 	assert_int_equal(net_house(&net, 0)->term.n, 1);
+}
+
+/* It may be of yesterday. */
+static void
+what_is_retained_is_no_sign_of_life(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	net_run(&net, 10000);
+	net_kill(&net, 1);
+	net.node[0].frozen = true;
+	net_start(&net, 1);
+	net_run(&net, 500);
+	assert_false(peer_is_alive(node(1)->core, peer_find(node(1)->core, "ezra-1"), 5000));
+	net.node[0].frozen = false;
+	net_run(&net, 1000);
+	assert_true(peer_is_alive(node(1)->core, peer_find(node(1)->core, "ezra-1"), 5000));
 }
 
 /* ---- taking over ---- */
@@ -473,6 +490,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_higher_claim_takes_the_house_from_its_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(claims_of_others_and_of_nonsense_are_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_comes_later_follows_and_does_not_claim, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_retained_is_no_sign_of_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_second_takes_over_at_once_when_the_owner_is_offline, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_third_takes_over_when_two_are_offline, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_second_takes_over_when_the_owner_is_silent_for_5_s, setup, teardown),

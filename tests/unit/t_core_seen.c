@@ -9,7 +9,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	net_setup(&net, 3, NULL);
+	net_setup(&net, 3, NULL, NULL);
 	net_begin(&net);
 	return 0;
 }

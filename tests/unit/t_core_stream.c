@@ -13,7 +13,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	net_setup(&net, 3, NULL);
+	net_setup(&net, 3, NULL, NULL);
 	net_begin(&net);
 	return 0;
 }
@@ -117,6 +117,74 @@ a_follower_applies_each_event_and_says_what_it_has(void **state)
 	/* Only the owner acts. */
 	assert_int_equal(net_started(&net), 2);
 	assert_int_equal(net_count(&net, "client/me", ct_id(1), "outcome"), 1);
+}
+
+/* He may have written them while he thought that he was the owner. */
+static void
+events_of_a_former_term_are_not_followed(void **state)
+{
+	char former[TERM_TEXT], text[400];
+
+	(void)state;
+	term_format(&net_house(&net, 0)->term, former);
+	net_kill(&net, 0);
+	assert_true(net_wait_owner(&net, 1, 2000) >= 0);
+	assert_true(net_wait_in_step(&net, 2, 3000) >= 0);
+	snprintf(text, sizeof text, "{'type':'accepted','seq':%lld,'term':'%s','id':'%s','sender':'me','task':{'tool':'noop'}}",
+	    (long long)net_house(&net, 2)->head + 1, former, ct_id(1));
+	net_publish(&net, "uw/home/house/ezra/event/ezra-1", text, NULL);
+	net_run(&net, 500);
+	assert_string_equal(ct_state(node(2), ct_id(1)), "");
+	task(2, "noop");
+	net_run(&net, 1000);
+	assert_same_rows(1, 2);
+}
+
+static const cJSON *
+outcome_of(int n)
+{
+	const cJSON *v = NULL;
+
+	for (int i = 0; i < net.n; i++)
+		if (ct_count(node(i), "client/me", ct_id(n), "outcome"))
+			v = ct_last(node(i), "client/me", ct_id(n), "outcome");
+	assert_non_null(v);
+	return v;
+}
+
+/* All that it needs is in the events. */
+static void
+a_new_owner_goes_on_with_what_was_accepted(void **state)
+{
+	(void)state;
+	no_slots();
+	net_task(&net, "me", "{'tool':'read_tool','id':'%s','key':'k','params':{'n':8},'priority':7,'retry':{'max':2},"
+	    "'reply':{'topic':'uw/home/client/me/reply/r','correlation':'414243'}}", ct_id(1));
+	net_task(&net, "me", "{'tool':'noop','id':'%s','not_before':%lld}", ct_id(2), T0 + 30000LL);
+	net_task(&net, "me", "{'tool':'noop','id':'%s','deadline':%lld}", ct_id(3), T0 + 20000LL);
+	net_run(&net, 500);
+	net_kill(&net, 0);
+	assert_true(net_wait_owner(&net, 1, 2000) >= 0);
+	/* The same key again is the same task. */
+	net_task(&net, "me", "{'tool':'read_tool','key':'k','params':{'n':8},'priority':7,'retry':{'max':2}}");
+	net_run(&net, 500);
+	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(ct_last(node(1), "client/me", ct_id(1), "accepted"), "duplicate")));
+	net_run(&net, 20000);
+	assert_string_equal(ct_str(outcome_of(3), "state"), "expired");
+	node(1)->idle = 4;
+	node(1)->quick = 64;
+	net_run(&net, 200);
+	assert_string_equal(ct_running(node(1), ct_id(1))->params, "{\"n\":8}");
+	ct_end(node(1), ct_id(1), POOL_FAILED, NULL);
+	net_run(&net, 40000);
+	/* A second attempt; and what was to begin later. */
+	assert_non_null(ct_running(node(1), ct_id(1)));
+	assert_non_null(ct_running(node(1), ct_id(2)));
+	end_all();
+	net_run(&net, 500);
+	assert_string_equal(ct_str(outcome_of(1), "state"), "succeeded");
+	assert_int_equal(ct_num(outcome_of(1), "attempt"), 2);
+	assert_string_equal(ct_str(outcome_of(2), "state"), "succeeded");
 }
 
 static int lost;
@@ -348,6 +416,22 @@ an_answer_comes_when_all_in_step_have_it(void **state)
 	assert_int_equal(ct_num(ct_last(node(0), "client/me", ct_id(3), "accepted"), "copies"), 2);
 }
 
+/* It changes no row, and still somebody waits for it. */
+static void
+a_refusal_and_a_repeat_are_answered_as_fast(void **state)
+{
+	(void)state;
+	task(1, "noop");
+	net_run(&net, 1500);
+	task(1, "noop");
+	net_run(&net, 200);
+	assert_int_equal(net_count(&net, "client/me", ct_id(1), "accepted"), 2);
+	net_run(&net, 1500);
+	task(2, "no_such_tool");
+	net_run(&net, 200);
+	assert_int_equal(net_count(&net, "client/me", ct_id(2), "rejected"), 1);
+}
+
 static void
 an_outcome_waits_as_well_and_events_do_not(void **state)
 {
@@ -411,7 +495,7 @@ an_owner_that_need_not_wait_answers_at_once(void **state)
 {
 	(void)state;
 	net_teardown(&net);
-	net_setup(&net, 3, "copies: 1, agents: [ezra-1]");
+	net_setup(&net, 3, "copies: 1, agents: [ezra-1]", NULL);
 	net_begin(&net);
 	net.loses = loses_a_follower;
 	task(1, "noop");
@@ -424,6 +508,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_follower_applies_each_event_and_says_what_it_has, setup, teardown),
+		cmocka_unit_test_setup_teardown(events_of_a_former_term_are_not_followed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_new_owner_goes_on_with_what_was_accepted, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_missed_an_event_asks_for_what_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_missed_the_last_event_notices_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_disk_gets_all_rows_in_their_order, setup, teardown),
@@ -432,6 +518,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_outcome_of_a_former_term_settles_what_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_former_owner_began_alone_is_not_begun_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_comes_when_all_in_step_have_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refusal_and_a_repeat_are_answered_as_fast, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_waits_as_well_and_events_do_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_waits_at_the_host_waits_as_well, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_that_waits_is_given_by_the_next_owner, setup, teardown),

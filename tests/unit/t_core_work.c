@@ -13,7 +13,7 @@ static int nkept;
 static int
 setup_with(const char *ezra)
 {
-	net_setup(&net, 3, ezra);
+	net_setup(&net, 3, ezra, NULL);
 	net_begin(&net);
 	net_run(&net, 1500);
 	nkept = 0;
