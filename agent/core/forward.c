@@ -126,9 +126,11 @@ hand_over_here(struct core *c, struct house *h, struct task *t)
 {
 	struct buf line = { 0 };
 	struct err e;
+	bool refusal;
 
 	put_forward(&line, c, t);
-	if (intake_handed(c, h, t, line.data, line.len, &e))
+	refusal = intake_handed(c, h, t, line.data, line.len, &e);
+	if (t->state == TASK_FORWARDED && refusal)
 		refused_for(c, t, &e);
 	else if (t->state == TASK_FORWARDED)
 		settled(c, t);

@@ -114,6 +114,8 @@ hear_house(struct core *c, struct peer *p, const cJSON *part)
 		return;
 	lease_heard(c, h, &t);
 	if (strcmp(text_of(part, "role"), "owner") == 0) {
+		k->log = t;
+		k->have = number_of(part, "head", 0);
 		if (term_equal(&t, &h->term))
 			hear_owner(c, h, p, part);
 		return;

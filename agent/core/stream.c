@@ -738,6 +738,8 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	h->key_taken = false;
 	if (!t)
 		return;
+	/* What was handed on may have run: its house knows. */
+	taken &= !t->forward;
 	if (taken && !task_state_is_terminal(t->state))
 		t->state = TASK_QUEUED;
 	count_in(h, t);

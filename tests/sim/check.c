@@ -107,12 +107,24 @@ check_record(struct check *k, const char *id)
 
 /* ---- attempts ---- */
 
+/* The house of the task, or the router's if that handed it on, was taken over by somebody who had not heard all that
+ * was said of it. */
+bool
+check_missed(const struct check *k, const struct record *r)
+{
+	bool missed = r->overflow;
+
+	for (int i = 0; i < r->nsaid && !missed; i++)
+		missed = streams_missed(k->streams, r->said[i].in, r->said[i].seq);
+	return missed;
+}
+
 /* An executor may be late to hear that it need not run any more: only what may not be repeated matters then. */
 static bool
 is_too_late(const struct check *k, const struct record *r, const struct tool *tool)
 {
 	return (r->state[0] || r->cancelled) && (tool->effect == TOOL_EXCLUSIVE ||
-	    (!r->missed && k->sim->now_us - r->ended_us > LATE_START_US));
+	    (!check_missed(k, r) && k->sim->now_us - r->ended_us > LATE_START_US));
 }
 
 void
@@ -124,16 +136,26 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	if (r->exempt)
 		return;
 	/* Who took a house over uncleanly knows by the clock what its former owner may have run. */
-	if (tool->effect == TOOL_EXCLUSIVE && r->blocked && !(r->missed && k->sim->plan.clock_error_ms > CLOCK_BORNE_MS))
+	if (tool->effect == TOOL_EXCLUSIVE && r->blocked && !(k->sim->plan.clock_error_ms > CLOCK_BORNE_MS && check_missed(k, r)))
 		sim_fail(k->sim, id, "exclusive %s began again after an attempt that may have had its effect",
 		    tool->name);
 	if (r->stopping && k->sim->now_us - r->stopping_us > LATE_STOP_US)
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
-	if (!r->missed && r->crashes - r->crashes_allowed >= k->sim->config.max_crashes)
+	if (r->crashes - r->crashes_allowed >= k->sim->config.max_crashes && !check_missed(k, r))
 		sim_fail(k->sim, id, "began again after it had killed %d workers", r->crashes);
 	if (is_too_late(k, r, tool))
 		sim_fail(k->sim, id, "began after it was %s", r->cancelled ? "cancelled" : r->state);
 	r->blocked = tool->effect == TOOL_EXCLUSIVE;
+}
+
+/* By the owner of the task's house. */
+static bool
+is_heard(struct check *k, const struct record *r, const struct host *at)
+{
+	const struct host *owner = check_owner(k, r->house);
+
+	return owner == at || (owner && host_is_able(at) >= 0 && host_is_able(owner) == host_is_able(at) &&
+	    !host_node((struct host *)(uintptr_t)at)->lag_us);
 }
 
 /* A crash that its agent cannot tell in time is not counted: the attempt may be given up before. */
@@ -143,7 +165,7 @@ check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_ef
 	struct record *r = check_record(k, id);
 
 	r->blocked &= may_have_effect;
-	r->crashes += how == POOL_CRASHED && host_is_able(at) >= 0 && !host_node(at)->lag_us;
+	r->crashes += how == POOL_CRASHED && is_heard(k, r, at);
 }
 
 static void
@@ -405,28 +427,18 @@ note_key(struct check *k, const struct record *r, const char *sender, const char
 }
 
 static void
-note_said(struct check *k, struct record *r, const struct stream *in, int64_t seq)
+note_said(struct record *r, const struct stream *in, int64_t seq)
 {
 	int i = 0;
 
 	while (i < r->nsaid && r->said[i].in != in)
 		i++;
 	if (i == SAID_MAX)
-		r->missed = true;
+		r->overflow = true;
 	else
 		r->said[i] = (struct said){ in, seq };
 	if (i == r->nsaid && i < SAID_MAX)
 		r->nsaid++;
-	r->missed |= streams_missed(k->streams, in, seq);
-}
-
-void
-check_unclean(struct check *k, const char *house)
-{
-	for (int i = 0; i < BUCKETS; i++)
-		for (struct record *r = k->records[i]; r; r = r->next)
-			for (int n = 0; n < r->nsaid && strcmp(r->house, house) == 0; n++)
-				r->missed |= streams_missed(k->streams, r->said[n].in, r->said[n].seq);
 }
 
 /* A new owner may accept anew what nobody was told of; that is why keys are compared in one stream only. */
@@ -469,7 +481,7 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 	if (!from)
 		return;
 	if (id[0])
-		note_said(k, check_record(k, id), from, seq);
+		note_said(check_record(k, id), from, seq);
 	if (strcmp(type, "accepted") == 0)
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))
@@ -593,7 +605,7 @@ check_conflicts(struct check *k)
 {
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct record *r = k->records[i]; r; r = r->next)
-			if (r->conflict[0] && !r->missed && !r->exempt)
+			if (r->conflict[0] && !check_missed(k, r) && !r->exempt)
 				sim_fail(k->sim, r->id, "%s", r->conflict);
 }
 

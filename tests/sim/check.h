@@ -46,7 +46,7 @@ struct record {
 	const struct stream *accepted_in;       /* told of it last */
 	struct said said[SAID_MAX];
 	int nsaid;
-	bool missed;                    /* by somebody who took the house over without having all of it */
+	bool overflow;                  /* more was said */
 	struct record *next;
 };
 
@@ -92,8 +92,7 @@ const struct config_names *check_candidates(const struct check *k, const char *h
 unsigned check_candidate_bits(const struct check *k, const char *house);
 /* A house has another owner: what the former one had not yet written down is not held against the new one. */
 void check_new_term(struct check *k, const char *house);
-/* Likewise by somebody who may have missed some of it. */
-void check_unclean(struct check *k, const char *house);
+bool check_missed(const struct check *k, const struct record *r);
 int64_t check_dropped(const struct check *k, int host);
 void check_plains(struct check *k);
 
@@ -103,8 +102,8 @@ void streams_free(struct streams *s);
 /* NULL: the line was here before, or is no good. */
 const struct stream *streams_take(struct streams *s, const struct topic *t, const cJSON *o, const char *line, size_t len,
     int64_t *seq);
-/* Says after what the term begins. True: whoever claims it may have missed something. */
-bool streams_claim(struct streams *s, const char *house, const cJSON *claim);
+/* Says after what the term begins. */
+void streams_claim(struct streams *s, const char *house, const cJSON *claim);
 /* Some later owner of the house took it over without that event. */
 bool streams_missed(const struct streams *all, const struct stream *s, int64_t seq);
 int64_t streams_head(struct streams *s, const char *house, const char *of);

@@ -197,8 +197,8 @@ owners_claim(struct owners *o, const struct topic *t, const struct msg *m)
 		c->next = o->claims;
 		o->claims = c;
 	}
-	if (tree && streams_claim(o->check->streams, t->name, tree))
-		check_unclean(o->check, t->name);
+	if (tree)
+		streams_claim(o->check->streams, t->name, tree);
 	cJSON_Delete(tree);
 }
 

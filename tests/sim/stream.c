@@ -167,7 +167,7 @@ number_of(const struct stream *s)
 	return strtoll(s->of, NULL, 10);
 }
 
-bool
+void
 streams_claim(struct streams *all, const char *house, const cJSON *o)
 {
 	const char *term = check_text(o, "term");
@@ -175,14 +175,12 @@ streams_claim(struct streams *all, const char *house, const cJSON *o)
 	struct stream *s = get(all, house, term, check_host(all->check, agent_of(term)));
 
 	if (s->based || !base)
-		return false;
+		return;
 	s->based = true;
 	json_int(cJSON_GetObjectItemCaseSensitive(base, "seq"), &s->base);
 	snprintf(s->base_of, sizeof s->base_of, "%s", check_text(base, "term"));
-	if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "unclean")))
-		return false;
-	add_unclean(all, s);
-	return true;
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "unclean")))
+		add_unclean(all, s);
 }
 
 /* Is that event among those that the term begins after? */
