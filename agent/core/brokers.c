@@ -83,17 +83,20 @@ brokers_tick(struct core *c)
 
 	if (n < 2 || !c->up)
 		return;
-	if (brokers_majority(c))
+	if (brokers_majority(c)) {
 		c->majority_ms = c->now.mono_ms;
-	else if (c->now.mono_ms - (c->majority_ms > c->up_mono_ms ? c->majority_ms : c->up_mono_ms) > ALONE_MS)
+		if (!c->together_ms)
+			c->together_ms = c->now.mono_ms;
+	} else if (c->now.mono_ms - (c->majority_ms > c->up_mono_ms ? c->majority_ms : c->up_mono_ms) > ALONE_MS) {
 		leave(c, (c->broker + 1) % n, "most of the others are not here");
+	}
 	consider_return(c);
 }
 
 void
 brokers_link_up(struct core *c)
 {
-	c->better_ms = c->agreed_ms = 0;
+	c->better_ms = c->agreed_ms = c->together_ms = 0;
 	c->probed_ms = c->now.mono_ms;
 }
 

@@ -8,6 +8,7 @@
 #include "state.h"
 
 /* Tasks and their results are put inside events, whose readers stop at JSON_MAX_DEPTH. */
+#define HELD_MAX (64u << 20)            /* answers that wait for copies */
 #define DOUBT_MS 60000                  /* how far clocks may differ, when it is asked what was before what */
 #define TASK_MAX_DEPTH (JSON_MAX_DEPTH - 8)
 
@@ -357,6 +358,9 @@ check_room(struct intake *in, struct err *e)
 
 	if (c->disk_low)
 		return err_set(e, ERR_BUSY, "the agent's disk is nearly full; retry after 30 s");
+	if (in->house->held_bytes > HELD_MAX)
+		return err_set(e, ERR_BUSY, "house %s waits for its copies with %zu bytes of answers; retry after 5 s", in->house->name,
+		    in->house->held_bytes);
 	if (in->house->open >= c->o.config->max_queued)
 		return err_set(e, ERR_BUSY, "house %s has %lld open tasks, its limit; retry after 5 s",
 		    in->house->name, (long long)in->house->open);

@@ -30,6 +30,8 @@
 #define WAIT_FIRST_MS 500       /* likewise, when there has never been an owner */
 #define WAIT_ONCE_IN_STEP_MS 3000
 #define WAIT_UNCLEAN_MS 10000
+#define TOGETHER_MS 7000        /* most of us are on another broker so soon after our last pulse on the former one */
+#define WAIT_TOGETHER_MS 9000   /* after that pulse */
 #define WAIT_BETTER_MS 10000    /* from when somebody was seen who knows more: he should */
 
 /* ---- terms ---- */
@@ -388,7 +390,7 @@ lease_heard(struct core *c, struct house *h, const struct term *t)
 	h->term = *t;
 	h->lease = LEASE_NONE;
 	h->abandoned = h->live = false;
-	h->vacant_ms = 0;
+	h->vacant_ms = h->step_until_ms = 0;
 	h->since_ms = c->now.wall_ms;
 	h->sync = SYNC_IDLE;
 	c->urgent = true;
@@ -513,6 +515,15 @@ nobody_since(const struct core *c, const struct house *h)
 	return true;
 }
 
+/* We were in step until a broker died, and most of us are here now. Each of them left it no sooner than 6 s after
+ * its own pulse failed, so the owner lost its majority there within 5 s of our last pulse, before it could have gone on
+ * without us. */
+static bool
+came_together(const struct core *c, const struct house *h)
+{
+	return h->step_until_ms && c->together_ms && c->together_ms - h->step_until_ms <= TOGETHER_MS;
+}
+
 /* After what time without an owner we claim. */
 static int64_t
 patience(const struct core *c, struct house *h, bool *unclean)
@@ -526,6 +537,9 @@ patience(const struct core *c, struct house *h, bool *unclean)
 		return 0;
 	if (h->in_step_ms || IS_MUTANT(MUTANT_CLAIM_ANYHOW))
 		return place;
+	if (came_together(c, h))
+		return place + (h->step_until_ms + WAIT_TOGETHER_MS > h->vacant_ms ?
+		    h->step_until_ms + WAIT_TOGETHER_MS - h->vacant_ms : 0);
 	*unclean = true;
 	if (!somebody_knows_more(c, h))
 		h->behind_ms = 0;
@@ -734,6 +748,14 @@ lease_link_up(struct core *c)
 	}
 }
 
+static bool
+owner_was_heard(struct core *c, const struct house *h)
+{
+	const struct peer *p = lease_owner(c, h);
+
+	return p && c->o.config->nbrokers > 1 && c->pulse_ms - p->heard_ms < LEASE_MS;
+}
+
 void
 lease_link_down(struct core *c)
 {
@@ -742,6 +764,8 @@ lease_link_down(struct core *c)
 
 		if (!lease_is_shared(h))
 			continue;
+		if (h->in_step_ms && owner_was_heard(c, h))
+			h->step_until_ms = c->pulse_ms;
 		if (h->owned)
 			step_down(c, h, "the broker is away");
 		h->lease = LEASE_NONE;

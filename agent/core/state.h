@@ -125,6 +125,7 @@ struct house {
 	bool pinned;                    /* moved on purpose: not handed back by itself */
 	int64_t left_ms;                /* mono: we ceased to own it */
 	int64_t behind_ms;              /* mono: somebody who knows more was first seen; 0: nobody is */
+	int64_t step_until_ms;          /* mono: our last pulse on a broker that died while we were in step; 0: none */
 	bool was_in_step;               /* when the owner was last heard */
 	int64_t in_step_ms;             /* mono: the owner's heartbeat named us; 0: it did not */
 	struct peer *asked[COPIES_MAX]; /* what they run for it, and have not answered yet */
@@ -323,6 +324,7 @@ struct core {
 	int64_t better_ms, probed_ms, agreed_ms;        /* mono: it has answered since; last tried; most of us know it */
 	int64_t awaited_ms;             /* mono: looked at last */
 	bool awaits;                    /* some attempts are given up if nobody reports them */
+	int64_t together_ms;            /* mono: the first time on this connection */
 	int64_t majority_ms;            /* mono: the latest time that a majority of them was heard on our broker */
 	bool greeted;                   /* the first pulse of this connection came back */
 	int64_t lease_next_ms;          /* mono: when leases want to be looked at again */

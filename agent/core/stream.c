@@ -396,6 +396,9 @@ follow(struct core *c, struct house *h, const cJSON *o)
 	match_seen(c, h, o);
 	if (!IS_MUTANT(MUTANT_NO_FENCE))
 		lease_heard(c, h, &t);
+	/* What was asked of it before it owned the house was not answered. */
+	if (!h->live && h->sync == SYNC_ASKED && term_equal(&t, &h->term) && strcmp(text_of(o, "type") ? text_of(o, "type") : "", "owner") == 0)
+		h->sync = SYNC_IDLE;
 	if (!h->live || (!term_equal(&t, &h->term) && !IS_MUTANT(MUTANT_NO_FENCE)) || seq <= h->head)
 		return;
 	if (seq > h->head + 1)
