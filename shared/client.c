@@ -16,6 +16,7 @@
 
 #define BUCKETS 65536           /* of tasks by id; what is not used costs no memory */
 #define RESEND_MS 3000                  /* not accepted for so long: once more */
+#define LOOK_MS 500                     /* so often it is looked which those are */
 #define UNHEARD_MS 200                  /* nobody listened: once more after this, doubling up to RESEND_MS */
 #define ASK_MS 10000                    /* accepted for so long: is there an outcome? Doubling up to ... */
 #define ASK_MAX_MS 160000
@@ -608,7 +609,7 @@ check_resend(struct client *c)
 
 	if (now < c->next_resend_ms)
 		return;
-	c->next_resend_ms = now + RESEND_MS;
+	c->next_resend_ms = now + LOOK_MS;
 	for (struct item *i = c->first; i; i = i->next) {
 		if (!is_overdue(c, i, now))
 			continue;
@@ -732,8 +733,11 @@ on_subscribed(void *arg, int mid, int granted)
 	dial_succeeded(&c->dial);
 	c->sent = 0;
 	c->unsent = c->first;
-	for (struct item *i = c->first; i; i = i->next)
+	/* What they ask may come before the agents do, so all of them ask again soon. */
+	for (struct item *i = c->first; i; i = i->next) {
 		i->sent_ms = 0;
+		i->patience_ms = RESEND_MS;
+	}
 }
 
 /* Nobody listens on the house's topic, or we may not write there. */
