@@ -436,6 +436,8 @@ attempt_forgotten(struct core *c, struct task *t)
 	if (t->forward || !task_may_enter(t->state, TASK_UNCERTAIN))
 		return;
 	err_set(&e, ERR_STALE, "it is as old as tasks that its house has forgotten");
+	/* Whoever waited for it may have been told. */
+	task_reply_to(t, NULL, NULL, 0);
 	house_unqueue(c, t);
 	ask(c, t, &e);
 }
