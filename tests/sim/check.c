@@ -314,6 +314,7 @@ check_one_key(struct check *k, const char *id, const char *other)
 
 	if (!r->conflict[0])
 		snprintf(r->other, sizeof r->other, "%s", other);
+	check_record(k, other)->alias = true;
 	check_conflict(k, id, "a key was accepted as %s, then as %s", id, other);
 }
 
