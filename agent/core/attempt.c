@@ -420,7 +420,7 @@ attempt_doubt(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (!is_exclusive(t) || t->forward || !task_may_enter(t->state, TASK_UNCERTAIN))
+	if (!is_exclusive(t) || t->forward || !task_may_enter(t->state, TASK_UNCERTAIN) || IS_MUTANT(MUTANT_NO_DOUBT))
 		return;
 	err_set(&e, ERR_LOST, "its house was taken over by an agent that may have missed that it ran");
 	house_unqueue(c, t);
