@@ -141,7 +141,8 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 		    tool->name);
 	if (r->stopping && k->sim->now_us - r->stopping_us > LATE_STOP_US)
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
-	if (r->crashes - r->crashes_allowed >= k->sim->config.max_crashes && !check_missed(k, r))
+	/* One more may have been given up before it crashed. */
+	if (r->crashes - r->crashes_allowed > k->sim->config.max_crashes && !check_missed(k, r))
 		sim_fail(k->sim, id, "began again after it had killed %d workers", r->crashes);
 	if (is_too_late(k, r, tool))
 		sim_fail(k->sim, id, "began after it was %s", r->cancelled ? "cancelled" : r->state);
