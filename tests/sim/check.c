@@ -497,6 +497,9 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		return;
 	if (id[0])
 		note_said(check_record(k, id), from, seq);
+	/* Its house may have it under another id. */
+	if (strcmp(type, "forwarded") == 0 && cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(o, "task"), "key"))
+		check_record(k, id)->alias = true;
 	if (strcmp(type, "accepted") == 0)
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))
