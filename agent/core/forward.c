@@ -173,6 +173,19 @@ forward_repeat(struct core *c, struct task *t)
 	send_forward(c, t);
 }
 
+/* Followers keep a copy until they hear that it is answered; the body is what was sent. */
+static void
+put_hash(struct buf *b, const struct task *t)
+{
+	char text[20];
+
+	if (!lease_is_shared(t->house))
+		return;
+	snprintf(text, sizeof text, "%016llx", (unsigned long long)seen_hash(t->body, t->body_len));
+	json_kv_str(b, "hash", text);
+	json_kv_str(b, "from", t->sender);
+}
+
 static void
 tell_forwarded(struct core *c, struct task *t, const char *why)
 {
@@ -181,6 +194,7 @@ tell_forwarded(struct core *c, struct task *t, const char *why)
 	json_kv_str(b, "sender", t->sender);
 	json_kv_str(b, "to", t->forward);
 	json_kv_str(b, "why", why);
+	put_hash(b, t);
 	stream_put_task(b, t);
 	out_end_line(b);
 }
