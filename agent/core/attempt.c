@@ -420,7 +420,7 @@ attempt_doubt(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (!is_exclusive(t) || t->forward || !task_may_enter(t->state, TASK_UNCERTAIN))
+	if (!is_exclusive(t) || t->forward || !task_may_enter(t->state, TASK_UNCERTAIN) || IS_MUTANT(MUTANT_NO_DOUBT))
 		return;
 	err_set(&e, ERR_LOST, "its house was taken over by an agent that may have missed that it ran");
 	house_unqueue(c, t);
@@ -436,6 +436,8 @@ attempt_forgotten(struct core *c, struct task *t)
 	if (t->forward || !task_may_enter(t->state, TASK_UNCERTAIN))
 		return;
 	err_set(&e, ERR_STALE, "it is as old as tasks that its house has forgotten");
+	/* Whoever waited for it may have been told. */
+	task_reply_to(t, NULL, NULL, 0);
 	house_unqueue(c, t);
 	ask(c, t, &e);
 }

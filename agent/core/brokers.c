@@ -44,7 +44,9 @@ is_majority(const struct core *c, int64_t n)
 bool
 brokers_majority(const struct core *c)
 {
-	return c->o.config->nbrokers < 2 || (c->up && is_majority(c, count(c, true, is_here)));
+	if (c->o.config->nbrokers < 2 || IS_MUTANT(MUTANT_MINORITY))
+		return true;
+	return c->up && is_majority(c, count(c, true, is_here));
 }
 
 int64_t

@@ -235,7 +235,7 @@ be_ours(const struct core *c, struct term *t)
 static void
 claim(struct core *c, struct house *h, bool handed, bool unclean)
 {
-	h->term.n++;
+	h->term.n += !(IS_MUTANT(MUTANT_EQUAL_TERMS) && h->term.n);
 	be_ours(c, &h->term);
 	h->lease = LEASE_CLAIMED;
 	h->claimed_ms = c->now.mono_ms;

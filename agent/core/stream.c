@@ -631,7 +631,7 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	put_op(b, h, "base");
 	json_kv_int(b, "doubt", h->doubt_ms);
 	json_kv_int(b, "common", common);
-	json_kv_bool(b, "all", common < h->pruned);
+	json_kv_bool(b, "all", common < h->pruned && !IS_MUTANT(MUTANT_PRUNE_UNTOLD));
 	json_kv_int(b, "pruned", h->pruned);
 	json_kv_int(b, "forgotten", c->pruned_id_ms);
 	put_terms(b, h);
@@ -646,7 +646,7 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	struct rows r = { c, h, message_to(c, from->name), "row" };
 
 	/* Some of what changed since is forgotten meanwhile. */
-	if (!all && after < h->pruned) {
+	if (!all && after < h->pruned && !IS_MUTANT(MUTANT_PRUNE_UNTOLD)) {
 		put_op(r.b, h, "rows");
 		json_kv_bool(r.b, "anew", true);
 		out_end_line(r.b);

@@ -42,7 +42,8 @@ struct record {
 	char state[20];                 /* outcome, first one that is final */
 	int64_t ended_us;               /* when that was told */
 	uint64_t what;
-	char conflict[160];             /* another outcome was told */
+	char conflict[160];             /* two things were told */
+	char other[ULID_TEXT];          /* under whose key it was accepted too */
 	const struct stream *accepted_in;       /* told of it last */
 	struct said said[SAID_MAX];
 	int nsaid;

@@ -343,7 +343,7 @@ told_accepted(struct client *c, struct sub *s, const cJSON *o)
 	/* Whoever gets in step when the task is forgotten does not hear of its key. */
 	if (s->alone && s->id[0] && strcmp(s->id, text_of(o, "id")) != 0 && !c->sim->plan.short_memory && !check_is_exempt(c->sim->check, s->id) &&
 	    !check_is_exempt(c->sim->check, text_of(o, "id")))
-		check_conflict(c->sim->check, s->id, "a key was accepted as %s, then as %s", s->id, text_of(o, "id"));
+		check_one_key(c->sim->check, s->id, text_of(o, "id"));
 	snprintf(s->id, sizeof s->id, "%s", text_of(o, "id"));
 	snprintf(s->owner, sizeof s->owner, "%s", text_of(o, "house"));
 	s->accepted = true;

@@ -345,6 +345,7 @@ void check_link_lost(struct check *k, struct host *h);
 void check_outcome(struct check *k, const char *id, const char *state, const cJSON *what);
 /* Two things were told of one task. */
 void check_conflict(struct check *k, const char *id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void check_one_key(struct check *k, const char *id, const char *other);
 void check_cancel_told(struct check *k, const char *id, bool cancelled);
 /* A disk was lost that may have held it alone. */
 bool check_is_exempt(struct check *k, const char *id);
