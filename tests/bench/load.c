@@ -259,13 +259,15 @@ static void
 block_workers(struct load *l, struct ulid ids[BLOCKERS])
 {
 	static const char wait[] = "{\"tool\":\"wait\",\"priority\":9,\"params\":{\"ms\":600000}}";
+	int64_t now_ms = clock_wall_ms();
 	uint8_t random[10];
 	struct err e;
 
+	/* They differ by their time alone. */
 	for (int i = 0; i < BLOCKERS; i++) {
 		make_id(l, BLOCKER, &ids[i]);
 		memcpy(random, ids[i].b + 6, sizeof random);
-		ulid_make(&ids[i], clock_wall_ms() - i, random);
+		ulid_make(&ids[i], now_ms - i, random);
 		if (client_submit(l->client, l->house, wait, sizeof wait - 1, &ids[i], false, &e))
 			fatalx("load: %s", e.msg);
 	}
