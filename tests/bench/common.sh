@@ -33,8 +33,8 @@ bytes=200
 clean_up() {
 	status=$?
 	trap - EXIT INT TERM
-	for c in one three; do
-		stop_cluster $c
+	for c in "$dir"/*/env; do
+		[ ! -e "$c" ] || "$wizard" cluster down --dir "${c%/env}" >/dev/null 2>&1
 	done
 	stop_peers
 	if [ $status -ne 0 ] && [ $status -ne 130 ] && [ -z "${judged-}" ]; then

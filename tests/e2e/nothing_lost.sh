@@ -193,20 +193,26 @@ jq -cn '
 jq -c 'select(.void | not)' "$T/numbered" >"$T/valid"
 jq -c 'select(.type == "accepted" or .type == "outcome")' "$T/valid" >"$T/seen"
 
+# What is uncertain may be settled once, when the agent that ran it is back and tells; what has settled stays.
 jq -rn --slurpfile store "$T/store" --slurpfile told "$T/told" --slurpfile seen "$T/seen" --slurpfile events "$T/numbered" '
 	def what: { state, attempt, result, error } | tojson;
+	def settled: map(select(.state != "uncertain"));
 	def ended: IN("succeeded", "failed", "dead", "cancelled", "expired", "denied", "uncertain");
 	($store | map({ key: .id, value: what }) | from_entries) as $kept |
 	(($told + $seen) | map(.id) | unique) as $accepted |
 	(($told + $seen) | map(select(.type == "outcome")) |
-	    map({ id, end: what }) | unique) as $ends |
+	    map({ id, state, end: what }) | unique | group_by(.id)) as $ends |
 	($store | map(select(.sender == "operator") | .task.labels.n // empty) | group_by(.)) as $published |
 	{
 		accepted: ($accepted | length),
 		lost: ($accepted | map(select($kept[.] == null)) | length),
 		open: ($store | map(select(.state | ended | not)) | length),
-		two_outcomes: ($ends | group_by(.id) | map(select(length > 1)) | length),
-		disagree: ($ends | map(select($kept[.id] != .end)) | length),
+		two_outcomes: ($ends | map(select((settled | length) > 1 or length > 2)) | length),
+		settled: ($ends | map(select(length > (settled | length) and (settled | length) > 0)) | length),
+		again: ($seen | map(select(.type == "outcome")) | group_by(.id) | map(sort_by(.seq) | unique_by(.seq) |
+		    select((settled | length) > 0 and .[-1].state == "uncertain")) | length),
+		disagree: ($ends | map(($kept[.[0].id] // "{}") as $k | (if (settled | length) > 0 then settled else
+		    map(select($k | fromjson | .state == "uncertain")) end) | select(length > 0 and all(.[]; .end != $k))) | length),
 		numbered_twice: ($events | map({ n: [.term, .seq], what: [.type, .id] }) | unique |
 		    group_by(.n) | map(select(length > 1)) | length),
 		valid_twice: ($events | map(select(.void | not) | { n: .seq, what: [.type, .id] }) | unique |
@@ -218,7 +224,7 @@ jq -rn --slurpfile store "$T/store" --slurpfile told "$T/told" --slurpfile seen 
 		ids_twice: ($store | group_by(.id) | map(select(length > 1)) | length),
 		states: ($store | group_by(.state) | map("\(length) \(.[0].state)") | join(", ")),
 		published: ($published | length),
-		again: ($published | map(length - 1) | add)
+		arrived_again: ($published | map(length - 1) | add)
 	}' >"$T/counts"
 count() {
 	jq -r ".$1" "$T/counts"
@@ -227,6 +233,7 @@ count() {
 is "every task that was told accepted is there" "$(count lost)" 0
 is "every task has ended" "$(count open)" 0
 is "no task has two outcomes" "$(count two_outcomes)" 0
+is "what has settled is not uncertain again" "$(count again)" 0
 is "what was told and what is stored agree" "$(count disagree)" 0
 is "no event's number was used twice in a term" "$(count numbered_twice)" 0
 is "nor in all terms, but for what is void" "$(count valid_twice)" 0
@@ -260,5 +267,6 @@ fi
 echo "# $TASKS sent, $(count accepted) told accepted, $(count stored) stored ($(count states)); $AGENT_KILLS kills of the owner" \
     "($(sort "$T/killed" | uniq -c | awk '{ printf "%s%s %s", n++ ? ", " : "", $1, $2 }')), $BROKER_KILLS of the broker;" \
     "$(count terms) terms of $(count owners) owners, $(count void) events void; lost $(count lost)," \
-    "two outcomes $(count two_outcomes), exclusive started twice $(sort "$journal" | uniq -d | wc -l) of $(wc -l <"$journal");" \
-    "of $BY_PUB by mosquitto_pub $(count published) arrived, $(count again) twice"
+    "two outcomes $(count two_outcomes), uncertain and settled later $(count settled)," \
+    "exclusive started twice $(sort "$journal" | uniq -d | wc -l) of $(wc -l <"$journal");" \
+    "of $BY_PUB by mosquitto_pub $(count published) arrived, $(count arrived_again) twice"
