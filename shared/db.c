@@ -11,9 +11,25 @@ failed(struct db *d, struct err *e, const char *what)
 	return err_set(e, ERR_STORE, "%s: %s", what, d->h ? sqlite3_errmsg(d->h) : "out of memory");
 }
 
+static int
+run_kept(struct db *d, sqlite3_stmt **s, const char *sql)
+{
+	int rc = SQLITE_OK;
+
+	if (!*s)
+		rc = sqlite3_prepare_v3(d->h, sql, -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
+	if (rc == SQLITE_OK)
+		sqlite3_step(*s);
+	return rc == SQLITE_OK ? sqlite3_reset(*s) : rc;
+}
+
 int
 db_exec(struct db *d, const char *sql, struct err *e)
 {
+	if (strcmp(sql, "BEGIN IMMEDIATE") == 0)
+		return run_kept(d, &d->begin, sql) ? failed(d, e, "database") : 0;
+	if (strcmp(sql, "COMMIT") == 0)
+		return run_kept(d, &d->commit, sql) ? failed(d, e, "database") : 0;
 	return sqlite3_exec(d->h, sql, NULL, NULL, NULL) ? failed(d, e, "database") : 0;
 }
 
@@ -136,6 +152,8 @@ db_close(struct db *d)
 	for (int i = 0; i < d->nstmt; i++)
 		sqlite3_finalize(d->stmt[i]);
 	free(d->stmt);
+	sqlite3_finalize(d->begin);
+	sqlite3_finalize(d->commit);
 	sqlite3_close(d->h);
 	*d = (struct db){ 0 };
 }

@@ -19,6 +19,7 @@ struct db {
 	sqlite3 *h;
 	sqlite3_stmt **stmt;
 	int nstmt;
+	sqlite3_stmt *begin, *commit;   /* the two that every transaction needs */
 };
 
 /* Whether other processes may have the database open too; then writers wait for each other. */

@@ -213,15 +213,16 @@ struct row {
 	unsigned have;                  /* hosts */
 };
 
+static const char sql_rows[] = "SELECT house, state, outcome, forward FROM tasks WHERE id = ?1";
+
+/* s: sql_rows, of a host. */
 static int
-read_rows(struct core *c, const char *id, struct row out[ROWS_MAX])
+read_rows(sqlite3_stmt *s, const char *id, struct row out[ROWS_MAX])
 {
-	static const char sql[] = "SELECT house, state, outcome, forward FROM tasks WHERE id = ?1";
-	sqlite3_stmt *s = NULL;
 	struct ulid u;
 	int n = 0;
 
-	if (!ulid_parse(id, &u) || sqlite3_prepare_v2(c->db.h, sql, -1, &s, NULL))
+	if (!ulid_parse(id, &u))
 		return 0;
 	sqlite3_bind_blob(s, 1, &u, sizeof u, SQLITE_STATIC);
 	while (n < ROWS_MAX && sqlite3_step(s) == SQLITE_ROW) {
@@ -235,7 +236,7 @@ read_rows(struct core *c, const char *id, struct row out[ROWS_MAX])
 		r->elsewhere = sqlite3_column_type(s, 3) != SQLITE_NULL && !task_state_is_terminal(r->state);
 		cJSON_Delete(o);
 	}
-	sqlite3_finalize(s);
+	sqlite3_reset(s);
 	return n;
 }
 
@@ -297,7 +298,7 @@ check_missing(struct check *k, const struct record *r, const struct row *row)
 }
 
 static void
-check_rows(struct check *k, struct record *r)
+check_rows(struct check *k, struct record *r, sqlite3_stmt *const stmts[HOSTS_MAX])
 {
 	struct row all[ROWS_MAX], rows[ROWS_MAX];
 	int n = 0, kept = 0, handed_on = 0;
@@ -305,7 +306,7 @@ check_rows(struct check *k, struct record *r)
 	if (r->exempt || !(r->told || r->accepted_in))
 		return;
 	for (int i = 0; i < k->sim->nhosts; i++) {
-		int found = read_rows(host_core(k->sim->hosts[i]), r->id, rows);
+		int found = read_rows(stmts[i], r->id, rows);
 
 		for (int j = 0; j < found; j++) {
 			handed_on += rows[j].elsewhere;
@@ -322,13 +323,18 @@ check_rows(struct check *k, struct record *r)
 void
 inside_check(struct check *k)
 {
+	sqlite3_stmt *stmts[HOSTS_MAX] = { NULL };
+
 	for (int i = 0; i < k->sim->nhosts; i++) {
 		check_counters(k, host_core(k->sim->hosts[i]));
 		check_heads(k, host_core(k->sim->hosts[i]));
+		sqlite3_prepare_v2(host_core(k->sim->hosts[i])->db.h, sql_rows, -1, &stmts[i], NULL);
 	}
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct record *r = k->records[i]; r; r = r->next)
-			check_rows(k, r);
+			check_rows(k, r, stmts);
+	for (int i = 0; i < k->sim->nhosts; i++)
+		sqlite3_finalize(stmts[i]);
 }
 
 void
