@@ -50,7 +50,7 @@ check: unit e2e
 unit: $(UNITS)
 	@tests/run.sh $(UNITS)
 
-e2e: all $(HELPERS)
+e2e: all $(HELPERS) $(B)/tests/drill/trickle
 	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" tests/run.sh $(E2E)
 
 # Each target for FUZZ_S seconds, from its corpus; without FUZZ=1 the corpus once.
