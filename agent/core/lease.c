@@ -196,6 +196,7 @@ step_down(struct core *c, struct house *h, const char *why)
 	err_set(&e, ERR_TIMEOUT, "house %s was lost meanwhile: %s", h->name, why);
 	answer_move(c, h, moved ? NULL : &e);
 	h->left_ms = c->now.mono_ms;
+	h->heard_told = h->told;
 	for (int i = 0; i < h->ncopies; i++) {
 		h->copies[i].was_in_step = h->copies[i].in_step;
 		h->copies[i].in_step = false;

@@ -72,10 +72,19 @@ house_of(const struct task *t)
 	return t->house->local ? "_" : t->house->name;
 }
 
+/* A follower knows of an end that not all in step know yet: a new owner might come to another. */
+static bool
+is_told(const struct task *t)
+{
+	const struct house *h = t->house;
+
+	return !h || h->owned || !lease_is_shared(h) || !task_state_is_terminal(t->state) || t->version <= h->heard_told;
+}
+
 static void
 put_task(struct buf *b, const struct task *t, bool full)
 {
-	if (full) {
+	if (full && is_told(t)) {
 		attempt_put_outcome(b, t);
 	} else {
 		char id[ULID_TEXT];
@@ -84,7 +93,7 @@ put_task(struct buf *b, const struct task *t, bool full)
 		json_kv_str(b, "id", id);
 		json_kv_str(b, "house", house_of(t));
 		json_kv_str(b, "tool", t->tool_name);
-		json_kv_str(b, "state", task_state_name(t->state));
+		json_kv_str(b, "state", task_state_name(is_told(t) ? t->state : TASK_RUNNING));
 		json_kv_int(b, "attempt", t->attempt);
 	}
 	json_kv_str(b, "sender", t->sender);
