@@ -398,8 +398,9 @@ void
 core_link_up(struct core *c, int broker, bool session)
 {
 	/* Another broker numbers its messages in another way. */
-	if (broker != c->broker && session)
+	if (broker != c->inbound_broker && session)
 		inbound_forget(c);
+	c->inbound_broker = broker;
 	c->up = true;
 	c->ready = true;
 	c->broker = broker;

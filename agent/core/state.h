@@ -392,6 +392,8 @@ struct core {
 	uint64_t *inbound;              /* hash by packet id; 0: none */
 	int inbound_last;               /* latest received */
 	int inbound_stored;             /* as the database has it */
+	int inbound_broker;             /* whose numbers these are */
+	int inbound_broker_stored;
 	bool resumed;                   /* redeliveries may still come */
 	int *inbound_new;               /* packet ids to write */
 	size_t ninbound, inbound_cap;

@@ -9,6 +9,7 @@
 #include "state.h"
 
 #define STORE_BATCH 256
+#define INBOUND_BROKER (-1)     /* not a packet id: a row of its own kind */
 #define PRUNE_MAX 2048          /* rows looked at in one go: more than arrive between two, see TIDY_AFTER */
 
 /* Append only: a released step is never edited. The numbers are enum task_state. */
@@ -252,7 +253,9 @@ load_inbound(struct core *c, struct err *e)
 	while ((rc = db_step(&c->db, s, e)) == 1) {
 		int mid = sqlite3_column_int(s, 0);
 
-		if (mid == 0)
+		if (mid == INBOUND_BROKER)
+			c->inbound_broker = c->inbound_broker_stored = sqlite3_column_int(s, 1);
+		else if (mid == 0)
 			c->inbound_last = c->inbound_stored = sqlite3_column_int(s, 1);
 		else if (mid > 0 && mid <= UINT16_MAX)
 			c->inbound[mid] = (uint64_t)sqlite3_column_int64(s, 1);
@@ -910,6 +913,9 @@ write_inbound(struct core *c, struct err *e)
 		if (put_inbound(c, mid, (int64_t)c->inbound[mid], e))
 			return -1;
 	}
+	if ((c->inbound_cleared || c->inbound_broker != c->inbound_broker_stored) &&
+	    put_inbound(c, INBOUND_BROKER, c->inbound_broker, e))
+		return -1;
 	if (c->inbound_cleared || c->inbound_last != c->inbound_stored)
 		return put_inbound(c, 0, c->inbound_last, e);
 	return 0;
@@ -973,6 +979,7 @@ is_stored(struct core *c)
 	c->nacked = 0;
 	c->ninbound = 0;
 	c->inbound_stored = c->inbound_last;
+	c->inbound_broker_stored = c->inbound_broker;
 	c->inbound_cleared = false;
 }
 

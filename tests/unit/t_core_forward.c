@@ -537,6 +537,41 @@ without_a_link_it_waits_on_disk_and_not_in_memory(void **state)
 	assert_int_equal(ct_count(&t, TO_TIMMY, NULL, NULL), 100);
 }
 
+static size_t
+submit(const char *tool, const char *more)
+{
+	char text[320];
+	size_t before = t.nstarted;
+
+	snprintf(text, sizeof text, "{'op':'submit','task':{'id':'%s','house':'timmy','tool':'%s'%s}}", id, tool, more);
+	ct_local(&t, 7, text);
+	turn();
+	return t.nstarted - before;
+}
+
+static void
+without_a_broker_what_does_no_harm_twice_runs_here(void **state)
+{
+	(void)state;
+	ct_down(&t);
+	ct_pass(&t, 3000);
+	assert_int_equal(submit("noop", ""), 0);
+	ct_pass(&t, 2000);
+	id = ct_id(2);
+	assert_int_equal(submit("noop", ""), 1);
+	ct_end(&t, id, POOL_SUCCEEDED, "{\"n\":1}");
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, "local", id, "outcome"), "state"), "succeeded");
+	id = ct_id(3);
+	assert_int_equal(submit("http_post", ",'params':{'url':'http://h/','json':1}"), 0);
+	id = ct_id(4);
+	assert_int_equal(submit("noop", ",'key':'k'"), 0);
+	id = ct_id(5);
+	assert_int_equal(submit("noop", ",'mode':'sovereign'"), 0);
+	for (int i = 3; i <= 5; i++)
+		assert_string_equal(ct_state(&t, ct_id(i)), "forwarded");
+}
+
 static void
 nonsense_from_other_agents_is_no_matter(void **state)
 {
@@ -597,6 +632,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_key_that_the_house_has_under_another_id_settles_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_house_forgot_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_link_it_waits_on_disk_and_not_in_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_broker_what_does_no_harm_twice_runs_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_from_other_agents_is_no_matter, setup, teardown),
 	};
 
