@@ -2,7 +2,7 @@
 SIMFLAGS = -DUW_MUTATIONS -DWINDOW_MAX=16 -DOUTBOX_IN_FLIGHT=16 -DOUTBOX_IN_MEMORY=8192u
 SIMOBJ   = $(patsubst %.c,$(B)/sim/%.o,$(wildcard tests/sim/*.c agent/core/*.c))
 SIM      = $(B)/sim/sim
-SEEDS   ?= 1-60
+SEEDS   ?= 1-40
 
 $(B)/sim/%.o: %.c
 	@mkdir -p $(@D)
