@@ -120,7 +120,7 @@ put_accepted(struct buf *b, const struct house *h, const struct task *t, bool du
 	json_kv_str(b, "id", id);
 	json_kv_str(b, "house", t->forward ? t->forward : t->house ? t->house->name : NULL);
 	json_kv_str(b, "state", task_state_name(t->state));
-	json_kv_int(b, "copies", copies_count(h));
+	json_kv_int(b, "copies", copies_count(t->house && t->house->local ? t->house : h));
 	if (duplicate)
 		json_kv_bool(b, "duplicate", true);
 }

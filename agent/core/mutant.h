@@ -10,7 +10,7 @@
 	X(MUTANT_NONE,            "none",              0,     "nothing")                                       \
 	X(MUTANT_NO_DEDUPE,       "no-dedupe",         10,    "an id that comes again is not looked up")       \
 	X(MUTANT_NO_KEYS,         "no-keys",           20,    "a key that comes again is not looked up")       \
-	X(MUTANT_NO_REDELIVERY,   "no-redelivery",     40,    "a message that comes again is taken for new")   \
+	X(MUTANT_NO_REDELIVERY,   "no-redelivery",     160,   "a message that comes again is taken for new")   \
 	X(MUTANT_NO_FSYNC,        "no-fsync",          20,    "what is acknowledged is not synced")            \
 	X(MUTANT_FAILED_COMMIT,   "failed-commit",     20,    "a commit that failed is taken for done")        \
 	X(MUTANT_ACK_EARLY,       "ack-early",         80,    "messages are acknowledged before the commit")   \

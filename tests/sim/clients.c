@@ -390,12 +390,8 @@ told_task(struct client *c, struct sub *s, const cJSON *o)
 {
 	enum task_state state;
 
-	if (task_state_parse(text_of(o, "state"), &state) || (!task_state_is_terminal(state) && state != TASK_UNCERTAIN))
-		return;
-	/* On its own socket an agent shows its row, which may be of a term that came to nothing: that is no outcome. */
-	if (c->kind == LOCAL)
-		s->done = true;
-	else
+	if (task_state_parse(text_of(o, "state"), &state) == 0 &&
+	    (task_state_is_terminal(state) || state == TASK_UNCERTAIN))
 		told_outcome(c, s, o);
 }
 
