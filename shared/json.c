@@ -781,3 +781,26 @@ json_put_err(struct buf *b, const struct err *e)
 	json_kv_str(b, "message", e->msg);
 	json_put_close(b, '}');
 }
+
+const char *
+json_text(const cJSON *o, const char *name)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	return text ? text : "";
+}
+
+int64_t
+json_number(const cJSON *o, const char *name, int64_t otherwise)
+{
+	int64_t n = otherwise;
+
+	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
+	return n;
+}
+
+bool
+json_is_true(const cJSON *o, const char *name)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
+}

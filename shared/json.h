@@ -69,6 +69,12 @@ int json_read(const cJSON *obj, const struct json_field *fields, void *out, stru
 /* Members that no field has: returns the first such name or NULL. */
 const char *json_unknown(const cJSON *obj, const struct json_field *fields);
 
+/* A member of an object: its text, "" if it has none; its whole number, or `otherwise`; whether it is true. o may
+ * be NULL. */
+const char *json_text(const cJSON *o, const char *name);
+int64_t json_number(const cJSON *o, const char *name, int64_t otherwise);
+bool json_is_true(const cJSON *o, const char *name);
+
 /* True if v is a whole number within +-2^53; *out then has it. */
 bool json_int(const cJSON *v, int64_t *out);
 

@@ -32,21 +32,13 @@ on_signal(int signum)
 	interrupted = 1;
 }
 
-static const char *
-text_of(const cJSON *o, const char *name)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-
-	return text ? text : "";
-}
-
 /* What is worth a look in one line: state and why, or what is asked for. */
 static void
 print_details(const cJSON *o)
 {
 	const cJSON *e = cJSON_GetObjectItemCaseSensitive(o, "error"), *task = cJSON_GetObjectItemCaseSensitive(o, "task");
 	const cJSON *ms = cJSON_GetObjectItemCaseSensitive(o, "run_ms");
-	const char *tool = text_of(task ? task : o, "tool"), *state = text_of(o, "state");
+	const char *tool = json_text(task ? task : o, "tool"), *state = json_text(o, "state");
 
 	if (tool[0])
 		printf(" %s", tool);
@@ -60,19 +52,19 @@ print_details(const cJSON *o)
 		printf(" %s%s%s", cmd_color(1, state_color(state)), state, cmd_color(1, "reset"));
 	if (ms)
 		printf(" in %.1f ms", ms->valuedouble);
-	if (text_of(o, "to")[0])
-		printf(" to %s (%s)", text_of(o, "to"), text_of(o, "why"));
+	if (json_text(o, "to")[0])
+		printf(" to %s (%s)", json_text(o, "to"), json_text(o, "why"));
 	if (e)
-		printf(": %s", text_of(e, "message"));
+		printf(": %s", json_text(e, "message"));
 }
 
 static void
 print_event(const char *house, const cJSON *o)
 {
-	const char *time = text_of(o, "time");
+	const char *time = json_text(o, "time");
 
 	printf("%s%.*s%s %-8s %-9s %s", cmd_color(1, "dim"), (int)(strlen(time) > 11 ? 12 : 0),
-	    strlen(time) > 11 ? time + 11 : "", cmd_color(1, "reset"), house, text_of(o, "type"), text_of(o, "id"));
+	    strlen(time) > 11 ? time + 11 : "", cmd_color(1, "reset"), house, json_text(o, "type"), json_text(o, "id"));
 	print_details(o);
 	putchar('\n');
 }
@@ -82,7 +74,7 @@ take_event(struct watch *w, const char *house, const char *line, size_t len)
 {
 	cJSON *o = json_parse_object(line, len, NULL);
 
-	if (o && (!w->task || strcmp(text_of(o, "id"), w->task) == 0)) {
+	if (o && (!w->task || strcmp(json_text(o, "id"), w->task) == 0)) {
 		if (w->a->json && cJSON_HasObjectItem(o, "house"))
 			printf("%.*s\n", (int)len, line);
 		else if (w->a->json)
@@ -92,7 +84,7 @@ take_event(struct watch *w, const char *house, const char *line, size_t len)
 		fflush(stdout);
 		if (w->left && --w->left == 0)
 			w->done = true;
-		if (w->task && strcmp(text_of(o, "type"), "outcome") == 0)
+		if (w->task && strcmp(json_text(o, "type"), "outcome") == 0)
 			w->done = true;
 	}
 	cJSON_Delete(o);

@@ -101,7 +101,7 @@ run(struct owners *o, struct err *e)
 }
 
 static int
-wait(struct owners *o, int64_t limit_ms, const struct cluster_up *up, struct buf *missing, struct err *e)
+wait_for(struct owners *o, int64_t limit_ms, const struct cluster_up *up, struct buf *missing, struct err *e)
 {
 	int64_t begun = clock_mono_ms(), say_ms = begun + QUIET_MS, now;
 
@@ -131,7 +131,7 @@ owners_wait(const struct config *c, int64_t limit_ms, const struct cluster_up *u
 	for (size_t i = 0; i < c->nbrokers && rc == 0; i++)
 		rc = listen_to(o, i, e);
 	if (rc == 0)
-		rc = wait(o, limit_ms, up, &missing, e);
+		rc = wait_for(o, limit_ms, up, &missing, e);
 	release(o);
 	buf_free(&missing);
 	return rc;

@@ -410,7 +410,7 @@ is_candidate(const struct house *h, struct core *c, const char *agent)
 static void
 our_claim(struct core *c, struct house *h, const struct term *t, const char *boot)
 {
-	if (h->lease == LEASE_CLAIMED && boot && strcmp(boot, c->boot) == 0 && term_equal(t, &h->term)) {
+	if (h->lease == LEASE_CLAIMED && strcmp(boot, c->boot) == 0 && term_equal(t, &h->term)) {
 		if (!h->back_ms)
 			h->back_ms = c->now.mono_ms;
 		look_again_at(c, c->now.mono_ms);
@@ -440,7 +440,7 @@ their_claim(struct core *c, struct house *h, const struct term *t, const cJSON *
 		p->offline = false;
 	}
 	if (json_int(cJSON_GetObjectItemCaseSensitive(base, "seq"), &seq) &&
-	    term_parse(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(base, "term")), &log))
+	    term_parse(json_text(base, "term"), &log))
 		stream_new_owner(c, h, &log, seq);
 }
 
@@ -451,13 +451,13 @@ lease_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	cJSON *o = h && m->len ? json_parse_object(m->payload, m->len, NULL) : NULL;
 	struct term term;
 
-	if (!o || h->place < 0 || !term_parse(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "term")), &term) ||
+	if (!o || h->place < 0 || !term_parse(json_text(o, "term"), &term) ||
 	    strcmp(term.agent, t->id) != 0)
 		;
 	else if (!is_candidate(h, c, t->id))
 		log_warnx("house %s: a claim of %s, which is no candidate: ignored", h->name, t->id);
 	else if (is_us(c, &term))
-		our_claim(c, h, &term, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "boot")));
+		our_claim(c, h, &term, json_text(o, "boot"));
 	else
 		their_claim(c, h, &term, o, m->retained);
 	cJSON_Delete(o);
@@ -680,7 +680,7 @@ send_wont(struct core *c, const struct house *h, const struct peer *owner)
 void
 lease_wont(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
-	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "stopping")))
+	if (json_is_true(o, "stopping"))
 		from->stopping = true;
 	if (h->owned && h->heir == from)
 		keep_house(c, h, "it cannot take it now");
@@ -701,7 +701,7 @@ lease_take(struct core *c, struct house *h, const struct peer *from, const cJSON
 	}
 	h->heard_told = h->head;
 	claim(c, h, true, false);
-	h->pinned = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "pin"));
+	h->pinned = json_is_true(o, "pin");
 }
 
 /* ---- once a turn ---- */

@@ -45,7 +45,8 @@ put_behind(struct core *c, struct out *o, struct out *before)
 }
 
 static struct out *
-gather(struct core *c, enum out_kind kind, struct house *gate, const char *topic, const char *response, const void *correlation, size_t len)
+gather(struct core *c, enum out_kind kind, struct house *gate, const char *topic, const char *response,
+    const void *correlation, size_t len)
 {
 	bool kept = kind != OUT_ONCE && !gate;
 	struct out *o;

@@ -55,23 +55,6 @@ peer_is_alive(const struct core *c, const struct peer *p, int64_t ms)
 	return !p->offline && p->heard_ms && c->now.mono_ms - p->heard_ms <= ms;
 }
 
-static const char *
-text_of(const cJSON *o, const char *name)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-
-	return text ? text : "";
-}
-
-static int64_t
-number_of(const cJSON *o, const char *name, int64_t otherwise)
-{
-	int64_t n = otherwise;
-
-	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
-	return n;
-}
-
 static bool
 names_us(const struct core *c, const cJSON *list)
 {
@@ -87,13 +70,13 @@ names_us(const struct core *c, const cJSON *list)
 static void
 hear_owner(struct core *c, struct house *h, const struct peer *p, const cJSON *part)
 {
-	bool in_step = h->live && h->stored_head >= number_of(part, "told", 0) &&
+	bool in_step = h->live && h->stored_head >= json_number(part, "told", 0) &&
 	    names_us(c, cJSON_GetObjectItemCaseSensitive(part, "in_step"));
 
 	if (h->owned || strcmp(h->term.agent, p->name) != 0)
 		return;
-	h->heard_told = number_of(part, "told", 0);
-	h->owner_head = number_of(part, "head", 0);
+	h->heard_told = json_number(part, "told", 0);
+	h->owner_head = json_number(part, "head", 0);
 	if (in_step && !h->in_step_ms)
 		h->in_step_ms = c->now.mono_ms;
 	if (!in_step)
@@ -106,36 +89,36 @@ hear_owner(struct core *c, struct house *h, const struct peer *p, const cJSON *p
 static void
 hear_house(struct core *c, struct peer *p, const cJSON *part)
 {
-	struct house *h = house_find(c, text_of(part, "house"));
+	struct house *h = house_find(c, json_text(part, "house"));
 	struct copy *k = h ? house_copy(h, p) : NULL;
 	struct term t;
 
-	if (!k || !term_parse(text_of(part, "term"), &t))
+	if (!k || !term_parse(json_text(part, "term"), &t))
 		return;
 	lease_heard(c, h, &t);
-	if (strcmp(text_of(part, "role"), "owner") == 0) {
+	if (strcmp(json_text(part, "role"), "owner") == 0) {
 		k->log = t;
-		k->have = number_of(part, "head", 0);
+		k->have = json_number(part, "head", 0);
 		if (term_equal(&t, &h->term))
 			hear_owner(c, h, p, part);
 		return;
 	}
-	if (term_equal(&t, &h->term) && strcmp(t.agent, p->name) == 0 && strcmp(text_of(part, "role"), "follower") == 0)
+	if (term_equal(&t, &h->term) && strcmp(t.agent, p->name) == 0 && strcmp(json_text(part, "role"), "follower") == 0)
 		h->abandoned = true;
 	/* Older than what it has told us otherwise since: QoS 0 overtakes. */
 	if (p->beat <= p->have_beat && term_equal(&k->term, &t))
 		return;
 	k->term = t;
-	if (number_of(part, "head", 0) > k->have || !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part, "live")))
-		k->have = number_of(part, "head", 0);
-	k->live = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part, "live"));
-	term_parse(text_of(part, "log"), &k->log);
+	if (json_number(part, "head", 0) > k->have || !json_is_true(part, "live"))
+		k->have = json_number(part, "head", 0);
+	k->live = json_is_true(part, "live");
+	term_parse(json_text(part, "log"), &k->log);
 }
 
 static void
 is_alive(struct core *c, struct peer *p, const cJSON *o)
 {
-	const char *boot = text_of(o, "boot");
+	const char *boot = json_text(o, "boot");
 	const cJSON *part;
 
 	if (p->boot[0] && strcmp(p->boot, boot) != 0) {
@@ -145,11 +128,11 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 	snprintf(p->boot, sizeof p->boot, "%.26s", boot);
 	p->offline = false;
 	p->heard_ms = p->beat_ms = c->now.mono_ms;
-	p->beat = number_of(o, "seq", 0);
-	p->broker = (int)number_of(o, "broker", 0);
-	p->slots = (unsigned)number_of(o, "slots", 0);
-	p->better_s = number_of(o, "better_s", -1);
-	p->stopping = strcmp(text_of(o, "state"), "stopping") == 0;
+	p->beat = json_number(o, "seq", 0);
+	p->broker = (int)json_number(o, "broker", 0);
+	p->slots = (unsigned)json_number(o, "slots", 0);
+	p->better_s = json_number(o, "better_s", -1);
+	p->stopping = strcmp(json_text(o, "state"), "stopping") == 0;
 	cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(o, "houses"))
 		hear_house(c, p, part);
 }
@@ -158,7 +141,7 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 static void
 hear_peer(struct core *c, struct peer *p, const struct mqtt_msg *m, const cJSON *o)
 {
-	bool offline = strcmp(text_of(o, "state"), "offline") == 0;
+	bool offline = strcmp(json_text(o, "state"), "offline") == 0;
 
 	if (m->retained && !offline && !IS_MUTANT(MUTANT_STALE_HEALTH))
 		return;
@@ -167,7 +150,7 @@ hear_peer(struct core *c, struct peer *p, const struct mqtt_msg *m, const cJSON 
 		return;
 	}
 	/* Of a former life: it is back already. */
-	if (p->boot[0] && p->heard_ms && strcmp(p->boot, text_of(o, "boot")) != 0)
+	if (p->boot[0] && p->heard_ms && strcmp(p->boot, json_text(o, "boot")) != 0)
 		return;
 	if (p->heard_ms && !p->offline)
 		work_peer_lost(c, p);
@@ -184,7 +167,7 @@ peer_health(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	if (o && p)
 		hear_peer(c, p, m, o);
 	/* Our own will, of a former connection. */
-	else if (o && strcmp(text_of(o, "state"), "offline") == 0)
+	else if (o && strcmp(json_text(o, "state"), "offline") == 0)
 		c->unsaid = true;
 	cJSON_Delete(o);
 }
@@ -198,11 +181,11 @@ peer_have(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	cJSON *o = k ? json_parse_object(m->payload, m->len, NULL) : NULL;
 	struct term term;
 
-	if (o && !m->retained && term_parse(text_of(o, "term"), &term) && term_equal(&term, &h->term)) {
+	if (o && !m->retained && term_parse(json_text(o, "term"), &term) && term_equal(&term, &h->term)) {
 		k->term = term;
 		k->live = true;
-		k->have = number_of(o, "have", 0);
-		p->have_beat = number_of(o, "beat", 0);
+		k->have = json_number(o, "have", 0);
+		p->have_beat = json_number(o, "beat", 0);
 		p->heard_ms = c->now.mono_ms;
 		p->offline = false;
 	}

@@ -624,7 +624,6 @@ bool copies_wait(const struct house *h);
 /* What a follower needs to go on with the task: its body, who is answered where. */
 void stream_put_task(struct buf *b, const struct task *t);
 void stream_put_hex(struct buf *b, const char *key, const char *p, size_t len);
-void stream_read_hex(struct buf *b, const char *hex);
 void stream_add_term(struct house *h, const struct term *t, int64_t base);
 bool stream_knows_term(const struct house *h, const struct term *t);
 void stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m);

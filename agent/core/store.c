@@ -988,8 +988,8 @@ store_commit(struct core *c, struct err *e)
 {
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
 		return -1;
-	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) || write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) ||
-	    write_reports(c, e) || write_rejects(c, e) || write_pruned_id(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
+	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_rejects(c, e) || write_pruned_id(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;

@@ -72,7 +72,7 @@ read_terms(const cJSON *list, struct term_base out[TERMS_MAX])
 	int n = 0;
 
 	cJSON_ArrayForEach(v, list) {
-		if (n < TERMS_MAX && term_parse(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(v, "term")), &out[n].term) &&
+		if (n < TERMS_MAX && term_parse(json_text(v, "term"), &out[n].term) &&
 		    json_int(cJSON_GetObjectItemCaseSensitive(v, "base"), &out[n].base))
 			n++;
 	}
@@ -117,21 +117,6 @@ put_op(struct buf *b, const struct house *h, const char *op)
 	json_kv_str(b, "op", op);
 	json_kv_str(b, "house", h->name);
 	term_put(b, "term", &h->term);
-}
-
-static int64_t
-number_of(const cJSON *o, const char *name)
-{
-	int64_t n = 0;
-
-	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
-	return n;
-}
-
-static bool
-is_true(const cJSON *o, const char *name)
-{
-	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
 }
 
 /* ---- a task as a row for others ---- */
@@ -181,28 +166,14 @@ put_row(struct buf *b, const struct task *t)
 
 /* ---- the other way ---- */
 
-static const char *
-text_of(const cJSON *o, const char *name)
-{
-	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-}
-
-void
-stream_read_hex(struct buf *b, const char *hex)
-{
-	unsigned byte;
-
-	for (; hex && hex[0] && hex[1] && sscanf(hex, "%2x", &byte) == 1; hex += 2)
-		buf_addc(b, (char)byte);
-}
-
 static void
 read_reply(struct task *t, const cJSON *reply)
 {
+	const char *topic = json_text(reply, "topic");
 	struct buf b = { 0 };
 
-	stream_read_hex(&b, text_of(reply, "correlation"));
-	task_reply_to(t, text_of(reply, "topic"), b.data, b.len);
+	if (*topic && reply_to_correlation(json_text(reply, "correlation"), &b, NULL) == 0)
+		task_reply_to(t, topic, b.data, b.len);
 	buf_free(&b);
 }
 
@@ -211,11 +182,11 @@ static struct task *
 make_task(struct core *c, struct house *h, const struct ulid *id, const cJSON *o)
 {
 	const cJSON *body = cJSON_GetObjectItemCaseSensitive(o, "task");
-	const char *sender = text_of(o, "sender");
+	const char *sender = json_text(o, "sender");
 	struct task_msg m;
 	struct task *t;
 
-	if (!cJSON_IsObject(body) || !sender || task_msg_read(body, &m, NULL))
+	if (!cJSON_IsObject(body) || !*sender || task_msg_read(body, &m, NULL))
 		return NULL;
 	t = task_new(c, h);
 	t->seq = ++c->last_seq;
@@ -254,12 +225,12 @@ static const struct {
 static enum task_state
 state_of(const cJSON *o, const char *type, enum task_state otherwise)
 {
-	const char *state = text_of(o, "state");
+	const char *state = json_text(o, "state");
 
 	for (size_t i = 0; type && i < sizeof states / sizeof *states; i++)
 		if (strcmp(states[i].type, type) == 0)
 			return states[i].state;
-	if (state)
+	if (*state)
 		task_state_parse(state, &otherwise);
 	return otherwise;
 }
@@ -267,15 +238,15 @@ state_of(const cJSON *o, const char *type, enum task_state otherwise)
 static void
 read_times(struct core *c, struct task *t, const cJSON *o, const char *type)
 {
-	const char *not_before = text_of(o, "not_before");
+	const char *not_before = json_text(o, "not_before");
 	int64_t ms = 0;
 
-	t->due_ms = number_of(o, "due");
-	if (not_before && clock_parse(not_before, &ms, NULL) == 0)
+	t->due_ms = json_number(o, "due", 0);
+	if (*not_before && clock_parse(not_before, &ms, NULL) == 0)
 		t->due_ms = ms;
 	if (cJSON_HasObjectItem(o, "accepted"))
-		t->accepted_ms = number_of(o, "accepted");
-	t->finished_ms = number_of(o, "finished");
+		t->accepted_ms = json_number(o, "accepted", 0);
+	t->finished_ms = json_number(o, "finished", 0);
 	if (!t->finished_ms && (task_ends_in(t, t->state) || (type && strcmp(type, "handed_over") == 0)))
 		t->finished_ms = c->now.wall_ms;
 	if (t->state == TASK_FORWARDED && !t->finished_ms && !t->due_ms)
@@ -306,7 +277,7 @@ static void
 read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 {
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *v;
-	const char *to = text_of(o, "to");
+	const char *to = json_text(o, "to");
 
 	if (!type || strcmp(type, "adopted") == 0 || strcmp(type, "kept") == 0)
 		clear_members(t);
@@ -315,7 +286,7 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 		t->attempt = (short)v->valuedouble;
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "crashes")))
 		t->crashes = (short)v->valuedouble;
-	if (to && !t->forward)
+	if (*to && !t->forward)
 		t->forward = xstrdup(to);
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "reply")))
 		read_reply(t, v);
@@ -329,11 +300,11 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 static struct task *
 apply_task(struct core *c, struct house *h, const cJSON *o, const char *type, int64_t version)
 {
-	const char *text = text_of(o, "id");
+	const char *text = json_text(o, "id");
 	struct ulid id;
 	struct task *t;
 
-	if (!text || !ulid_parse(text, &id))
+	if (!ulid_parse(text, &id))
 		return NULL;
 	t = task_by_id(c, h, &id);
 	if (!t)
@@ -350,9 +321,9 @@ apply_task(struct core *c, struct house *h, const cJSON *o, const char *type, in
 static void
 match_seen(struct core *c, struct house *h, const cJSON *o)
 {
-	const char *hash = text_of(o, "hash"), *from = text_of(o, "from");
+	const char *hash = json_text(o, "hash"), *from = json_text(o, "from");
 
-	if (hash && from)
+	if (*hash && *from)
 		seen_match(c, h, from, strtoull(hash, NULL, 16));
 }
 
@@ -370,17 +341,17 @@ lose_step(struct core *c, struct house *h, const char *why)
 static void
 apply(struct core *c, struct house *h, const cJSON *o, int64_t seq)
 {
-	const char *type = text_of(o, "type");
+	const char *type = json_text(o, "type");
 
 	h->head = seq;
 	/* An answer may wait for it, though no row changed. */
 	c->urgent = true;
-	if (type && strcmp(type, "owner") == 0) {
+	if (strcmp(type, "owner") == 0) {
 		h->log = h->term;
 		stream_add_term(h, &h->term, seq - 1);
-		if (is_true(o, "unclean"))
+		if (json_is_true(o, "unclean"))
 			h->doubt_ms = c->now.wall_ms;
-	} else if (cJSON_HasObjectItem(o, "id") && type && strcmp(type, "rejected") != 0) {
+	} else if (cJSON_HasObjectItem(o, "id") && strcmp(type, "rejected") != 0) {
 		apply_task(c, h, o, type, seq);
 	}
 }
@@ -388,16 +359,17 @@ apply(struct core *c, struct house *h, const cJSON *o, int64_t seq)
 static void
 follow(struct core *c, struct house *h, const cJSON *o)
 {
-	int64_t seq = number_of(o, "seq");
+	int64_t seq = json_number(o, "seq", 0);
 	struct term t;
 
-	if (!term_parse(text_of(o, "term"), &t))
+	if (!term_parse(json_text(o, "term"), &t))
 		return;
 	match_seen(c, h, o);
 	if (!IS_MUTANT(MUTANT_NO_FENCE))
 		lease_heard(c, h, &t);
 	/* What was asked of it before it owned the house was not answered. */
-	if (!h->live && h->sync == SYNC_ASKED && term_equal(&t, &h->term) && strcmp(text_of(o, "type") ? text_of(o, "type") : "", "owner") == 0)
+	if (!h->live && h->sync == SYNC_ASKED && term_equal(&t, &h->term) &&
+	    strcmp(json_text(o, "type"), "owner") == 0)
 		h->sync = SYNC_IDLE;
 	if (!h->live || (!term_equal(&t, &h->term) && !IS_MUTANT(MUTANT_NO_FENCE)) || seq <= h->head)
 		return;
@@ -625,7 +597,7 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
 	struct term_base theirs[TERMS_MAX];
 	int n = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), theirs);
-	int64_t common = common_event(h, theirs, n, number_of(o, "head"));
+	int64_t common = common_event(h, theirs, n, json_number(o, "head", 0));
 	struct buf *b = message_to(c, from->name);
 
 	put_op(b, h, "base");
@@ -641,8 +613,8 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 static void
 answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
-	bool all = is_true(o, "all"), more;
-	int64_t after = number_of(o, "after");
+	bool all = json_is_true(o, "all"), more;
+	int64_t after = json_number(o, "after", 0);
 	struct rows r = { c, h, message_to(c, from->name), "row" };
 
 	/* Some of what changed since is forgotten meanwhile. */
@@ -704,10 +676,10 @@ adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 static bool
 key_is_taken(struct core *c, struct house *h, const cJSON *o)
 {
-	const char *key = text_of(cJSON_GetObjectItemCaseSensitive(o, "task"), "key"), *sender = text_of(o, "sender");
+	const char *key = json_text(cJSON_GetObjectItemCaseSensitive(o, "task"), "key"), *sender = json_text(o, "sender");
 	struct task *t;
 
-	return key && sender && task_by_key(c, h, sender, key, &t);
+	return *key && *sender && task_by_key(c, h, sender, key, &t);
 }
 
 /* Another task has its key: it is not run. */
@@ -768,12 +740,12 @@ compare(struct core *c, struct task *t, const cJSON *o)
 
 	/* Of an attempt that nobody else can have run, or of one that we know nothing of. */
 	if (task_state_is_terminal(theirs) && !t->forward && !task_state_is_terminal(t->state) &&
-	    (!has_begun(t->state) || (attempt_is_awaited(t) && t->attempt == number_of(o, "attempt")))) {
+	    (!has_begun(t->state) || (attempt_is_awaited(t) && t->attempt == json_number(o, "attempt", 0)))) {
 		attempt_take_outcome(t, result ? "result" : "error",
 		    result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
 		attempt_settle(c, t, theirs);
 	} else if (has_begun(theirs) && !task_state_is_terminal(t->state) && !has_begun(t->state) &&
-	    t->attempt < number_of(o, "attempt")) {
+	    t->attempt < json_number(o, "attempt", 0)) {
 		attempt_doubt(c, t);
 	}
 	tell_row(c, t, "kept");
@@ -782,17 +754,17 @@ compare(struct core *c, struct task *t, const cJSON *o)
 static void
 take_offer(struct core *c, struct house *h, const cJSON *o)
 {
-	const char *text = text_of(o, "id");
+	const char *text = json_text(o, "id");
 	struct ulid id;
 	struct task *t;
 
-	if (!text || !ulid_parse(text, &id))
+	if (!ulid_parse(text, &id))
 		return;
 	t = task_by_id(c, h, &id);
 	if (t)
 		compare(c, t, o);
 	else
-		adopt(c, h, o, is_true(o, "own"));
+		adopt(c, h, o, json_is_true(o, "own"));
 }
 
 static void
@@ -801,7 +773,7 @@ answer_offers(struct core *c, struct house *h, struct peer *from, const cJSON *o
 	struct buf *b = message_to(c, from->name);
 
 	put_op(b, h, "taken");
-	json_kv_bool(b, "more", is_true(o, "more"));
+	json_kv_bool(b, "more", json_is_true(o, "more"));
 	out_end_line(b);
 	c->urgent = true;
 }
@@ -813,15 +785,15 @@ take_base(struct core *c, struct house *h, const cJSON *o)
 {
 	if (h->sync != SYNC_ASKED)
 		return;
-	h->common = number_of(o, "common");
+	h->common = json_number(o, "common", 0);
 	if (!h->their_terms)
 		h->their_terms = xcalloc(TERMS_MAX, sizeof *h->their_terms);
 	h->ntheir = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), h->their_terms);
 	h->offered = h->common;
-	h->all_anew = is_true(o, "all");
-	h->doubt_ms = number_of(o, "doubt");
-	h->their_pruned = number_of(o, "pruned");
-	store_note_forgotten(c, number_of(o, "forgotten"));
+	h->all_anew = json_is_true(o, "all");
+	h->doubt_ms = json_number(o, "doubt", 0);
+	h->their_pruned = json_number(o, "pruned", 0);
+	store_note_forgotten(c, json_number(o, "forgotten", 0));
 	if (h->head > h->common)
 		offer(c, h);
 	else
@@ -833,7 +805,7 @@ take_taken(struct core *c, struct house *h, const cJSON *o)
 {
 	if (h->sync != SYNC_OFFERS)
 		return;
-	if (is_true(o, "more"))
+	if (json_is_true(o, "more"))
 		offer(c, h);
 	else
 		begin_pull(c, h);
@@ -843,16 +815,16 @@ take_taken(struct core *c, struct house *h, const cJSON *o)
 static void
 take_rows(struct core *c, struct house *h, const cJSON *o)
 {
-	if (h->sync == SYNC_PULLS && is_true(o, "anew")) {
+	if (h->sync == SYNC_PULLS && json_is_true(o, "anew")) {
 		ask(c, h);
 		return;
 	}
-	if (h->sync != SYNC_PULLS || is_true(o, "all") != h->pull_all)
+	if (h->sync != SYNC_PULLS || json_is_true(o, "all") != h->pull_all)
 		return;
 	if (!h->pull_head)
-		h->pull_head = number_of(o, "head");
-	h->pulled = number_of(o, "after");
-	if (is_true(o, "more")) {
+		h->pull_head = json_number(o, "head", 0);
+	h->pulled = json_number(o, "after", 0);
+	if (json_is_true(o, "more")) {
 		pull(c, h);
 	} else if (h->pull_all) {
 		h->pull_all = false;
@@ -861,15 +833,15 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 		h->pulled = h->pull_head;
 		pull(c, h);
 	} else {
-		is_live(c, h, number_of(o, "head"));
+		is_live(c, h, json_number(o, "head", 0));
 	}
 }
 
 static void
 take_row(struct core *c, struct house *h, const cJSON *o)
 {
-	if (h->sync == SYNC_PULLS && !(IS_MUTANT(MUTANT_SYNC_SKIPS) && number_of(o, "version") % 7 == 0))
-		apply_task(c, h, o, NULL, number_of(o, "version"));
+	if (h->sync == SYNC_PULLS && !(IS_MUTANT(MUTANT_SYNC_SKIPS) && json_number(o, "version", 0) % 7 == 0))
+		apply_task(c, h, o, NULL, json_number(o, "version", 0));
 }
 
 /* True if the message was one of these. */
@@ -898,7 +870,7 @@ stream_work(struct core *c, struct house *h, struct peer *from, const char *op, 
 	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
 		if (strcmp(ops[i].op, op) != 0)
 			continue;
-		if (!term_parse(text_of(o, "term"), &t) || !term_equal(&t, &h->term))
+		if (!term_parse(json_text(o, "term"), &t) || !term_equal(&t, &h->term))
 			return true;
 		if (ops[i].owner && h->owned)
 			ops[i].owner(c, h, from, o);

@@ -28,23 +28,6 @@ static const char *const hows[] = {
 
 #define NHOWS (sizeof hows / sizeof *hows)
 
-static const char *
-text_of(const cJSON *o, const char *name)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-
-	return text ? text : "";
-}
-
-static int64_t
-number_of(const cJSON *o, const char *name)
-{
-	int64_t n = 0;
-
-	json_int(cJSON_GetObjectItemCaseSensitive(o, name), &n);
-	return n;
-}
-
 static struct buf *
 message_to(struct core *c, const char *agent, const struct house *h, const char *op)
 {
@@ -239,10 +222,10 @@ read_error(const cJSON *o, struct err *e)
 	memset(e, 0, sizeof *e);
 	if (!v)
 		return;
-	err_set(e, err_code_parse(text_of(v, "code")), "%s", text_of(v, "message"));
-	snprintf(e->field, sizeof e->field, "%s", text_of(v, "field"));
-	snprintf(e->expected, sizeof e->expected, "%s", text_of(v, "expected"));
-	snprintf(e->got, sizeof e->got, "%s", text_of(v, "got"));
+	err_set(e, err_code_parse(json_text(v, "code")), "%s", json_text(v, "message"));
+	snprintf(e->field, sizeof e->field, "%s", json_text(v, "field"));
+	snprintf(e->expected, sizeof e->expected, "%s", json_text(v, "expected"));
+	snprintf(e->got, sizeof e->got, "%s", json_text(v, "got"));
 }
 
 static bool
@@ -280,17 +263,18 @@ settle_late(struct core *c, struct task *t, const cJSON *o, const struct pool_en
 static void
 take_report(struct core *c, struct house *h, const cJSON *o)
 {
-	struct pool_end end = { .ran_us = number_of(o, "run_us"), .no_effect = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "no_effect")) };
-	int attempt = (int)number_of(o, "attempt");
+	struct pool_end end = { .ran_us = json_number(o, "run_us", 0),
+		.no_effect = json_is_true(o, "no_effect") };
+	int attempt = (int)json_number(o, "attempt", 0);
 	struct ulid id;
 	struct task *t;
 
-	if (!ulid_parse(text_of(o, "id"), &id) || read_how(text_of(o, "how"), &end.how))
+	if (!ulid_parse(json_text(o, "id"), &id) || read_how(json_text(o, "how"), &end.how))
 		return;
 	read_error(o, &end.err);
 	t = task_by_id(c, h, &id);
 	if (t && is_awaited(t, attempt)) {
-		t->cancelled |= cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "cancelled"));
+		t->cancelled |= json_is_true(o, "cancelled");
 		end_attempt(c, t, o, &end);
 	} else if (t && t->attempt == attempt) {
 		settle_late(c, t, o, &end);
@@ -322,7 +306,7 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 	struct ulid id;
 	struct task *t;
 
-	if (!ulid_parse(text_of(o, "id"), &id) || !(t = find_running(c, h, &id, (int)number_of(o, "attempt"))))
+	if (!ulid_parse(json_text(o, "id"), &id) || !(t = find_running(c, h, &id, (int)json_number(o, "attempt", 0))))
 		return;
 	attempt_await(c, t, CHECK_AGAIN_MS);
 	if (t->at == p)
@@ -338,8 +322,8 @@ acknowledge(struct core *c, struct house *h, const char *agent, const cJSON *o)
 {
 	struct buf *b = message_to(c, agent, h, "ack");
 
-	json_kv_str(b, "id", text_of(o, "id"));
-	json_kv_int(b, "attempt", number_of(o, "attempt"));
+	json_kv_str(b, "id", json_text(o, "id"));
+	json_kv_int(b, "attempt", json_number(o, "attempt", 0));
 	out_end_line(b);
 	c->urgent = true;
 }
@@ -351,12 +335,12 @@ work_told(struct core *c, struct house *h, const char *agent, const cJSON *o)
 
 	if (!h->owned || !p)
 		return;
-	if (strcmp(text_of(o, "type"), "report") == 0) {
+	if (strcmp(json_text(o, "type"), "report") == 0) {
 		take_report(c, h, o);
 		acknowledge(c, h, agent, o);
-	} else if (strcmp(text_of(o, "type"), "running") == 0) {
+	} else if (strcmp(json_text(o, "type"), "running") == 0) {
 		is_running(c, h, p, o);
-	} else if (strcmp(text_of(o, "type"), "running_all") == 0) {
+	} else if (strcmp(json_text(o, "type"), "running_all") == 0) {
 		has_answered(c, h, p);
 	}
 }
@@ -544,12 +528,12 @@ work_announce(struct core *c, struct house *h)
 static char *
 read_params(struct core *c, const cJSON *task, struct work *w, struct err *e)
 {
-	const struct tool *tool = registry_find(c->o.tools, text_of(task, "tool"));
+	const struct tool *tool = registry_find(c->o.tools, json_text(task, "tool"));
 	cJSON *params = cJSON_GetObjectItemCaseSensitive(task, "params");
 	char *text = NULL;
 
 	if (!tool) {
-		err_field(e, ERR_UNKNOWN_TOOL, "tool", text_of(task, "tool"), "a tool that agent %s has", c->o.agent);
+		err_field(e, ERR_UNKNOWN_TOOL, "tool", json_text(task, "tool"), "a tool that agent %s has", c->o.agent);
 		return NULL;
 	}
 	params = params ? cJSON_Duplicate(params, true) : cJSON_CreateObject();
@@ -586,23 +570,23 @@ static void
 start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const struct ulid *id)
 {
 	const cJSON *task = cJSON_GetObjectItemCaseSensitive(o, "task");
-	int attempt = (int)number_of(o, "attempt");
+	int attempt = (int)json_number(o, "attempt", 0);
 	struct pool_end end = { .how = POOL_NOT_RUN };
 	struct work *w;
 
-	if (strcmp(text_of(o, "boot"), c->boot) != 0 || find_attempt(c, h, id, attempt))
+	if (strcmp(json_text(o, "boot"), c->boot) != 0 || find_attempt(c, h, id, attempt))
 		return;
-	if (strcmp(from->work_boot, text_of(o, "from_boot")) == 0 && number_of(o, "n") <= from->work_n &&
+	if (strcmp(from->work_boot, json_text(o, "from_boot")) == 0 && json_number(o, "n", 0) <= from->work_n &&
 	    !IS_MUTANT(MUTANT_WORK_TWICE))
 		return;
-	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", text_of(o, "from_boot"));
-	from->work_n = number_of(o, "n");
-	if (c->draining || is_late(c, number_of(o, "heard")) || waiting(c) >= WAITING_MAX * (c->slots + 1) * QUICK_EACH) {
+	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", json_text(o, "from_boot"));
+	from->work_n = json_number(o, "n", 0);
+	if (c->draining || is_late(c, json_number(o, "heard", 0)) || waiting(c) >= WAITING_MAX * (c->slots + 1) * QUICK_EACH) {
 		report(c, h, id, attempt, &end, false);
 		return;
 	}
-	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, attempt, text_of(task, "tool"));
-	w->timeout_ms = number_of(o, "timeout_s") * 1000;
+	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, attempt, json_text(task, "tool"));
+	w->timeout_ms = json_number(o, "timeout_s", 0) * 1000;
 	w->params = read_params(c, task, w, &end.err);
 	if (w->params)
 		return;
@@ -676,11 +660,11 @@ work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 static void
 order(struct core *c, struct house *h, struct peer *from, const char *op, const cJSON *o)
 {
-	int attempt = (int)number_of(o, "attempt");
+	int attempt = (int)json_number(o, "attempt", 0);
 	struct ulid id;
 	struct term t;
 
-	if (!term_parse(text_of(o, "term"), &t) || strcmp(t.agent, from->name) != 0)
+	if (!term_parse(json_text(o, "term"), &t) || strcmp(t.agent, from->name) != 0)
 		return;
 	lease_heard(c, h, &t);
 	/* A house of which we are no candidate has a term that only this tells. */
@@ -690,7 +674,7 @@ order(struct core *c, struct house *h, struct peer *from, const char *op, const 
 		return;
 	if (strcmp(op, "what") == 0)
 		work_announce(c, h);
-	else if (!ulid_parse(text_of(o, "id"), &id))
+	else if (!ulid_parse(json_text(o, "id"), &id))
 		;
 	else if (strcmp(op, "start") == 0)
 		start(c, h, from, o, &id);
@@ -703,11 +687,11 @@ order(struct core *c, struct house *h, struct peer *from, const char *op, const 
 static void
 take_seen(struct core *c, struct house *h, const cJSON *o)
 {
-	const char *line = text_of(o, "line"), *sender = text_of(o, "sender"), *reply = text_of(o, "reply");
+	const char *line = json_text(o, "line"), *sender = json_text(o, "sender"), *reply = json_text(o, "reply");
 	struct mqtt_msg m = { .response_topic = *reply && out_reply_allowed(c, reply, sender) ? reply : NULL };
 	struct buf correlation = { 0 };
 
-	stream_read_hex(&correlation, text_of(o, "correlation"));
+	reply_to_correlation(json_text(o, "correlation"), &correlation, NULL);
 	m.correlation = correlation.data;
 	m.correlation_len = correlation.len;
 	if (h->owned && !h->heir && *line && name_ok(sender))
@@ -718,8 +702,8 @@ take_seen(struct core *c, struct house *h, const cJSON *o)
 static void
 one_line(struct core *c, struct peer *from, const cJSON *o)
 {
-	struct house *h = house_find(c, text_of(o, "house"));
-	const char *op = text_of(o, "op");
+	struct house *h = house_find(c, json_text(o, "house"));
+	const char *op = json_text(o, "op");
 
 	if (!h)
 		return;
