@@ -37,7 +37,6 @@
 	X(MUTANT_ADOPT_FORGETS,   "adopt-forgets",     40,    "what a former owner had alone is not taken in")   \
 	X(MUTANT_SEEN_FORGOTTEN,  "seen-forgotten",    40,    "a new owner does not look at what nobody answered") \
 	X(MUTANT_SYNC_SKIPS,      "sync-skips",        40,    "some rows are skipped while getting in step")     \
-	X(MUTANT_WORK_TWICE,      "work-twice",        40,    "a start that comes again is obeyed again")        \
 	X(MUTANT_EQUAL_TERMS,     "equal-terms",       20,    "a claim has no higher number than the last")      \
 	X(MUTANT_NO_DOUBT,        "no-doubt",          40,    "an unclean owner doubts nothing")                 \
 	X(MUTANT_MINORITY,        "minority",          20,    "a house is held without a majority")              \

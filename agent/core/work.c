@@ -576,8 +576,7 @@ start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const 
 
 	if (strcmp(json_text(o, "boot"), c->boot) != 0 || find_attempt(c, h, id, attempt))
 		return;
-	if (strcmp(from->work_boot, json_text(o, "from_boot")) == 0 && json_number(o, "n", 0) <= from->work_n &&
-	    !IS_MUTANT(MUTANT_WORK_TWICE))
+	if (strcmp(from->work_boot, json_text(o, "from_boot")) == 0 && json_number(o, "n", 0) <= from->work_n)
 		return;
 	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", json_text(o, "from_boot"));
 	from->work_n = json_number(o, "n", 0);

@@ -448,9 +448,15 @@ faults_plan(struct sim *s)
 		.same_bodies = PICK(s, 0, 1), .short_memory = PICK(s, 0, 0, 0, 1),
 		.clock_error_ms = PICK(s, CLOCK_ERROR_MS, CLOCK_ERROR_MS, 20 * CLOCK_ERROR_MS),
 	};
+	if (sim_full) {
+		s->plan.nagents = 5;
+		s->plan.nbrokers = 2;
+	}
 	s->plan.ages = may_age(s);
 	s->plan.witness = s->plan.nbrokers > 1 && (s->plan.nagents % 2 == 0 || s->plan.nagents < 3);
 }
+
+bool sim_full;
 
 static int64_t injected;
 

@@ -1,6 +1,7 @@
 /*
  * sim SEEDS...             runs them; SEEDS is a number or a range a-b
  *     -t                   traces: everything that happens, with its time
+ *     -f                   full size: five agents and two brokers in each, whatever the seed says
  *     -m NAME -n MAX       with a planted bug: runs seeds 1..MAX until it is found; exit code 1 if it is not
  *     -M                   all planted bugs, each with the seeds it may take
  *
@@ -31,7 +32,7 @@ explain(uint64_t seed, const struct sim_result *first)
 	sim_run(seed, true, first->subject, &again);
 	if (again.history != first->history)
 		printf("  it does not replay: that is a fault of the simulator\n");
-	printf("  all of it: make sim-replay SEED=%llu TRACE=1\n", (unsigned long long)seed);
+	printf("  all of it: make sim-replay SEED=%llu%s TRACE=1\n", (unsigned long long)seed, sim_full ? " FULL=1" : "");
 }
 
 struct sum {
@@ -148,10 +149,13 @@ main(int argc, char **argv)
 	uint64_t max = 0;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "tm:n:M")) != -1)
+	while ((opt = getopt(argc, argv, "tfm:n:M")) != -1)
 		switch (opt) {
 		case 't':
 			trace = true;
+			break;
+		case 'f':
+			sim_full = true;
 			break;
 		case 'm':
 			mutant = optarg;

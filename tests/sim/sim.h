@@ -126,6 +126,8 @@ struct sim_result {
 	int64_t tasks, faults, turns;
 };
 
+extern bool sim_full;                   /* five agents and two brokers, whatever the seed says */
+
 /* Runs one seed from beginning to end. trace, only: see struct sim. */
 void sim_run(uint64_t seed, bool trace, const char *only, struct sim_result *out);
 

@@ -15,13 +15,13 @@ $(SIM): $(SIMOBJ) $(B)/broker-config/broker.o $(B)/broker-config/save.o $(LIBA)
 
 .PHONY: sim sim-replay sim-mutations sim-test
 
-# make sim SEEDS=1-1000
+# make sim SEEDS=1-1000; FULL=1: five agents and two brokers in each
 sim: $(SIM)
-	@$(SIM) $(SEEDS)
+	@$(SIM) $(if $(FULL),-f) $(SEEDS)
 
-# make sim-replay SEED=n TRACE=1
+# make sim-replay SEED=n TRACE=1, and FULL=1 if it was found so
 sim-replay: $(SIM)
-	@$(SIM) $(if $(TRACE),-t) $(SEED)
+	@$(SIM) $(if $(FULL),-f) $(if $(TRACE),-t) $(SEED)
 
 sim-mutations: $(SIM)
 	@$(SIM) -M
