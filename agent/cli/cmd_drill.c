@@ -245,7 +245,7 @@ move(struct drill *d, const char *to, int64_t *took_ms)
 
 	d->target = to;
 	d->moved = d->refused = false;
-	snprintf(request, sizeof request, "{\"move\":{\"to\":\"%s\"}}", to);
+	snprintf(request, sizeof request, "{\"move\":{\"to\":\"%s\",\"pin\":false}}", to);
 	if (client_request(d->r.client, TOPIC_QUERY, d->house, request, &e))
 		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
 	rc = run_until(d, is_answered, within_ms(d));

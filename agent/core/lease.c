@@ -644,7 +644,7 @@ consider_hand_over(struct core *c, struct house *h)
 }
 
 int
-lease_move(struct core *c, struct house *h, const char *to, struct err *e)
+lease_move(struct core *c, struct house *h, const char *to, bool pin, struct err *e)
 {
 	struct peer *p = peer_find(c, to);
 	struct copy *k = p ? house_copy(h, p) : NULL;
@@ -658,7 +658,7 @@ lease_move(struct core *c, struct house *h, const char *to, struct err *e)
 		    h->name);
 	if (h->heir)
 		return err_set(e, ERR_BUSY, "house %s is being handed over; retry after 5 s", h->name);
-	give(c, h, p, true);
+	give(c, h, p, pin);
 	return 0;
 }
 

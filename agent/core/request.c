@@ -261,6 +261,7 @@ move(struct asker *a, const cJSON *req, struct house *h)
 {
 	const char *to = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(req, "to"));
 	struct err e = { 0 };
+	bool pin;
 
 	if (!a->may_all)
 		err_set(&e, ERR_DENIED, "only an operator or %s may move a house", a->c->o.config->sovereign);
@@ -268,7 +269,8 @@ move(struct asker *a, const cJSON *req, struct house *h)
 		err_field(&e, ERR_MISSING, "to", "nothing", "the agent that shall own the house");
 	else if (h->move_conn || h->move_reply)
 		err_set(&e, ERR_BUSY, "house %s is being moved already; retry after 5 s", h->name);
-	if (e.code || lease_move(a->c, h, to, &e)) {
+	pin = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(req, "pin"));
+	if (e.code || lease_move(a->c, h, to, pin, &e)) {
 		answer_error(a, NULL, &e);
 		return;
 	}

@@ -606,7 +606,8 @@ bool lease_is_shared(const struct house *h);    /* there is somebody who could t
 struct peer *lease_owner(struct core *c, const struct house *h);        /* NULL: we, or nobody */
 void lease_take(struct core *c, struct house *h, const struct peer *from, const cJSON *o);
 void lease_wont(struct core *c, struct house *h, struct peer *from, const cJSON *o);
-int lease_move(struct core *c, struct house *h, const char *to, struct err *e);
+/* pin: it is not handed back by itself. */
+int lease_move(struct core *c, struct house *h, const char *to, bool pin, struct err *e);
 /* At the beginning of a turn, and when its commit is done. begin: houses may become ours. */
 void lease_check(struct core *c, bool begin);
 void lease_take_back(struct core *c);   /* claims of this turn */
