@@ -49,7 +49,7 @@ attempt_put_outcome(struct buf *b, const struct task *t)
 	ulid_format(&t->id, id);
 	json_kv_str(b, "id", id);
 	if (t->house)
-		json_kv_str(b, "house", t->forward ? t->forward : t->house->name);
+		json_kv_str(b, "house", task_house_name(t));
 	json_kv_str(b, "tool", t->tool_name);
 	json_kv_str(b, "state", task_state_name(t->state));
 	json_kv_int(b, "attempt", t->attempt);

@@ -118,7 +118,7 @@ put_accepted(struct buf *b, const struct house *h, const struct task *t, bool du
 
 	ulid_format(&t->id, id);
 	json_kv_str(b, "id", id);
-	json_kv_str(b, "house", t->forward ? t->forward : t->house ? t->house->name : NULL);
+	json_kv_str(b, "house", task_house_name(t));
 	json_kv_str(b, "state", task_state_name(t->state));
 	json_kv_int(b, "copies", copies_count(t->house && t->house->local ? t->house : h));
 	if (duplicate)

@@ -63,15 +63,6 @@ put_times(struct buf *b, const struct task *t)
 		json_kv_time(b, "finished", t->finished_ms);
 }
 
-/* NULL: it was of a house that is forgotten. */
-static const char *
-house_of(const struct task *t)
-{
-	if (t->forward || !t->house)
-		return t->forward;
-	return t->house->local ? "_" : t->house->name;
-}
-
 /* A follower knows of an end that not all in step know yet: a new owner might come to another. */
 static bool
 is_told(const struct task *t)
@@ -91,7 +82,7 @@ put_task(struct buf *b, const struct task *t, bool full)
 
 		ulid_format(&t->id, id);
 		json_kv_str(b, "id", id);
-		json_kv_str(b, "house", house_of(t));
+		json_kv_str(b, "house", task_house_name(t));
 		json_kv_str(b, "tool", t->tool_name);
 		json_kv_str(b, "state", task_state_name(is_told(t) ? t->state : TASK_RUNNING));
 		json_kv_int(b, "attempt", t->attempt);

@@ -466,6 +466,8 @@ void task_enter(struct core *c, struct task *t, enum task_state to);
 void task_follow(struct core *c, struct task *t, enum task_state to);
 /* What the body says and the row does not repeat. */
 void task_read_body(struct core *c, struct task *t);
+/* As others know it: where it was handed to, "_" for what our own users hand on. NULL: it is no longer known. */
+const char *task_house_name(const struct task *t);
 bool task_is_open(const struct task *t);
 bool task_ends_in(const struct task *t, enum task_state to);     /* here */
 void list_push(struct task_list *l, struct task *t);

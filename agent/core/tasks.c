@@ -195,6 +195,14 @@ task_dirty(struct core *c, struct task *t)
 	task_touch(c, t);
 }
 
+const char *
+task_house_name(const struct task *t)
+{
+	if (t->forward)
+		return t->forward;
+	return !t->house ? NULL : t->house->local ? "_" : t->house->name;
+}
+
 /* What another house has accepted is open there, not here, and so is the question how it ended. */
 bool
 task_is_open(const struct task *t)
