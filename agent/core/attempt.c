@@ -387,7 +387,9 @@ attempt_lost(struct core *c, struct task *t)
 static bool
 may_live(const struct core *c, const struct house *h)
 {
-	return h->place >= 0 && (lease_is_shared(h) || (h->home && (h->home->n > 1 || strcmp(h->home->v[0], c->o.agent) != 0)));
+	bool others = h->home && (h->home->n > 1 || strcmp(h->home->v[0], c->o.agent) != 0);
+
+	return h->place >= 0 && (lease_is_shared(h) || others);
 }
 
 /* It is given up if nobody reports it within this time. */

@@ -546,7 +546,7 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	timeout_s = t->timeout_s ? t->timeout_s : t->tool->timeout_s;
 	if (timeout_s > c->o.config->max_timeout_s)
 		timeout_s = c->o.config->max_timeout_s;
-	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = t->house->local ? "_" : t->house->name,
+	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = task_house_name(t),
 		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
 		.timeout_ms = timeout_s * 1000, .quick = t->quick };
 	return true;
@@ -666,7 +666,8 @@ is_held(const struct task *t)
 {
 	bool begun = t->state == TASK_RUNNING || t->state == TASK_STARTING;
 
-	return t->in_window || t->dirty || (begun && t->house && t->house->owned) || (t->conn && !task_state_is_terminal(t->state));
+	return t->in_window || t->dirty || (begun && t->house && t->house->owned) ||
+	    (t->conn && !task_state_is_terminal(t->state));
 }
 
 /* What became dirty after the commit stays, for the next one. */

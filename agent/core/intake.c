@@ -226,7 +226,8 @@ reply_outcome(struct intake *in, const struct task *t)
 		attempt_reply_outcome(in->conn ? out_local(in->c, in->house, in->conn) :
 		    out_reply(in->c, in->house, in->m->response_topic, in->m->correlation, in->m->correlation_len), t);
 	else if (in->msg.reply_topic)
-		attempt_reply_outcome(out_reply(in->c, in->house, in->msg.reply_topic, in->correlation.data, in->correlation.len), t);
+		attempt_reply_outcome(out_reply(in->c, in->house, in->msg.reply_topic, in->correlation.data,
+		    in->correlation.len), t);
 }
 
 /* Followers wait for an answer to their copy of it. */
@@ -359,8 +360,8 @@ check_room(struct intake *in, struct err *e)
 	if (c->disk_low)
 		return err_set(e, ERR_BUSY, "the agent's disk is nearly full; retry after 30 s");
 	if (in->house->held_bytes > HELD_MAX)
-		return err_set(e, ERR_BUSY, "house %s waits for its copies with %zu bytes of answers; retry after 5 s", in->house->name,
-		    in->house->held_bytes);
+		return err_set(e, ERR_BUSY, "house %s waits for its copies with %zu bytes of answers; retry after 5 s",
+		    in->house->name, in->house->held_bytes);
 	if (in->house->open >= c->o.config->max_queued)
 		return err_set(e, ERR_BUSY, "house %s has %lld open tasks, its limit; retry after 5 s",
 		    in->house->name, (long long)in->house->open);

@@ -258,7 +258,7 @@ struct seen {
 #endif
 #define PULSES 16
 #define TELL_AGAIN_MAX 10000
-#define WORK_HANDLES ((uint64_t)1 << 62)        /* of attempts for other owners; ours have the numbers of their tasks */
+#define WORK_HANDLES ((uint64_t)1 << 62)        /* of attempts for other owners; ours have their tasks' numbers */
 
 /* One publish: gathered while the turn runs, then a row, then in flight until the broker has it. */
 struct out {
@@ -543,7 +543,8 @@ struct buf *out_event(struct core *c, struct house *h, const char *type);
 struct buf *out_task_event(struct core *c, struct task *t, const char *type);
 void out_version(struct core *c, struct task *t);
 /* A reply that says how things are in a house waits for its copies; NULL: it need not. */
-struct buf *out_reply(struct core *c, struct house *h, const char *topic, const void *correlation, size_t correlation_len);
+struct buf *out_reply(struct core *c, struct house *h, const char *topic, const void *correlation,
+    size_t correlation_len);
 struct buf *out_once(struct core *c, const char *topic);
 /* A message of its own that is not kept. */
 struct buf *out_now(struct core *c, const char *topic, int qos, bool retain, uint32_t expiry_s);
@@ -653,7 +654,8 @@ void work_ask(struct core *c, struct house *h);        /* what others run for it
 void work_send(struct core *c, struct task *t);
 void work_stop(struct core *c, struct task *t);
 void work_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
-void work_told(struct core *c, struct house *h, const char *agent, const cJSON *o);    /* on the stream, at the owner */
+/* A line for the owner on the house's stream. */
+void work_told(struct core *c, struct house *h, const char *agent, const cJSON *o);
 /* Our connection was broken: the owners have given up what we had not begun. */
 void work_drop_waiting(struct core *c);
 void work_peer_lost(struct core *c, struct peer *p);

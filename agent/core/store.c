@@ -123,7 +123,8 @@ static const char *const sql[Q_COUNT] = {
 	[Q_IN_PUT] = "INSERT OR REPLACE INTO inbound VALUES (?1, ?2)",
 	[Q_IN_ALL] = "SELECT mid, hash FROM inbound",
 	[Q_IN_CLEAR] = "DELETE FROM inbound",
-	[Q_SWEEP] = "SELECT seq, accepted_ms, finished_ms, id, house, version FROM tasks WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_SWEEP] = "SELECT seq, accepted_ms, finished_ms, id, house, version FROM tasks WHERE seq > ?1 ORDER BY seq"
+	    " LIMIT ?2",
 	[Q_PRUNE] = "DELETE FROM tasks WHERE seq = ?1",
 	[Q_PRUNE_KEYS] = "DELETE FROM keys WHERE (house, sender, key) IN"
 	    " (SELECT house, sender, key FROM keys WHERE at_ms < ?1 LIMIT ?2)",
@@ -989,7 +990,8 @@ store_commit(struct core *c, struct err *e)
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
-	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_rejects(c, e) || write_pruned_id(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_rejects(c, e) ||
+	    write_pruned_id(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;

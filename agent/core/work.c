@@ -580,7 +580,8 @@ start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const 
 		return;
 	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", json_text(o, "from_boot"));
 	from->work_n = json_number(o, "n", 0);
-	if (c->draining || is_late(c, json_number(o, "heard", 0)) || waiting(c) >= WAITING_MAX * (c->slots + 1) * QUICK_EACH) {
+	if (c->draining || is_late(c, json_number(o, "heard", 0)) ||
+	    waiting(c) >= WAITING_MAX * (c->slots + 1) * QUICK_EACH) {
 		report(c, h, id, attempt, &end, false);
 		return;
 	}
