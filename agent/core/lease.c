@@ -590,15 +590,8 @@ give(struct core *c, struct house *h, struct peer *heir, bool pin)
 static void
 send_take(struct core *c, struct house *h)
 {
-	char topic[TOPIC_MAX];
-	struct buf *b;
+	struct buf *b = work_line(c, h->heir->name, h, "take");
 
-	topic_format(topic, c->o.config->cluster, TOPIC_WORK, h->heir->name, c->o.agent);
-	b = out_now(c, topic, 1, false, 0);
-	json_put_open(b, '{');
-	json_kv_str(b, "op", "take");
-	json_kv_str(b, "house", h->name);
-	term_put(b, "term", &h->term);
 	json_kv_int(b, "head", h->stored_head);
 	json_kv_bool(b, "pin", h->pin_heir);
 	out_end_line(b);
@@ -665,14 +658,8 @@ lease_move(struct core *c, struct house *h, const char *to, bool pin, struct err
 static void
 send_wont(struct core *c, const struct house *h, const struct peer *owner)
 {
-	char topic[TOPIC_MAX];
-	struct buf *b;
+	struct buf *b = work_line(c, owner->name, h, "wont");
 
-	topic_format(topic, c->o.config->cluster, TOPIC_WORK, owner->name, c->o.agent);
-	b = out_now(c, topic, 1, false, 0);
-	json_put_open(b, '{');
-	json_kv_str(b, "op", "wont");
-	json_kv_str(b, "house", h->name);
 	json_kv_bool(b, "stopping", c->draining);
 	out_end_line(b);
 }

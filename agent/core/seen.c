@@ -175,14 +175,8 @@ our_rank(const struct core *c, const struct house *h)
 static void
 send_on(struct core *c, struct seen *x)
 {
-	char topic[TOPIC_MAX];
-	struct buf *b;
+	struct buf *b = work_line(c, x->house->term.agent, x->house, "seen");
 
-	topic_format(topic, c->o.config->cluster, TOPIC_WORK, x->house->term.agent, c->o.agent);
-	b = out_now(c, topic, 1, false, 0);
-	json_put_open(b, '{');
-	json_kv_str(b, "op", "seen");
-	json_kv_str(b, "house", x->house->name);
 	json_kv_str(b, "sender", x->sender);
 	json_put_key(b, "line");
 	json_put_strn(b, x->line, x->len);

@@ -650,6 +650,8 @@ void seen_release(struct core *c);
 /* work.c: attempts on one agent for a house that another owns */
 /* Who should run it; *here: we. False: nobody can now. */
 bool work_choose(struct core *c, const struct house *h, const struct task *t, bool here, struct peer **p);
+/* A line from us to another agent about a house; it is not kept. */
+struct buf *work_line(struct core *c, const char *agent, const struct house *h, const char *op);
 void work_ask(struct core *c, struct house *h);        /* what others run for it */
 void work_send(struct core *c, struct task *t);
 void work_stop(struct core *c, struct task *t);

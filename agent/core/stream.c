@@ -99,26 +99,6 @@ common_event(const struct house *h, const struct term_base *theirs, int n, int64
 	return 0;
 }
 
-/* ---- messages between a follower and the owner ---- */
-
-static struct buf *
-message_to(struct core *c, const char *agent)
-{
-	char topic[TOPIC_MAX];
-
-	topic_format(topic, c->o.config->cluster, TOPIC_WORK, agent, c->o.agent);
-	return out_now(c, topic, 1, false, 0);
-}
-
-static void
-put_op(struct buf *b, const struct house *h, const char *op)
-{
-	json_put_open(b, '{');
-	json_kv_str(b, "op", op);
-	json_kv_str(b, "house", h->name);
-	term_put(b, "term", &h->term);
-}
-
 /* ---- a task as a row for others ---- */
 
 void
@@ -435,9 +415,8 @@ stream_tell_have(struct core *c)
 static void
 ask(struct core *c, struct house *h)
 {
-	struct buf *b = message_to(c, h->term.agent);
+	struct buf *b = work_line(c, h->term.agent, h, "sync");
 
-	put_op(b, h, "sync");
 	json_kv_int(b, "head", h->stored_head);
 	put_terms(b, h);
 	out_end_line(b);
@@ -524,9 +503,8 @@ sweep_tasks(struct core *c, const struct house *h)
 static void
 pull(struct core *c, struct house *h)
 {
-	struct buf *b = message_to(c, h->term.agent);
+	struct buf *b = work_line(c, h->term.agent, h, "pull");
 
-	put_op(b, h, "pull");
 	json_kv_bool(b, "all", h->pull_all);
 	json_kv_int(b, "after", h->pulled);
 	out_end_line(b);
@@ -558,34 +536,33 @@ begin_pull(struct core *c, struct house *h)
 struct rows {
 	struct core *c;
 	struct house *h;
-	struct buf *b;
-	const char *op;
+	const char *to, *op;
 };
 
 static void
 add_row(void *arg, struct task *t)
 {
 	struct rows *r = arg;
+	struct buf *b = work_line(r->c, r->to, r->h, r->op);
 	char id[ULID_TEXT];
 
-	put_op(r->b, r->h, r->op);
 	ulid_format(&t->id, id);
-	json_kv_str(r->b, "id", id);
-	json_kv_int(r->b, "version", t->version);
-	json_kv_bool(r->b, "own", strcmp(r->h->log.agent, r->c->o.agent) == 0);
-	put_row(r->b, t);
-	out_end_line(r->b);
+	json_kv_str(b, "id", id);
+	json_kv_int(b, "version", t->version);
+	json_kv_bool(b, "own", strcmp(r->h->log.agent, r->c->o.agent) == 0);
+	put_row(b, t);
+	out_end_line(b);
 }
 
 static void
 offer(struct core *c, struct house *h)
 {
-	struct rows r = { c, h, message_to(c, h->term.agent), "offer" };
+	struct rows r = { c, h, h->term.agent, "offer" };
 	bool more = store_rows(c, h, false, &h->offered, BATCH, add_row, &r);
+	struct buf *b = work_line(c, r.to, h, "offers");
 
-	put_op(r.b, h, "offers");
-	json_kv_bool(r.b, "more", more);
-	out_end_line(r.b);
+	json_kv_bool(b, "more", more);
+	out_end_line(b);
 	h->sync = SYNC_OFFERS;
 	h->asked_ms = c->now.mono_ms;
 }
@@ -598,9 +575,8 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	struct term_base theirs[TERMS_MAX];
 	int n = read_terms(cJSON_GetObjectItemCaseSensitive(o, "terms"), theirs);
 	int64_t common = common_event(h, theirs, n, json_number(o, "head", 0));
-	struct buf *b = message_to(c, from->name);
+	struct buf *b = work_line(c, from->name, h, "base");
 
-	put_op(b, h, "base");
 	json_kv_int(b, "doubt", h->doubt_ms);
 	json_kv_int(b, "common", common);
 	json_kv_bool(b, "all", common < h->pruned && !IS_MUTANT(MUTANT_PRUNE_UNTOLD));
@@ -615,22 +591,23 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
 	bool all = json_is_true(o, "all"), more;
 	int64_t after = json_number(o, "after", 0);
-	struct rows r = { c, h, message_to(c, from->name), "row" };
+	struct rows r = { c, h, from->name, "row" };
+	struct buf *b;
 
 	/* Some of what changed since is forgotten meanwhile. */
 	if (!all && after < h->pruned && !IS_MUTANT(MUTANT_PRUNE_UNTOLD)) {
-		put_op(r.b, h, "rows");
-		json_kv_bool(r.b, "anew", true);
-		out_end_line(r.b);
+		b = work_line(c, from->name, h, "rows");
+		json_kv_bool(b, "anew", true);
+		out_end_line(b);
 		return;
 	}
 	more = store_rows(c, h, all, &after, BATCH, add_row, &r);
-	put_op(r.b, h, "rows");
-	json_kv_bool(r.b, "all", all);
-	json_kv_bool(r.b, "more", more);
-	json_kv_int(r.b, "after", after);
-	json_kv_int(r.b, "head", h->stored_head);
-	out_end_line(r.b);
+	b = work_line(c, from->name, h, "rows");
+	json_kv_bool(b, "all", all);
+	json_kv_bool(b, "more", more);
+	json_kv_int(b, "after", after);
+	json_kv_int(b, "head", h->stored_head);
+	out_end_line(b);
 }
 
 static void
@@ -770,9 +747,8 @@ take_offer(struct core *c, struct house *h, const cJSON *o)
 static void
 answer_offers(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
-	struct buf *b = message_to(c, from->name);
+	struct buf *b = work_line(c, from->name, h, "taken");
 
-	put_op(b, h, "taken");
 	json_kv_bool(b, "more", json_is_true(o, "more"));
 	out_end_line(b);
 	c->urgent = true;

@@ -28,8 +28,8 @@ static const char *const hows[] = {
 
 #define NHOWS (sizeof hows / sizeof *hows)
 
-static struct buf *
-message_to(struct core *c, const char *agent, const struct house *h, const char *op)
+struct buf *
+work_line(struct core *c, const char *agent, const struct house *h, const char *op)
 {
 	char topic[TOPIC_MAX];
 	struct buf *b;
@@ -93,7 +93,7 @@ work_choose(struct core *c, const struct house *h, const struct task *t, bool he
 void
 work_send(struct core *c, struct task *t)
 {
-	struct buf *b = message_to(c, t->at->name, t->house, "start");
+	struct buf *b = work_line(c, t->at->name, t->house, "start");
 
 	put_attempt(b, &t->id, t->attempt);
 	json_kv_int(b, "n", ++t->at->last_work);
@@ -109,7 +109,7 @@ work_send(struct core *c, struct task *t)
 void
 work_stop(struct core *c, struct task *t)
 {
-	struct buf *b = message_to(c, t->at->name, t->house, "stop");
+	struct buf *b = work_line(c, t->at->name, t->house, "stop");
 
 	put_attempt(b, &t->id, t->attempt);
 	out_end_line(b);
@@ -125,7 +125,7 @@ work_ask(struct core *c, struct house *h)
 
 		if (!house_copy(h, p) && !(h->home && config_names_has(h->home, p->name)))
 			continue;
-		out_end_line(message_to(c, p->name, h, "what"));
+		out_end_line(work_line(c, p->name, h, "what"));
 		if (peer_is_alive(c, p, SILENT_MS) && h->nasked < COPIES_MAX)
 			h->asked[h->nasked++] = p;
 	}
@@ -320,7 +320,7 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 static void
 acknowledge(struct core *c, struct house *h, const char *agent, const cJSON *o)
 {
-	struct buf *b = message_to(c, agent, h, "ack");
+	struct buf *b = work_line(c, agent, h, "ack");
 
 	json_kv_str(b, "id", json_text(o, "id"));
 	json_kv_int(b, "attempt", json_number(o, "attempt", 0));
