@@ -726,7 +726,6 @@ lease_tick(struct core *c)
 void
 lease_link_up(struct core *c)
 {
-	c->greeted = false;
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 

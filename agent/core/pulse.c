@@ -15,10 +15,20 @@
 #define BREAK_MS 4000
 #define SILENCE_MS 6000                 /* no pulse of our own: the connection is dead */
 
+/* One that tells from all before it when all before it has come. */
+static void
+new_greeting(struct core *c)
+{
+	snprintf(c->echo_text, sizeof c->echo_text, "%s.%u", c->boot, ++c->greetings);
+	c->greeted = false;
+	c->greet = true;
+}
+
 void
 pulse_link_up(struct core *c)
 {
-	snprintf(c->echo_text, sizeof c->echo_text, "%s.%u", c->boot, ++c->connections);
+	new_greeting(c);
+	c->broke = false;
 	c->up_mono_ms = c->now.mono_ms;
 	c->subscribed = false;
 	c->unsaid = true;
@@ -27,9 +37,10 @@ pulse_link_up(struct core *c)
 static void
 send_pulse(struct core *c)
 {
-	if (!c->greeted && (!c->subscribed || c->beats % GREET_EVERY == 0))
+	if (!c->greeted && (c->greet || c->beats % GREET_EVERY == 0))
 		buf_addf(out_now(c, c->echo_topic, 1, false, 0), "%s\n", c->echo_text);
 	c->subscribed = true;
+	c->greet = false;
 	c->pulse_made_ms[++c->pulses % PULSES] = c->now.mono_ms;
 	buf_addf(out_now(c, c->echo_topic, 0, false, 0), "%s.%lld\n", c->echo_text, (long long)c->pulses);
 }
@@ -56,14 +67,39 @@ core_beat(struct core *c, const char *pool)
 	send_pulse(c);
 }
 
-/* After a break what was heard before it says nothing any more. */
+static int64_t
+last_pulse(const struct core *c)
+{
+	return c->pulse_ms > c->up_mono_ms ? c->pulse_ms : c->up_mono_ms;
+}
+
+static void
+nowhere_in_step(struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++)
+		c->houses[i].in_step_ms = 0;
+}
+
+/* We heard nothing for long, or were frozen: what comes now is old, until a greeting sent now has come back. */
 static void
 came_back(struct core *c, int64_t made_ms)
 {
-	if (c->pulse_ms && made_ms - c->pulse_ms > BREAK_MS)
-		for (int i = 0; i < c->nhouses; i++)
-			c->houses[i].in_step_ms = 0;
+	if (c->greeted && c->now.mono_ms - last_pulse(c) > BREAK_MS) {
+		log_info("our pulse was away for %lld ms", (long long)(c->now.mono_ms - last_pulse(c)));
+		nowhere_in_step(c);
+		new_greeting(c);
+		c->broke = true;
+	}
 	c->pulse_ms = made_ms;
+}
+
+static void
+all_has_come(struct core *c)
+{
+	c->greeted = true;
+	if (c->broke)
+		nowhere_in_step(c);
+	c->broke = false;
 }
 
 bool
@@ -76,7 +112,7 @@ pulse_take(struct core *c, const struct mqtt_msg *m)
 	if (m->len < n || memcmp(m->payload, c->echo_text, n) != 0)
 		return false;
 	if (m->len == n) {
-		c->greeted = true;
+		all_has_come(c);
 		return true;
 	}
 	if (((const char *)m->payload)[n] != '.' || m->len - n >= sizeof text)
@@ -91,8 +127,6 @@ pulse_take(struct core *c, const struct mqtt_msg *m)
 void
 pulse_check(struct core *c)
 {
-	int64_t since = c->pulse_ms > c->up_mono_ms ? c->pulse_ms : c->up_mono_ms;
-
-	if (c->up && !c->reconnect && c->now.mono_ms - since > SILENCE_MS)
+	if (c->up && !c->reconnect && c->now.mono_ms - last_pulse(c) > SILENCE_MS)
 		c->reconnect = "our own pulse did not come back for 6 s";
 }

@@ -326,7 +326,7 @@ struct core {
 	bool awaits;                    /* some attempts are given up if nobody reports them */
 	int64_t together_ms;            /* mono: the first time on this connection */
 	int64_t majority_ms;            /* mono: the latest time that a majority of them was heard on our broker */
-	bool greeted;                   /* the first pulse of this connection came back */
+	bool greeted;                   /* it came back, and with it all that was on its way before */
 	int64_t lease_next_ms;          /* mono: when leases want to be looked at again */
 
 	int64_t last_seq;
@@ -374,8 +374,10 @@ struct core {
 	bool local_given;
 	bool ready;                     /* was connected once */
 	char health_topic[TOPIC_MAX], echo_topic[TOPIC_MAX];
-	char echo_text[48];             /* first pulse of this connection */
-	unsigned connections;
+	char echo_text[48];             /* the greeting, and what pulses begin with */
+	unsigned greetings;
+	bool greet;                     /* with the next beat */
+	bool broke;                     /* nothing was heard for a while: what comes until the greeting is old */
 	bool up;
 	bool subscribed;                /* the first beat of this connection came */
 	int broker;                     /* connected to, or to be tried */
