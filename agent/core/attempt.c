@@ -344,7 +344,8 @@ attempt_unchoose(struct core *c, struct task *t)
 	requeue(c, t);
 }
 
-/* Chosen but not handed out, it never began; running, its group is stopped first. */
+/* Chosen but not handed out, it never began; running, its group is stopped first. So is what may run somewhere, as
+ * far as a new owner knows. */
 void
 attempt_cancel(struct core *c, struct task *t, const char *by)
 {
@@ -352,7 +353,7 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 
 	if (t->chosen) {
 		take_back(c, t);
-	} else if (t->state == TASK_RUNNING) {
+	} else if (t->state == TASK_RUNNING || t->state == TASK_STARTING) {
 		if (!t->stopping && t->at)
 			work_stop(c, t);
 		else if (!t->stopping && t->here)

@@ -213,7 +213,8 @@ check_agent_died(struct check *k, const char *host, const struct core *c)
 static void
 lose(struct check *k, struct record *r, unsigned bit)
 {
-	int64_t copies = r->copies ? r->copies : r->handed_copies;
+	bool alone = r->house[0] && check_candidates(k, r->house)->n == 1;
+	int64_t copies = r->copies ? r->copies : alone ? 1 : r->handed_copies;
 	unsigned holders = r->hosts | (copies > 1 ? check_candidate_bits(k, r->copies ? r->house : "_") : r->runners);
 
 	if (holders & bit && ++r->losses >= copies)
