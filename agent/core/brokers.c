@@ -49,6 +49,16 @@ brokers_majority(const struct core *c)
 	return c->up && is_majority(c, count(c, true, is_here));
 }
 
+bool
+brokers_lost_by_most(const struct core *c, int64_t ms)
+{
+	int64_t n = c->former_pulse_ms && c->former_pulse_ms <= ms;
+
+	for (int i = 0; i < c->npeers; i++)
+		n += is_here(c, &c->peers[i]) && c->peers[i].lost_ms && c->peers[i].lost_ms <= ms;
+	return is_majority(c, n);
+}
+
 int64_t
 brokers_better_s(const struct core *c)
 {
@@ -85,20 +95,17 @@ brokers_tick(struct core *c)
 
 	if (n < 2 || !c->up)
 		return;
-	if (brokers_majority(c)) {
+	if (brokers_majority(c))
 		c->majority_ms = c->now.mono_ms;
-		if (!c->together_ms)
-			c->together_ms = c->now.mono_ms;
-	} else if (c->now.mono_ms - (c->majority_ms > c->up_mono_ms ? c->majority_ms : c->up_mono_ms) > ALONE_MS) {
+	else if (c->now.mono_ms - (c->majority_ms > c->up_mono_ms ? c->majority_ms : c->up_mono_ms) > ALONE_MS)
 		leave(c, (c->broker + 1) % n, "most of the others are not here");
-	}
 	consider_return(c);
 }
 
 void
 brokers_link_up(struct core *c)
 {
-	c->better_ms = c->agreed_ms = c->together_ms = 0;
+	c->better_ms = c->agreed_ms = 0;
 	c->probed_ms = c->now.mono_ms;
 }
 

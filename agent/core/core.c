@@ -416,8 +416,10 @@ core_link_up(struct core *c, int broker, bool session)
 void
 core_link_down(struct core *c)
 {
-	if (c->up)
+	if (c->up) {
 		c->down_mono_ms = c->now.mono_ms;
+		c->former_pulse_ms = c->pulse_ms;
+	}
 	c->up = c->subscribed = c->greeted = false;
 	c->reconnect = NULL;
 	brokers_link_down(c);

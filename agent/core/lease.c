@@ -30,7 +30,7 @@
 #define WAIT_FIRST_MS 500       /* likewise, when there has never been an owner */
 #define WAIT_ONCE_IN_STEP_MS 3000
 #define WAIT_UNCLEAN_MS 10000
-#define TOGETHER_MS 7000        /* most of us are on another broker so soon after our last pulse on the former one */
+#define TOGETHER_MS 900         /* most of us lost the former broker no later than this after our last pulse there */
 #define WAIT_TOGETHER_MS 9000   /* after that pulse */
 #define WAIT_BETTER_MS 10000    /* from when somebody was seen who knows more: he should */
 
@@ -516,13 +516,12 @@ nobody_since(const struct core *c, const struct house *h)
 	return true;
 }
 
-/* We were in step until a broker died, and most of us are here now. Each of them left it no sooner than 6 s after
- * its own pulse failed, so the owner lost its majority there within 5 s of our last pulse, before it could have gone on
- * without us. */
+/* We were in step until a broker fell silent, and it did so for most of us at once: then the owner lost its majority
+ * there, 4 s later, before it could have gone on without us, after 5 s. */
 static bool
 came_together(const struct core *c, const struct house *h)
 {
-	return h->step_until_ms && c->together_ms && c->together_ms - h->step_until_ms <= TOGETHER_MS;
+	return h->step_until_ms && brokers_lost_by_most(c, h->step_until_ms + TOGETHER_MS);
 }
 
 /* After what time without an owner we claim. */

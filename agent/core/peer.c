@@ -7,6 +7,8 @@
 #include "log.h"
 #include "state.h"
 
+#define LOST_SAID_MS 30000      /* for so long we say when we lost the broker before */
+
 static void
 add_peer(struct core *c, const char *name)
 {
@@ -129,6 +131,7 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 	p->offline = false;
 	p->heard_ms = p->beat_ms = c->now.mono_ms;
 	p->beat = json_number(o, "seq", 0);
+	p->lost_ms = json_number(o, "lost_ms", 0) > 0 ? c->now.mono_ms - json_number(o, "lost_ms", 0) : 0;
 	p->broker = (int)json_number(o, "broker", 0);
 	p->slots = (unsigned)json_number(o, "slots", 0);
 	p->better_s = json_number(o, "better_s", -1);
@@ -259,6 +262,8 @@ peer_put_health(struct core *c, struct buf *b)
 {
 	json_kv_int(b, "broker", c->broker);
 	json_kv_int(b, "better_s", brokers_better_s(c));
+	if (c->former_pulse_ms && c->up && c->now.mono_ms - c->up_mono_ms < LOST_SAID_MS)
+		json_kv_int(b, "lost_ms", c->now.mono_ms - c->former_pulse_ms);
 	json_kv_int(b, "slots", c->slots);
 	json_put_key(b, "houses");
 	json_put_open(b, '[');

@@ -191,6 +191,7 @@ struct peer {
 	int64_t beat_ms;                /* mono: its latest heartbeat, which alone makes it count as a voter here */
 	int broker;
 	int64_t beat, have_beat;        /* number of the latest heartbeat, and of the one before the latest "have" */
+	int64_t lost_ms;                /* mono: its last pulse on its former connection; 0: it does not say */
 	int64_t better_s;               /* a better broker has answered it for so long; -1: none */
 	unsigned slots;                 /* workers */
 	unsigned given;                 /* attempts of ours that are there */
@@ -324,7 +325,7 @@ struct core {
 	int64_t better_ms, probed_ms, agreed_ms;        /* mono: it has answered since; last tried; most of us know it */
 	int64_t awaited_ms;             /* mono: looked at last */
 	bool awaits;                    /* some attempts are given up if nobody reports them */
-	int64_t together_ms;            /* mono: the first time on this connection */
+	int64_t former_pulse_ms;        /* mono: our last pulse on the connection before; 0: none */
 	int64_t majority_ms;            /* mono: the latest time that a majority of them was heard on our broker */
 	bool greeted;                   /* it came back, and with it all that was on its way before */
 	int64_t lease_next_ms;          /* mono: when leases want to be looked at again */
@@ -679,6 +680,8 @@ void work_release(struct core *c);
 /* brokers.c: which broker to be on */
 bool brokers_majority(const struct core *c);
 int64_t brokers_better_s(const struct core *c);         /* -1: none has answered */
+/* Most of us, all on this broker, had their last pulse on the one before no later than this (mono). */
+bool brokers_lost_by_most(const struct core *c, int64_t ms);
 void brokers_tick(struct core *c);
 void brokers_link_up(struct core *c);
 void brokers_link_down(struct core *c);
