@@ -22,6 +22,7 @@
 #define CLAIM_LOST_MS 3000
 #define TERM_LEAP_MAX 1000
 #define TAKE_MS 3000            /* for the heir to claim */
+#define WONT_MS 1000            /* before one that could not take it is asked again */
 #define STEADY_MS 10000         /* in step for so long before the house is handed back */
 #define HAND_BACK_MS 60000      /* not more often */
 
@@ -615,9 +616,13 @@ pursue_hand_over(struct core *c, struct house *h)
 static struct copy *
 best_copy(const struct core *c, struct house *h)
 {
-	for (int i = 0; i < h->ncopies; i++)
-		if (h->copies[i].in_step && peer_is_alive(c, h->copies[i].peer, FIRST_BEATS_MS) && !h->copies[i].peer->stopping)
-			return &h->copies[i];
+	for (int i = 0; i < h->ncopies; i++) {
+		struct copy *k = &h->copies[i];
+
+		if (k->in_step && peer_is_alive(c, k->peer, FIRST_BEATS_MS) && !k->peer->stopping &&
+		    (!k->wont_ms || c->now.mono_ms - k->wont_ms > WONT_MS))
+			return k;
+	}
 	return NULL;
 }
 
@@ -668,8 +673,11 @@ lease_wont(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
 	if (json_is_true(o, "stopping"))
 		from->stopping = true;
-	if (h->owned && h->heir == from)
-		keep_house(c, h, "it cannot take it now");
+	if (!h->owned || h->heir != from)
+		return;
+	house_copy(h, from)->wont_ms = c->now.mono_ms;
+	h->gave_ms = 0;
+	keep_house(c, h, "it cannot take it now");
 }
 
 /* The owner wants us to have it. */

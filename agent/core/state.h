@@ -82,6 +82,7 @@ struct copy {
 	bool in_step;                   /* we own the house, and wait for it before we answer */
 	bool was_in_step;               /* when we ceased to own it */
 	int64_t in_step_ms;             /* since then (mono) */
+	int64_t wont_ms;                /* mono: it could not take the house; 0: never */
 };
 
 struct term_base {
