@@ -217,8 +217,6 @@ is_cancelled(const struct task *t, const struct pool_end *p)
 {
 	if (!t->cancelled || p->how == POOL_SUCCEEDED)
 		return false;
-	if (IS_MUTANT(MUTANT_CANCEL_FORGOTTEN) && p->how == POOL_CRASHED)
-		return false;
 	return p->how == POOL_STOPPED || p->how == POOL_NOT_RUN || !is_exclusive(t) || p->no_effect;
 }
 

@@ -13,7 +13,7 @@
 	X(MUTANT_NO_REDELIVERY,   "no-redelivery",     60,    "a message that comes again is taken for new")   \
 	X(MUTANT_NO_FSYNC,        "no-fsync",          20,    "what is acknowledged is not synced")            \
 	X(MUTANT_FAILED_COMMIT,   "failed-commit",     20,    "a commit that failed is taken for done")        \
-	X(MUTANT_ACK_EARLY,       "ack-early",         80,    "messages are acknowledged before the commit")   \
+	X(MUTANT_ACK_EARLY,       "ack-early",         120,   "messages are acknowledged before the commit")   \
 	X(MUTANT_REPEAT_LOST,     "repeat-lost",       20,    "exclusive work runs again after its agent died") \
 	X(MUTANT_REPEAT_FAILED,   "repeat-failed",     20,    "exclusive work that failed half-way is retried") \
 	X(MUTANT_EARLY_START,     "early-start",       40,    "exclusive work starts before it is on disk")    \
@@ -25,15 +25,14 @@
 	X(MUTANT_REFILL_SKIPS,    "refill-skips",      40,    "a refill of the window skips a task")           \
 	X(MUTANT_CRASH_BUDGET,    "crash-budget",      20,    "crashes are not counted")                       \
 	X(MUTANT_EVENT_NUMBERS,   "event-numbers",     10,    "the numbers of events are not on disk")         \
-	X(MUTANT_CANCEL_FORGOTTEN, "cancel-forgotten", 150,   "a cancel is forgotten if the worker crashes")   \
-	X(MUTANT_OPEN_COUNT,      "open-count",        10,    "expired tasks stay counted as open")            \
+	X(MUTANT_OPEN_COUNT,      "open-count",        40,    "expired tasks stay counted as open")            \
 	X(MUTANT_NO_STALE,        "no-stale",          60,    "an id that was forgotten is taken for new")       \
 	X(MUTANT_STALE_HEALTH,    "stale-health",      40,    "retained health is taken for a sign of life")     \
 	X(MUTANT_KEEP_LEASE,      "keep-lease",        40,    "an owner goes on when its pulse does not come back") \
 	X(MUTANT_CLAIM_ANYHOW,    "claim-anyhow",      40,    "one that is not in step claims as if it were")    \
 	X(MUTANT_NO_COPIES,       "no-copies",         40,    "answers do not wait for copies")                  \
 	X(MUTANT_EARLY_GO,        "early-go",          40,    "exclusive work begins before others know it")     \
-	X(MUTANT_NO_FENCE,        "no-fence",          40,    "events of former terms are followed")             \
+	X(MUTANT_NO_FENCE,        "no-fence",          80,    "events of former terms are followed")             \
 	X(MUTANT_ADOPT_FORGETS,   "adopt-forgets",     40,    "what a former owner had alone is not taken in")   \
 	X(MUTANT_SEEN_FORGOTTEN,  "seen-forgotten",    40,    "a new owner does not look at what nobody answered") \
 	X(MUTANT_SYNC_SKIPS,      "sync-skips",        40,    "some rows are skipped while getting in step")     \
