@@ -24,6 +24,7 @@
 #define PING_MS 500
 #define KILL_MS 5000                    /* from SIGKILL to gone */
 #define SWEEP_MS 3000
+#define PORT_MS 2000
 
 static char *
 own_program(void)
@@ -191,7 +192,7 @@ start_broker(struct cluster *c, const struct cluster_broker *b, struct err *e)
 	end_stray_broker(c->dir, b->name);
 	if (!program)
 		rc = err_set(e, ERR_NOT_FOUND, "no mosquitto in PATH or where packages put it: install mosquitto");
-	else if (!port_is_free(b->port) || !port_is_free(b->ws_port))
+	else if (!port_gets_free(b->port, PORT_MS) || !port_gets_free(b->ws_port, PORT_MS))
 		rc = err_set(e, ERR_NETWORK, "port %d of %s is in use by another program",
 		    port_is_free(b->port) ? b->ws_port : b->port, CLUSTER_HOST);
 	else

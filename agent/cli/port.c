@@ -1,17 +1,20 @@
 #include "port.h"
 
 #include <arpa/inet.h>
-#include <stdint.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 /* Below the range that the system takes for outgoing connections, so that a port that the cluster keeps while
  * it is down is not lost to one of those. */
 #define FIRST 20000
 #define COUNT 12000
 #define TRIES 200
+#define TICK_MS 10
 
 bool
 port_is_free(int port)
@@ -26,6 +29,19 @@ port_is_free(int port)
 	if (fd >= 0)
 		close(fd);
 	return is_free;
+}
+
+bool
+port_gets_free(int port, int64_t limit_ms)
+{
+	int64_t until = clock_mono_ms() + limit_ms;
+
+	while (!port_is_free(port)) {
+		if (clock_mono_ms() >= until)
+			return false;
+		poll(NULL, 0, TICK_MS);
+	}
+	return true;
 }
 
 static bool
