@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include "clock.h"
+#include "digest.h"
+#include "file.h"
 #include "proc.h"
 #include "schema.h"
 
@@ -15,6 +17,7 @@
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 #define MAX_STDERR 4096
 #define GRACE_MS 2000
+#define PROGRAM_HASH_MS 10000
 
 const char manifest_schema[] =
     "{\"type\":\"object\",\"required\":[\"name\",\"summary\",\"exec\",\"parameters\",\"effect\"],"
@@ -57,6 +60,7 @@ struct manifest {
 	char *source, *exec, *schema;
 	struct proc_limits limits;
 	int64_t max_output;             /* 0: the worker's */
+	char program[FILE_HASH_HEX];    /* sha256 of exec; empty if it could not be read */
 };
 
 static const cJSON *
@@ -266,6 +270,20 @@ check_program(const char *path, struct err *e)
 	return 0;
 }
 
+/* One that may be run and not read has none. */
+static void
+hash_program(struct manifest *m)
+{
+	int fd = open(m->exec, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int64_t total;
+	struct err e;
+
+	if (fd < 0 || file_hash(fd, "sha256", clock_mono_ms() + PROGRAM_HASH_MS, m->program, &total, &e))
+		m->program[0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
 struct tool *
 manifest_load(const char *path, struct err *e)
 {
@@ -280,9 +298,21 @@ manifest_load(const char *path, struct err *e)
 		manifest_free(t);
 		t = NULL;
 	}
+	if (t)
+		hash_program((struct manifest *)(uintptr_t)t->manifest);
 	free(dir);
 	buf_free(&b);
 	return t;
+}
+
+void
+manifest_digest(const struct manifest *m, struct digest *d)
+{
+	char *text = cJSON_PrintUnformatted(m->doc);
+
+	digest_add(d, text, strlen(text) + 1);
+	digest_add(d, m->program, strlen(m->program) + 1);
+	cJSON_free(text);
 }
 
 void

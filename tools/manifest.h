@@ -30,6 +30,10 @@ struct tool *manifest_parse(const char *text, size_t len, const char *dir, const
 struct tool *manifest_load(const char *path, struct err *e);
 void manifest_free(struct tool *t);
 
+struct digest;
+/* Adds all that the manifest says, and the program as it was when it was loaded. */
+void manifest_digest(const struct manifest *m, struct digest *d);
+
 /* For tool_put(): "source", "exec", "secrets", "no_effect" and "limits". */
 void manifest_put(struct buf *b, const struct manifest *m);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "digest.h"
 #include "log.h"
 #include "manifest.h"
 #include "schema.h"
@@ -58,11 +59,13 @@ struct entry {
 	const struct tool *tool;
 	struct schema *schema;
 	struct tool *own;               /* the same, ours to free; NULL for a built-in */
+	char digest[DIGEST_HEX];
 };
 
 struct registry {
 	struct entry *v;                /* sorted by name */
 	size_t n;
+	struct digest *digest;
 	void (*warn)(const char *msg, void *arg);
 	void *arg;
 };
@@ -100,12 +103,28 @@ entry_find(const struct registry *r, const char *name)
 	return r->n ? bsearch(&key, r->v, r->n, sizeof *r->v, compare) : NULL;
 }
 
+static void
+set_digest(struct registry *r, struct entry *x)
+{
+	const struct tool *t = x->tool;
+	const char *parts[] = { t->name, tool_effect_name(t->effect), t->schema, x->own ? "own" : UW_VERSION };
+	unsigned char sum[DIGEST_SIZE];
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		digest_add(r->digest, parts[i], strlen(parts[i]) + 1);
+	if (t->manifest)
+		manifest_digest(t->manifest, r->digest);
+	digest_end(r->digest, sum);
+	digest_format(sum, x->digest);
+}
+
 /* Keeps the order, so that the next one can be looked up; takes own. */
 static void
 entry_add(struct registry *r, const struct tool *t, struct schema *schema, struct tool *own)
 {
 	r->v = xrealloc(r->v, (r->n + 1) * sizeof *r->v);
-	r->v[r->n++] = (struct entry){ .tool = t, .schema = schema, .own = own };
+	r->v[r->n] = (struct entry){ .tool = t, .schema = schema, .own = own };
+	set_digest(r, &r->v[r->n++]);
 	qsort(r->v, r->n, sizeof *r->v, compare);
 }
 
@@ -201,6 +220,7 @@ registry_new(const struct config *c, void (*warn)(const char *msg, void *arg), v
 
 	r->warn = warn;
 	r->arg = arg;
+	r->digest = digest_new();
 	add_built_in(r);
 	for (size_t i = 0; c && i < c->tool_dirs.n; i++)
 		add_directory(r, c->tool_dirs.v[i]);
@@ -216,6 +236,7 @@ registry_free(struct registry *r)
 		schema_free(r->v[i].schema);
 		manifest_free(r->v[i].own);
 	}
+	digest_free(r->digest);
 	free(r->v);
 	free(r);
 }
@@ -239,6 +260,14 @@ registry_at(const struct registry *r, size_t i)
 {
 	assert(i < r->n);
 	return r->v[i].tool;
+}
+
+const char *
+registry_digest(const struct registry *r, const struct tool *t)
+{
+	const struct entry *found = entry_find(r, t->name);
+
+	return found ? found->digest : "";
 }
 
 int

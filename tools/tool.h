@@ -87,6 +87,10 @@ const struct tool *registry_find(const struct registry *r, const char *name);
 size_t registry_count(const struct registry *r);
 const struct tool *registry_at(const struct registry *r, size_t i);    /* sorted by name */
 
+/* What the tool is, as SHA-256 in hexadecimal: of a built-in tool its name, effect and schema and the program's
+ * version, the same on every host; of an own one its manifest and its program, as they were when they were loaded. */
+const char *registry_digest(const struct registry *r, const struct tool *t);
+
 /* Checks parameters against the tool's schema and fills in defaults. ERR_MISSING or ERR_INVALID with
  * the field as "params.x". params NULL counts as {}. The compiled schema is kept by the registry. */
 int registry_check(const struct registry *r, const struct tool *t, cJSON *params, struct err *e);

@@ -366,6 +366,27 @@ deploy_switches_releases(void **state)
 	assert_int_equal(access(fx_path("root/site/.deploy.lock"), F_OK), -1);
 }
 
+static void
+a_digest_is_of_manifest_and_program(void **state)
+{
+	static const char *const scripts[] = { "cat", "cat ", "cat" }, *const more[] = { "", "", ",'timeout_s':9" };
+	char sum[3][65], again[65];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		make_tool(scripts[i], more[i]);
+		snprintf(sum[i], sizeof sum[i], "%s", registry_digest(fx.registry, registry_find(fx.registry, "own")));
+		assert_int_equal(strlen(sum[i]), 64);
+	}
+	make_tool(scripts[0], more[0]);
+	snprintf(again, sizeof again, "%s", registry_digest(fx.registry, registry_find(fx.registry, "own")));
+	assert_string_equal(sum[0], again);
+	assert_string_not_equal(sum[0], sum[1]);
+	assert_string_not_equal(sum[0], sum[2]);
+	assert_string_not_equal(registry_digest(fx.registry, registry_find(fx.registry, "noop")),
+	    registry_digest(fx.registry, registry_find(fx.registry, "wait")));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int
@@ -382,6 +403,7 @@ main(void)
 		T(path_parameters_stay_beneath_the_roots),
 		T(one_bad_manifest_does_not_stop_the_others),
 		T(every_tool_documents_itself),
+		T(a_digest_is_of_manifest_and_program),
 		T(noop_echoes_and_wait_waits),
 		T(deploy_switches_releases),
 	};
