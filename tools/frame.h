@@ -5,13 +5,14 @@
  * Both ends are the same program on the same machine, so numbers are as the machine has them. A
  * frame is a header and a body; frames are not aligned, so headers are copied out.
  *
- *   request    body: struct frame_request, then tool, house, task id, parameters, each ended by NUL
+ *   request    body: struct frame_request, then tool, house, task id, parameters, terms, each ended by NUL
  *   hello      body: empty; seq is FRAME_VERSION
  *   broken     body: why the worker cannot serve, ended by NUL; it ends after that
  *   result     body: one JSON value, ended by NUL
  *   failure    body: the code (uint32_t), then field, expected, got and message, each ended by NUL
  *   skipped    body: empty; the attempt was called off before it began
  *   log        body: live output of the tool, not ended
+ *   notes      body: one JSON object, ended by NUL; goes before the result or failure that it belongs to
  *
  * The worker answers requests in their order, so seq of an answer is always the oldest one out.
  */
@@ -23,17 +24,20 @@
 
 #include "pool.h"
 
-#define FRAME_VERSION 1
+#define FRAME_VERSION 2
 #define FRAME_SOCKET 3          /* descriptors of the worker */
 #define FRAME_PAGE 4
 #define FRAME_LOG_MAX 8192u     /* body of one log frame */
 #define FRAME_ERR_MAX 2048u     /* body of a failure */
+#define FRAME_NOTES_MAX 65536u  /* body of notes */
 
 enum frame_kind { FRAME_REQUEST, FRAME_HELLO, FRAME_BROKEN, FRAME_RESULT, FRAME_FAILURE, FRAME_SKIPPED,
-	FRAME_LOG, FRAME_NKINDS };
+	FRAME_LOG, FRAME_NOTES, FRAME_NKINDS };
 
 #define FRAME_QUICK 1u          /* request: the tool is TOOL_QUICK */
 #define FRAME_NO_EFFECT 2u      /* failure: nothing was changed */
+#define FRAME_PLAN 4u           /* request: only the plan is asked for */
+#define FRAME_TERMS 8u          /* request: it has terms */
 
 struct frame {
 	uint32_t len;           /* of the whole frame, this header included */
@@ -44,7 +48,7 @@ struct frame {
 };
 
 struct frame_request {
-	uint32_t tool_len, house_len, task_len, params_len;     /* without the NULs */
+	uint32_t tool_len, house_len, task_len, params_len, terms_len;  /* without the NULs */
 };
 
 /* The worker writes `begun` before it does anything for an attempt, so what it says survives its

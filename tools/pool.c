@@ -13,7 +13,7 @@
 #define OUT_FULL (1u << 20)             /* a worker with so much unsent takes no more */
 #define SWEEP_LIMIT_MS 3000
 #define TROUBLE 3                       /* starts that failed in a row */
-#define FRAME_BODY_MIN (FRAME_LOG_MAX > FRAME_ERR_MAX ? FRAME_LOG_MAX : FRAME_ERR_MAX)
+#define FRAME_BODY_MIN FRAME_NOTES_MAX  /* the largest body that is no result */
 
 void
 pool_flush(struct pool *p)
@@ -238,12 +238,14 @@ put_request(struct worker *w, const struct pool_start *s, uint64_t seq)
 {
 	const char *house = s->house ? s->house : "", *task = s->task_id ? s->task_id : "";
 	struct frame_request r = { (uint32_t)strlen(s->tool), (uint32_t)strlen(house), (uint32_t)strlen(task),
-		(uint32_t)s->params_len };
-	struct frame f = { .kind = FRAME_REQUEST, .flags = s->quick ? FRAME_QUICK : 0, .seq = seq,
-		.time = s->timeout_ms };
+		(uint32_t)s->params_len, s->terms ? (uint32_t)s->terms_len : 0 };
+	struct frame f = { .kind = FRAME_REQUEST, .seq = seq, .time = s->timeout_ms,
+		.flags = (uint16_t)((s->quick ? FRAME_QUICK : 0) | (s->plan ? FRAME_PLAN : 0) |
+		    (s->terms ? FRAME_TERMS : 0)) };
 	char *to;
 
-	f.len = (uint32_t)(sizeof f + sizeof r + r.tool_len + r.house_len + r.task_len + r.params_len + 4);
+	f.len = (uint32_t)(sizeof f + sizeof r + r.tool_len + r.house_len + r.task_len + r.params_len +
+	    r.terms_len + 5);
 	to = buf_reserve(&w->out, f.len);
 	assert(to);
 	memcpy(to, &f, sizeof f);
@@ -251,7 +253,8 @@ put_request(struct worker *w, const struct pool_start *s, uint64_t seq)
 	to = put_text(to + sizeof f + sizeof r, s->tool, r.tool_len);
 	to = put_text(to, house, r.house_len);
 	to = put_text(to, task, r.task_len);
-	put_text(to, s->params, r.params_len);
+	to = put_text(to, s->params, r.params_len);
+	put_text(to, s->terms, r.terms_len);
 	w->out.len += f.len;
 }
 

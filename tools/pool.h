@@ -44,6 +44,8 @@ struct pool_end {
 	size_t result_len;
 	struct err err;         /* POOL_FAILED, POOL_CRASHED ("killed by signal 11"), POOL_TIMEOUT */
 	bool no_effect;         /* POOL_FAILED: the tool knows that nothing was changed */
+	const char *notes;      /* what it read, wrote and proved (notes.h), one line; NULL: no terms. Borrowed */
+	size_t notes_len;
 	int64_t ran_us;         /* time in the tool */
 	int pid;                /* the worker's */
 };
@@ -57,6 +59,10 @@ struct pool_start {
 	size_t params_len;
 	int64_t timeout_ms;     /* from when the tool begins */
 	bool quick;
+	bool plan;              /* only say what it would touch: the result is a plan (plan.h) */
+	const char *terms;      /* a JSON object, copied: what must hold right before it runs and after (guard.h);
+	                         * {} asks for notes alone. NULL: none */
+	size_t terms_len;
 };
 
 struct pool_opts {

@@ -45,6 +45,10 @@ end_oldest(struct pool *p, struct worker *w, enum pool_how how, int64_t ran_us)
 	end->how = how;
 	end->ran_us = ran_us;
 	end->pid = (int)w->l.pid;
+	if (w->notes.len && (how == POOL_SUCCEEDED || how == POOL_FAILED)) {
+		end->notes = w->notes.data;
+		end->notes_len = w->notes.len;
+	}
 	w->head++;
 	if (w->head == w->tail)
 		w->slow = false;
@@ -54,6 +58,9 @@ end_oldest(struct pool *p, struct worker *w, enum pool_how how, int64_t ran_us)
 	end->result = NULL;
 	end->result_len = 0;
 	end->no_effect = false;
+	end->notes = NULL;
+	end->notes_len = 0;
+	buf_clear(&w->notes);
 	if (end->err.code != ERR_NONE)
 		end->err = (struct err){ .code = ERR_NONE };
 }
@@ -231,6 +238,22 @@ take_err(const char *body, size_t len, struct err *e)
 	return p == end ? 0 : -1;
 }
 
+/* Kept until the answer that they belong to, which follows at once. */
+static void
+take_notes(struct pool *p, struct worker *w, const struct frame *f, const char *body, size_t len)
+{
+	struct err e;
+
+	(void)p;
+	if (!answers_oldest(w, f))
+		return;
+	if (w->notes.len || len < 3 || len > FRAME_NOTES_MAX || body[0] != '{' || body[len - 1] ||
+	    memchr(body, '\n', len) || memchr(body, '\r', len) || json_check_inner(body, len - 1, &e))
+		bad_reply(w, "notes are not one line of JSON");
+	else
+		buf_add(&w->notes, body, len - 1);
+}
+
 static void
 take_failure(struct pool *p, struct worker *w, const struct frame *f, const char *body, size_t len)
 {
@@ -274,6 +297,7 @@ static void (*const take[FRAME_NKINDS])(struct pool *, struct worker *, const st
 	[FRAME_FAILURE] = take_failure,
 	[FRAME_SKIPPED] = take_skipped,
 	[FRAME_LOG] = take_log,
+	[FRAME_NOTES] = take_notes,
 };
 
 size_t

@@ -72,6 +72,7 @@ struct worker {
 	bool readable, exited;          /* the loop has seen it */
 	int status;                     /* as from waitpid(); -1: unknown */
 
+	struct buf notes;               /* of the oldest attempt, if they have come */
 	struct buf in;                  /* a frame of which a part has come */
 	struct buf out;
 	size_t out_at;

@@ -210,6 +210,7 @@ worker_reset(struct worker *w)
 {
 	struct buf in = { .max = w->pool->max_frame + 2 * POOL_READ_CHUNK }, out = { .max = POOL_OUT_MAX };
 
+	buf_free(&w->notes);
 	buf_free(&w->in);
 	buf_free(&w->out);
 	*w = (struct worker){ .pool = w->pool, .index = w->index, .failures = w->failures,

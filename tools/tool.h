@@ -40,6 +40,9 @@ enum tool_effect {
  * several may be sent to a worker at once. Only for effect read. */
 #define TOOL_QUICK 1u
 
+struct notes;
+struct plan;
+
 /* What a tool may use beside its parameters; made once per worker. */
 struct tool_env {
 	const struct config *config;
@@ -55,6 +58,8 @@ struct tool_run {
 	int64_t deadline_ms;            /* clock_mono_ms() at which the worker is stopped */
 	size_t max_output;              /* bytes the result may have */
 	bool effect_begun;              /* see tool_effect_begins() */
+	const struct plan *agreed;      /* what it may touch and how that must be now; NULL: not asked. plan.h */
+	struct notes *notes;            /* what it read and wrote goes there; NULL: nobody asks. notes.h */
 	void (*log)(void *arg, const char *text, size_t len);   /* live output; may be NULL */
 	void *arg;
 };
@@ -69,6 +74,11 @@ struct tool {
 	unsigned flags;
 	int timeout_s;                  /* default; a task may ask for another up to max_timeout_s */
 	int (*run)(struct tool_run *r, struct buf *result, struct err *e);
+	/* What run() would touch if it were called now. NULL: it cannot say, or it only reads. */
+	int (*plan)(struct tool_run *r, struct plan *p, struct err *e);
+	/* Called after run(), with what that had for a result: looks whether it is so. -1 with e if not. NULL: it
+	 * has no proof. */
+	int (*prove)(struct tool_run *r, const cJSON *result, struct err *e);
 	const struct manifest *manifest;        /* own tools only */
 };
 

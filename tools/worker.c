@@ -21,7 +21,9 @@
 #include "clock.h"
 #include "frame.h"
 #include "group.h"
+#include "guard.h"
 #include "log.h"
+#include "notes.h"
 #include "proc.h"
 #include "tool.h"
 
@@ -61,6 +63,7 @@ static struct {
 	int64_t oldest_us;              /* when the first answer in out was ready */
 	uint64_t seq;                   /* of the attempt that is running */
 	bool quick;
+	bool ran;                       /* the tool was called, not only its plan */
 } self;
 
 /*
@@ -361,6 +364,7 @@ struct request {
 	struct frame f;
 	struct frame_request r;
 	const char *tool, *house, *task, *params;
+	const char *terms;              /* NULL: none */
 };
 
 /* The result must be one line of JSON. Quick tools are ours and are taken at their word; the pool
@@ -390,11 +394,88 @@ check_result(struct buf *result, size_t max_output, struct err *e)
 	return 0;
 }
 
-/* A tool that reports a failure knows whether it came before its effect; one that only reads has none. */
+/* A tool that reports a failure knows whether it came before its effect; one that only reads has none, nor
+ * has one that was kept from running. */
 static bool
-had_no_effect(const struct tool *t, const struct tool_run *run)
+had_no_effect(const struct tool_run *run)
 {
-	return t->effect == TOOL_READ || (t->effect == TOOL_EXCLUSIVE && !run->effect_begun);
+	const struct tool *t = run->tool;
+
+	return !self.ran || t->effect == TOOL_READ || (t->effect == TOOL_EXCLUSIVE && !run->effect_begun);
+}
+
+static int
+call_tool(struct tool_run *run, struct buf *result, struct err *e)
+{
+	self.ran = true;
+	return run->tool->run(run, result, e) ? -1 : check_result(result, run->max_output, e);
+}
+
+static int
+plan_tool(struct tool_run *run, struct buf *result, struct err *e)
+{
+	struct plan p;
+	int rc;
+
+	if (!run->tool->plan && run->tool->effect != TOOL_READ) {
+		plan_put_unknown(result);
+		return 0;
+	}
+	plan_init(&p, true);
+	rc = run->tool->plan ? run->tool->plan(run, &p, e) : 0;
+	if (rc == 0) {
+		plan_sort(&p);
+		plan_put(result, &p);
+		rc = check_result(result, run->max_output, e);
+	}
+	plan_release(&p);
+	return rc;
+}
+
+/* From here on the effect is there, proven or not. */
+static int
+prove(struct tool_run *run, const struct buf *result, struct err *e)
+{
+	cJSON *v = json_parse(result->data, result->len, e);
+	int rc = v ? run->tool->prove(run, v, e) : -1;
+
+	cJSON_Delete(v);
+	run->notes->proved = true;
+	run->notes->ok = rc == 0;
+	if (rc)
+		e->code = ERR_UNPROVEN;
+	return rc ? err_wrap(e, "done, but not proven") : 0;
+}
+
+static void
+put_notes(const struct notes *n)
+{
+	struct buf b = { .max = FRAME_NOTES_MAX - 1 };
+
+	notes_put(&b, n);
+	if (!self.out.len)
+		self.oldest_us = clock_mono_us();
+	put_frame(FRAME_NOTES, 0, self.seq, 0, b.len + 1);
+	buf_add(&self.out, b.data, b.len + 1);
+	buf_free(&b);
+}
+
+static int
+run_under_terms(struct tool_run *run, const struct request *q, struct buf *result, struct err *e)
+{
+	struct notes notes = { 0 };
+	struct guard g;
+	int rc = guard_check(&g, run, q->terms, q->r.terms_len, e);
+
+	run->notes = &notes;
+	if (rc == 0)
+		rc = call_tool(run, result, e);
+	if (rc == 0 && guard_wants_proof(&g, run))
+		rc = prove(run, result, e);
+	put_notes(&notes);
+	notes_release(&notes);
+	guard_release(&g);
+	return rc;
 }
 
 static int
@@ -403,12 +484,16 @@ run_tool(struct tool_run *run, const struct request *q, struct buf *result, stru
 	cJSON *params = json_parse_object(q->params, q->r.params_len, e);
 	int rc;
 
+	self.ran = false;
 	if (!params)
 		return err_in(e, "params");
 	run->params = params;
-	rc = run->tool->run(run, result, e);
+	if (q->f.flags & FRAME_PLAN)
+		rc = plan_tool(run, result, e);
+	else
+		rc = q->terms ? run_under_terms(run, q, result, e) : call_tool(run, result, e);
 	cJSON_Delete(params);
-	return rc ? -1 : check_result(result, run->max_output, e);
+	return rc;
 }
 
 static void
@@ -434,7 +519,7 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 	if (!self.out.len)
 		self.oldest_us = now_us;
 	if (rc)
-		put_failure(&e, !t || had_no_effect(t, &run), now_us - began_us);
+		put_failure(&e, !t || had_no_effect(&run), now_us - began_us);
 	else
 		put_result(&result, now_us - began_us);
 	if (self.out.len >= OUT_GATHER || now_us - self.oldest_us >= OUT_AGE_US || !clean)
@@ -484,13 +569,14 @@ next_request(struct request *q)
 	if (have < q->f.len)
 		return false;
 	memcpy(&q->r, p + sizeof q->f, sizeof q->r);
-	texts = (size_t)q->r.tool_len + q->r.house_len + q->r.task_len + q->r.params_len + 4;
+	texts = (size_t)q->r.tool_len + q->r.house_len + q->r.task_len + q->r.params_len + q->r.terms_len + 5;
 	if (texts != q->f.len - sizeof q->f - sizeof q->r)
 		end_group();
 	q->tool = p + sizeof q->f + sizeof q->r;
 	q->house = q->tool + q->r.tool_len + 1;
 	q->task = q->house + q->r.house_len + 1;
 	q->params = q->task + q->r.task_len + 1;
+	q->terms = q->f.flags & FRAME_TERMS ? q->params + q->r.params_len + 1 : NULL;
 	self.in_at += q->f.len;
 	return true;
 }

@@ -18,8 +18,11 @@
 #include "clock.h"
 #include "frame.h"
 #include "group.h"
+#include "guard.h"
 #include "json.h"
 #include "log.h"
+#include "notes.h"
+#include "plan.h"
 #include "pool.h"
 #include "tool.h"
 #include "worker.h"
@@ -249,7 +252,38 @@ scribble_run(struct tool_run *r, struct buf *result, struct err *e)
 	return exit_run(r, result, e);
 }
 
+/* Its parameters say what it touches, what it writes and whether its proof holds. */
+static int
+change_plan(struct tool_run *r, struct plan *p, struct err *e)
+{
+	plan_target(p, "a change");
+	plan_show(p, "+1\n", 3);
+	return plan_touch(p, PLAN_PATH, PLAN_WRITES, param(r, "path"), param(r, "digest"), e);
+}
+
+static int
+change_run(struct tool_run *r, struct buf *result, struct err *e)
+{
+	if (param_int(r, "times") == 0)
+		tool_effect_begins(r);
+	note_read(r, PLAN_REF, "/srv#main", "");
+	for (int64_t n = param_int(r, "times"); n > 0; n--)
+		note_write(r, PLAN_PATH, param(r, "path"), "00");
+	buf_adds(result, "{\"changed\":true}");
+	return touch_agreed(r, PLAN_PATH, param(r, "path"), param(r, "late"), e);
+}
+
+static int
+change_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	bool holds = json_is_true(result, "changed") && param_int(r, "unproven") == 0;
+
+	return note_check(r, "file_hash", param(r, "path"), holds, "11", "00", e);
+}
+
 static const struct tool test_tools[] = {
+	{ .name = "change", .run = change_run, .plan = change_plan, .prove = change_prove,
+	  .effect = TOOL_EXCLUSIVE },
 	{ .name = "echo", .run = echo_run, .effect = TOOL_READ, .flags = TOOL_QUICK },
 	{ .name = "segv", .run = segv_run, .effect = TOOL_EXCLUSIVE },
 	{ .name = "abort", .run = abort_run, .effect = TOOL_EXCLUSIVE },
@@ -305,6 +339,10 @@ static const struct lie lies[] = {
 	{ .name = "lie-short", .f = { .kind = FRAME_FAILURE, .seq = 1 }, BODY("\1\0\0\0\0\0") },
 	{ .name = "lie-rest", .f = { .kind = FRAME_FAILURE, .seq = 1 }, BODY("\1\0\0\0\0\0\0\0more") },
 	{ .name = "lie-log", .f = { .kind = FRAME_LOG, .seq = 2 }, BODY("hello") },
+	{ .name = "lie-notes", .f = { .kind = FRAME_NOTES, .seq = 1 }, BODY("[]\0") },
+	{ .name = "lie-note", .f = { .kind = FRAME_NOTES, .seq = 1 }, BODY("{\"a\":}\0") },
+	{ .name = "lie-notes-seq", .f = { .kind = FRAME_NOTES, .seq = 2 }, BODY("{}\0") },
+	{ .name = "lie-notes-nul", .f = { .kind = FRAME_NOTES, .seq = 1 }, BODY("{}") },
 	{ .name = "lie-close", .close = true },
 };
 
@@ -400,6 +438,7 @@ worker_side(const char *behaviour)
 struct ended {
 	struct pool_end end;
 	char result[256];
+	char notes[8192];       /* empty: none */
 	int members;            /* living processes of the worker's group when on_end was called */
 };
 
@@ -424,6 +463,9 @@ on_end(void *arg, const struct pool_end *end)
 	to->end.result = to->result;
 	snprintf(to->result, sizeof to->result, "%.*s", (int)(end->result_len < 255 ? end->result_len : 255),
 	    end->result ? end->result : "");
+	snprintf(to->notes, sizeof to->notes, "%.*s", (int)end->notes_len, end->notes ? end->notes : "");
+	assert_true(!end->notes || strlen(end->notes) == end->notes_len);
+	to->end.notes = NULL;
 	to->members = !group_is_gone(end->pid, true);
 }
 
@@ -528,6 +570,21 @@ run(struct bench *b, const char *tool, const char *params, int64_t timeout_ms)
 	return last(b);
 }
 
+/* Under these terms, or for its plan alone when there are none. */
+static const struct ended *
+run_under(struct bench *b, const char *tool, const char *params, const char *terms)
+{
+	size_t n = b->n;
+	struct pool_start s = { .handle = b->next++, .tool = tool, .params = params, .params_len = strlen(params),
+		.timeout_ms = 5000, .plan = !terms, .terms = terms, .terms_len = terms ? strlen(terms) : 0 };
+
+	RUN_UNTIL(b, pool_free(b->pool) > 0);
+	pool_start(b->pool, &s);
+	pool_flush(b->pool);
+	RUN_UNTIL(b, b->n > n);
+	return last(b);
+}
+
 static const struct ended *
 run_with_file(struct bench *b, const char *tool, const char *more, int64_t timeout_ms)
 {
@@ -594,6 +651,93 @@ a_failure_keeps_code_field_and_sentence(void **state)
 	r = run(b, "echo", "{}", 1000);
 	assert_int_equal(r->end.err.code, ERR_NONE);
 	assert_string_equal(r->end.err.msg, "");
+	bench_close(b);
+}
+
+static void
+a_plan_is_asked_for_instead_of_the_effect(void **state)
+{
+	struct bench *b = bench_ready("honest", 1);
+	const struct ended *r = run_under(b, "change", "{\"path\":\"/tmp/x\",\"digest\":\"ab\"}", NULL);
+
+	(void)state;
+	assert_int_equal(r->end.how, POOL_SUCCEEDED);
+	assert_string_equal(r->result, "{\"touches\":[{\"access\":\"write\",\"kind\":\"path\",\"name\":\"/tmp/x\","
+	    "\"sha256\":\"ab\"}],\"target\":\"a change\",\"dry_run\":\"+1\\n\"}");
+	assert_string_equal(r->notes, "");
+	assert_string_equal(run_under(b, "abort", "{}", NULL)->result, "{\"touches\":null}");
+	assert_string_equal(run_under(b, "big", "{}", NULL)->result,
+	    "{\"touches\":[],\"target\":\"\",\"dry_run\":\"\"}");
+	r = run_under(b, "change", "{\"path\":\"/tmp/\\u0001\"}", NULL);
+	assert_int_equal(r->end.how, POOL_FAILED);
+	assert_true(r->end.no_effect);
+	bench_close(b);
+}
+
+static void
+notes_come_with_the_end_when_there_are_terms(void **state)
+{
+	struct bench *b = bench_ready("honest", 1);
+	const struct ended *r = run_under(b, "change", "{\"path\":\"/tmp/x\",\"times\":1}", "{}");
+
+	(void)state;
+	assert_int_equal(r->end.how, POOL_SUCCEEDED);
+	assert_string_equal(r->notes, "{\"reads\":[{\"kind\":\"ref\",\"name\":\"/srv#main\",\"sha256\":null}],"
+	    "\"writes\":[{\"kind\":\"path\",\"name\":\"/tmp/x\",\"sha256\":\"00\"}]}");
+	r = run(b, "change", "{\"path\":\"/tmp/x\",\"times\":1}", 1000);
+	assert_int_equal(r->end.how, POOL_SUCCEEDED);
+	assert_string_equal(r->notes, "");
+	r = run_under(b, "change", "{\"path\":\"/tmp/x\",\"times\":70}", "{}");
+	assert_non_null(strstr(r->notes, "\"left_out\":7}"));
+	r = run_under(b, "fail", "{}", "{}");
+	assert_int_equal(r->end.how, POOL_FAILED);
+	assert_string_equal(r->notes, "{\"reads\":[],\"writes\":[]}");
+	bench_close(b);
+}
+
+static void
+terms_are_kept_or_nothing_runs(void **state)
+{
+	static const struct { const char *tool, *params, *terms; enum err_code code; bool no_effect; } cases[] = {
+		{ "change", "{\"path\":\"/tmp/x\"}", "{\"production\":[\"path:/srv\"]}", ERR_NONE, false },
+		{ "change", "{\"path\":\"/srv/x\"}", "{\"production\":[\"path:/srv\"]}", ERR_APPROVAL, true },
+		{ "change", "{\"path\":\"/srv/x\"}", "{\"production\":[\"path:/srv\"],\"approved\":true}",
+		  ERR_NONE, false },
+		{ "exit", "{}", "{\"production\":[\"path:/srv\"]}", ERR_APPROVAL, true },
+		{ "fail", "{\"effect\":1}", "{\"production\":[]}", ERR_NOT_FOUND, false },
+		{ "change", "{\"path\":\"/tmp/x\"}", "{", ERR_DENIED, true },
+		{ "echo", "{}", "{", ERR_DENIED, true },
+		{ "change", "{\"path\":\"/tmp/x\",\"unproven\":1}", "{\"proof\":true}", ERR_UNPROVEN, false },
+		{ "change", "{\"path\":\"/tmp/x\"}", "{\"proof\":true}", ERR_NONE, false },
+		{ "exit", "{}", "{\"proof\":true}", ERR_UNPROVEN, true },
+		{ "echo", "{}", "{\"proof\":true}", ERR_NONE, false },
+		{ "change", "{\"path\":\"/tmp/x\",\"late\":\"ee\"}", "{\"production\":[\"path:/srv\"]}", ERR_DENIED,
+		  false },
+	};
+	struct bench *b = bench_ready("honest", 1);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct ended *r = run_under(b, cases[i].tool, cases[i].params, cases[i].terms);
+
+		if (r->end.err.code != cases[i].code || r->end.no_effect != cases[i].no_effect)
+			fail_msg("case %zu: %s: %s", i, err_code_name(r->end.err.code), r->end.err.msg);
+		assert_int_equal(r->end.how, cases[i].code == ERR_NONE ? POOL_SUCCEEDED : POOL_FAILED);
+	}
+	bench_close(b);
+}
+
+static void
+a_proof_that_does_not_hold_says_what_was_found(void **state)
+{
+	struct bench *b = bench_ready("honest", 1);
+	const struct ended *r = run_under(b, "change", "{\"path\":\"/tmp/x\",\"unproven\":1}", "{\"proof\":true}");
+
+	(void)state;
+	assert_string_equal(r->end.err.msg,
+	    "done, but not proven: file_hash of /tmp/x: found 11, expected 00");
+	assert_non_null(strstr(r->notes, "\"proof\":{\"ok\":false,\"checks\":[{\"check\":\"file_hash\","
+	    "\"name\":\"/tmp/x\",\"ok\":false,\"found\":\"11\"}]}"));
 	bench_close(b);
 }
 
@@ -1232,6 +1376,10 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_result_comes_back),
 		cmocka_unit_test(a_failure_keeps_code_field_and_sentence),
+		cmocka_unit_test(a_plan_is_asked_for_instead_of_the_effect),
+		cmocka_unit_test(notes_come_with_the_end_when_there_are_terms),
+		cmocka_unit_test(terms_are_kept_or_nothing_runs),
+		cmocka_unit_test(a_proof_that_does_not_hold_says_what_was_found),
 		cmocka_unit_test(an_unknown_tool_and_bad_parameters_are_failures),
 		cmocka_unit_test(results_that_are_not_one_line_of_json_are_mended_or_failures),
 		cmocka_unit_test(ten_megabytes_of_output_are_too_big_and_harm_nobody),
