@@ -9,26 +9,37 @@
 
 #define LOST_MS 6000                    /* after a change of owner: who runs something reports it by then */
 
-/* "result":... or "error":..., with the braces of an object around it. */
+/* "result":... or "error":..., and what was noted on the way, with the braces of an object around it. */
 static void
-set_outcome(struct task *t, const char *key, const char *json, size_t len)
+set_outcome(struct task *t, const char *key, const char *json, size_t len, const struct pool_end *p)
 {
 	struct buf b = { 0 };
 
 	json_put_open(&b, '{');
 	json_kv_raw(&b, key, json, len);
+	if (p && p->notes)
+		json_kv_raw(&b, "notes", p->notes, p->notes_len);
 	json_put_close(&b, '}');
 	free(t->outcome);
 	t->outcome = buf_take(&b);
 }
 
 void
-attempt_take_outcome(struct task *t, const char *key, const cJSON *value)
+attempt_take_outcome(struct task *t, const cJSON *o)
 {
-	char *json = value ? cJSON_PrintUnformatted(value) : NULL;
+	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *notes;
+	struct buf b = { 0 };
 
-	set_outcome(t, key, json ? json : "null", json ? strlen(json) : 4);
-	cJSON_free(json);
+	json_put_open(&b, '{');
+	json_put_key(&b, result ? "result" : "error");
+	json_put_tree(&b, result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
+	if ((notes = cJSON_GetObjectItemCaseSensitive(o, "notes"))) {
+		json_put_key(&b, "notes");
+		json_put_tree(&b, notes);
+	}
+	json_put_close(&b, '}');
+	free(t->outcome);
+	t->outcome = buf_take(&b);
 }
 
 static void
@@ -37,7 +48,7 @@ set_error(struct task *t, const struct err *e)
 	struct buf b = { 0 };
 
 	json_put_err(&b, e);
-	set_outcome(t, "error", b.data, b.len);
+	set_outcome(t, "error", b.data, b.len, NULL);
 	buf_free(&b);
 }
 
@@ -165,9 +176,16 @@ retry_later(struct core *c, struct task *t, const struct err *why)
 }
 
 static bool
-is_exclusive(const struct task *t)
+has_exclusive_tool(const struct task *t)
 {
 	return !t->tool || t->tool->effect == TOOL_EXCLUSIVE;
+}
+
+/* An approval that was used may have had its effect. */
+static bool
+is_exclusive(const struct task *t)
+{
+	return has_exclusive_tool(t) || t->stage == APPROVAL_GIVEN;
 }
 
 static void
@@ -184,11 +202,11 @@ ask(struct core *c, struct task *t, const struct err *why)
 static void
 failed(struct core *c, struct task *t, const struct pool_end *p)
 {
-	bool repeatable = !is_exclusive(t) || p->no_effect || IS_MUTANT(MUTANT_REPEAT_FAILED);
+	bool repeatable = !has_exclusive_tool(t) || p->no_effect || IS_MUTANT(MUTANT_REPEAT_FAILED);
 
 	if (!repeatable)
 		ask(c, t, &p->err);
-	else if (t->attempt - t->crashes < t->retry_max)
+	else if (t->attempt - t->crashes - approval_attempts(t) < t->retry_max)
 		retry_later(c, t, &p->err);
 	else
 		attempt_finish(c, t, t->retry_max > 1 ? TASK_DEAD : TASK_FAILED, &p->err);
@@ -270,10 +288,14 @@ attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 	}
 	switch (p->how) {
 	case POOL_SUCCEEDED:
-		set_outcome(t, "result", p->result, p->result_len);
+		set_outcome(t, "result", p->result, p->result_len, p);
 		end(c, t, TASK_SUCCEEDED);
 		break;
 	case POOL_FAILED:
+		if (p->refused && approval_refused(c, t, &p->err))
+			break;
+		failed(c, t, p);
+		break;
 	case POOL_TIMEOUT:
 		failed(c, t, p);
 		break;
@@ -479,7 +501,7 @@ attempt_settle(struct core *c, struct task *t, enum task_state to)
 	house_unqueue(c, t);
 	if (t->state == TASK_STARTING)
 		task_enter(c, t, TASK_RUNNING);
-	if (t->state == TASK_SCHEDULED || t->state == TASK_RETRYING)
+	if (t->state == TASK_SCHEDULED || t->state == TASK_RETRYING || t->state == TASK_WAITING)
 		task_enter(c, t, TASK_QUEUED);
 	if (t->state == TASK_QUEUED)
 		task_enter(c, t, TASK_RUNNING);

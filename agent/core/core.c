@@ -200,6 +200,8 @@ core_close(struct core *c)
 	drop_local(c);
 	seen_release(c);
 	work_release(c);
+	signed_release(c);
+	store_release(c);
 	release_houses(c);
 	db_close(&c->db);
 	free(c->peers);
@@ -363,6 +365,12 @@ static const struct {
 	{ TOPIC_HEALTH, peer_health },
 	{ TOPIC_HAVE, peer_have },
 	{ TOPIC_CLAIM, lease_message },
+	{ TOPIC_RELAY, signed_message },
+	{ TOPIC_POLICY, signed_message },
+	{ TOPIC_HALT, signed_message },
+	{ TOPIC_GRANT, signed_message },
+	{ TOPIC_DECISION, signed_message },
+	{ TOPIC_REQUEST, approval_request_message },
 };
 
 void
@@ -409,6 +417,7 @@ core_link_up(struct core *c, int broker, bool session)
 	pulse_link_up(c);
 	brokers_link_up(c);
 	lease_link_up(c);
+	signed_link_up(c);
 	if (!session)
 		inbound_forget(c);
 }
@@ -480,9 +489,21 @@ tick_house(struct core *c, struct house *h)
 {
 	store_due(c, h, TASK_SCHEDULED, attempt_due);
 	store_due(c, h, TASK_RETRYING, attempt_due);
+	store_due(c, h, TASK_WAITING, approval_due);
 	store_deadlines(c, h, attempt_expire);
 	if (c->up)
 		store_due(c, h, TASK_FORWARDED, forward_again);
+}
+
+/* What was given is over before it could start. */
+static void
+give_back_expired(struct core *c, const struct task_list *l)
+{
+	for (struct task *t = l->head, *next; t; t = next) {
+		next = t->next;
+		if (t->until_ms && t->until_ms <= c->now.wall_ms)
+			attempt_unchoose(c, t);
+	}
 }
 
 void
@@ -495,6 +516,8 @@ core_tick(struct core *c)
 	work_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
+	give_back_expired(c, &c->starts);
+	give_back_expired(c, &c->starts_late);
 	if (c->next_due_ms && c->next_due_ms <= c->now.wall_ms) {
 		c->due_changed = true;
 		for (int i = 0; i < c->nhouses; i++)
@@ -550,7 +573,8 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 		timeout_s = c->o.config->max_timeout_s;
 	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = task_house_name(t),
 		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
-		.timeout_ms = timeout_s * 1000, .quick = t->quick };
+		.timeout_ms = timeout_s * 1000, .quick = t->quick, .terms = t->terms,
+		.terms_len = t->terms ? strlen(t->terms) : 0 };
 	return true;
 }
 
@@ -605,7 +629,7 @@ announce(struct core *c)
 static bool
 may_go(const struct core *c, const struct task *t)
 {
-	if (t->dirty || !lease_may_start(c, t->house))
+	if (t->dirty || !lease_may_start(c, t->house) || (t->until_ms && t->until_ms <= c->now.wall_ms))
 		return false;
 	return t->state != TASK_STARTING || copies_have(t->house, t->version) || IS_MUTANT(MUTANT_EARLY_GO);
 }
@@ -689,7 +713,8 @@ let_go(struct core *c)
 			task_free(t);
 		} else if (!t->chosen) {
 			free(t->params);
-			t->params = NULL;
+			free(t->terms);
+			t->params = t->terms = NULL;
 		}
 	}
 	c->ntouched = kept;
@@ -750,7 +775,7 @@ core_end(struct core *c)
 
 /* What a candidate of a house hears, what an agent that does its work, and what everybody. "+" stands where the
  * name is not the house's or ours. */
-enum { OF_CANDIDATE = 1, OF_SHARED = 2, OF_WORKER = 4 };
+enum { OF_CANDIDATE = 1, OF_SHARED = 2, OF_WORKER = 4, OF_SIGNED = 8 };
 
 static const struct {
 	enum topic_kind kind;
@@ -764,6 +789,7 @@ static const struct {
 	{ TOPIC_EVENT, OF_SHARED | OF_WORKER, false, 1 },
 	{ TOPIC_CLAIM, OF_SHARED, false, 1 },
 	{ TOPIC_HAVE, OF_SHARED, true, 0 },
+	{ TOPIC_REQUEST, OF_SIGNED, false, 1 },
 };
 
 static unsigned
@@ -773,8 +799,11 @@ part_in(const struct core *c, const struct house *h)
 
 	if (h->place < 0)
 		return 0;
-	return OF_CANDIDATE | (lease_is_shared(h) ? OF_SHARED : 0) | (others ? OF_WORKER : 0);
+	return OF_CANDIDATE | (lease_is_shared(h) ? OF_SHARED : 0) | (others ? OF_WORKER : 0) |
+	    (signed_is_on(c) ? OF_SIGNED : 0);
 }
+
+#define UNSIGNED 4      /* those before what the sovereign signs */
 
 static bool
 general_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int *qos)
@@ -789,9 +818,14 @@ general_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], int 
 		{ TOPIC_ECHO, c->o.agent, "self", 1 },
 		{ TOPIC_REPLY, c->o.agent, "+", 1 },
 		{ TOPIC_HEALTH, "+", "state", 0 },
+		{ TOPIC_DECISION, c->o.config->sovereign, "+", 1 },
+		{ TOPIC_HALT, c->o.config->sovereign, "+", 1 },
+		{ TOPIC_POLICY, c->o.config->sovereign, "+", 1 },
+		{ TOPIC_GRANT, c->o.config->sovereign, "+", 1 },
+		{ TOPIC_RELAY, "+", "+", 1 },
 	};
 
-	if (i >= sizeof all / sizeof *all)
+	if (i >= (signed_is_on(c) ? sizeof all / sizeof *all : UNSIGNED))
 		return false;
 	topic_format(topic, c->o.config->cluster, all[i].kind, all[i].name, all[i].id);
 	*qos = all[i].qos;
@@ -920,5 +954,6 @@ core_health(struct core *c, const char *state, const char *pool_json, struct buf
 	json_kv_int(b, "rejected", c->rejected);
 	json_kv_int(b, "duplicates", c->duplicates + c->redelivered);
 	json_kv_bool(b, "disk_low", c->disk_low);
+	signed_put_health(c, b);
 	json_put_close(b, '}');
 }

@@ -239,10 +239,11 @@ is_known(struct core *c, const struct task *t)
 
 /* Our own user's, while nobody can be reached: what does no harm twice need not wait for its house. */
 static bool
-may_run_here(struct core *c, const struct task *t)
+may_run_here(struct core *c, const struct task *t, const char *to)
 {
 	return t->house->local && !c->up && t->tool->effect != TOOL_EXCLUSIVE && !t->key && t->mode != MODE_SOVEREIGN &&
-	    c->now.mono_ms - c->down_mono_ms > LOCAL_FIRST_MS && !is_known(c, t);
+	    c->now.mono_ms - c->down_mono_ms > LOCAL_FIRST_MS && !is_known(c, t) &&
+	    approval_is_free(c, t, to);
 }
 
 bool
@@ -250,7 +251,7 @@ forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree)
 {
 	const char *why = "", *to = target(c, t, tree, &why);
 
-	if (!to || may_run_here(c, t))
+	if (!to || may_run_here(c, t, to))
 		return false;
 	t->forward = xstrdup(to);
 	task_enter(c, t, TASK_FORWARDED);
@@ -265,14 +266,13 @@ static void
 ended(struct core *c, struct task *t, const cJSON *o)
 {
 	const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "state"));
-	const cJSON *r = cJSON_GetObjectItemCaseSensitive(o, "result");
 	enum task_state to;
 
 	if (strcmp(t->sender, c->o.agent) != 0 || !state || task_state_parse(state, &to) || !task_may_enter(t->state, to))
 		return;
 	if (!task_state_is_terminal(to) && to != TASK_UNCERTAIN)
 		return;
-	attempt_take_outcome(t, r ? "result" : "error", r ? r : cJSON_GetObjectItemCaseSensitive(o, "error"));
+	attempt_take_outcome(t, o);
 	attempt_finish(c, t, to, NULL);
 }
 

@@ -33,6 +33,20 @@ house_add(struct core *c, const char *name)
 	return h;
 }
 
+bool
+house_may_own(const struct core *c, const struct house *h, const char *agent)
+{
+	const struct config_names *candidates = config_candidates(c->o.config, h->name);
+
+	return candidates && config_names_has(candidates, agent);
+}
+
+bool
+house_may_work(const struct core *c, const struct house *h, const char *agent)
+{
+	return house_may_own(c, h, agent) || (h->home && config_names_has(h->home, agent));
+}
+
 static bool
 behind_window(const struct house *h, const struct task *t)
 {
@@ -162,6 +176,13 @@ load_params(struct core *c, struct task *t, struct err *e)
 	return rc;
 }
 
+/* What may not run twice, and what consumes an approval. */
+static bool
+starts_once(const struct task *t)
+{
+	return t->tool->effect == TOOL_EXCLUSIVE || t->stage == APPROVAL_GIVEN;
+}
+
 /* What only reads goes out at once; what changes something waits until it is on disk that the task was
  * accepted; and what may not run twice, until it is on disk as STARTING. */
 static bool
@@ -169,7 +190,7 @@ waits_for_commit(const struct task *t)
 {
 	if (IS_MUTANT(MUTANT_EARLY_START))
 		return false;
-	return t->tool->effect == TOOL_EXCLUSIVE || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
+	return starts_once(t) || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
 }
 
 static void
@@ -190,9 +211,37 @@ choose(struct core *c, struct task *t, struct peer *at)
 	t->chosen = true;
 	t->late = at || waits_for_commit(t);
 	t->house->running++;
-	task_enter(c, t, t->tool->effect == TOOL_EXCLUSIVE ? TASK_STARTING : TASK_RUNNING);
+	task_enter(c, t, starts_once(t) ? TASK_STARTING : TASK_RUNNING);
 	list_push(t->late ? &c->starts_late : &c->starts, t);
 	c->chosen++;
+}
+
+/* It stays queued, on disk, and does not hold up what is behind it. */
+static void
+set_aside(struct core *c, struct task *t)
+{
+	leave_window(t->house, t);
+	task_touch(c, t);
+}
+
+/* The window is filled anew, from the first. */
+static void
+empty_window(struct core *c, struct house *h)
+{
+	for (int p = 0; p < TASK_PRIORITIES; p++)
+		while (h->queue[p].head)
+			set_aside(c, h->queue[p].head);
+	h->spilled = true;
+	h->last_priority = TASK_PRIORITIES;
+	h->last_seq = 0;
+}
+
+void
+house_look_again(struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++)
+		if (c->houses[i].owned)
+			empty_window(c, &c->houses[i]);
 }
 
 static void
@@ -202,10 +251,12 @@ schedule_house(struct core *c, struct house *h)
 	struct task *t;
 	struct err e;
 
-	if (!h->owned || h->heir || !lease_may_start(c, h))
+	if (!h->owned || h->heir || !lease_may_start(c, h) || !signed_may_start(c) || signed_halt(c, h->name, NULL))
 		return;
 	while ((t = next_queued(h)) && work_choose(c, h, t, has_slot(c, t), &at)) {
-		if (t->deadline_ms && t->deadline_ms <= c->now.wall_ms) {
+		if (signed_halt(c, h->name, t->tool_name)) {
+			set_aside(c, t);
+		} else if (t->deadline_ms && t->deadline_ms <= c->now.wall_ms) {
 			house_unqueue(c, t);
 			err_set(&e, ERR_TIMEOUT, "the deadline passed while it was queued");
 			attempt_finish(c, t, TASK_EXPIRED, &e);
@@ -213,7 +264,7 @@ schedule_house(struct core *c, struct house *h)
 			house_unqueue(c, t);
 			task_enter(c, t, TASK_RUNNING);
 			attempt_finish(c, t, TASK_DEAD, &e);
-		} else {
+		} else if (approval_may_start(c, t)) {
 			choose(c, t, at);
 		}
 	}
@@ -280,7 +331,7 @@ each_in_state(struct core *c, struct house *h, enum task_state state, task_fn *f
 void
 house_take_over(struct core *c, struct house *h)
 {
-	static const enum task_state open[] = { TASK_QUEUED, TASK_SCHEDULED, TASK_RETRYING };
+	static const enum task_state open[] = { TASK_QUEUED, TASK_SCHEDULED, TASK_RETRYING, TASK_WAITING };
 
 	h->owned = true;
 	h->running = 0;
@@ -290,6 +341,7 @@ house_take_over(struct core *c, struct house *h)
 		each_in_state(c, h, open[i], attempt_doubt);
 	each_in_state(c, h, TASK_STARTING, attempt_resume);
 	each_in_state(c, h, TASK_RUNNING, attempt_resume);
+	approval_resume(c, h);
 }
 
 static void

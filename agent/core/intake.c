@@ -480,12 +480,11 @@ tell_accepted(struct intake *in, struct task *t)
 }
 
 static void
-tell_waiting(struct core *c, struct task *t, const char *type)
+tell_scheduled(struct core *c, struct task *t)
 {
-	struct buf *b = out_task_event(c, t, type);
+	struct buf *b = out_task_event(c, t, "scheduled");
 
-	if (t->due_ms)
-		json_kv_time(b, "not_before", t->due_ms);
+	json_kv_time(b, "not_before", t->due_ms);
 	out_end_line(b);
 }
 
@@ -503,13 +502,12 @@ place(struct intake *in, struct task *t)
 {
 	struct core *c = in->c;
 
-	if (in->msg.mode == MODE_SOVEREIGN) {
-		task_enter(c, t, TASK_WAITING);
-		tell_waiting(c, t, "waiting_approval");
+	if (approval_place(c, t)) {
+		;
 	} else if (in->msg.not_before_ms > c->now.wall_ms) {
 		t->due_ms = in->msg.not_before_ms;
 		task_enter(c, t, TASK_SCHEDULED);
-		tell_waiting(c, t, "scheduled");
+		tell_scheduled(c, t);
 	} else {
 		task_enter(c, t, TASK_QUEUED);
 		house_enqueue(c, t);
@@ -567,7 +565,8 @@ admit(struct intake *in, struct err *e)
 		return -1;
 	if ((rc = check_repeat(in, e)))
 		return rc < 0 ? -1 : 0;
-	if (check_house(in, e) || check_tool(in, e) || check_time(in, e) || check_room(in, e))
+	if (check_house(in, e) || check_tool(in, e) || check_time(in, e) || check_room(in, e) ||
+	    approval_admit(in->c, in->house, in->tool, in->routed ? in->msg.from : in->sender, in->msg.mode, e))
 		return -1;
 	t = make_task(in);
 	if (forward_if_elsewhere(in->c, t, in->tree)) {

@@ -400,14 +400,6 @@ lease_heard(struct core *c, struct house *h, const struct term *t)
 		step_down(c, h, "it was claimed");
 }
 
-static bool
-is_candidate(const struct house *h, struct core *c, const char *agent)
-{
-	struct peer *p = peer_find(c, agent);
-
-	return strcmp(agent, c->o.agent) == 0 || (p && house_copy((struct house *)h, p));
-}
-
 static void
 our_claim(struct core *c, struct house *h, const struct term *t, const char *boot)
 {
@@ -455,7 +447,7 @@ lease_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	if (!o || h->place < 0 || !term_parse(json_text(o, "term"), &term) ||
 	    strcmp(term.agent, t->id) != 0)
 		;
-	else if (!is_candidate(h, c, t->id))
+	else if (!house_may_own(c, h, t->id))
 		log_warnx("house %s: a claim of %s, which is no candidate: ignored", h->name, t->id);
 	else if (is_us(c, &term))
 		our_claim(c, h, &term, json_text(o, "boot"));
@@ -739,6 +731,8 @@ lease_link_up(struct core *c)
 		h->vacant_ms = 0;
 		if (h->owned && !lease_is_shared(h) && h->home)
 			work_ask(c, h);
+		if (h->owned && !lease_is_shared(h))
+			approval_resume(c, h);
 	}
 }
 

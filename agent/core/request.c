@@ -91,6 +91,8 @@ put_task(struct buf *b, const struct task *t, bool full)
 	json_kv_int(b, "priority", t->priority);
 	json_kv_str(b, "mode", task_mode_name((enum task_mode)t->mode));
 	put_times(b, t);
+	if (full && t->approval)
+		json_kv_raw(b, "approval", t->approval, strlen(t->approval));
 	if (full)
 		json_kv_raw(b, "task", t->body, t->body_len);
 }
@@ -414,6 +416,30 @@ local_query(struct asker *a, const cJSON *req)
 	query(a, req, NULL);
 }
 
+static void
+put_signed(void *arg, const struct sovereign *s, const char *envelope)
+{
+	const struct asker *a = arg;
+	struct buf *b = answer(a, "signed");
+
+	json_kv_str(b, "kind", sovereign_kind_name(s->kind));
+	json_kv_int(b, "n", s->n);
+	json_kv_raw(b, "envelope", envelope, strlen(envelope));
+	out_end_line(b);
+}
+
+static void
+local_signed(struct asker *a, const cJSON *req)
+{
+	struct buf *b;
+
+	(void)req;
+	signed_put(a->c, put_signed, a);
+	b = answer(a, "end");
+	json_kv_str(b, "agent", a->c->o.agent);
+	out_end_line(b);
+}
+
 static struct house *
 named_house(struct asker *a, const cJSON *req)
 {
@@ -460,6 +486,7 @@ static const struct {
 	{ "health", health },
 	{ "move", local_move },
 	{ "drilled", local_drilled },
+	{ "signed", local_signed },
 };
 
 void
@@ -480,7 +507,7 @@ core_local(struct core *c, uint64_t conn, const char *line, size_t len, const ch
 			cJSON_Delete(req);
 			return;
 		}
-	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping, health, move or drilled");
+	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping, health, move, drilled or signed");
 	answer_error(&a, NULL, &e);
 	cJSON_Delete(req);
 }

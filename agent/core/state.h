@@ -7,8 +7,14 @@
 #include "core.h"
 #include "db.h"
 #include "mutant.h"
+#include "policy.h"
+#include "sovereign.h"
 #include "task.h"
 #include "topic.h"
+
+/* How far a task is that needs the sovereign's approval: nobody has said yet what it would touch; it is asked for;
+ * it is given. */
+enum approval_stage { APPROVAL_NONE, APPROVAL_PLAN, APPROVAL_ASKED, APPROVAL_GIVEN };
 
 /* One task that is in memory: queued within the window, running, or touched in this turn. */
 struct task {
@@ -46,6 +52,11 @@ struct task {
 	char *body;                     /* the task as sent, one line */
 	size_t body_len;
 	char *params;                   /* with defaults, while it waits to start in this turn */
+	char *terms;                    /* likewise: under which it may run, see guard.h; NULL: none */
+	char *approval;                 /* JSON, see approval.c; NULL: it needs none, as far as is known */
+	enum approval_stage stage;      /* as that says */
+	int64_t until_ms;               /* wall: what was given holds; 0: nothing was */
+	int64_t judged;                 /* by the policy of this number; 0: not yet */
 	char *reply_topic;              /* NULL: nobody asked for replies */
 	char *correlation;
 	size_t correlation_len;
@@ -197,6 +208,7 @@ struct peer {
 	unsigned slots;                 /* workers */
 	unsigned given;                 /* attempts of ours that are there */
 	int64_t last_work;              /* number of the last one */
+	bool signed_less;               /* it holds less of what the sovereign signed than we, and would refuse work */
 	char work_boot[ULID_TEXT];      /* of those that it gave us: its life, and the last number */
 	int64_t work_n;
 };
@@ -210,9 +222,10 @@ struct work {
 	int attempt;
 	char tool[48];
 	char *params;
+	char *terms;
 	int64_t timeout_ms;
-	bool quick, started, stopping, dropped;
-	char owner[NAME_MAX_LEN + 1];
+	bool plan;                      /* it only says what it would touch; attempt is 0 */
+	bool quick, started, stopping;
 	struct work *next;
 };
 
@@ -284,6 +297,30 @@ struct reject {
 	char house[NAME_MAX_LEN + 1], sender[NAME_MAX_LEN + 1], id[ULID_TEXT];
 	struct buf payload, error;
 	struct reject *next;
+};
+
+/* One of the sovereign's objects, as it came and as it was read. */
+struct signed_object {
+	struct sovereign s;
+	char *envelope;                 /* NULL: none */
+};
+
+#define SIGNED_NUMBERED SOVEREIGN_DECISION      /* the kinds before it follow each other by number */
+#define SIGNED_GRANTS_MAX (2 * GRANT_MAX_LIVE)
+
+/* A row of the table `signed` to be written with the turn. */
+struct signed_row {
+	enum sovereign_kind kind;
+	char id[NAME_MAX_LEN + 1];
+	int64_t n;
+	char *envelope;                 /* NULL: the row goes */
+	struct signed_row *next;
+};
+
+struct use_row {
+	char grant[NAME_MAX_LEN + 1];
+	struct ulid task;
+	struct use_row *next;
 };
 
 #define TASK_LIST_MAX 200
@@ -358,6 +395,16 @@ struct core {
 	bool open;                      /* begun, not ended */
 	bool committed;
 
+	/* What the sovereign has signed: see signed.c. */
+	struct signed_object held[SIGNED_NUMBERED];     /* policy and halt */
+	struct signed_object grants[SIGNED_GRANTS_MAX];
+	size_t ngrants;
+	int64_t signed_n[SIGNED_NUMBERED];      /* what we hold */
+	int64_t signed_seen[SIGNED_NUMBERED];   /* the highest that anybody was heard to hold */
+	bool signed_behind;             /* so nothing starts */
+	struct signed_row *signed_rows; /* the turn's */
+	struct use_row *use_rows;
+
 	/* outgoing */
 	struct out *gather;             /* this turn's, by topic */
 	struct out *gather_tail, *last_reply;
@@ -418,6 +465,7 @@ struct core {
 /* store.c: rows */
 int store_open(struct core *c, struct err *e);
 int store_commit(struct core *c, struct err *e);
+void store_release(struct core *c);     /* what the turn would still write of what the sovereign signed */
 void store_tidy(struct core *c);
 /* Another agent's word for what was forgotten. */
 void store_note_forgotten(struct core *c, int64_t id_ms);
@@ -426,6 +474,11 @@ void store_count(struct core *c, struct house *h);
 bool store_find_key(struct core *c, const char *house, const char *sender, const char *key, struct ulid *id);
 void store_refill(struct core *c, struct house *h, int max);
 void store_load_outbox(struct core *c, size_t max_bytes);
+/* What the sovereign signed: written with the turn; envelope NULL: the row goes. */
+void store_signed(struct core *c, enum sovereign_kind kind, const char *id, int64_t n, const char *envelope);
+char *store_find_signed(struct core *c, enum sovereign_kind kind, const char *id);      /* the caller frees it */
+void store_use(struct core *c, const char *grant, const struct ulid *task);
+int64_t store_uses(struct core *c, const char *grant);
 int64_t store_next_due(struct core *c, const struct house *h, bool forwards);
 
 /* Each calls f for some tasks, not necessarily all: ask again. */
@@ -482,6 +535,9 @@ void list_insert(struct task_list *l, struct task *t);      /* by seq */
 /* house.c: queues and choosing what runs */
 struct house *house_find(struct core *c, const char *name);
 struct house *house_add(struct core *c, const char *name);      /* NULL when there are too many */
+/* By the configuration, whatever a message says: who may own the house, and who may run its work. */
+bool house_may_own(const struct core *c, const struct house *h, const char *agent);
+bool house_may_work(const struct core *c, const struct house *h, const char *agent);
 /* The house is ours from now on, with what the disk has of it; or not any more. */
 void house_take_over(struct core *c, struct house *h);
 void house_let_go(struct core *c, struct house *h);
@@ -491,6 +547,7 @@ void house_take_in(struct house *h, struct task *t);    /* into the window */
 void house_schedule(struct core *c);
 void house_refill(struct core *c);
 void house_give_back(struct core *c, const struct house *h);    /* what was chosen and not handed out; NULL: of all */
+void house_look_again(struct core *c);  /* what is halted has changed */
 
 /* attempt.c: what follows from an end */
 void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
@@ -509,13 +566,69 @@ void attempt_expire(struct core *c, struct task *t);
 void attempt_put_outcome(struct buf *b, const struct task *t);
 void attempt_reply_outcome(struct buf *b, const struct task *t);        /* a whole line */
 void attempt_cancel(struct core *c, struct task *t, const char *by);
-void attempt_take_outcome(struct task *t, const char *key, const cJSON *value);
+/* Its result or error, and its notes, as another agent's message has them. */
+void attempt_take_outcome(struct task *t, const cJSON *o);
 void attempt_announce(struct core *c, struct task *t);
 void attempt_announce_all(struct core *c, const struct house *h);
 /* An outcome from elsewhere, which is in t already: of a former term, or reported late. */
 void attempt_settle(struct core *c, struct task *t, enum task_state to);
 /* Its reply once more, as it stands now. */
 void attempt_tell_again(struct core *c, struct task *t);
+
+/* signed.c: policy, halts and grants */
+bool signed_is_on(const struct core *c);                /* a key is pinned */
+bool signed_may_start(const struct core *c);            /* we hold all that anybody is known to hold */
+const struct policy *signed_policy(const struct core *c);       /* NULL: none yet */
+int64_t signed_policy_number(const struct core *c);
+/* By which nothing starts there; NULL: none. tool NULL: of the house as a whole. */
+const struct halt_entry *signed_halt(const struct core *c, const char *house, const char *tool);
+bool signed_put_halted_tools(const struct core *c, struct buf *b);      /* as a list; false: there are none */
+const struct grant *signed_grant_find(const struct core *c, const char *id);
+const struct grant *signed_grant_for(struct core *c, const struct grant_question *q);
+int signed_open_decision(const struct core *c, const char *envelope, size_t len, struct sovereign *s, struct err *e);
+void signed_load(struct core *c, enum sovereign_kind kind, const char *envelope, size_t len);   /* from the store */
+void signed_open(struct core *c);
+void signed_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+void signed_link_up(struct core *c);
+void signed_heard(struct core *c, struct peer *p, const cJSON *health);
+void signed_put_health(const struct core *c, struct buf *b);
+void signed_put(const struct core *c, void (*put)(void *arg, const struct sovereign *s, const char *envelope), void *arg);
+void signed_release(struct core *c);
+
+/* approval.c: who may start what */
+/* What is about to start, as whoever runs it knows it. */
+struct start {
+	const struct ulid *id;
+	const char *house;
+	const struct tool *tool;
+	const cJSON *params;            /* with defaults */
+	const char *sender;
+	enum task_mode mode;
+};
+void approval_set(struct task *t, char *json);          /* takes json */
+void approval_follow(struct core *c, struct task *t, const cJSON *o);
+/* At intake: -1 with e if policy says so at once. */
+int approval_admit(const struct core *c, const struct house *h, const struct tool *tool, const char *sender,
+    enum task_mode mode, struct err *e);
+bool approval_place(struct core *c, struct task *t);
+bool approval_is_free(const struct core *c, const struct task *t, const char *house);
+void approval_begin(struct core *c, struct task *t, const char *why);
+void approval_planned(struct core *c, struct house *h, const char *agent, cJSON *o);
+void approval_decision(struct core *c, const char *envelope, size_t len);
+void approval_request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+void approval_due(struct core *c, struct task *t);
+void approval_leave(struct core *c, struct task *t);    /* it waits no longer */
+void approval_take_up(struct core *c, struct task *t);  /* it waits, and its house has become ours */
+void approval_resume(struct core *c, struct house *h);
+/* Judged by what we hold: the terms for the worker, which the caller frees; NULL with e: it may not start.
+ * ERR_APPROVAL: not without an approval. */
+char *approval_terms(struct core *c, const struct start *s, const cJSON *approval, const cJSON *reads, struct err *e);
+bool approval_wants_reads(const struct core *c, const struct task *t);
+cJSON *approval_reads(struct core *c, const struct task *t);    /* what its chain has read; the caller frees it */
+/* The owner, before each start. False: it does not start, and was taken from the queue. */
+bool approval_may_start(struct core *c, struct task *t);
+bool approval_refused(struct core *c, struct task *t, const struct err *e);
+int approval_attempts(const struct task *t);            /* those that do not count */
 
 /* intake.c: what others ask for */
 /* One JSON object; where no member is at fault the payload is. */
@@ -658,10 +771,11 @@ bool work_choose(struct core *c, const struct house *h, const struct task *t, bo
 struct buf *work_line(struct core *c, const char *agent, const struct house *h, const char *op);
 void work_ask(struct core *c, struct house *h);        /* what others run for it */
 void work_send(struct core *c, struct task *t);
+void work_plan(struct core *c, struct task *t, struct peer *at);        /* have it said what it would touch; NULL: here */
 void work_stop(struct core *c, struct task *t);
 void work_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 /* A line for the owner on the house's stream. */
-void work_told(struct core *c, struct house *h, const char *agent, const cJSON *o);
+void work_told(struct core *c, struct house *h, const char *agent, cJSON *o);
 /* Our connection was broken: the owners have given up what we had not begun. */
 void work_drop_waiting(struct core *c);
 void work_peer_lost(struct core *c, struct peer *p);

@@ -53,6 +53,11 @@ static const char *const migrations[] = {
 	" reply TEXT, correlation BLOB);"
 	"CREATE TABLE reports (n INTEGER PRIMARY KEY, house TEXT NOT NULL, id BLOB NOT NULL, attempt INTEGER NOT NULL,"
 	" line TEXT NOT NULL);",
+	/* What the sovereign signed: kind and id say which, n which is newer (of a decision: until when it holds). */
+	"ALTER TABLE tasks ADD COLUMN approval TEXT;"
+	"CREATE TABLE signed (kind TEXT, id TEXT, n INTEGER NOT NULL, envelope TEXT NOT NULL, PRIMARY KEY (kind, id))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE uses (grant_id TEXT, task BLOB, PRIMARY KEY (grant_id, task)) WITHOUT ROWID;",
 };
 
 enum query {
@@ -61,12 +66,13 @@ enum query {
 	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET, Q_STREAM_PRUNED,
 	Q_MARK, Q_SWEEP_MARKED,
 	Q_TERM_PUT, Q_TERMS, Q_TERMS_CLEAR, Q_ROWS, Q_ROWS_SINCE, Q_SEEN_PUT, Q_SEEN_ALL, Q_SEEN_DROP,
-	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP,
+	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP, Q_QUEUED_FREE, Q_SIGNED_PUT, Q_SIGNED_ALL, Q_SIGNED_GET, Q_SIGNED_TIDY, Q_SIGNED_DROP,
+	Q_USE_PUT, Q_USE_COUNT,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST, Q_COUNT
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
-	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version"
+	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version, approval"
 #define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
 /* Word for word the condition of the index tasks_open, or SQLite does not use it; and not as a list of states, for
  * which each INSERT and UPDATE would build a table. */
@@ -76,14 +82,17 @@ static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
 	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
 	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
-	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19, version = ?20 WHERE seq = ?1",
+	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19, version = ?20, approval = ?21"
+	    " WHERE seq = ?1",
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1 AND house = ?2",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_QUEUED] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND (priority < ?2 OR (priority = ?2 AND seq > ?3))"
 	    " ORDER BY priority DESC, seq LIMIT ?4",
+	[Q_QUEUED_FREE] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND (priority < ?2 OR (priority = ?2 AND seq > ?3))"
+	    " AND tool NOT IN (SELECT value FROM json_each(?5)) ORDER BY priority DESC, seq LIMIT ?4",
 	[Q_LAST_SEQ] = "SELECT max(seq) FROM tasks",
 	[Q_HOUSES] = "SELECT DISTINCT house FROM tasks WHERE state = 3 UNION SELECT DISTINCT house FROM tasks WHERE " IS_OPEN,
 	[Q_COUNT_QUEUED] = "SELECT count(*) FROM tasks WHERE state = 3 AND house = ?1",
@@ -120,6 +129,13 @@ static const char *const sql[Q_COUNT] = {
 	[Q_REPORT_PUT] = "INSERT OR REPLACE INTO reports VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_REPORT_ALL] = "SELECT n, house, id, attempt, line FROM reports ORDER BY n",
 	[Q_REPORT_DROP] = "DELETE FROM reports WHERE n = ?1",
+	[Q_SIGNED_PUT] = "INSERT OR REPLACE INTO signed VALUES (?1, ?2, ?3, ?4)",
+	[Q_SIGNED_ALL] = "SELECT kind, envelope FROM signed WHERE kind <> 'decision' ORDER BY n",
+	[Q_SIGNED_GET] = "SELECT envelope FROM signed WHERE kind = ?1 AND id = ?2",
+	[Q_SIGNED_TIDY] = "DELETE FROM signed WHERE kind = 'decision' AND n < ?1",
+	[Q_SIGNED_DROP] = "DELETE FROM signed WHERE kind = ?1 AND id = ?2",
+	[Q_USE_PUT] = "INSERT OR IGNORE INTO uses VALUES (?1, ?2)",
+	[Q_USE_COUNT] = "SELECT count(*) FROM uses WHERE grant_id = ?1",
 	[Q_IN_PUT] = "INSERT OR REPLACE INTO inbound VALUES (?1, ?2)",
 	[Q_IN_ALL] = "SELECT mid, hash FROM inbound",
 	[Q_IN_CLEAR] = "DELETE FROM inbound",
@@ -358,6 +374,21 @@ load_reports(struct core *c, struct err *e)
 	return rc;
 }
 
+static int
+load_signed(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_SIGNED_ALL);
+	int rc;
+
+	while ((rc = db_step(&c->db, s, e)) == 1)
+		for (int k = 0; k < SIGNED_NUMBERED; k++)
+			if (strcmp(sovereign_kind_name((enum sovereign_kind)k), (const char *)sqlite3_column_text(s, 0)) == 0)
+				signed_load(c, (enum sovereign_kind)k, (const char *)sqlite3_column_text(s, 1),
+				    (size_t)sqlite3_column_bytes(s, 1));
+	signed_open(c);
+	return rc;
+}
+
 int
 store_open(struct core *c, struct err *e)
 {
@@ -368,7 +399,8 @@ store_open(struct core *c, struct err *e)
 		db_exec(&c->db, "PRAGMA synchronous=OFF", NULL);
 	if (load_ids(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
 	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
-	    load_old_houses(c, e) || load_inbound(c, e) || load_streams(c, e) || load_seen(c, e) || load_reports(c, e))
+	    load_old_houses(c, e) || load_inbound(c, e) || load_streams(c, e) || load_seen(c, e) || load_reports(c, e) ||
+	    load_signed(c, e))
 		return err_wrap(e, "%s", c->o.store_path);
 	c->box_spilled = c->box_last > 0;
 	return 0;
@@ -402,6 +434,7 @@ read_row(struct core *c, sqlite3_stmt *s, struct task *t)
 	t->outcome = column_dup(s, 17);
 	t->forward = column_dup(s, 18);
 	t->version = sqlite3_column_int64(s, 19);
+	approval_set(t, column_dup(s, 20));
 	t->stored = true;
 	task_read_body(c, t);
 }
@@ -459,10 +492,14 @@ store_find_key(struct core *c, const char *house, const char *sender, const char
 void
 store_refill(struct core *c, struct house *h, int max)
 {
-	sqlite3_stmt *s = db_use(&c->db, Q_QUEUED);
+	struct buf halted = { 0 };
+	bool some = signed_put_halted_tools(c, &halted);
+	sqlite3_stmt *s = db_use(&c->db, some ? Q_QUEUED_FREE : Q_QUEUED);
 	int n = 0, rc;
 
 	db_text(s, 1, h->name);
+	if (some)
+		db_text(s, 5, halted.data);
 	db_int(s, 2, h->last_priority);
 	db_int(s, 3, h->last_seq + IS_MUTANT(MUTANT_REFILL_SKIPS));
 	db_int(s, 4, max);
@@ -479,6 +516,7 @@ store_refill(struct core *c, struct house *h, int max)
 			break;
 	}
 	sqlite3_reset(s);
+	buf_free(&halted);
 	h->spilled = n == max || rc != 0;
 }
 
@@ -540,8 +578,8 @@ next_in_state(struct core *c, const struct house *h, enum task_state state)
 int64_t
 store_next_due(struct core *c, const struct house *h, bool forwards)
 {
-	int64_t at[4] = { next_in_state(c, h, TASK_SCHEDULED), next_in_state(c, h, TASK_RETRYING),
-		forwards ? next_in_state(c, h, TASK_FORWARDED) : 0, count_of(c, Q_NEXT_DEADLINE, h) }, next = 0;
+	int64_t at[] = { next_in_state(c, h, TASK_SCHEDULED), next_in_state(c, h, TASK_RETRYING),
+		next_in_state(c, h, TASK_WAITING), forwards ? next_in_state(c, h, TASK_FORWARDED) : 0, count_of(c, Q_NEXT_DEADLINE, h) }, next = 0;
 
 	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
 		if (at[i] && (!next || at[i] < next))
@@ -695,6 +733,7 @@ bind_task(sqlite3_stmt *s, const struct task *t)
 	db_text(s, 19, t->forward);
 	if (t->version)
 		db_int(s, 20, t->version);
+	db_text(s, 21, t->approval);
 }
 
 static int
@@ -889,6 +928,113 @@ write_reports(struct core *c, struct err *e)
 	return drop_rows(c, Q_REPORT_DROP, c->reports_done, c->nreports_done, e);
 }
 
+void
+store_signed(struct core *c, enum sovereign_kind kind, const char *id, int64_t n, const char *envelope)
+{
+	struct signed_row *r = xcalloc(1, sizeof *r), **end = &c->signed_rows;
+
+	r->kind = kind;
+	snprintf(r->id, sizeof r->id, "%s", id);
+	r->n = n;
+	r->envelope = envelope ? xstrdup(envelope) : NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = r;
+	c->urgent = true;
+}
+
+/* One of this turn has no row yet. */
+char *
+store_find_signed(struct core *c, enum sovereign_kind kind, const char *id)
+{
+	sqlite3_stmt *s;
+	char *found = NULL;
+
+	for (const struct signed_row *r = c->signed_rows; r; r = r->next)
+		if (r->kind == kind && r->envelope && strcmp(r->id, id) == 0)
+			return xstrdup(r->envelope);
+	s = db_use(&c->db, Q_SIGNED_GET);
+	db_text(s, 1, sovereign_kind_name(kind));
+	db_text(s, 2, id);
+	if (db_step(&c->db, s, NULL) == 1)
+		found = column_dup(s, 0);
+	sqlite3_reset(s);
+	return found;
+}
+
+void
+store_use(struct core *c, const char *grant, const struct ulid *task)
+{
+	struct use_row *r = xcalloc(1, sizeof *r);
+
+	snprintf(r->grant, sizeof r->grant, "%.32s", grant);
+	r->task = *task;
+	r->next = c->use_rows;
+	c->use_rows = r;
+	c->urgent = true;
+}
+
+int64_t
+store_uses(struct core *c, const char *grant)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_USE_COUNT);
+	int64_t n;
+
+	db_text(s, 1, grant);
+	n = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	for (const struct use_row *r = c->use_rows; r; r = r->next)
+		n += strcmp(r->grant, grant) == 0;
+	return n;
+}
+
+static int
+write_signed_row(struct core *c, const struct signed_row *r, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, r->envelope ? Q_SIGNED_PUT : Q_SIGNED_DROP);
+
+	db_text(s, 1, sovereign_kind_name(r->kind));
+	db_text(s, 2, r->id);
+	if (r->envelope) {
+		db_int(s, 3, r->n);
+		db_text(s, 4, r->envelope);
+	}
+	return db_run(&c->db, s, e);
+}
+
+static int
+write_signed(struct core *c, struct err *e)
+{
+	for (const struct signed_row *r = c->signed_rows; r; r = r->next)
+		if (write_signed_row(c, r, e))
+			return -1;
+	for (const struct use_row *r = c->use_rows; r; r = r->next) {
+		sqlite3_stmt *s = db_use(&c->db, Q_USE_PUT);
+
+		db_text(s, 1, r->grant);
+		db_blob(s, 2, &r->task, sizeof r->task);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return 0;
+}
+
+void
+store_release(struct core *c)
+{
+	for (struct signed_row *r = c->signed_rows, *next; r; r = next) {
+		next = r->next;
+		free(r->envelope);
+		free(r);
+	}
+	for (struct use_row *r = c->use_rows, *next; r; r = next) {
+		next = r->next;
+		free(r);
+	}
+	c->signed_rows = NULL;
+	c->use_rows = NULL;
+}
+
 static int
 put_inbound(struct core *c, int mid, int64_t hash, struct err *e)
 {
@@ -976,6 +1122,7 @@ is_stored(struct core *c)
 		x->stored |= seen_is_old(c, x);
 	for (struct report *r = c->reports; r; r = r->next)
 		r->stored = true;
+	store_release(c);
 	c->nseen_done = c->nreports_done = 0;
 	c->nacked = 0;
 	c->ninbound = 0;
@@ -990,7 +1137,8 @@ store_commit(struct core *c, struct err *e)
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", e))
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
-	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_rejects(c, e) ||
+	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
+	    write_rejects(c, e) ||
 	    write_pruned_id(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
@@ -1034,6 +1182,9 @@ store_tidy(struct core *c)
 	s = db_use(&c->db, Q_PRUNE_KEYS);
 	db_int(s, 1, c->now.wall_ms - c->o.config->keep_keys_s * 1000);
 	db_int(s, 2, PRUNE_MAX);
+	db_run(&c->db, s, NULL);
+	s = db_use(&c->db, Q_SIGNED_TIDY);
+	db_int(s, 1, c->now.wall_ms);
 	db_run(&c->db, s, NULL);
 	if (db_exec(&c->db, "COMMIT", NULL))
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);

@@ -139,6 +139,8 @@ put_row(struct buf *b, const struct task *t)
 		json_kv_str(b, "to", t->forward);
 	if (t->outcome)
 		json_put_raw(b, t->outcome + 1, strlen(t->outcome) - 2);
+	if (t->approval)
+		json_kv_raw(b, "approval", t->approval, strlen(t->approval));
 	json_kv_str(b, "sender", t->sender);
 	json_kv_int(b, "accepted", t->accepted_ms);
 	stream_put_task(b, t);
@@ -249,14 +251,16 @@ clear_members(struct task *t)
 {
 	free(t->outcome);
 	free(t->forward);
-	t->outcome = t->forward = NULL;
+	free(t->approval);
+	t->outcome = t->forward = t->approval = NULL;
+	t->stage = APPROVAL_NONE;
 	task_reply_to(t, NULL, NULL, 0);
 }
 
 static void
 read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 {
-	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *v;
+	const cJSON *v;
 	const char *to = json_text(o, "to");
 
 	if (!type || strcmp(type, "adopted") == 0 || strcmp(type, "kept") == 0)
@@ -270,8 +274,10 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 		t->forward = xstrdup(to);
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "reply")))
 		read_reply(t, v);
-	if (result || cJSON_HasObjectItem(o, "error"))
-		attempt_take_outcome(t, result ? "result" : "error", result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
+	if (cJSON_HasObjectItem(o, "result") || cJSON_HasObjectItem(o, "error"))
+		attempt_take_outcome(t, o);
+	if ((v = cJSON_GetObjectItemCaseSensitive(o, "approval")))
+		approval_follow(c, t, v);
 	read_times(c, t, o, type);
 	tell_local(c, t);
 }
@@ -366,7 +372,7 @@ one_line(struct core *c, struct house *h, const char *agent, const char *p, size
 
 	if (o && !cJSON_HasObjectItem(o, "seq"))
 		work_told(c, h, agent, o);
-	else if (o && !h->owned && h->place >= 0)
+	else if (o && !h->owned && h->place >= 0 && house_may_own(c, h, agent))
 		follow(c, h, o);
 	cJSON_Delete(o);
 }
@@ -632,7 +638,7 @@ adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 {
 	if (t->tool)
 		t->quick = t->tool->flags & TOOL_QUICK;
-	if (state == TASK_FORWARDED || task_state_is_terminal(state) || state == TASK_UNCERTAIN || state == TASK_WAITING) {
+	if (state == TASK_FORWARDED || task_state_is_terminal(state) || state == TASK_UNCERTAIN) {
 		tell_row(c, t, "adopted");
 		return;
 	}
@@ -646,6 +652,7 @@ adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 		attempt_doubt(c, t);
 	}
 	tell_row(c, t, "adopted");
+	approval_take_up(c, t);
 	c->due_changed = true;
 }
 
@@ -713,13 +720,11 @@ static void
 compare(struct core *c, struct task *t, const cJSON *o)
 {
 	enum task_state theirs = state_of(o, NULL, t->state);
-	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result");
 
 	/* Of an attempt that nobody else can have run, or of one that we know nothing of. */
 	if (task_state_is_terminal(theirs) && !t->forward && !task_state_is_terminal(t->state) &&
 	    (!has_begun(t->state) || (attempt_is_awaited(t) && t->attempt == json_number(o, "attempt", 0)))) {
-		attempt_take_outcome(t, result ? "result" : "error",
-		    result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
+		attempt_take_outcome(t, o);
 		attempt_settle(c, t, theirs);
 	} else if (has_begun(theirs) && !task_state_is_terminal(t->state) && !has_begun(t->state) &&
 	    t->attempt < json_number(o, "attempt", 0)) {

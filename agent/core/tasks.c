@@ -22,6 +22,8 @@ task_free(struct task *t)
 {
 	free(t->body);
 	free(t->params);
+	free(t->terms);
+	free(t->approval);
 	free(t->reply_topic);
 	free(t->correlation);
 	free(t->key);
@@ -229,6 +231,12 @@ count(struct task *t, enum task_state from, enum task_state to)
 	h->done[to]++;
 }
 
+static bool
+has_time(enum task_state s)
+{
+	return s == TASK_SCHEDULED || s == TASK_RETRYING || s == TASK_WAITING;
+}
+
 void
 task_enter(struct core *c, struct task *t, enum task_state to)
 {
@@ -237,9 +245,10 @@ task_enter(struct core *c, struct task *t, enum task_state to)
 	assert(task_may_enter(from, to));
 	count(t, from, to);
 	t->state = to;
-	if (to == TASK_SCHEDULED || to == TASK_RETRYING || from == TASK_SCHEDULED || from == TASK_RETRYING ||
-	    t->deadline_ms)
+	if (has_time(to) || has_time(from) || t->deadline_ms)
 		c->due_changed = true;
+	if (from == TASK_WAITING)
+		approval_leave(c, t);
 	task_dirty(c, t);
 }
 

@@ -20,6 +20,7 @@
 #define REPORT_AGAIN_MS 5000
 #define WAITING_MAX 4           /* times the number of workers, that may wait here */
 #define QUICK_EACH 8            /* quick attempts for each worker */
+#define PLAN_MS 30000           /* to say what a task would touch */
 
 static const char *const hows[] = {
 	[POOL_SUCCEEDED] = "succeeded", [POOL_FAILED] = "failed", [POOL_TIMEOUT] = "timeout",
@@ -53,6 +54,8 @@ put_attempt(struct buf *b, const struct ulid *id, int attempt)
 	json_kv_int(b, "attempt", attempt);
 }
 
+static void plan(struct core *c, struct house *h, const struct ulid *id, const cJSON *task);
+
 /* ---- the owner: who shall run it ---- */
 
 static int
@@ -62,7 +65,7 @@ room_of(const struct core *c, const struct peer *p, const struct task *t)
 
 	if (!peer_is_alive(c, p, ALIVE_MS) || p->stopping || p->broker != c->broker)
 		return -1;
-	return slots - (int)p->given;
+	return p->signed_less ? 0 : slots - (int)p->given;
 }
 
 /* The least loaded of the house's own agents; we stand in when none of them is there. */
@@ -101,9 +104,37 @@ work_send(struct core *c, struct task *t)
 	json_kv_str(b, "from_boot", c->boot);
 	json_kv_int(b, "heard", t->at->beat);
 	json_kv_int(b, "timeout_s", t->timeout_s);
+	json_kv_str(b, "sender", t->sender);
+	if (t->approval)
+		json_kv_raw(b, "approval", t->approval, strlen(t->approval));
+	if (approval_wants_reads(c, t)) {
+		cJSON *reads = approval_reads(c, t);
+
+		json_put_key(b, "reads");
+		json_put_tree(b, reads);
+		cJSON_Delete(reads);
+	}
 	json_kv_raw(b, "task", t->body, t->body_len);
 	out_end_line(b);
 	attempt_await(c, t, CHECK_MS);
+}
+
+void
+work_plan(struct core *c, struct task *t, struct peer *at)
+{
+	struct buf *b;
+
+	if (!at) {
+		cJSON *task = cJSON_ParseWithLength(t->body, t->body_len);
+
+		plan(c, t->house, &t->id, task);
+		cJSON_Delete(task);
+		return;
+	}
+	b = work_line(c, at->name, t->house, "plan");
+	put_attempt(b, &t->id, 0);
+	json_kv_raw(b, "task", t->body, t->body_len);
+	out_end_line(b);
 }
 
 void
@@ -239,24 +270,26 @@ static void
 end_attempt(struct core *c, struct task *t, const cJSON *o, struct pool_end *end)
 {
 	char *result = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "result"));
+	char *notes = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "notes"));
 
 	end->result = result;
 	end->result_len = result ? strlen(result) : 0;
+	end->notes = notes;
+	end->notes_len = notes ? strlen(notes) : 0;
 	if (t->state == TASK_STARTING)
 		task_enter(c, t, TASK_RUNNING);
 	attempt_ended(c, t, end);
 	cJSON_free(result);
+	cJSON_free(notes);
 }
 
 /* Given up, and here it is after all. Nothing but what was uncertain may be settled by it. */
 static void
 settle_late(struct core *c, struct task *t, const cJSON *o, const struct pool_end *end)
 {
-	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result");
-
 	if (t->state != TASK_UNCERTAIN || (end->how != POOL_SUCCEEDED && !(end->how == POOL_FAILED && end->no_effect)))
 		return;
-	attempt_take_outcome(t, result ? "result" : "error", result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
+	attempt_take_outcome(t, o);
 	attempt_settle(c, t, end->how == POOL_SUCCEEDED ? TASK_SUCCEEDED : TASK_FAILED);
 }
 
@@ -264,7 +297,7 @@ static void
 take_report(struct core *c, struct house *h, const cJSON *o)
 {
 	struct pool_end end = { .ran_us = json_number(o, "run_us", 0),
-		.no_effect = json_is_true(o, "no_effect") };
+		.no_effect = json_is_true(o, "no_effect"), .refused = json_is_true(o, "refused") };
 	int attempt = (int)json_number(o, "attempt", 0);
 	struct ulid id;
 	struct task *t;
@@ -329,11 +362,11 @@ acknowledge(struct core *c, struct house *h, const char *agent, const cJSON *o)
 }
 
 void
-work_told(struct core *c, struct house *h, const char *agent, const cJSON *o)
+work_told(struct core *c, struct house *h, const char *agent, cJSON *o)
 {
 	struct peer *p = peer_find(c, agent);
 
-	if (!h->owned || !p)
+	if (!h->owned || !p || !house_may_work(c, h, agent))
 		return;
 	if (strcmp(json_text(o, "type"), "report") == 0) {
 		take_report(c, h, o);
@@ -342,6 +375,8 @@ work_told(struct core *c, struct house *h, const char *agent, const cJSON *o)
 		is_running(c, h, p, o);
 	} else if (strcmp(json_text(o, "type"), "running_all") == 0) {
 		has_answered(c, h, p);
+	} else if (strcmp(json_text(o, "type"), "planned") == 0) {
+		approval_planned(c, h, agent, o);
 	}
 }
 
@@ -395,6 +430,7 @@ remove_work(struct core *c, struct work *w)
 		c->quick_out -= w->quick;
 	}
 	free(w->params);
+	free(w->terms);
 	free(w);
 }
 
@@ -441,6 +477,8 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 	json_kv_int(&b, "run_us", end->ran_us);
 	if (end->no_effect)
 		json_kv_bool(&b, "no_effect", true);
+	if (end->refused)
+		json_kv_bool(&b, "refused", true);
 	if (cancelled)
 		json_kv_bool(&b, "cancelled", true);
 	if (end->how == POOL_SUCCEEDED) {
@@ -449,6 +487,8 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 		json_put_key(&b, "error");
 		json_put_err(&b, &end->err);
 	}
+	if (end->notes)
+		json_kv_raw(&b, "notes", end->notes, end->notes_len);
 	json_put_close(&b, '}');
 	c->urgent = true;
 	/* The house may be ours by now. */
@@ -463,6 +503,49 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 	send_report(c, work_add_report(c, h, id, attempt, buf_take(&b)));
 }
 
+/* What it would touch, or why that cannot be said; later: it was not looked at. */
+static void
+put_plan(struct buf *b, const struct core *c, const struct work *w, const struct pool_end *end)
+{
+	const struct tool *tool = registry_find(c->o.tools, w->tool);
+
+	json_kv_str(b, "id", w->id_text);
+	if (tool)
+		json_kv_str(b, "tool_digest", registry_digest(c->o.tools, tool));
+	if (end->how == POOL_SUCCEEDED) {
+		json_kv_raw(b, "plan", end->result, end->result_len);
+		return;
+	}
+	json_kv_bool(b, "later", end->how == POOL_NOT_RUN || end->how == POOL_STOPPED);
+	json_put_key(b, "error");
+	json_put_err(b, &end->err);
+}
+
+static void
+planned(struct core *c, struct work *w, const struct pool_end *end)
+{
+	struct house *h = w->house;
+	struct buf b = { 0 };
+	cJSON *o;
+
+	if (!h->owned) {
+		struct buf *line = line_for_owner(c, h, "planned");
+
+		put_plan(line, c, w, end);
+		out_end_line(line);
+		remove_work(c, w);
+		return;
+	}
+	json_put_open(&b, '{');
+	put_plan(&b, c, w, end);
+	json_put_close(&b, '}');
+	remove_work(c, w);
+	o = cJSON_ParseWithLength(b.data, b.len);
+	approval_planned(c, h, c->o.agent, o);
+	cJSON_Delete(o);
+	buf_free(&b);
+}
+
 void
 work_end(struct core *c, struct work *w, const struct pool_end *end)
 {
@@ -471,6 +554,10 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 	int attempt = w->attempt;
 	bool cancelled = w->stopping;
 
+	if (w->plan) {
+		planned(c, w, end);
+		return;
+	}
 	remove_work(c, w);
 	report(c, h, &id, attempt, end, cancelled);
 }
@@ -516,7 +603,7 @@ work_announce(struct core *c, struct house *h)
 		if (r->house == h)
 			send_report(c, r);
 	for (const struct work *w = c->works; w; w = w->next)
-		if (w->house == h) {
+		if (w->house == h && !w->plan) {
 			b = line_for_owner(c, h, "running");
 			put_attempt(b, &w->id, w->attempt);
 			out_end_line(b);
@@ -524,28 +611,54 @@ work_announce(struct core *c, struct house *h)
 	out_end_line(line_for_owner(c, h, "running_all"));
 }
 
-/* NULL with e: it cannot be run here. */
-static char *
-read_params(struct core *c, const cJSON *task, struct work *w, struct err *e)
+/* What the owner says of it, judged by what we hold ourselves. */
+static int
+set_terms(struct core *c, const cJSON *o, const cJSON *params, const struct tool *tool, struct work *w, struct err *e)
+{
+	const cJSON *approval = cJSON_GetObjectItemCaseSensitive(o, "approval");
+	struct start s = { .id = &w->id, .house = w->house->name, .tool = tool, .params = params,
+		.sender = json_text(o, "sender") };
+	struct task_msg m;
+
+	if (!signed_is_on(c))
+		return 0;
+	if (task_msg_read(cJSON_GetObjectItemCaseSensitive(o, "task"), &m, e))
+		return -1;
+	s.mode = m.mode;
+	w->terms = approval_terms(c, &s, approval, cJSON_GetObjectItemCaseSensitive(o, "reads"), e);
+	w->quick &= !approval;
+	if (w->terms && w->quick) {
+		free(w->terms);
+		w->terms = NULL;
+	} else if (!w->terms) {
+		return -1;
+	}
+	return 0;
+}
+
+/* o: as the owner sent it, NULL: only what it would touch is asked. -1 with e: it cannot be run here. */
+static int
+read_task(struct core *c, const cJSON *task, const cJSON *o, struct work *w, struct err *e)
 {
 	const struct tool *tool = registry_find(c->o.tools, json_text(task, "tool"));
 	cJSON *params = cJSON_GetObjectItemCaseSensitive(task, "params");
-	char *text = NULL;
+	int rc;
 
-	if (!tool) {
-		err_field(e, ERR_UNKNOWN_TOOL, "tool", json_text(task, "tool"), "a tool that agent %s has", c->o.agent);
-		return NULL;
-	}
+	if (!tool)
+		return err_field(e, ERR_UNKNOWN_TOOL, "tool", json_text(task, "tool"), "a tool that agent %s has", c->o.agent);
 	params = params ? cJSON_Duplicate(params, true) : cJSON_CreateObject();
-	if (registry_check(c->o.tools, tool, params, e) == 0)
-		text = cJSON_PrintUnformatted(params);
+	w->quick = (tool->flags & TOOL_QUICK) && !w->plan;
+	rc = registry_check(c->o.tools, tool, params, e);
+	if (!rc && o)
+		rc = set_terms(c, o, params, tool, w, e);
+	if (!rc)
+		w->params = cJSON_PrintUnformatted(params);
 	cJSON_Delete(params);
-	w->quick = tool->flags & TOOL_QUICK;
 	if (!w->timeout_ms)
 		w->timeout_ms = tool->timeout_s * 1000;
 	if (w->timeout_ms > c->o.config->max_timeout_s * 1000)
 		w->timeout_ms = c->o.config->max_timeout_s * 1000;
-	return text;
+	return rc;
 }
 
 static unsigned
@@ -566,6 +679,13 @@ is_late(const struct core *c, int64_t heard)
 	    c->now.mono_ms - c->beat_made_ms[heard % PULSES] > LATE_MS;
 }
 
+static bool
+may_begin(const struct core *c, const struct house *h, const cJSON *task)
+{
+	return signed_may_start(c) && !signed_halt(c, h->name, json_text(task, "tool")) &&
+	    waiting(c) < WAITING_MAX * (c->slots + 1) * QUICK_EACH;
+}
+
 static void
 start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const struct ulid *id)
 {
@@ -580,19 +700,32 @@ start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const 
 		return;
 	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", json_text(o, "from_boot"));
 	from->work_n = json_number(o, "n", 0);
-	if (c->draining || is_late(c, json_number(o, "heard", 0)) ||
-	    waiting(c) >= WAITING_MAX * (c->slots + 1) * QUICK_EACH) {
+	if (c->draining || is_late(c, json_number(o, "heard", 0)) || !may_begin(c, h, task)) {
 		report(c, h, id, attempt, &end, false);
 		return;
 	}
 	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, attempt, json_text(task, "tool"));
 	w->timeout_ms = json_number(o, "timeout_s", 0) * 1000;
-	w->params = read_params(c, task, w, &end.err);
-	if (w->params)
+	if (read_task(c, task, o, w, &end.err) == 0)
 		return;
 	end.how = POOL_FAILED;
-	end.no_effect = true;
+	end.no_effect = end.refused = true;
 	work_end(c, w, &end);
+}
+
+static void
+plan(struct core *c, struct house *h, const struct ulid *id, const cJSON *task)
+{
+	struct pool_end end = { .how = POOL_FAILED };
+	struct work *w;
+
+	if (find_attempt(c, h, id, 0) || c->draining || !may_begin(c, h, task))
+		return;
+	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, 0, json_text(task, "tool"));
+	w->plan = true;
+	w->timeout_ms = PLAN_MS;
+	if (read_task(c, task, NULL, w, &end.err))
+		work_end(c, w, &end);
 }
 
 static void
@@ -650,7 +783,8 @@ work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	c->running++;
 	c->quick_out += w->quick;
 	*s = (struct pool_start){ .handle = w->handle, .tool = w->tool, .house = w->house->name, .task_id = w->id_text,
-		.params = w->params, .params_len = strlen(w->params), .timeout_ms = w->timeout_ms, .quick = w->quick };
+		.params = w->params, .params_len = strlen(w->params), .timeout_ms = w->timeout_ms, .quick = w->quick,
+		.plan = w->plan, .terms = w->terms, .terms_len = w->terms ? strlen(w->terms) : 0 };
 	return true;
 }
 
@@ -678,6 +812,8 @@ order(struct core *c, struct house *h, struct peer *from, const char *op, const 
 		;
 	else if (strcmp(op, "start") == 0)
 		start(c, h, from, o, &id);
+	else if (strcmp(op, "plan") == 0)
+		plan(c, h, &id, cJSON_GetObjectItemCaseSensitive(o, "task"));
 	else if (strcmp(op, "stop") == 0)
 		stop(c, h, &id, attempt);
 	else if (strcmp(op, "ack") == 0)
@@ -705,7 +841,7 @@ one_line(struct core *c, struct peer *from, const cJSON *o)
 	struct house *h = house_find(c, json_text(o, "house"));
 	const char *op = json_text(o, "op");
 
-	if (!h)
+	if (!h || !house_may_own(c, h, from->name))
 		return;
 	if (strcmp(op, "take") == 0)
 		lease_take(c, h, from, o);
@@ -763,6 +899,8 @@ work_resume(struct core *c, struct house *h)
 			continue;
 		if (!w->started) {
 			work_end(c, w, &(struct pool_end){ .how = POOL_NOT_RUN });
+		} else if (w->plan) {
+			;
 		} else if ((t = find_running(c, h, &w->id, w->attempt))) {
 			t->works = true;
 			t->lost_ms = 0;
