@@ -36,8 +36,8 @@ extern "C" {
 
 /* Why something failed. `code` is one word, the same that tasks get on the wire: parse, invalid,
  * missing, too_big, unknown_tool, unknown_house, unknown_task, id_required, conflict, stale, state,
- * busy, denied, path, not_found, timeout, network, tool, crash, lost, io, store, config, internal;
- * "none" if there was no error. `message` is the whole sentence. `field`, `expected` and `got` are
+ * busy, denied, approval, unproven, halted, path, not_found, timeout, network, tool, crash, lost, io,
+ * store, config, internal; "none" if there was no error. `message` is the whole sentence. `field`, `expected` and `got` are
  * empty unless a field of the input is at fault. Plain memory: copy it, let it go. */
 struct uw_error {
 	char code[24];

@@ -180,6 +180,7 @@ listener_put(struct buf *out, const struct broker *b, int port, const char *why)
 	set(out, why, "listener %d%s%s", port, b->bind ? " " : "", b->bind ? b->bind : "");
 	set(out, NULL, "tls_version tlsv1.2");
 	set(out, NULL, "cafile %s/ca.crt", b->pki_dir);
+	set(out, NULL, "crlfile %s/ca.crl", b->pki_dir);
 	set(out, NULL, "certfile %s/%s.crt", b->pki_dir, b->cert);
 	set(out, NULL, "keyfile %s/%s.key", b->pki_dir, b->cert);
 	set(out, NULL, "require_certificate true");

@@ -21,7 +21,7 @@ struct broker {
 	const char *dir;        /* absolute: mosquitto.conf and acl, and data/ for the broker's own database */
 	const char *bind;       /* address to listen on; NULL: all */
 	int port, ws_port;      /* ws_port 0: no listener for WebSockets */
-	const char *pki_dir;    /* absolute: ca.crt, <cert>.crt, <cert>.key */
+	const char *pki_dir;    /* absolute: ca.crt, ca.crl, <cert>.crt, <cert>.key */
 	const char *cert;       /* "broker" */
 	const char *user;       /* the broker runs as; NULL: whoever starts it */
 	const char *log;        /* absolute file; NULL: standard error */

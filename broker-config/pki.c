@@ -3,33 +3,22 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "buf.h"
 #include "clock.h"
 #include "err.h"
+#include "pki_impl.h"
 #include "save.h"
 #include "topic.h"
-
-#define FILE_MAX_BYTES (256u << 10)
-#define MAX_AUTHORITIES 8
-
-/* Hosts' clocks differ: what was issued this moment is valid everywhere. */
-#define BACKDATE_S 300
-#define DAY_S 86400
-
-struct ca {
-	X509 *all[MAX_AUTHORITIES];     /* as they stand in ca.crt */
-	int n;
-	X509 *cert;                     /* one of them, whose key we have; NULL: none */
-	EVP_PKEY *key;
-};
 
 static const char *const use_names[PKI_NUSES] = {
 #define X(sym, name) [sym] = name,
@@ -43,8 +32,8 @@ pki_use_name(enum pki_use use)
 	return use_names[use];
 }
 
-static int
-ssl_failed(struct err *e, enum err_code code, const char *what)
+int
+pki_ssl_failed(struct err *e, enum err_code code, const char *what)
 {
 	unsigned long n = ERR_peek_last_error();
 	const char *why = n ? ERR_reason_error_string(n) : NULL;
@@ -53,8 +42,8 @@ ssl_failed(struct err *e, enum err_code code, const char *what)
 	return err_set(e, code, "%s: %s", what, why ? why : "failed");
 }
 
-static char *
-path_of(const char *dir, const char *name, const char *suffix)
+char *
+pki_path(const char *dir, const char *name, const char *suffix)
 {
 	struct buf b = { 0 };
 
@@ -64,27 +53,31 @@ path_of(const char *dir, const char *name, const char *suffix)
 
 /* Reading */
 
-static EVP_PKEY *
-key_parse(const struct buf *pem, const char *path, struct err *e)
+/* Every private key in a PEM file; returns how many, -1 with e if there is none. */
+static int
+keys_parse(const struct buf *pem, const char *path, EVP_PKEY **out, int max, struct err *e)
 {
 	BIO *in = BIO_new_mem_buf(buf_str(pem), (int)pem->len);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, (void *)"");
+	int n = 0;
 
+	while (n < max && (out[n] = PEM_read_bio_PrivateKey(in, NULL, NULL, (void *)"")))
+		n++;
 	BIO_free(in);
-	if (!key) {
-		ssl_failed(e, ERR_PARSE, "not a private key");
-		err_wrap(e, "%s", path);
+	if (n == 0) {
+		pki_ssl_failed(e, ERR_PARSE, "not a private key");
+		return err_wrap(e, "%s", path);
 	}
-	return key;
+	ERR_clear_error();      /* the end of the file is one */
+	return n;
 }
 
-static EVP_PKEY *
-key_read(const char *dir, const char *name, struct err *e)
+static int
+keys_read(const char *dir, const char *name, EVP_PKEY **out, int max, struct err *e)
 {
-	char *path = path_of(dir, name, ".key");
+	char *path = pki_path(dir, name, ".key");
 	struct buf pem = { .max = FILE_MAX_BYTES };
 	struct stat st;
-	EVP_PKEY *key = NULL;
+	int n = -1;
 
 	if (save_read(path, &pem, e))
 		goto out;
@@ -93,13 +86,21 @@ key_read(const char *dir, const char *name, struct err *e)
 		    (unsigned)st.st_mode & 0777);
 		goto out;
 	}
-	key = key_parse(&pem, path, e);
+	n = keys_parse(&pem, path, out, max, e);
 out:
 	if (pem.data)
 		OPENSSL_cleanse(pem.data, pem.len);
 	buf_free(&pem);
 	free(path);
-	return key;
+	return n;
+}
+
+static EVP_PKEY *
+key_read(const char *dir, const char *name, struct err *e)
+{
+	EVP_PKEY *key = NULL;
+
+	return keys_read(dir, name, &key, 1, e) < 0 ? NULL : key;
 }
 
 /* Every certificate in a PEM file; returns how many, -1 with e if there is none. */
@@ -113,17 +114,17 @@ certs_parse(const struct buf *pem, const char *path, X509 **out, int max, struct
 		n++;
 	BIO_free(in);
 	if (n == 0) {
-		ssl_failed(e, ERR_PARSE, "not a certificate");
+		pki_ssl_failed(e, ERR_PARSE, "not a certificate");
 		return err_wrap(e, "%s", path);
 	}
 	ERR_clear_error();      /* the end of the file is one */
 	return n;
 }
 
-static int
-certs_read(const char *dir, const char *name, X509 **out, int max, struct err *e)
+int
+pki_certs_read(const char *dir, const char *name, X509 **out, int max, struct err *e)
 {
-	char *path = path_of(dir, name, ".crt");
+	char *path = pki_path(dir, name, ".crt");
 	struct buf pem = { .max = FILE_MAX_BYTES };
 	int n = save_read(path, &pem, e) ? -1 : certs_parse(&pem, path, out, max, e);
 
@@ -132,22 +133,29 @@ certs_read(const char *dir, const char *name, X509 **out, int max, struct err *e
 	return n;
 }
 
-static void
-ca_release(struct ca *ca)
+void
+pki_ca_release(struct ca *ca)
 {
-	while (ca->n)
-		X509_free(ca->all[--ca->n]);
-	EVP_PKEY_free(ca->key);
-	*ca = (struct ca){ 0 };
+	for (int i = 0; i < ca->n; i++) {
+		X509_free(ca->all[i]);
+		EVP_PKEY_free(ca->keys[i]);
+	}
+	if (ca->lock >= 0)
+		close(ca->lock);
+	*ca = (struct ca){ .lock = -1 };
 }
 
+/* Takes the key if a certificate is its own and has none yet; returns that one. */
 static X509 *
-ca_match(const struct ca *ca)
+ca_take_key(struct ca *ca, EVP_PKEY *key)
 {
 	for (int i = 0; i < ca->n; i++)
-		if (X509_check_private_key(ca->all[i], ca->key) == 1)
+		if (!ca->keys[i] && X509_check_private_key(ca->all[i], key) == 1) {
+			ca->keys[i] = key;
 			return ca->all[i];
+		}
 	ERR_clear_error();
+	EVP_PKEY_free(key);
 	return NULL;
 }
 
@@ -157,24 +165,41 @@ ca_read(const char *dir, struct ca *ca, struct err *e)
 {
 	int n;
 
-	*ca = (struct ca){ 0 };
-	n = certs_read(dir, "ca", ca->all, MAX_AUTHORITIES, e);
+	*ca = (struct ca){ .lock = -1 };
+	n = pki_certs_read(dir, "ca", ca->all, MAX_AUTHORITIES, e);
 	ca->n = n < 0 ? 0 : n;
 	return n < 0 ? -1 : 0;
 }
 
-/* ... with the key that signs. */
+/* One signs at a time, lest a list be made from one that has just been replaced. */
 static int
-ca_open(const char *dir, struct ca *ca, struct err *e)
+ca_lock(const char *dir, struct ca *ca, struct err *e)
 {
-	if (ca_read(dir, ca, e) == 0 && (ca->key = key_read(dir, "ca", e))) {
-		ca->cert = ca_match(ca);
-		if (!ca->cert)
-			err_set(e, ERR_CONFIG, "%s: no certificate in ca.crt belongs to ca.key", dir);
+	ca->lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ca->lock >= 0 && flock(ca->lock, LOCK_EX) == 0)
+		return 0;
+	return err_set(e, ERR_IO, "cannot lock %s: %s", dir, strerror(errno));
+}
+
+int
+pki_ca_open(const char *dir, struct ca *ca, struct err *e)
+{
+	EVP_PKEY *keys[MAX_AUTHORITIES];
+	int n = ca_read(dir, ca, e) || ca_lock(dir, ca, e) ? -1 : keys_read(dir, "ca", keys, MAX_AUTHORITIES, e);
+
+	for (int i = 0; i < n; i++) {
+		X509 *cert = ca_take_key(ca, keys[i]);
+
+		if (i > 0 || !cert)
+			continue;
+		ca->cert = cert;
+		ca->key = keys[0];
 	}
 	if (ca->cert)
 		return 0;
-	ca_release(ca);
+	if (n > 0)
+		err_set(e, ERR_CONFIG, "%s: no certificate in ca.crt belongs to ca.key", dir);
+	pki_ca_release(ca);
 	return err_wrap(e, "the authority");
 }
 
@@ -195,8 +220,8 @@ set_serial(X509 *x)
 	return ok ? 0 : -1;
 }
 
-static int64_t
-asn1_ms(const ASN1_TIME *t)
+int64_t
+pki_asn1_ms(const ASN1_TIME *t)
 {
 	struct tm tm;
 
@@ -209,8 +234,8 @@ set_validity(X509 *x, const X509 *issuer, int days)
 {
 	time_t now = (time_t)(clock_wall_ms() / 1000), end = now + (time_t)days * DAY_S;
 
-	if (issuer && asn1_ms(X509_get0_notAfter(issuer)) / 1000 < end)
-		end = (time_t)(asn1_ms(X509_get0_notAfter(issuer)) / 1000);
+	if (issuer && pki_asn1_ms(X509_get0_notAfter(issuer)) / 1000 < end)
+		end = (time_t)(pki_asn1_ms(X509_get0_notAfter(issuer)) / 1000);
 	return ASN1_TIME_set(X509_getm_notBefore(x), now - BACKDATE_S) && ASN1_TIME_set(X509_getm_notAfter(x), end)
 	    ? 0 : -1;
 }
@@ -311,7 +336,7 @@ make_cert(const struct request *r, const struct ca *ca, struct err *e)
 	if (x && fill_cert(x, r, ca) == 0)
 		return x;
 	X509_free(x);
-	ssl_failed(e, ERR_INTERNAL, "making a certificate");
+	pki_ssl_failed(e, ERR_INTERNAL, "making a certificate");
 	return NULL;
 }
 
@@ -321,16 +346,16 @@ make_key(struct err *e)
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 
 	if (!key)
-		ssl_failed(e, ERR_INTERNAL, "making a key");
+		pki_ssl_failed(e, ERR_INTERNAL, "making a key");
 	return key;
 }
 
 /* Writing */
 
-static int
-bio_save(BIO *out, const char *dir, const char *name, const char *suffix, mode_t mode, struct err *e)
+int
+pki_bio_save(BIO *out, const char *dir, const char *name, const char *suffix, mode_t mode, struct err *e)
 {
-	char *path = path_of(dir, name, suffix), *text;
+	char *path = pki_path(dir, name, suffix), *text;
 	long len = BIO_get_mem_data(out, &text);
 	int rc = save_file(path, text, (size_t)len, mode, e);
 
@@ -339,14 +364,24 @@ bio_save(BIO *out, const char *dir, const char *name, const char *suffix, mode_t
 }
 
 static int
-key_write(const char *dir, const char *name, EVP_PKEY *key, struct err *e)
+keys_write(const char *dir, const char *name, EVP_PKEY *const *keys, int n, struct err *e)
 {
 	BIO *out = BIO_new(BIO_s_secmem());
-	int rc = PEM_write_bio_PKCS8PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) == 1
-	    ? bio_save(out, dir, name, ".key", 0600, e) : ssl_failed(e, ERR_INTERNAL, "writing a key");
+	int rc = 0;
 
+	for (int i = 0; i < n && rc == 0; i++)
+		if (keys[i] && PEM_write_bio_PKCS8PrivateKey(out, keys[i], NULL, NULL, 0, NULL, NULL) != 1)
+			rc = pki_ssl_failed(e, ERR_INTERNAL, "writing a key");
+	if (rc == 0)
+		rc = pki_bio_save(out, dir, name, ".key", 0600, e);
 	BIO_free(out);
 	return rc;
+}
+
+static int
+key_write(const char *dir, const char *name, EVP_PKEY *key, struct err *e)
+{
+	return keys_write(dir, name, &key, 1, e);
 }
 
 static int
@@ -357,9 +392,9 @@ certs_write(const char *dir, const char *name, X509 *const *certs, int n, struct
 
 	for (int i = 0; i < n && rc == 0; i++)
 		if (PEM_write_bio_X509(out, certs[i]) != 1)
-			rc = ssl_failed(e, ERR_INTERNAL, "writing a certificate");
+			rc = pki_ssl_failed(e, ERR_INTERNAL, "writing a certificate");
 	if (rc == 0)
-		rc = bio_save(out, dir, name, ".crt", 0600, e);
+		rc = pki_bio_save(out, dir, name, ".crt", 0600, e);
 	BIO_free(out);
 	return rc;
 }
@@ -408,8 +443,8 @@ check_days(int days, struct err *e)
 }
 
 /* "ca" would take the authority's place, and a file name must stay one. */
-static int
-check_name(const char *name, struct err *e)
+int
+pki_check_name(const char *name, struct err *e)
 {
 	if (name_ok(name) && strcmp(name, "ca") != 0)
 		return 0;
@@ -433,30 +468,34 @@ make_authority(EVP_PKEY *key, int days, struct err *e)
 }
 
 /* At every moment what is in ca.key belongs to something in ca.crt, or there is no ca.crt yet: a
- * first authority's key is written before its certificate, a following one's after. */
+ * first authority's key is written before its certificate, a following one's after. The list goes before the
+ * certificate, since one too many does no harm. */
 static int
 authority_write(const char *dir, const struct ca *former, EVP_PKEY *key, int days, struct err *e)
 {
-	X509 *all[MAX_AUTHORITIES + 1];
-	int n = 1, rc = -1;
+	struct ca ca = { .n = 1, .keys = { key } };
+	int rc = -1;
 
-	all[0] = make_authority(key, days, e);
-	for (int i = 0; former && i < former->n; i++)
-		all[n++] = former->all[i];
-	if (!all[0])
+	ca.all[0] = make_authority(key, days, e);
+	for (int i = 0; former && i < former->n; i++, ca.n++) {
+		ca.all[ca.n] = former->all[i];
+		ca.keys[ca.n] = former->keys[i];
+	}
+	if (!ca.all[0])
 		return -1;
-	if (former || key_write(dir, "ca", key, e) == 0)
-		rc = certs_write(dir, "ca", all, n, e);
+	if ((former || key_write(dir, "ca", key, e) == 0) && pki_crls_write(dir, &ca, NULL, e) == 0)
+		rc = certs_write(dir, "ca", ca.all, ca.n, e);
+	/* A former key signs its own list as long as its certificates are good. */
 	if (rc == 0 && former)
-		rc = key_write(dir, "ca", key, e);
-	X509_free(all[0]);
+		rc = keys_write(dir, "ca", ca.keys, ca.n, e);
+	X509_free(ca.all[0]);
 	return rc;
 }
 
 static bool
 file_exists(const char *dir, const char *name, const char *suffix)
 {
-	char *path = path_of(dir, name, suffix);
+	char *path = pki_path(dir, name, suffix);
 	bool there = access(path, F_OK) == 0;
 
 	free(path);
@@ -466,9 +505,8 @@ file_exists(const char *dir, const char *name, const char *suffix)
 int
 pki_init(const char *dir, int days, bool *created, struct err *e)
 {
-	bool crt, has_key;
+	bool crt, has_key, changed;
 	EVP_PKEY *key;
-	struct ca ca;
 	int rc;
 
 	*created = false;
@@ -479,11 +517,8 @@ pki_init(const char *dir, int days, bool *created, struct err *e)
 	has_key = file_exists(dir, "ca", ".key");
 	if (crt && !has_key)
 		return err_set(e, ERR_CONFIG, "%s has ca.crt but no ca.key: certificates are issued where the key is", dir);
-	if (crt) {
-		rc = ca_open(dir, &ca, e);
-		ca_release(&ca);
-		return rc;
-	}
+	if (crt)
+		return pki_crl_keep(dir, &changed, e);
 	key = has_key ? key_read(dir, "ca", e) : make_key(e);
 	*created = true;
 	rc = key ? authority_write(dir, NULL, key, days, e) : -1;
@@ -499,46 +534,74 @@ pki_init_next(const char *dir, int days, struct err *e)
 	int rc = -1;
 
 	days = days ? days : PKI_CA_DAYS;
-	if (check_days(days, e) || ca_open(dir, &ca, e))
+	if (check_days(days, e) || pki_ca_open(dir, &ca, e))
 		return -1;
 	if (ca.n == MAX_AUTHORITIES)
 		err_set(e, ERR_TOO_BIG, "ca.crt holds %d authorities already; forget the former ones first", ca.n);
 	else if ((key = make_key(e)))
 		rc = authority_write(dir, &ca, key, days, e);
 	EVP_PKEY_free(key);
-	ca_release(&ca);
+	pki_ca_release(&ca);
 	return rc;
 }
 
 int
 pki_forget_former(const char *dir, struct err *e)
 {
-	struct ca ca;
-	int rc;
+	struct ca ca, alone;
+	int rc = -1;
 
-	if (ca_open(dir, &ca, e))
+	if (pki_ca_open(dir, &ca, e))
 		return -1;
-	rc = certs_write(dir, "ca", &ca.cert, 1, e);
-	ca_release(&ca);
+	alone = (struct ca){ .all = { ca.cert }, .keys = { ca.key }, .n = 1 };
+	if (certs_write(dir, "ca", alone.all, 1, e) == 0 && keys_write(dir, "ca", alone.keys, 1, e) == 0)
+		rc = pki_crls_write(dir, &alone, NULL, e);
+	pki_ca_release(&ca);
 	return rc;
 }
 
 /* Issuing */
 
+static void
+serial_format(const X509 *x, char *out, size_t size)
+{
+	BIGNUM *n = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
+	char *hex = n ? BN_bn2hex(n) : NULL;
+
+	snprintf(out, size, "%s", hex ? hex : "");
+	OPENSSL_free(hex);
+	BN_free(n);
+}
+
+int
+pki_record(const char *dir, X509 *x, struct err *e)
+{
+	char *issued = pki_path(dir, ISSUED, ""), serial[65];
+	int rc;
+
+	serial_format(x, serial, sizeof serial);
+	rc = save_dir(issued, 0700, e) || certs_write(issued, serial, &x, 1, e) ? -1 : 0;
+	free(issued);
+	return rc;
+}
+
+/* Nothing is out that could not be taken back, so the copy comes first. */
 static int
 issue(const char *dir, const struct request *r, bool write_key, struct err *e)
 {
+	bool changed;
 	struct ca ca;
 	X509 *x;
 	int rc = -1;
 
-	if (ca_open(dir, &ca, e))
+	if (pki_ca_open(dir, &ca, e))
 		return -1;
 	x = make_cert(r, &ca, e);
-	if (x && (!write_key || key_write(dir, r->cn, r->key, e) == 0))
+	if (x && pki_crls_keep(dir, &ca, &changed, e) == 0 && pki_record(dir, x, e) == 0 &&
+	    (!write_key || key_write(dir, r->cn, r->key, e) == 0))
 		rc = certs_write(dir, r->cn, &x, 1, e);
 	X509_free(x);
-	ca_release(&ca);
+	pki_ca_release(&ca);
 	return rc;
 }
 
@@ -550,7 +613,7 @@ pki_issue(const char *dir, const char *name, enum pki_use use, const char *const
 	struct buf text = { 0 };
 	int rc = -1;
 
-	if (check_name(name, e) || check_days(r.days, e) || sans_format(&text, sans, nsans, e))
+	if (pki_check_name(name, e) || check_days(r.days, e) || sans_format(&text, sans, nsans, e))
 		goto out;
 	r.sans = buf_str(&text);
 	r.key = make_key(e);
@@ -585,8 +648,8 @@ sans_read(const X509 *x, struct buf *out, bool notation)
 	GENERAL_NAMES_free(names);
 }
 
-static enum pki_use
-use_of(X509 *x)
+enum pki_use
+pki_use_of(X509 *x)
 {
 	if (X509_check_ca(x))
 		return PKI_CA;
@@ -602,9 +665,9 @@ pki_renew(const char *dir, const char *name, const char *const *sans, size_t nsa
 	X509 *old = NULL;
 	int rc = -1;
 
-	if (check_name(name, e) || check_days(r.days, e) || certs_read(dir, name, &old, 1, e) < 0)
+	if (pki_check_name(name, e) || check_days(r.days, e) || pki_certs_read(dir, name, &old, 1, e) < 0)
 		goto out;
-	r.use = use_of(old);
+	r.use = pki_use_of(old);
 	if (!sans)
 		sans_read(old, &text, true);
 	else if (sans_format(&text, sans, nsans, e))
@@ -621,6 +684,26 @@ out:
 }
 
 /* Showing */
+
+/* What is trusted here, and what is not any more. */
+struct known {
+	struct ca ca;
+	struct crls crls;
+};
+
+static int
+known_read(const char *dir, struct known *k, struct err *e)
+{
+	k->crls = (struct crls){ .n = 0 };
+	return ca_read(dir, &k->ca, e) || pki_crls_read(dir, &k->crls, e) ? -1 : 0;
+}
+
+static void
+known_release(struct known *k)
+{
+	pki_ca_release(&k->ca);
+	pki_crls_release(&k->crls);
+}
 
 static bool
 is_trusted(X509 *x, const struct ca *ca)
@@ -640,23 +723,13 @@ is_trusted(X509 *x, const struct ca *ca)
 }
 
 static void
-serial_format(const X509 *x, char *out, size_t size)
-{
-	BIGNUM *n = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
-	char *hex = n ? BN_bn2hex(n) : NULL;
-
-	snprintf(out, size, "%s", hex ? hex : "");
-	OPENSSL_free(hex);
-	BN_free(n);
-}
-
-static void
-describe(X509 *x, const struct ca *ca, struct pki_cert *out)
+describe(X509 *x, const struct known *k, struct pki_cert *out)
 {
 	struct buf sans = { .max = sizeof out->sans - 1 };
 
-	*out = (struct pki_cert){ .use = use_of(x), .from_ms = asn1_ms(X509_get0_notBefore(x)),
-		.until_ms = asn1_ms(X509_get0_notAfter(x)), .trusted = is_trusted(x, ca) };
+	*out = (struct pki_cert){ .use = pki_use_of(x), .from_ms = pki_asn1_ms(X509_get0_notBefore(x)),
+		.until_ms = pki_asn1_ms(X509_get0_notAfter(x)), .revoked = pki_crls_have(&k->crls, x) };
+	out->trusted = !out->revoked && is_trusted(x, &k->ca);
 	X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, out->name, sizeof out->name);
 	serial_format(x, out->serial, sizeof out->serial);
 	sans_read(x, &sans, false);
@@ -667,44 +740,56 @@ describe(X509 *x, const struct ca *ca, struct pki_cert *out)
 static bool
 key_belongs(const char *dir, const char *name, X509 *x)
 {
-	EVP_PKEY *key = key_read(dir, name, NULL);
-	bool ok = key && X509_check_private_key(x, key) == 1;
+	EVP_PKEY *keys[MAX_AUTHORITIES];
+	int n = keys_read(dir, name, keys, MAX_AUTHORITIES, NULL);
+	bool ok = false;
 
-	EVP_PKEY_free(key);
+	for (int i = 0; i < n; i++) {
+		ok |= X509_check_private_key(x, keys[i]) == 1;
+		EVP_PKEY_free(keys[i]);
+	}
 	ERR_clear_error();
 	return ok;
 }
 
 static int
-read_cert(const char *dir, const char *name, const struct ca *ca, struct pki_cert *out, struct err *e)
+read_cert(const char *dir, const char *name, const struct known *k, struct pki_cert *out, struct err *e)
 {
 	X509 *x;
 
-	if (certs_read(dir, name, &x, 1, e) < 0)
+	if (pki_certs_read(dir, name, &x, 1, e) < 0)
 		return -1;
-	describe(x, ca, out);
+	describe(x, k, out);
 	out->has_key = key_belongs(dir, name, x);
 	X509_free(x);
+	return 0;
+}
+
+static int
+read_authority(const char *dir, struct pki_cert *out, struct err *e)
+{
+	struct known k = { .crls = { .n = 0 } };
+
+	if (pki_ca_open(dir, &k.ca, e))
+		return -1;
+	describe(k.ca.cert, &k, out);
+	out->has_key = true;
+	pki_ca_release(&k.ca);
 	return 0;
 }
 
 int
 pki_read(const char *dir, const char *name, struct pki_cert *out, struct err *e)
 {
-	struct ca ca;
-	int rc = 0;
+	struct known k;
+	int rc;
 
-	if (strcmp(name, "ca") == 0) {
-		if (ca_open(dir, &ca, e))
-			return -1;
-		describe(ca.cert, &ca, out);
-		out->has_key = true;
-	} else {
-		/* Without ca.crt there is still a certificate to look at, only nobody to trust. */
-		ca_read(dir, &ca, NULL);
-		rc = check_name(name, e) || read_cert(dir, name, &ca, out, e) ? -1 : 0;
-	}
-	ca_release(&ca);
+	if (strcmp(name, "ca") == 0)
+		return read_authority(dir, out, e);
+	/* Without ca.crt there is still a certificate to look at, only nobody to trust. */
+	known_read(dir, &k, NULL);
+	rc = pki_check_name(name, e) || read_cert(dir, name, &k, out, e) ? -1 : 0;
+	known_release(&k);
 	return rc;
 }
 
@@ -716,44 +801,78 @@ is_cert_file(const struct dirent *d)
 	return dot && strcmp(dot, ".crt") == 0 && strcmp(d->d_name, "ca.crt") != 0 && d->d_name[0] != '.';
 }
 
-static void
-each_file(const char *dir, const char *file, const struct ca *ca, pki_visit *each, void *arg)
-{
-	char *name = xstrndup(file, strlen(file) - strlen(".crt"));
-	struct pki_cert c;
-	struct err e;
+struct visit {
+	const char *dir, *prefix;       /* where, and what goes before the name of a file */
+	bool revoked;                   /* only those, until they expire */
+	struct known known;
+	pki_visit *each;
+	void *arg;
+};
 
-	if (read_cert(dir, name, ca, &c, &e))
-		each(arg, file, NULL, e.msg);
-	else
-		each(arg, file, &c, NULL);
+static void
+visit_file(const struct visit *v, const char *file)
+{
+	char *name = xstrndup(file, strlen(file) - strlen(".crt")), *shown = pki_path(v->prefix, file, "");
+	struct pki_cert c = { .revoked = true };
+	struct err e;
+	int rc = read_cert(v->dir, name, &v->known, &c, &e);
+
+	if (rc == 0 && (!v->revoked || (c.revoked && c.until_ms > clock_wall_ms())))
+		v->each(v->arg, *v->prefix ? shown : file, &c, NULL);
+	else if (rc)
+		v->each(v->arg, *v->prefix ? shown : file, NULL, e.msg);
 	free(name);
+	free(shown);
+}
+
+static int
+visit_files(const struct visit *v, struct err *e)
+{
+	struct dirent **files = NULL;
+	int n = scandir(v->dir, &files, is_cert_file, alphasort);
+
+	if (n < 0)
+		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read directory %s: %s", v->dir,
+		    strerror(errno));
+	for (int i = 0; i < n; i++) {
+		visit_file(v, files[i]->d_name);
+		free(files[i]);
+	}
+	free(files);
+	return 0;
+}
+
+static void
+visit_authorities(const struct visit *v)
+{
+	struct pki_cert c;
+
+	for (int i = 0; i < v->known.ca.n; i++) {
+		describe(v->known.ca.all[i], &v->known, &c);
+		c.has_key = key_belongs(v->dir, "ca", v->known.ca.all[i]);
+		v->each(v->arg, "ca.crt", &c, NULL);
+	}
 }
 
 int
 pki_each(const char *dir, pki_visit *each, void *arg, struct err *e)
 {
-	struct dirent **files = NULL;
-	struct pki_cert c;
-	struct ca ca;
+	struct visit v = { .dir = dir, .prefix = "", .each = each, .arg = arg }, gone;
+	char *issued = pki_path(dir, ISSUED, "");
 	struct err why;
-	int n = scandir(dir, &files, is_cert_file, alphasort);
+	int rc;
 
-	if (n < 0)
-		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read directory %s: %s", dir,
-		    strerror(errno));
-	if (ca_read(dir, &ca, &why))
-		each(arg, "ca.crt", NULL, why.msg);
-	for (int i = 0; i < ca.n; i++) {
-		describe(ca.all[i], &ca, &c);
-		c.has_key = key_belongs(dir, "ca", ca.all[i]);
-		each(arg, "ca.crt", &c, NULL);
-	}
-	for (int i = 0; i < n; i++) {
-		each_file(dir, files[i]->d_name, &ca, each, arg);
-		free(files[i]);
-	}
-	free(files);
-	ca_release(&ca);
-	return 0;
+	if (known_read(dir, &v.known, &why) && access(dir, F_OK) == 0)
+		each(arg, v.known.ca.n ? "ca.crl" : "ca.crt", NULL, why.msg);
+	visit_authorities(&v);
+	rc = visit_files(&v, e);
+	gone = v;
+	gone.dir = issued;
+	gone.prefix = ISSUED;
+	gone.revoked = true;
+	if (rc == 0 && access(issued, F_OK) == 0)
+		rc = visit_files(&gone, e);
+	known_release(&v.known);
+	free(issued);
+	return rc;
 }

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sign.h"
 #include "topic.h"
 
 struct err;
@@ -24,6 +25,7 @@ struct err;
 #define CONFIG_MAX_PEOPLE 64
 #define CONFIG_MAX_PATHS 64
 #define CONFIG_MAX_SECRETS 64
+#define CONFIG_MAX_SIGNERS 8
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
@@ -36,6 +38,11 @@ struct config_names {
 
 struct config_paths {
 	char *v[CONFIG_MAX_PATHS];      /* absolute */
+	size_t n;
+};
+
+struct config_signers {
+	struct sign_public v[CONFIG_MAX_SIGNERS];
 	size_t n;
 };
 
@@ -77,6 +84,8 @@ struct config {
 	struct config_names router;     /* candidates of the house "_", in order */
 	struct config_names witnesses;  /* agents that own nothing and only vote */
 	config_name sovereign;          /* "timmy" */
+	struct config_signers sovereign_keys;   /* whose signature is his; none: nothing signed is asked for */
+	char *sovereign_key;            /* where his private key lies, on his machine */
 	struct config_names operators, watchers;
 
 	int64_t max_payload_bytes;      /* one message; 1 MiB */

@@ -26,6 +26,18 @@ house_complete(struct config_reader *r, struct config_house *h)
 	return 0;
 }
 
+/* On machines of others there is no such file, and nobody asks for it. */
+static void
+key_path_complete(struct config *c)
+{
+	struct buf b = { 0 };
+
+	if (c->sovereign_key)
+		return;
+	buf_addf(&b, "%s/sovereign.key", c->pki_dir);
+	c->sovereign_key = buf_take(&b);
+}
+
 static void
 candidates_add(struct config_names *candidates, const struct config_names *agents)
 {
@@ -70,6 +82,7 @@ config_complete(struct config_reader *r)
 		if (house_complete(r, &c->houses[i]))
 			return -1;
 	candidates_complete(c);
+	key_path_complete(c);
 	return 0;
 }
 

@@ -357,6 +357,32 @@ variable_expect(const struct config_key *k, struct buf *out)
 	buf_adds(out, "the name of an environment variable");
 }
 
+static bool
+signers_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	struct config_signers *signers = at;
+
+	(void)r;
+	(void)k;
+	if (signers->n == CONFIG_MAX_SIGNERS || sign_public_parse(&signers->v[signers->n], text, NULL))
+		return false;
+	signers->n++;
+	return true;
+}
+
+static void
+signers_clear(void *at)
+{
+	((struct config_signers *)at)->n = 0;
+}
+
+static void
+signers_expect(const struct config_key *k, struct buf *out)
+{
+	(void)k;
+	buf_adds(out, "a list of public keys (ed25519:<base64 of 32 bytes>)");
+}
+
 #define TYPE(sym, type, list, stem, clear) \
 	const struct config_type sym = { type, list, stem##_put, clear, stem##_expect }
 TYPE(TYPE_TEXT, "text", false, text, text_clear);
@@ -370,5 +396,6 @@ TYPE(TYPE_INT, "number", false, int, NULL);
 TYPE(TYPE_BYTES, "size", false, bytes, NULL);
 TYPE(TYPE_TIME, "time", false, time, NULL);
 TYPE(TYPE_BROKERS, "list of brokers", true, brokers, brokers_clear);
+TYPE(TYPE_SIGNERS, "list of keys", true, signers, signers_clear);
 TYPE(TYPE_VARIABLE, "variable name", false, variable, text_clear);
 

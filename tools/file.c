@@ -159,50 +159,6 @@ file_text_fits(const char *p, size_t len, size_t room, bool *text)
 	return at;
 }
 
-void
-file_base64(struct buf *b, const void *p, size_t len)
-{
-	size_t need = (len + 2) / 3 * 4;
-	char *to = buf_reserve(b, need);
-
-	if (to)
-		b->len += (size_t)EVP_EncodeBlock((unsigned char *)to, p, (int)len);
-}
-
-static int
-digit_of(char c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* Strict: no blanks, padding as it must be. */
-int
-file_base64_decode(struct buf *out, const char *text, size_t len, struct err *e)
-{
-	size_t pad = len && text[len - 1] == '=' ? len > 1 && text[len - 2] == '=' ? 2 : 1 : 0;
-	unsigned bits = 0;
-
-	if (len % 4)
-		return err_set(e, ERR_INVALID, "base64 has a multiple of 4 characters, this has %zu", len);
-	for (size_t i = 0; i < len - pad; i++) {
-		int d = digit_of(text[i]);
-
-		if (d < 0)
-			return err_set(e, ERR_INVALID, "not base64 at character %zu", i);
-		bits = bits << 6 | (unsigned)d;
-		if (i % 4 == 3)
-			buf_add(out, (char[]){ (char)(bits >> 16), (char)(bits >> 8), (char)bits }, 3);
-	}
-	if (pad == 1)
-		buf_add(out, (char[]){ (char)(bits >> 10), (char)(bits >> 2) }, 2);
-	else if (pad == 2)
-		buf_addc(out, (char)(bits >> 4));
-	return 0;
-}
-
 /* The names in a directory, sorted. Takes dir's descriptor for as long as it reads. */
 struct names {
 	char **v;

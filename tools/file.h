@@ -1,5 +1,5 @@
 /*
- * file.h - what the file tools share: reading, hashing, walking a directory, bytes as text.
+ * file.h - what the file tools share: reading, hashing, walking a directory.
  */
 #ifndef UW_FILE_H
 #define UW_FILE_H
@@ -34,9 +34,6 @@ void file_put_mode(struct buf *b, mode_t mode);         /* "mode":"0644" */
 /* How many of the first bytes fit into `room` bytes of a JSON string; whole characters only. *text is
  * false if they are not UTF-8 (a character cut off at the very end is no fault) or hold a NUL. */
 size_t file_text_fits(const char *p, size_t len, size_t room, bool *text);
-
-void file_base64(struct buf *b, const void *p, size_t len);
-int file_base64_decode(struct buf *out, const char *text, size_t len, struct err *e);
 
 /* One thing found by file_walk(). */
 struct file_entry {

@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "base64.h"
 #include "clock.h"
 #include "file.h"
 #include "param.h"
@@ -65,7 +66,7 @@ put_content(struct buf *result, const struct buf *b, const struct content *c)
 		return;
 	}
 	buf_addc(result, '"');
-	file_base64(result, buf_str(b), c->len);
+	base64_put(result, buf_str(b), c->len);
 	buf_addc(result, '"');
 }
 

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <time.h>
 
+#include "base64.h"
 #include "clock.h"
 #include "file.h"
 #include "param.h"
@@ -37,7 +38,7 @@ decode(const struct tool_run *r, struct write *w, struct err *e)
 	w->mode = mode ? (int)strtol(mode, NULL, 8) : -1;
 	if (strcmp(param_str(r, "encoding"), "utf-8") == 0) {
 		buf_adds(&w->content, text);
-	} else if (file_base64_decode(&w->content, text, strlen(text), e)) {
+	} else if (base64_decode(&w->content, text, strlen(text), e)) {
 		struct err why = *e;
 
 		return err_field(e, ERR_INVALID, "params.content", text, "base64 (%s)", why.msg);

@@ -1,3 +1,4 @@
+#include "base64.h"
 #include "file.h"
 #include "http.h"
 #include "param.h"
@@ -19,7 +20,7 @@ read_body(const struct tool_run *r, struct buf *b, struct err *e)
 		json_put_tree(b, json);
 	else if (text)
 		buf_adds(b, text);
-	else if (coded && file_base64_decode(b, coded, strlen(coded), e))
+	else if (coded && base64_decode(b, coded, strlen(coded), e))
 		return err_field(e, ERR_INVALID, "params.body_base64", NULL, "base64 (%s)", e->msg);
 	return buf_ok(b) ? 0 : err_field(e, ERR_TOO_BIG, "params.body", NULL, "at most %u bytes", MAX_BODY);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "base64.h"
 #include "clock.h"
 #include "file.h"
 #include "http.h"
@@ -193,7 +194,7 @@ put_bytes_body(const struct http_answer *a, size_t room, struct buf *result)
 		json_put_strn(result, buf_str(&a->body), n);
 	} else {
 		buf_addc(result, '"');
-		file_base64(result, buf_str(&a->body), n);
+		base64_put(result, buf_str(&a->body), n);
 		buf_addc(result, '"');
 	}
 	json_kv_int(result, "bytes", (int64_t)n);

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "base64.h"
 #include "clock.h"
 #include "file.h"
 #include "http.h"
@@ -80,7 +81,7 @@ put_banner(const struct check *c, int fd, struct buf *result)
 		json_put_strn(result, b.data, b.len);
 	} else {
 		buf_addc(result, '"');
-		file_base64(result, b.data, b.len);
+		base64_put(result, b.data, b.len);
 		buf_addc(result, '"');
 	}
 	buf_free(&b);

@@ -65,10 +65,8 @@ wait_ready(struct cluster *c, const char *name, int64_t until, struct err *e)
 /* Up */
 
 static int
-prepare(struct cluster *c, const struct cluster_up *o, bool *reload, struct err *e)
+prepare(struct cluster *c, const struct cluster_up *o, struct err *e)
 {
-	bool cert = false;
-
 	if (cluster_dir_make(c, e) || lock(c, e))
 		return -1;
 	if (!cluster_has(c->dir, "houses.yaml")) {
@@ -77,10 +75,9 @@ prepare(struct cluster *c, const struct cluster_up *o, bool *reload, struct err 
 			return -1;
 	}
 	if (cluster_file_load(c, e) || cluster_file_agrees(c, o, e) || cluster_dir_check_run(c, e) ||
-	    member_keep_ws_ports(c, e) || cluster_dir_certs(c, &cert, e) || member_write_brokers(c, reload, e) ||
+	    member_keep_ws_ports(c, e) || cluster_dir_certs(c, e) || member_write_brokers(c, e) ||
 	    cluster_dir_env(c, e))
 		return -1;
-	*reload |= cert;
 	return 0;
 }
 
@@ -97,7 +94,7 @@ wait_up(struct cluster *c, const char *name, int64_t until, struct err *e)
 
 /* Agents wait for a broker by themselves, so all start at once; but the first connection should succeed. */
 static int
-start_missing(struct cluster *c, bool reload, struct err *e)
+start_missing(struct cluster *c, struct err *e)
 {
 	size_t n = cluster_count(c);
 
@@ -105,7 +102,8 @@ start_missing(struct cluster *c, bool reload, struct err *e)
 		const char *name = member_name(c, i);
 
 		daemon_signal(c->dir, name, SIGCONT);
-		if (i < c->nbrokers && reload)
+		/* Whatever has changed since it read its files: houses, certificates, who is revoked. */
+		if (i < c->nbrokers)
 			daemon_signal(c->dir, name, SIGHUP);
 		if (!daemon_pid(c->dir, name) && member_start(c, name, e))
 			return -1;
@@ -119,11 +117,10 @@ int
 cluster_up(struct cluster *c, const struct cluster_up *o, struct err *e)
 {
 	int64_t until = clock_mono_ms() + READY_MS;
-	bool reload;
 	size_t n;
 
 	*c = (struct cluster){ .dir = save_absolute(o->dir), .lock = -1 };
-	if (prepare(c, o, &reload, e) || start_missing(c, reload, e))
+	if (prepare(c, o, e) || start_missing(c, e))
 		return -1;
 	n = cluster_count(c);
 	for (size_t i = c->nbrokers; i < n; i++)

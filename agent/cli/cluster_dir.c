@@ -72,7 +72,7 @@ cert_is_good(const char *dir, const char *name, enum pki_use use)
 }
 
 int
-cluster_dir_certs(const struct cluster *c, bool *broker_changed, struct err *e)
+cluster_dir_certs(const struct cluster *c, struct err *e)
 {
 	static const char *const sans[] = { "localhost", CLUSTER_HOST, "::1" };
 	size_t max = CONFIG_MAX_IDENTITIES, n;
@@ -80,8 +80,7 @@ cluster_dir_certs(const struct cluster *c, bool *broker_changed, struct err *e)
 	bool created;
 	int rc = pki_init(dir, 0, &created, e);
 
-	*broker_changed = !cert_is_good(dir, CLUSTER_BROKER, PKI_SERVER);
-	if (rc == 0 && *broker_changed)
+	if (rc == 0 && !cert_is_good(dir, CLUSTER_BROKER, PKI_SERVER))
 		rc = pki_issue(dir, CLUSTER_BROKER, PKI_SERVER, sans, sizeof sans / sizeof *sans, 0, e);
 	n = config_identities(c->config, who, max);
 	for (size_t i = 0; i < n && rc == 0; i++)

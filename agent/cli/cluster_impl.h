@@ -25,14 +25,14 @@ int cluster_file_agrees(const struct cluster *c, const struct cluster_up *o, str
 /* cluster_dir.c */
 int cluster_dir_make(const struct cluster *c, struct err *e);
 int cluster_dir_check_run(const struct cluster *c, struct err *e);
-int cluster_dir_certs(const struct cluster *c, bool *broker_changed, struct err *e);
+int cluster_dir_certs(const struct cluster *c, struct err *e);
 int cluster_dir_env(const struct cluster *c, struct err *e);
 
 /* member.c. Who listens for WebSockets is nobody's business but the broker's: those ports are not in houses.yaml. */
 void member_broker_name(char *out, size_t size, size_t i);
 bool member_is_broker(const char *name);                /* by its name */
 int member_keep_ws_ports(struct cluster *c, struct err *e);
-int member_write_brokers(const struct cluster *c, bool *changed, struct err *e);
+int member_write_brokers(const struct cluster *c, struct err *e);
 const char *member_name(const struct cluster *c, size_t i);
 bool member_is_ready(const struct cluster *c, const char *name);
 int member_start(struct cluster *c, const char *name, struct err *e);

@@ -1,6 +1,7 @@
 #include "broker.h"
 #include "buf.h"
 #include "cmd.h"
+#include "pki.h"
 #include "save.h"
 
 static int
@@ -17,8 +18,13 @@ write_files(const struct cmd_args *a, const struct config *c, char *dir, char *p
 		.log = log,
 	};
 	struct err e = { 0 };
-	bool changed;
+	bool changed, anew;
 
+	/* Without it Mosquitto would not start. */
+	if (pki_crl_keep(pki, &anew, &e)) {
+		err_wrap(&e, "the list of revoked certificates, which belongs beside ca.crt");
+		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
+	}
 	if (broker_write(c, &b, &changed, &e))
 		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
 	printf("%s/mosquitto.conf: %s\n", dir, changed ? "written" : "unchanged");
@@ -61,7 +67,7 @@ const struct cmd cmd_broker_config = {
 		{ .name = "ws-port", .kind = OPT_INT, .arg = "N", .min = 0, .max = 65535,
 		  .help = "WebSockets over TLS (8884); 0: none" },
 		{ .name = "pki", .kind = OPT_TEXT, .arg = "DIR", .complete = "files",
-		  .help = "directory of ca.crt and the broker's certificate (else `pki` of the configuration)" },
+		  .help = "directory of ca.crt, ca.crl and the broker's certificate (else `pki` of the configuration)" },
 		{ .name = "cert", .kind = OPT_TEXT, .arg = "NAME", .help = "the broker's certificate there (broker)" },
 		{ .name = "user", .kind = OPT_TEXT, .arg = "NAME",
 		  .help = "the user the broker runs as; as root, the files become this user's" },

@@ -1,8 +1,11 @@
 #include "buf.h"
+#include "clock.h"
 #include "cmd.h"
 #include "json.h"
+#include "pki.h"
 
 #define MAX_WARNINGS 100
+#define SOON_DAYS 30
 
 struct warnings {
 	char *v[MAX_WARNINGS];
@@ -16,6 +19,46 @@ keep_warning(const char *msg, void *arg)
 
 	if (w->n < MAX_WARNINGS)
 		w->v[w->n++] = xstrdup(msg);
+}
+
+static bool
+pki_has(const struct config *c, const char *file)
+{
+	struct buf path = { 0 };
+	bool there;
+
+	buf_addf(&path, "%s/%s", c->pki_dir, file);
+	there = access(path.data, F_OK) == 0;
+	buf_free(&path);
+	return there;
+}
+
+/* Without a list that is good a broker lets nobody in. Whoever has no part in that has none. */
+static void
+check_revoked(const struct config *c, struct warnings *w)
+{
+	struct buf msg = { 0 };
+	struct pki_crl crl;
+	struct err e = { 0 };
+	int64_t left_ms;
+
+	if (!pki_has(c, "ca.key") && !pki_has(c, "ca.crl"))
+		return;
+	if (pki_crl_read(c->pki_dir, &crl, &e)) {
+		buf_addf(&msg, "%s; `uni-wizard pki init` where ca.key is writes what is missing", e.msg);
+	} else {
+		left_ms = crl.until_ms - clock_wall_ms();
+		if (left_ms < 0)
+			buf_addf(&msg, "%s/ca.crl has expired, and brokers let nobody in", c->pki_dir);
+		else if (left_ms < SOON_DAYS * INT64_C(86400000))
+			buf_addf(&msg, "%s/ca.crl expires in %d days, and brokers will let nobody in", c->pki_dir,
+			    (int)(left_ms / 86400000));
+		if (msg.len)
+			buf_adds(&msg, "; `uni-wizard pki init` where ca.key is signs it anew, and a broker reads it on SIGHUP");
+	}
+	if (msg.len)
+		keep_warning(msg.data, w);
+	buf_free(&msg);
 }
 
 static void
@@ -149,6 +192,8 @@ config_check_run(const struct cmd_args *a)
 	struct err e = { 0 };
 	int rc = config_load(c, path, keep_warning, &w, &e);
 
+	if (!rc)
+		check_revoked(c, &w);
 	if (a->json)
 		print_json(path, rc ? NULL : c, &w, &e);
 	for (size_t i = 0; i < w.n; i++) {

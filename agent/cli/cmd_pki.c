@@ -1,5 +1,5 @@
 /*
- * cmd_pki.c - pki init, issue, renew, show: the cluster's certificates.
+ * cmd_pki.c - pki init, issue, renew, revoke, show: the cluster's certificates.
  */
 #include "buf.h"
 #include "clock.h"
@@ -70,6 +70,7 @@ put_cert(struct buf *b, const char *file, const struct pki_cert *c)
 	json_kv_time(b, "until", c->until_ms);
 	json_kv_int(b, "days_left", days_left(c));
 	json_kv_bool(b, "trusted", c->trusted);
+	json_kv_bool(b, "revoked", c->revoked);
 	json_kv_bool(b, "has_key", c->has_key);
 	json_put_close(b, '}');
 }
@@ -172,6 +173,33 @@ renew_run(const struct cmd_args *a)
 	return done(a, dir, name, rc, &e);
 }
 
+static int
+revoke_run(const struct cmd_args *a)
+{
+	const char *name = a->argv[0];
+	struct buf b = { 0 };
+	struct err e = { 0 };
+	char *dir = dir_get(a);
+	int n, rc;
+
+	if (!dir)
+		return EXIT_USAGE;
+	rc = pki_revoke(dir, name, cmd_flag(a, "former"), &n, &e);
+	if (rc == 0 && a->json) {
+		json_put_open(&b, '{');
+		json_kv_str(&b, "name", name);
+		json_kv_int(&b, "revoked", n);
+		json_put_close(&b, '}');
+		puts(buf_str(&b));
+	} else if (rc == 0) {
+		printf("%s: %d certificate%s revoked\nA broker knows it when it has this %s/ca.crl and SIGHUP; who is "
+		    "connected stays until the broker is restarted.\n", name, n, n == 1 ? "" : "s", dir);
+	}
+	buf_free(&b);
+	free(dir);
+	return rc ? cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg) : EXIT_OK;
+}
+
 struct show {
 	struct table *table;    /* NULL: JSON */
 	struct buf json;
@@ -181,6 +209,8 @@ struct show {
 static const char *
 state_of(const struct pki_cert *c)
 {
+	if (c->revoked)
+		return "revoked";
 	if (c->until_ms < clock_wall_ms())
 		return "expired";
 	if (!c->trusted)
@@ -213,7 +243,7 @@ show_cert(void *arg, const char *file, const struct pki_cert *c, const char *why
 {
 	struct show *s = arg;
 
-	s->bad |= !c || !c->trusted;
+	s->bad |= !c || (!c->trusted && !c->revoked);
 	if (s->table) {
 		show_row(s->table, file, c, why);
 	} else if (c) {
@@ -305,9 +335,28 @@ const struct cmd cmd_pki_renew = {
 	.run = renew_run,
 };
 
+const struct cmd cmd_pki_revoke = {
+	.name = "pki revoke",
+	.args = "NAME",
+	.help = "Take back every certificate of NAME that has not expired",
+	.more = "NAME.crt and NAME.key are removed, and the certificates are listed in ca.crl, which brokers read when they "
+	    "start and on SIGHUP. `pki issue NAME` afterwards gives the name a new certificate and a new key. To change a "
+	    "key without a gap: `pki renew NAME --new-key`, bring it out, `pki revoke NAME --former`. "
+	    "See broker-config/README.md.",
+	.opts = (const struct cmd_opt[]){
+		OPT_DIR,
+		{ .name = "former", .kind = OPT_FLAG, .help = "all but the present one, which stays" },
+		OPT_END },
+	.min_args = 1,
+	.max_args = 1,
+	.flags = CMD_JSON,
+	.complete = "people",
+	.run = revoke_run,
+};
+
 const struct cmd cmd_pki_show = {
 	.name = "pki show",
-	.help = "Show every certificate: whose it is, until when, whether it is trusted",
+	.help = "Show every certificate: whose it is, until when, whether it is trusted or revoked",
 	.more = "Exit code 1 if one is expired, not trusted or unreadable.",
 	.opts = (const struct cmd_opt[]){ OPT_DIR, OPT_END },
 	.flags = CMD_JSON,

@@ -36,6 +36,7 @@
 	C(pki_init)          \
 	C(pki_issue)         \
 	C(pki_renew)         \
+	C(pki_revoke)        \
 	C(pki_show)          \
 	C(broker_config)     \
 	C(completion)        \

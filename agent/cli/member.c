@@ -150,7 +150,7 @@ member_keep_ws_ports(struct cluster *c, struct err *e)
 }
 
 static int
-write_broker(const struct cluster *c, const struct cluster_broker *b, bool *changed, struct err *e)
+write_broker(const struct cluster *c, const struct cluster_broker *b, struct err *e)
 {
 	char *dir = cluster_path(c->dir, b->name);
 	struct buf log = { 0 };
@@ -158,27 +158,23 @@ write_broker(const struct cluster *c, const struct cluster_broker *b, bool *chan
 		.pki_dir = c->config->pki_dir, .cert = CLUSTER_BROKER,
 		/* As root it would become another user, who cannot read the keys. */
 		.user = geteuid() == 0 ? "root" : NULL };
+	bool changed;
 	int rc;
 
 	buf_addf(&log, "%s/log/%s.log", c->dir, b->name);
 	files.log = log.data;
-	rc = broker_write(c->config, &files, changed, e);
+	rc = broker_write(c->config, &files, &changed, e);
 	buf_free(&log);
 	free(dir);
 	return rc;
 }
 
 int
-member_write_brokers(const struct cluster *c, bool *changed, struct err *e)
+member_write_brokers(const struct cluster *c, struct err *e)
 {
-	*changed = false;
-	for (size_t i = 0; i < c->nbrokers; i++) {
-		bool one;
-
-		if (write_broker(c, &c->brokers[i], &one, e))
+	for (size_t i = 0; i < c->nbrokers; i++)
+		if (write_broker(c, &c->brokers[i], e))
 			return -1;
-		*changed |= one;
-	}
 	return 0;
 }
 

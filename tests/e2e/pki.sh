@@ -45,6 +45,79 @@ came_back() { [ "$(connections)" -gt "$had" ] && agents_ready; }
 check "the agent takes it up" wait_for 15 came_back
 is "without being restarted" "$(cat "$T/c/run/ezra-1.pid")" "$pid"
 
+# Taken back
+reload() { kill -HUP "$(cat "$T/c/run/broker.pid")"; }
+steal() { cp "$pki/$1.crt" "$T/$2.crt" && cp "$pki/$1.key" "$T/$2.key"; }
+thief() {
+	mosquitto_pub -V 5 -h "$UW_HOST" -p "$UW_PORT" --cafile "$UW_CAFILE" --cert "$T/$1.crt" --key "$T/$1.key" \
+	    -q 1 -t uw/home/house/ezra/query/operator -m '{}'
+}
+is "nobody is revoked at first" "$("$UW" pki show --dir "$pki" --json | jq -r 'map(select(.revoked)) | length')" 0
+steal operator first
+check "an operator's certificate is renewed" "$UW" pki renew operator --dir "$pki"
+steal operator second
+check "a thief of the former one is let in" thief first
+check "and of the present one" thief second
+check "the operator is revoked" "$UW" pki revoke operator --dir "$pki"
+check "the broker is told" reload
+check "the thief is turned away" wait_for 5 not thief second
+check "for that reason" grep -q 'certificate verify failed' "$T/c/log/broker.log"
+check "with the certificate from before the renewal too" not thief first
+check "others are let in" as watcher mosquitto_sub -W 1 -E -q 1 -t uw/home/house/ezra/event/x
+refuse "nobody is revoked twice" 1 "$UW" pki revoke operator --dir "$pki"
+refuse "nor a broker, since no client asks" 1 "$UW" pki revoke broker --dir "$pki"
+check "the name gets a new certificate" "$UW" pki issue operator --dir "$pki"
+check "which is good at once" as operator mosquitto_pub -V 5 -q 1 -t uw/home/house/ezra/query/operator -m '{}'
+check "while the thief stays outside" not thief second
+is "the revoked ones are shown" \
+    "$("$UW" pki show --dir "$pki" --json | jq -r 'map(select(.revoked) | .name) | join(" ")')" "operator operator"
+
+steal operator third
+check "a key is changed without a gap" "$UW" pki renew operator --new-key --dir "$pki"
+check "then the former one is revoked" "$UW" pki revoke operator --former --dir "$pki"
+check "cluster up tells the broker by itself" "$UW" cluster up --dir "$T/c"
+check "the thief of the former key is turned away" wait_for 5 not thief third
+check "the owner of the new one is not" as operator mosquitto_pub -V 5 -q 1 -t uw/home/house/ezra/query/operator -m '{}'
+
+# An agent, too
+is_out() { grep -q 'cannot use the certificate' "$T/c/log/ezra-2.log"; }
+is_back() { [ "$(grep -c "New client connected.*u'ezra-2'" "$T/c/log/broker.log")" -gt "$had" ]; }
+pid2=$(cat "$T/c/run/ezra-2.pid")
+steal ezra-2 fourth
+check "an agent is revoked" "$UW" pki revoke ezra-2 --dir "$pki"
+check "the broker forgets who is connected with a restart" "$UW" cluster restart broker --dir "$T/c"
+check "the agent is shut out" wait_for 10 is_out
+check "and so is its thief" not thief fourth
+had=$(grep -c "New client connected.*u'ezra-2'" "$T/c/log/broker.log")
+check "it gets a certificate again" "$UW" pki issue ezra-2 --dir "$pki"
+check "and comes back" wait_for 20 is_back
+is "without being restarted" "$(cat "$T/c/run/ezra-2.pid")" "$pid2"
+
+# The list has an end.
+cat >"$T/ca.cnf" <<CNF
+[ca]
+default_ca = d
+[d]
+database = $T/index
+crlnumber = $T/number
+certificate = $pki/ca.crt
+private_key = $pki/ca.key
+default_md = sha256
+CNF
+: >"$T/index" && echo 01 >"$T/number"
+sign_list() { openssl ca -config "$T/ca.cnf" -gencrl "$@" -out "$pki/ca.crl" && chmod 600 "$pki/ca.crl"; }
+is "a configuration is warned of nothing" "$("$UW" config check --json | jq -r '.warnings | length')" 0
+check "a list has an end soon" sign_list -crldays 10
+like "which is said" "$("$UW" config check 2>&1)" 'ca.crl expires in 9 days'
+check "a list has expired" sign_list -crlsec 1
+is_over() { "$UW" config check 2>&1 | grep -q 'ca.crl has expired'; }
+check "which is said too" wait_for 5 is_over
+reload
+check "the broker lets nobody in" wait_for 5 not as operator mosquitto_pub -q 1 -t uw/home/house/ezra/query/operator -m '{}'
+check "cluster up signs it anew" "$UW" cluster up --dir "$T/c"
+check "everybody is let in" wait_for 5 as operator mosquitto_pub -q 1 -t uw/home/house/ezra/query/operator -m '{}'
+is "nothing is warned of" "$("$UW" config check --json | jq -r '.warnings | length')" 0
+
 # The authority
 cp "$pki/operator.crt" "$T/old.crt" && cp "$pki/operator.key" "$T/old.key" && cp "$UW_CAFILE" "$T/old-ca.crt"
 with_old() {

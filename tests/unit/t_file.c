@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <pthread.h>
 
+#include "base64.h"
 #include "file.h"
 
 static void
@@ -102,8 +103,8 @@ base64_is_taken_only_as_it_must_be(void **state)
 
 		for (size_t i = 0; i < n; i++)
 			bytes[i] = (unsigned char)(i * 37 + n);
-		file_base64(&text, bytes, n);
-		assert_int_equal(file_base64_decode(&back, buf_str(&text), text.len, &fx.e), 0);
+		base64_put(&text, bytes, n);
+		assert_int_equal(base64_decode(&back, buf_str(&text), text.len, &fx.e), 0);
 		assert_int_equal(back.len, n);
 		assert_memory_equal(buf_str(&back), bytes, n);
 		buf_free(&text);
