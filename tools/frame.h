@@ -38,6 +38,7 @@ enum frame_kind { FRAME_REQUEST, FRAME_HELLO, FRAME_BROKEN, FRAME_RESULT, FRAME_
 #define FRAME_NO_EFFECT 2u      /* failure: nothing was changed */
 #define FRAME_PLAN 4u           /* request: only the plan is asked for */
 #define FRAME_TERMS 8u          /* request: it has terms */
+#define FRAME_REFUSED 16u       /* failure: these kept it from running */
 
 struct frame {
 	uint32_t len;           /* of the whole frame, this header included */

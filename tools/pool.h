@@ -44,6 +44,7 @@ struct pool_end {
 	size_t result_len;
 	struct err err;         /* POOL_FAILED, POOL_CRASHED ("killed by signal 11"), POOL_TIMEOUT */
 	bool no_effect;         /* POOL_FAILED: the tool knows that nothing was changed */
+	bool refused;           /* POOL_FAILED: it did not run, for its terms forbid it */
 	const char *notes;      /* what it read, wrote and proved (notes.h), one line; NULL: no terms. Borrowed */
 	size_t notes_len;
 	int64_t ran_us;         /* time in the tool */

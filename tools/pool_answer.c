@@ -57,7 +57,7 @@ end_oldest(struct pool *p, struct worker *w, enum pool_how how, int64_t ran_us)
 	p->o.on_end(p->o.arg, end);
 	end->result = NULL;
 	end->result_len = 0;
-	end->no_effect = false;
+	end->no_effect = end->refused = false;
 	end->notes = NULL;
 	end->notes_len = 0;
 	buf_clear(&w->notes);
@@ -265,6 +265,7 @@ take_failure(struct pool *p, struct worker *w, const struct frame *f, const char
 		return;
 	}
 	p->end.no_effect = f->flags & FRAME_NO_EFFECT;
+	p->end.refused = f->flags & FRAME_REFUSED;
 	end_oldest(p, w, POOL_FAILED, time_in_tool(f));
 }
 

@@ -322,7 +322,7 @@ put_frame(enum frame_kind kind, unsigned flags, uint64_t seq, int64_t time_us, s
 }
 
 static void
-put_failure(const struct err *e, bool no_effect, int64_t ran_us)
+put_failure(const struct err *e, unsigned flags, int64_t ran_us)
 {
 	const char *texts[] = { e->field, e->expected, e->got, e->msg };
 	uint32_t code = e->code == ERR_NONE ? ERR_TOOL : e->code;
@@ -330,7 +330,7 @@ put_failure(const struct err *e, bool no_effect, int64_t ran_us)
 
 	for (int i = 0; i < 4; i++)
 		body += strlen(texts[i]) + 1;
-	put_frame(FRAME_FAILURE, no_effect ? FRAME_NO_EFFECT : 0, self.seq, ran_us, body);
+	put_frame(FRAME_FAILURE, flags, self.seq, ran_us, body);
 	buf_add(&self.out, &code, sizeof code);
 	for (int i = 0; i < 4; i++)
 		buf_add(&self.out, texts[i], strlen(texts[i]) + 1);
@@ -519,7 +519,8 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 	if (!self.out.len)
 		self.oldest_us = now_us;
 	if (rc)
-		put_failure(&e, !t || had_no_effect(&run), now_us - began_us);
+		put_failure(&e, (!t || had_no_effect(&run) ? FRAME_NO_EFFECT : 0) |
+		    (t && q->terms && !self.ran ? FRAME_REFUSED : 0), now_us - began_us);
 	else
 		put_result(&result, now_us - began_us);
 	if (self.out.len >= OUT_GATHER || now_us - self.oldest_us >= OUT_AGE_US || !clean)

@@ -348,7 +348,7 @@ signed_halt(const struct core *c, const char *house, const char *tool)
 {
 	const struct signed_object *o = &c->held[SOVEREIGN_HALT];
 
-	return o->envelope ? halt_covers(&o->s.u.halt, house, tool) : NULL;
+	return o->envelope ? halt_covers(&o->s.u.halt, house, tool ? tool : "") : NULL;
 }
 
 bool

@@ -503,6 +503,19 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 	send_report(c, work_add_report(c, h, id, attempt, buf_take(&b)));
 }
 
+static struct buf *
+line_for_owner(struct core *c, const struct house *h, const char *type)
+{
+	char topic[TOPIC_MAX];
+	struct buf *b;
+
+	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, h->name, c->o.agent);
+	b = out_line(c, topic, NULL, NULL, 0);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", type);
+	return b;
+}
+
 /* What it would touch, or why that cannot be said; later: it was not looked at. */
 static void
 put_plan(struct buf *b, const struct core *c, const struct work *w, const struct pool_end *end)
@@ -578,19 +591,6 @@ work_keep(struct core *c, struct task *t)
 	w->stopping = t->stopping;
 	c->running++;
 	c->quick_out += t->quick;
-}
-
-static struct buf *
-line_for_owner(struct core *c, const struct house *h, const char *type)
-{
-	char topic[TOPIC_MAX];
-	struct buf *b;
-
-	topic_format(topic, c->o.config->cluster, TOPIC_EVENT, h->name, c->o.agent);
-	b = out_line(c, topic, NULL, NULL, 0);
-	json_put_open(b, '{');
-	json_kv_str(b, "type", type);
-	return b;
 }
 
 /* Reports again, too: the one before may have died with them. */
@@ -719,12 +719,14 @@ plan(struct core *c, struct house *h, const struct ulid *id, const cJSON *task)
 	struct pool_end end = { .how = POOL_FAILED };
 	struct work *w;
 
-	if (find_attempt(c, h, id, 0) || c->draining || !may_begin(c, h, task))
+	if (find_attempt(c, h, id, 0))
 		return;
 	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, 0, json_text(task, "tool"));
 	w->plan = true;
 	w->timeout_ms = PLAN_MS;
-	if (read_task(c, task, NULL, w, &end.err))
+	if (c->draining || !may_begin(c, h, task))
+		work_end(c, w, &(struct pool_end){ .how = POOL_NOT_RUN });
+	else if (read_task(c, task, NULL, w, &end.err))
 		work_end(c, w, &end);
 }
 

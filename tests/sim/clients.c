@@ -96,6 +96,8 @@ put_options(struct client *c, struct buf *b)
 		buf_addf(b, ",\"not_before\":%lld", (long long)(wall_ms(c) + draw(c, 100, 30000)));
 	if (chance(c, 40))
 		buf_addf(b, ",\"deadline\":%lld", (long long)(wall_ms(c) + draw(c, 500, 60000)));
+	if (!c->sim->config.sovereign_keys.n)
+		return false;
 	if (sovereign)
 		buf_adds(b, ",\"mode\":\"sovereign\"");
 	return sovereign;

@@ -102,8 +102,10 @@ ct_open(struct coretest *t)
 static void
 forget_run(struct coretest *t)
 {
-	for (size_t i = 0; i < t->nrun; i++)
+	for (size_t i = 0; i < t->nrun; i++) {
 		free(t->run[i].params);
+		free(t->run[i].terms);
+	}
 	t->nrun = t->nstopped = t->nunacked = 0;
 }
 
@@ -200,7 +202,8 @@ take_starts(struct coretest *t, bool committed)
 			}
 			r = &t->run[t->nrun++];
 			*r = (struct started){ .handle = s.handle, .params = xstrndup(s.params, s.params_len),
-				.timeout_ms = s.timeout_ms, .quick = s.quick, .committed = committed };
+				.terms = s.terms ? xstrndup(s.terms, s.terms_len) : NULL, .timeout_ms = s.timeout_ms,
+				.quick = s.quick, .plan = s.plan, .committed = committed };
 			snprintf(r->tool, sizeof r->tool, "%s", s.tool);
 			snprintf(r->house, sizeof r->house, "%s", s.house);
 			snprintf(r->id, sizeof r->id, "%s", s.task_id);
@@ -414,34 +417,68 @@ ct_running(struct coretest *t, const char *id)
 }
 
 static void
-end_one(struct coretest *t, size_t i, enum pool_how how, const char *result)
+end_with(struct coretest *t, size_t i, struct pool_end *p)
 {
 	struct started *r = &t->run[i];
-	struct pool_end p = { .handle = r->handle, .how = how, .result = result ? result : "{}", .ran_us = 1500 };
 
-	p.result_len = strlen(p.result);
-	if (how == POOL_FAILED || how == POOL_TIMEOUT || how == POOL_CRASHED)
-		err_set(&p.err, how == POOL_FAILED ? ERR_TOOL : how == POOL_TIMEOUT ? ERR_TIMEOUT : ERR_CRASH, "it ended badly");
-	p.no_effect = how == POOL_FAILED && result && strcmp(result, "no effect") == 0;
+	p->handle = r->handle;
+	p->ran_us = 1500;
 	if (r->quick)
 		t->quick++;
 	else
 		t->idle++;
 	free(r->params);
+	free(r->terms);
 	memmove(r, r + 1, (t->nrun - i - 1) * sizeof *r);
 	t->nrun--;
 	ct_begin(t);
-	core_attempt_end(t->core, &p);
+	core_attempt_end(t->core, p);
 }
 
-void
-ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result)
+static void
+end_one(struct coretest *t, size_t i, enum pool_how how, const char *result)
+{
+	struct pool_end p = { .how = how, .result = result ? result : "{}" };
+
+	p.result_len = strlen(p.result);
+	if (how == POOL_FAILED || how == POOL_TIMEOUT || how == POOL_CRASHED)
+		err_set(&p.err, how == POOL_FAILED ? ERR_TOOL : how == POOL_TIMEOUT ? ERR_TIMEOUT : ERR_CRASH, "it ended badly");
+	p.no_effect = how == POOL_FAILED && result && strcmp(result, "no effect") == 0;
+	end_with(t, i, &p);
+}
+
+static size_t
+running_at(struct coretest *t, const char *id)
 {
 	struct started *r = ct_running(t, id);
 
 	if (!r)
 		fail_msg("task %s does not run", id);
-	end_one(t, (size_t)(r - t->run), how, result);
+	return (size_t)(r - t->run);
+}
+
+void
+ct_refuse(struct coretest *t, const char *id, enum err_code code, const char *why)
+{
+	struct pool_end p = { .how = POOL_FAILED, .no_effect = true, .refused = true };
+
+	err_set(&p.err, code, "%s", why);
+	end_with(t, running_at(t, id), &p);
+}
+
+void
+ct_end_noted(struct coretest *t, const char *id, const char *result, const char *notes)
+{
+	struct pool_end p = { .how = POOL_SUCCEEDED, .result = result, .result_len = strlen(result), .notes = notes,
+		.notes_len = strlen(notes) };
+
+	end_with(t, running_at(t, id), &p);
+}
+
+void
+ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result)
+{
+	end_one(t, running_at(t, id), how, result);
 }
 
 void
@@ -794,6 +831,12 @@ put_net_config(struct buf *b, int n, const char *ezra, const char *router)
 void
 net_setup(struct net *net, int n, const char *ezra, const char *router)
 {
+	net_setup_more(net, n, ezra, router, NULL);
+}
+
+void
+net_setup_more(struct net *net, int n, const char *ezra, const char *router, const char *more)
+{
 	struct buf text = { 0 };
 
 	*net = (struct net){ .n = n };
@@ -801,7 +844,7 @@ net_setup(struct net *net, int n, const char *ezra, const char *router)
 	for (int i = 0; i < n; i++) {
 		struct coretest *t = &net->node[i].t;
 
-		set_up(t, net_agents[i], text.data, NULL);
+		set_up(t, net_agents[i], text.data, more);
 		t->net = net;
 		t->seed = (uint64_t)i + 1;
 		ct_open(t);

@@ -31,9 +31,9 @@ struct line {
 struct started {
 	uint64_t handle;
 	char tool[48], house[40], id[ULID_TEXT];
-	char *params;
+	char *params, *terms;           /* terms NULL: none */
 	int64_t timeout_ms;
-	bool quick, committed;          /* committed: it came after the commit */
+	bool quick, plan, committed;    /* committed: it came after the commit */
 };
 
 struct coretest {
@@ -95,6 +95,9 @@ void ct_local(struct coretest *t, uint64_t conn, const char *text);
 struct started *ct_running(struct coretest *t, const char *id);
 void ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result);
 void ct_end_all(struct coretest *t);            /* all that runs has succeeded */
+/* Its terms kept it from running. */
+void ct_refuse(struct coretest *t, const char *id, enum err_code code, const char *why);
+void ct_end_noted(struct coretest *t, const char *id, const char *result, const char *notes);
 
 /* Lines with this id and type that were published on the stream of a house; id or type NULL: any. */
 size_t ct_count(const struct coretest *t, const char *topic_part, const char *id, const char *type);
@@ -142,6 +145,8 @@ struct net {
  * connected. ezra: what the file says of the house, NULL: that ezra-1 does its work. router: its candidates, NULL:
  * bezalel-1. Whoever does not work for house ezra has a house of its own, house-<node>. */
 void net_setup(struct net *net, int n, const char *ezra, const char *router);
+/* more: lines of YAML beside the usual ones. */
+void net_setup_more(struct net *net, int n, const char *ezra, const char *router, const char *more);
 void net_teardown(struct net *net);
 /* Time goes by in steps. At the end of each at most one that is awake owns the house. */
 void net_run(struct net *net, int64_t ms);

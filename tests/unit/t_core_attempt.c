@@ -342,20 +342,6 @@ the_timeout_is_the_tools_or_the_tasks(void **state)
 }
 
 static void
-a_sovereign_task_waits_for_its_approval(void **state)
-{
-	(void)state;
-	submit("noop", ",'mode':'sovereign'");
-	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "accepted"), "state"), "waiting_approval");
-	ct_last(&t, EVENTS, id, "waiting_approval");
-	ct_kill(&t);
-	ct_up(&t, true);
-	turn();
-	assert_int_equal(t.nstarted, 0);
-	assert_string_equal(ct_state(&t, id), "waiting_approval");
-}
-
-static void
 long_work_is_announced_and_short_work_is_not(void **state)
 {
 	(void)state;
@@ -454,7 +440,6 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_deadline_that_passes_while_it_runs_does_not_wake_the_agent_for_nothing, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(the_timeout_is_the_tools_or_the_tasks, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_sovereign_task_waits_for_its_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_work_is_announced_and_short_work_is_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_end_of_something_unknown_is_no_matter, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_not_handed_out_is_given_back_by_a_draining_agent, setup, teardown),

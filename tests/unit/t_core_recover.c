@@ -153,7 +153,8 @@ tasks_of_a_house_that_moved_away_are_finished(void **state)
 	for (int i = 0; i < 300; i++)
 		ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s'}", ct_id(i));
 	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','not_before':%lld}", ct_id(1000), T0 + 5000LL);
-	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','deadline':%lld,'mode':'sovereign'}", ct_id(1001), T0 + 5000LL);
+	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','deadline':%lld,'not_before':%lld}", ct_id(1001), T0 + 5000LL,
+	    T0 + 60000LL);
 	turn();
 	turn();
 	ct_give_house(&t, 1, "ezra-2");

@@ -99,12 +99,10 @@ a_follower_applies_each_event_and_says_what_it_has(void **state)
 	task(1, "noop");
 	task(2, "exclusive_tool");
 	net_task(&net, "me", "{'tool':'noop','id':'%s','not_before':%lld}", ct_id(3), T0 + 3600000LL);
-	net_task(&net, "me", "{'tool':'noop','id':'%s','mode':'sovereign'}", ct_id(4));
 	net_run(&net, 2000);
 	for (int i = 1; i < 3; i++) {
 		assert_string_equal(ct_state(node(i), ct_id(1)), "running");
 		assert_string_equal(ct_state(node(i), ct_id(3)), "scheduled");
-		assert_string_equal(ct_state(node(i), ct_id(4)), "waiting_approval");
 	}
 	end_all();
 	net_run(&net, 1000);
