@@ -181,7 +181,7 @@ ask_for_plan(struct core *c, struct task *t)
 	t->due_ms = c->now.wall_ms + PLAN_SOON_MS;
 	c->due_changed = true;
 	task_dirty(c, t);
-	if (!may_plan(c, t) || !work_choose(c, t->house, t, c->idle > 0, &at))
+	if (!may_plan(c, t) || !work_choose(c, t->house, t, true, &at))
 		return;
 	t->due_ms = c->now.wall_ms + PLAN_AGAIN_MS;
 	work_plan(c, t, at);
@@ -761,7 +761,10 @@ approval_terms(struct core *c, const struct start *s, const cJSON *approval, con
 			put_production(&b, p, &q);
 		if (profile->reads) {
 			json_put_key(&b, "reads");
-			json_put_tree(&b, reads);
+			if (reads)
+				json_put_tree(&b, reads);
+			else
+				buf_adds(&b, "[]");
 		}
 		if (profile->proof)
 			json_kv_bool(&b, "proof", true);

@@ -27,16 +27,20 @@ set_outcome(struct task *t, const char *key, const char *json, size_t len, const
 void
 attempt_take_outcome(struct task *t, const cJSON *o)
 {
-	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result"), *notes;
+	static const char *const members[] = { "result", "error", "notes" };
 	struct buf b = { 0 };
 
 	json_put_open(&b, '{');
-	json_put_key(&b, result ? "result" : "error");
-	json_put_tree(&b, result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
-	if ((notes = cJSON_GetObjectItemCaseSensitive(o, "notes"))) {
-		json_put_key(&b, "notes");
-		json_put_tree(&b, notes);
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+		const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, members[i]);
+
+		if (!v)
+			continue;
+		json_put_key(&b, members[i]);
+		json_put_tree(&b, v);
 	}
+	if (b.len == 1)
+		json_kv_raw(&b, "error", "null", 4);
 	json_put_close(&b, '}');
 	free(t->outcome);
 	t->outcome = buf_take(&b);

@@ -11,8 +11,8 @@
 #include "coretest.h"
 #include "sovereign.h"
 
-static const unsigned char timmy_seed[SIGN_KEY_SIZE] = "timmy's key, for tests and no more";
-static const unsigned char other_seed[SIGN_KEY_SIZE] = "a stranger's key, nobody's friend";
+static const unsigned char timmy_seed[SIGN_KEY_SIZE] = "timmy, as the tests know him";
+static const unsigned char other_seed[SIGN_KEY_SIZE] = "somebody else altogether";
 
 /* The line of houses.yaml that pins it. */
 static inline const char *

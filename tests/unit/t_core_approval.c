@@ -123,6 +123,21 @@ restart(void)
 	turn();
 }
 
+static void
+pass(int64_t ms)
+{
+	turn();
+	ct_pass(&t, ms);
+	turn();
+	turn();
+}
+
+static const char *
+first_of(const cJSON *o, const char *list, const char *member)
+{
+	return ct_str(cJSON_GetArrayItem(cJSON_GetObjectItem(o, list), 0), member);
+}
+
 /* ---- policy ---- */
 
 static int
@@ -297,7 +312,7 @@ a_sovereign_task_is_planned_asked_for_and_started_once(void **state)
 	assert_int_equal(ct_num(r, "subject.params.n"), 3);
 	assert_string_equal(ct_str(r, "subject.sender"), "me");
 	assert_string_equal(ct_str(r, "subject.effect"), "exclusive");
-	assert_string_equal(ct_str(r, "subject.touches.0.name"), "/srv/f");
+	assert_string_equal(first_of(cJSON_GetObjectItem(r, "subject"), "touches", "name"), "/srv/f");
 	assert_int_equal(strlen(ct_str(r, "subject.tool_digest")), 64);
 	assert_string_equal(ct_str(r, "target"), "/srv/f");
 	assert_string_equal(ct_str(r, "dry_run"), "+hello");
@@ -379,13 +394,9 @@ time_out_means_denied(void **state)
 	(void)state;
 	policy(1, "", "");
 	ask("exclusive_tool", ",'mode':'sovereign'");
-	ct_pass(&t, 59000);
-	turn();
-	turn();
+	pass(59000);
 	assert_string_equal(ct_state(&t, id), "waiting_approval");
-	ct_pass(&t, 1001);
-	turn();
-	turn();
+	pass(1001);
 	assert_string_equal(ct_state(&t, id), "denied");
 	decide("approve");
 	assert_int_equal(t.nstarted, 1);
@@ -403,7 +414,7 @@ an_approval_that_ran_out_before_the_start_is_none(void **state)
 	t.idle = 0;
 	decide_as(timmy_seed, "approve", hash, t.now.wall_ms + 5000);
 	assert_string_equal(ct_state(&t, id), "queued");
-	ct_pass(&t, 5000);
+	pass(5000);
 	t.idle = 4;
 	turn();
 	turn();
@@ -499,9 +510,7 @@ it_waits_for_its_time_after_it_was_approved(void **state)
 	ask("exclusive_tool", more);
 	decide("approve");
 	assert_string_equal(ct_state(&t, id), "scheduled");
-	ct_pass(&t, 30000);
-	turn();
-	turn();
+	pass(30000);
 	assert_int_equal(t.nstarted, 2);
 }
 
@@ -587,7 +596,7 @@ a_grant_ends_with_its_time_or_when_it_is_revoked(void **state)
 	assert_false(starts(1, "'s':'x'"));
 	grant(3, "");
 	assert_true(starts(2, "'s':'x'"));
-	ct_pass(&t, 100000);
+	pass(100000);
 	assert_false(starts(3, "'s':'x'"));
 	/* The old one again. */
 	grant(1, "");
@@ -731,7 +740,7 @@ the_archivist_says_what_its_chain_has_read(void **state)
 	ct_end_noted(&t, id, "{}", "{\"reads\":[{\"kind\":\"path\",\"name\":\"/srv/f\",\"sha256\":\"aa\"}],\"writes\":[]}");
 	turn();
 	restart();
-	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "notes.reads.0.sha256"), "aa");
+	assert_string_equal(first_of(cJSON_GetObjectItem(ct_last(&t, REPLIES, id, "outcome"), "notes"), "reads", "sha256"), "aa");
 	snprintf(more, sizeof more, ",'parent':'%s'", id);
 	id = ct_id(2);
 	submit("idempotent_tool", more);
@@ -760,9 +769,6 @@ the_artificer_takes_nothing_without_proof(void **state)
 	submit("exclusive_tool", "");
 	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "rejected"), "error.code"), "unproven");
 	id = ct_id(2);
-	submit("file_write", ",'params':{'path':'x','content':'y'}");
-	assert_string_equal(ct_running(&t, id)->terms, "{\"proof\":true}");
-	id = ct_id(3);
 	submit("read_tool", "");
 	assert_string_equal(ct_running(&t, id)->terms, "{}");
 }
