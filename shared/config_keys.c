@@ -86,6 +86,12 @@ const struct config_key config_keys[] = {
 	    .help = "How many rejected tasks are remembered." },
 	{ "retention.keys_s", &TYPE_TIME, "24h", .min = 60, .max = 3650 * DAY, CONF(keep_keys_s),
 	    .help = "How long an idempotency key is remembered." },
+	{ "retention.audit_s", &TYPE_TIME, "365d", .min = 60, .max = 36500 * DAY, CONF(keep_audit_s),
+	    .help = "How long audit records are kept; a signed checkpoint stands for those before." },
+	{ "retention.audit", &TYPE_INT, "10000000", .min = 1, .max = 1000000000, CONF(keep_audit),
+	    .help = "How many audit records are kept at most." },
+	{ "retention.audit_bytes", &TYPE_BYTES, "1GiB", .min = 64 * KiB, .max = 64 * GiB, CONF(keep_audit_bytes),
+	    .help = "Most that the audit records take on disk." },
 
 	{ "workers.count", &TYPE_INT, "0", .min = 0, .max = 512, CONF(workers),
 	    .help = "Worker processes of an agent; 0: one per processor, at least 2." },

@@ -136,6 +136,7 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 	p->slots = (unsigned)json_number(o, "slots", 0);
 	p->better_s = json_number(o, "better_s", -1);
 	p->stopping = strcmp(json_text(o, "state"), "stopping") == 0;
+	audit_heard(c, p, o);
 	cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(o, "houses"))
 		hear_house(c, p, part);
 }

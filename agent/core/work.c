@@ -28,6 +28,12 @@ static const char *const hows[] = {
 
 #define NHOWS (sizeof hows / sizeof *hows)
 
+const char *
+work_how(enum pool_how how)
+{
+	return hows[how];
+}
+
 struct buf *
 work_line(struct core *c, const char *agent, const struct house *h, const char *op)
 {
@@ -471,6 +477,7 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 	int attempt = w->attempt;
 	bool cancelled = w->stopping;
 
+	audit_attempt(c, w, end);
 	remove_work(c, w);
 	report(c, h, &id, attempt, end, cancelled);
 }
@@ -538,7 +545,7 @@ read_params(struct core *c, const cJSON *task, struct work *w, struct err *e)
 	}
 	params = params ? cJSON_Duplicate(params, true) : cJSON_CreateObject();
 	if (registry_check(c->o.tools, tool, params, e) == 0)
-		text = cJSON_PrintUnformatted(params);
+		text = task_params_text(params);
 	cJSON_Delete(params);
 	w->quick = tool->flags & TOOL_QUICK;
 	if (!w->timeout_ms)
