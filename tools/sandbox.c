@@ -75,6 +75,7 @@ hide_what_is_ours(struct list *l, const struct config *c)
 {
 	hide(l, c->state_dir);
 	hide(l, c->pki_dir);
+	hide(l, c->sovereign_key);
 	if (!is_for_all(c->path))
 		hide(l, c->path);
 	for (size_t i = 0; i < c->nsecrets; i++)
