@@ -47,7 +47,9 @@ Q        = $(if $(V),,@)
 SILENT  := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 say      = @$(if $(V)$(SILENT),:,echo)
 
-src      = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
+# Files of another system, by their names.
+OTHER    = $(if $(filter Darwin,$(SYSTEM)),linux,darwin)
+src      = $(patsubst %.c,$(B)/%.o,$(filter-out %_$(OTHER).c,$(wildcard $(1)/*.c)))
 SHARED   = $(call src,shared)
 TOOLS    = $(call src,tools)
 MIND     = $(call src,intelligence)

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "log.h"
 #include "notify.h"
+#include "sandbox.h"
 
 /* A turn ends after this long however much there is to do, for others wait for its commit; on a slow disk a
  * bit later, so that the commit is not most of it. */
@@ -237,12 +238,14 @@ start_pool(struct agent *a, struct err *e)
 
 	if (!workers)
 		workers = uv_available_parallelism() < 2 ? 2 : uv_available_parallelism();
+	if (sandbox_check(f, e))
+		return -1;
 	snprintf(ledger, sizeof ledger, "%s/%s.workers", f->state_dir, a->o.id);
 	killed = pool_sweep(ledger);
 	if (killed)
 		log_info("agent %s: killed %d worker groups that a former life left", a->o.id, killed);
 	return pool_new(&a->pool, &(struct pool_opts){ .loop = &a->loop, .exe = a->o.exe, .config_path = f->path,
-	    .agent = a->o.id, .ledger = ledger, .workers = workers, .grace_ms = f->stop_grace_ms,
+	    .agent = a->o.id, .ledger = ledger, .temp_dir = f->temp_dir, .workers = workers, .grace_ms = f->stop_grace_ms,
 	    .max_output = (size_t)f->max_output_bytes, .arg = a, .on_end = attempt_ended, .on_log = attempt_log,
 	    .on_ready = pool_has_something }, e);
 }

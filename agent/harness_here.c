@@ -275,6 +275,7 @@ int
 here_open(struct uw_harness *h, struct err *e)
 {
 	struct pool_opts o = { .exe = h->program, .config_path = h->config.path, .agent = "harness",
+		.temp_dir = h->config.temp_dir,
 		.workers = (unsigned)h->workers, .grace_ms = h->config.stop_grace_ms,
 		.max_output = (size_t)h->config.max_output_bytes, .on_end = on_end };
 	struct here *p;

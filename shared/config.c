@@ -124,6 +124,7 @@ config_release(struct config *c)
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);
+		free(c->secrets[i].file);
 		free(c->secrets[i].origin);
 	}
 	free(c->path);

@@ -65,6 +65,7 @@ struct config_broker {
 struct config_secret {
 	char *name;                     /* [A-Z][A-Z0-9_]* */
 	char *value;                    /* from file: or env:, already read; never printed */
+	char *file;                     /* NULL: from env: */
 	char *origin;                   /* "https://host:port": HTTP tools may send it there; NULL: nowhere */
 };
 
@@ -97,6 +98,9 @@ struct config {
 	int64_t keep_finished;          /* count; 1,000,000 */
 	int64_t keep_rejected;          /* count; 1,000 */
 	int64_t keep_keys_s;            /* idempotency keys; 24 h */
+	int64_t keep_audit_s;           /* 365 days */
+	int64_t keep_audit;             /* records; 10,000,000 */
+	int64_t keep_audit_bytes;       /* 1 GiB */
 	int64_t min_free_bytes;         /* disk reserve below which tasks are refused; 64 MiB */
 
 	int64_t workers;                /* processes; 0: one per core, at least 2 */
@@ -105,6 +109,12 @@ struct config {
 	int64_t max_timeout_s;          /* cap on a task's timeout_s; 86,400 */
 	int64_t max_crashes;            /* crash budget; 3 */
 	int64_t worker_memory_bytes;    /* RLIMIT_AS of a worker and its children; 2 GiB, 0: none */
+	int64_t worker_file_bytes;      /* RLIMIT_FSIZE; 4 GiB, 0: none */
+	int64_t worker_open_files;      /* RLIMIT_NOFILE; 1,024 */
+	int64_t worker_processes;       /* RLIMIT_NPROC, of the whole user; 8,192, 0: none */
+	char *worker_user;              /* NULL: the agent's */
+	char *temp_dir;                 /* holds the temporary directories of attempts */
+	int64_t temp_bytes;             /* in one of them; 1 GiB, 0: no limit */
 
 	struct config_paths roots;      /* tools may read and write beneath these */
 	struct config_paths read_roots; /* tools may read beneath these */

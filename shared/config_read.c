@@ -220,7 +220,7 @@ secret_file_read(struct config_reader *r, int line, const char *shown, const cha
 
 static int
 secret_keep(struct config_reader *r, int line, const char *shown, const char *name, const char *value,
-    const char *origin)
+    const struct config_secret_source *from)
 {
 	struct config_secret *s = &r->c->secrets[r->c->nsecrets];
 
@@ -228,7 +228,8 @@ secret_keep(struct config_reader *r, int line, const char *shown, const char *na
 		return config_fail(r, line, "%s: a secret must be one line that is not empty", shown);
 	s->name = xstrdup(name);
 	s->value = xstrdup(value);
-	s->origin = origin ? xstrdup(origin) : NULL;
+	s->file = from->file ? xstrdup(from->file) : NULL;
+	s->origin = from->origin ? xstrdup(from->origin) : NULL;
 	r->c->nsecrets++;
 	return 0;
 }
@@ -249,7 +250,7 @@ secret_resolve(struct config_reader *r, int line, const char *shown, const char 
 	}
 	rc = from->env ? 0 : secret_file_read(r, line, shown, from->file, &b);
 	if (rc == 0)
-		rc = secret_keep(r, line, shown, name, value ? value : buf_str(&b), from->origin);
+		rc = secret_keep(r, line, shown, name, value ? value : buf_str(&b), from);
 	buf_free(&b);
 	return rc < 0 ? -1 : 0;
 }

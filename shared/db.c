@@ -90,13 +90,15 @@ migrate(struct db *d, const char *path, const char *const *migrations, int n, st
 	return rc;
 }
 
-static int
-prepare(struct db *d, const char *const *sql, int n, struct err *e)
+int
+db_more(struct db *d, const char *const *sql, int nsql, int *first, struct err *e)
 {
-	d->stmt = xcalloc((size_t)n, sizeof *d->stmt);
-	d->nstmt = n;
-	for (int i = 0; i < n; i++)
-		if (sql[i] && sqlite3_prepare_v3(d->h, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &d->stmt[i], NULL))
+	*first = d->nstmt;
+	d->stmt = xrealloc(d->stmt, (size_t)(d->nstmt + nsql) * sizeof *d->stmt);
+	memset(d->stmt + d->nstmt, 0, (size_t)nsql * sizeof *d->stmt);
+	d->nstmt += nsql;
+	for (int i = 0; i < nsql; i++)
+		if (sql[i] && sqlite3_prepare_v3(d->h, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &d->stmt[*first + i], NULL))
 			return failed(d, e, sql[i]);
 	return 0;
 }
@@ -138,7 +140,7 @@ db_open(struct db *d, const char *path, enum db_sharing sharing, const char *vfs
 			err_wrap(e, "%s", path);
 		goto fail;
 	}
-	if (migrate(d, path, migrations, nmigrations, e) || prepare(d, sql, nsql, e))
+	if (migrate(d, path, migrations, nmigrations, e) || db_more(d, sql, nsql, &(int){ 0 }, e))
 		goto fail;
 	return 0;
 fail:

@@ -31,6 +31,9 @@ int db_open(struct db *d, const char *path, enum db_sharing sharing, const char 
     int nmigrations, const char *const *sql, int nsql, struct err *e);
 void db_close(struct db *d);
 
+/* Prepares more of them: sql[i] has the index *first + i. */
+int db_more(struct db *d, const char *const *sql, int nsql, int *first, struct err *e);
+
 /* A statement by index, reset and without values. */
 sqlite3_stmt *db_use(struct db *d, int q);
 

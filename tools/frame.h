@@ -30,6 +30,7 @@
 #define FRAME_LOG_MAX 8192u     /* body of one log frame */
 #define FRAME_ERR_MAX 2048u     /* body of a failure */
 #define FRAME_NOTES_MAX 65536u  /* body of notes */
+#define FRAME_TEMP_MAX 288u
 
 enum frame_kind { FRAME_REQUEST, FRAME_HELLO, FRAME_BROKEN, FRAME_RESULT, FRAME_FAILURE, FRAME_SKIPPED,
 	FRAME_LOG, FRAME_NOTES, FRAME_NKINDS };
@@ -57,9 +58,10 @@ struct frame_request {
  * the attempt counts as begun. */
 struct worker_page {
 	int32_t parent;                         /* written by the pool, before the worker starts */
-	int32_t unused;
+	_Atomic uint32_t walls;                 /* by the worker, before it says hello: see sandbox.h */
 	int64_t grace_ms;
 	uint64_t max_output;
+	char temp[FRAME_TEMP_MAX];              /* a directory that it makes and has for itself; "": none */
 	_Atomic uint64_t skip[POOL_QUICK_DEPTH];        /* by seq: do not begin this one */
 
 	_Atomic uint64_t begun, not_begun;      /* written by the worker: seq and ~seq */

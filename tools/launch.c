@@ -105,6 +105,7 @@ page_open(const struct launch *l, struct worker_page **page, struct err *e)
 	(*page)->parent = (int32_t)getpid();
 	(*page)->grace_ms = l->grace_ms;
 	(*page)->max_output = l->max_output;
+	snprintf((*page)->temp, sizeof (*page)->temp, "%s", l->temp);
 	atomic_store(&(*page)->not_begun, ~(uint64_t)0);
 	return fd;
 }

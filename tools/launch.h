@@ -15,6 +15,7 @@ struct worker_page;
 struct launch {
 	const char *exe, *config_path, *agent;
 	const char *mark;       /* goes into its environment */
+	const char *temp;       /* its temporary directory, which it makes; "": none */
 	int64_t grace_ms;
 	size_t max_output;
 };

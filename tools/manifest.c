@@ -10,6 +10,7 @@
 #include "file.h"
 #include "proc.h"
 #include "schema.h"
+#include "secret.h"
 
 #define MAX_MANIFEST 65536
 #define MAX_ENV 192
@@ -18,6 +19,7 @@
 #define MAX_STDERR 4096
 #define GRACE_MS 2000
 #define PROGRAM_HASH_MS 10000
+#define MAX_WRITES 16
 
 const char manifest_schema[] =
     "{\"type\":\"object\",\"required\":[\"name\",\"summary\",\"exec\",\"parameters\",\"effect\"],"
@@ -40,6 +42,9 @@ const char manifest_schema[] =
     "\"secrets\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
     "\"items\":{\"type\":\"string\",\"pattern\":\"^[A-Z][A-Z0-9_]{0,63}$\"},"
     "\"description\":\"Configured secrets that the program gets as environment variables.\"},"
+    "\"writes\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
+    "\"items\":{\"type\":\"string\",\"pattern\":\"^/\",\"maxLength\":1024},"
+    "\"description\":\"Directories and files that the program may write beside the roots; absolute.\"},"
     "\"paths\":{\"type\":\"object\",\"additionalProperties\":{\"enum\":[\"read\",\"write\"]},\"default\":{},"
     "\"description\":\"Parameters that are paths: each must lie beneath a root (write: a writable one).\"},"
     "\"no_effect\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
@@ -61,6 +66,7 @@ struct manifest {
 	struct proc_limits limits;
 	int64_t max_output;             /* 0: the worker's */
 	char program[FILE_HASH_HEX];    /* sha256 of exec; empty if it could not be read */
+	const char *writes[MAX_WRITES + 1];     /* borrowed from doc */
 };
 
 static const cJSON *
@@ -178,9 +184,13 @@ manifest_fill(struct manifest *m, const char *dir, const char *source)
 {
 	const cJSON *limits = member(m->doc, "limits");
 	const char *exec = member(m->doc, "exec")->valuestring;
+	const cJSON *one;
 	struct buf b = { 0 };
+	size_t n = 0;
 
 	m->source = xstrdup(source);
+	cJSON_ArrayForEach(one, member(m->doc, "writes"))
+		m->writes[n++] = one->valuestring;
 	if (exec[0] != '/')
 		buf_addf(&b, "%s/", dir);
 	buf_adds(&b, exec);
@@ -315,13 +325,19 @@ manifest_digest(const struct manifest *m, struct digest *d)
 	cJSON_free(text);
 }
 
+const char *const *
+manifest_writes(const struct manifest *m)
+{
+	return m->writes;
+}
+
 void
 manifest_put(struct buf *b, const struct manifest *m)
 {
 	json_kv_str(b, "source", m->source);
 	json_kv_str(b, "exec", m->exec);
-	for (size_t i = 0; i < 4; i++) {
-		static const char *const names[] = { "secrets", "paths", "no_effect", "limits" };
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const names[] = { "secrets", "paths", "writes", "no_effect", "limits" };
 
 		json_put_key(b, names[i]);
 		json_put_tree(b, member(m->doc, names[i]));
@@ -585,6 +601,7 @@ own_exec(struct tool_run *r, const struct environment *env, const cJSON *params,
 		.max_out = max,
 		.max_err = MAX_STDERR,
 		.limits = m->limits,
+		.walls = { .read_only = r->tool->effect == TOOL_READ, .writes = m->writes },
 		.on_output = r->log,
 		.live_err_only = true,
 		.arg = r->arg,
@@ -597,7 +614,8 @@ own_exec(struct tool_run *r, const struct environment *env, const cJSON *params,
 	p.in_len = in.len;
 	tool_effect_begins(r);
 	rc = proc_run(&p, &end, e);
-	if (rc && !end.timed_out)
+	secret_mask(r->env->config, &end.err);  /* before it is cut to a reason */
+	if (rc && !end.timed_out && !end.overfull)
 		tool_effect_none(r);
 	if (rc == 0)
 		rc = own_end(r, &end, max, result, e);

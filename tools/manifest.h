@@ -6,8 +6,8 @@
  * standard input and answers with one JSON value on standard output and exit code 0. Standard error
  * is live output, and its end is the reason when the program fails.
  *
- * Its environment: PATH, HOME, LANG, UW_TOOL, UW_HOUSE, UW_TASK_ID, UW_ROOTS and UW_READ_ROOTS
- * (separated by ':'), UW_PARAM_<name> for each parameter that is text, number, true or false, the
+ * Its environment: PATH, HOME, LANG, UW_TOOL, UW_HOUSE, UW_TASK_ID, TMPDIR, UW_ROOTS and
+ * UW_READ_ROOTS (separated by ':'), UW_PARAM_<name> for each parameter that is text, number, true or false, the
  * manifest's env, and the secrets it names. Nothing is inherited. It runs in /.
  *
  * Parameters listed under paths are checked to lie beneath the roots and handed on as absolute paths.
@@ -33,6 +33,9 @@ void manifest_free(struct tool *t);
 struct digest;
 /* Adds all that the manifest says, and the program as it was when it was loaded. */
 void manifest_digest(const struct manifest *m, struct digest *d);
+
+/* Directories that the program may write beneath, beside the roots: NULL at the end. */
+const char *const *manifest_writes(const struct manifest *m);
 
 /* For tool_put(): "source", "exec", "secrets", "no_effect" and "limits". */
 void manifest_put(struct buf *b, const struct manifest *m);

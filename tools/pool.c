@@ -9,6 +9,7 @@
 #include "json.h"
 #include "log.h"
 #include "pool_state.h"
+#include "sandbox.h"
 
 #define OUT_FULL (1u << 20)             /* a worker with so much unsent takes no more */
 #define SWEEP_LIMIT_MS 3000
@@ -31,6 +32,7 @@ pool_release_if_done(struct pool *p)
 
 	if (p->handles)
 		return;
+	scratch_close(&p->scratch);
 	free(p->chunk);
 	free(p->exe);
 	free(p->config_path);
@@ -148,6 +150,10 @@ pool_new(struct pool **out, const struct pool_opts *opts, struct err *e)
 	if (access(opts->exe, X_OK))
 		return err_set(e, ERR_IO, "worker: cannot run %s: %s", opts->exe, strerror(errno));
 	p = pool_alloc(opts);
+	if (opts->temp_dir && scratch_open(&p->scratch, opts->temp_dir, opts->agent, e)) {
+		pool_release_if_done(p);
+		return -1;
+	}
 	uv_timer_init(p->o.loop, &p->timer);
 	p->timer.data = p;
 	p->handles = 1;
@@ -377,5 +383,7 @@ pool_put(const struct pool *p, struct buf *out)
 		json_kv_int(out, counters[i].name, (int64_t)counters[i].n);
 	if (p->trouble[0])
 		json_kv_str(out, "last_bad_start", p->trouble);
+	json_put_key(out, "sandbox");
+	sandbox_put(out, p->walls);
 	json_put_close(out, '}');
 }

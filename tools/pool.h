@@ -72,6 +72,7 @@ struct pool_opts {
 	const char *config_path;
 	const char *agent;
 	const char *ledger;     /* file that records worker groups for pool_sweep(); NULL: none */
+	const char *temp_dir;   /* where temporary directories of tools are made; NULL: they get none */
 	unsigned workers;
 	int64_t grace_ms;
 	size_t max_output;
@@ -121,7 +122,7 @@ bool pool_wait(struct pool *p, int64_t us);
 /* Why no worker is ready and starting one has failed several times; NULL if that is not so. */
 const char *pool_trouble(const struct pool *p);
 
-/* For health: {"workers":4,"busy":1,"started":123,"crashed":0,...}. */
+/* For health: {"workers":4,"busy":1,"started":123,"crashed":0,...,"sandbox":{...}}. */
 void pool_put(const struct pool *p, struct buf *out);
 
 #endif

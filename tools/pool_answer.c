@@ -153,7 +153,7 @@ take_hello(struct pool *p, struct worker *w, const struct frame *f, const char *
 		return;
 	}
 	worker_enter(w, READY);
-	(void)p;
+	p->walls = atomic_load(&w->l.page->walls);
 }
 
 static void

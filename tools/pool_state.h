@@ -11,6 +11,7 @@
 #include "frame.h"
 #include "launch.h"
 #include "pool.h"
+#include "scratch.h"
 
 #define POOL_READ_CHUNK (256u << 10)
 #define POOL_MAX_WORKERS 512
@@ -81,6 +82,8 @@ struct worker {
 struct pool {
 	struct pool_opts o;
 	char *exe, *config_path, *agent, *ledger;
+	struct scratch scratch;
+	uint32_t walls;                 /* of the worker that got ready last */
 	char mark[64];
 	struct worker *workers;
 	unsigned n;

@@ -228,8 +228,11 @@ worker_release(struct worker *w)
 int
 worker_spawn(struct pool *p, struct worker *w, struct err *e)
 {
-	struct launch l = { p->exe, p->config_path, p->agent, w->mark, p->o.grace_ms, p->o.max_output };
+	char temp[SCRATCH_PATH + 16] = "";
+	struct launch l = { p->exe, p->config_path, p->agent, w->mark, temp, p->o.grace_ms, p->o.max_output };
 
+	if (p->scratch.path[0])
+		snprintf(temp, sizeof temp, "%s/%u", p->scratch.path, w->index);
 	snprintf(w->mark, sizeof w->mark, "%s:%u", p->mark, ++p->spawned);
 	if (launch_worker(&l, &w->l, e))
 		return -1;

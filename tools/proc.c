@@ -17,11 +17,15 @@
 #include "clock.h"
 #include "err.h"
 #include "group.h"
+#include "scratch.h"
 
 #define DEFAULT_MS 60000        /* deadline of a caller that set none */
 #define DRAIN_MS 250            /* what a program left behind may hold its output open after its end */
 #define TICK_MS 20              /* how often its end is looked for where there is no pidfd */
 #define MARK_MAX 160
+#define TEMP_MAX 320
+#define SCRATCH_LOOK_MS 1000    /* how often its temporary directory is looked at, at most ... */
+#define SCRATCH_LOOK_SHARE 20   /* ... and how many times longer than a look this is */
 #define MAX_TREE 256            /* descendants that are stopped one by one */
 
 /* One running program. A descriptor that is closed is -1. */
@@ -36,6 +40,7 @@ struct child {
 	bool gone;
 	int64_t kill_ms;        /* when SIGTERM becomes SIGKILL; 0: not stopped yet */
 	int64_t drain_ms;       /* until when output is awaited after the end */
+	int64_t look_ms;        /* when its temporary directory is looked at next */
 };
 
 static void
@@ -212,20 +217,34 @@ env_of(const struct proc *p, char home[PATH_MAX + 8], const char *dflt[4])
 	return dflt;
 }
 
-/* With the worker's own mark, by which the agent finds what outlived the worker. The caller frees. */
-static char **
-env_marked(const char *const *env, char mark[MARK_MAX])
+static bool
+env_has(const char *const *env, const char *name)
 {
-	const char *value = getenv(GROUP_MARK);
+	size_t n = strlen(name);
+
+	for (; *env; env++)
+		if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+			return true;
+	return false;
+}
+
+/* With the worker's own mark, by which the agent finds what outlived the worker, and the attempt's temporary
+ * directory. The caller frees. */
+static char **
+env_complete(const char *const *env, char mark[MARK_MAX], char temp[TEMP_MAX])
+{
+	const char *value = getenv(GROUP_MARK), *dir = env_has(env, "TMPDIR") ? NULL : scratch_dir();
 	size_t n = 0;
 	char **out;
 
 	while (env[n])
 		n++;
-	out = xcalloc(n + 2, sizeof *out);
+	out = xcalloc(n + 3, sizeof *out);
 	memcpy(out, env, n * sizeof *env);
 	if (value && snprintf(mark, MARK_MAX, GROUP_MARK "=%s", value) < MARK_MAX)
-		out[n] = mark;
+		out[n++] = mark;
+	if (dir && snprintf(temp, TEMP_MAX, "TMPDIR=%s", dir) < TEMP_MAX)
+		out[n++] = temp;
 	return out;
 }
 
@@ -245,15 +264,19 @@ static int
 child_fork(struct child *c, int pipes[4][2], const char *file, struct err *e)
 {
 	const struct proc *p = c->p;
-	char home[PATH_MAX + 8], mark[MARK_MAX];
+	char home[PATH_MAX + 8], mark[MARK_MAX], temp[TEMP_MAX];
 	const char *dflt[4];
-	char **env = env_marked(env_of(p, home, dflt), mark);
+	char **env = env_complete(env_of(p, home, dflt), mark, temp);
 	bool script = p->exe_fd > 0 && is_script(p->exe_fd);
 	pid_t parent = getpid();
+	int walls = sandbox_program(&p->walls, e);
 
-	c->pid = fork();
+	c->pid = walls == -2 ? -1 : fork();
 	if (c->pid) {
 		free(env);
+		shut(&walls);
+		if (walls == -2)
+			return -1;
 		if (c->pid < 0)
 			return err_set(e, ERR_IO, "%s: cannot start a process: %s", p->argv[0], strerror(errno));
 		c->pidfd = pidfd_of(c->pid);
@@ -261,6 +284,8 @@ child_fork(struct child *c, int pipes[4][2], const char *file, struct err *e)
 	}
 	die_with_parent(parent);
 	if (p->cwd_fd > 0 ? fchdir(p->cwd_fd) : chdir("/"))
+		give_up(pipes[3][1]);
+	if (sandbox_program_enter(walls))
 		give_up(pipes[3][1]);
 	arrange(pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1], p->exe_fd > 0 ? p->exe_fd : -1);
 	signals_reset();
@@ -410,6 +435,22 @@ check_deadline(struct child *c, int64_t now_ms)
 }
 
 static void
+check_scratch(struct child *c, int64_t now_ms)
+{
+	int64_t took_ms;
+
+	if (c->gone || c->kill_ms || now_ms < c->look_ms)
+		return;
+	c->end->overfull = scratch_is_over();
+	took_ms = clock_mono_ms() - now_ms;
+	c->look_ms = now_ms + SCRATCH_LOOK_MS + SCRATCH_LOOK_SHARE * took_ms;
+	if (c->end->overfull) {
+		c->kill_ms = now_ms + c->p->grace_ms;
+		stop_tree(c->pid, SIGTERM);
+	}
+}
+
+static void
 check_end(struct child *c, int64_t now_ms)
 {
 	int status;
@@ -494,6 +535,8 @@ wait_ms(const struct child *c, int64_t now_ms)
 
 	if (!c->gone && c->pidfd < 0 && ms > TICK_MS)
 		ms = TICK_MS;
+	if (!c->gone && c->look_ms > now_ms && ms > c->look_ms - now_ms)
+		ms = c->look_ms - now_ms;
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
@@ -533,6 +576,7 @@ child_run(struct child *c)
 		now_ms = clock_mono_ms();
 		check_end(c, now_ms);
 		check_deadline(c, now_ms);
+		check_scratch(c, now_ms);
 	}
 }
 
@@ -540,9 +584,10 @@ int
 proc_run(const struct proc *p, struct proc_end *end, struct err *e)
 {
 	struct proc timed = *p;
-	struct child c = { .p = &timed, .end = end, .pidfd = -1, .in = -1, .out = -1, .err = -1, .exec = -1 };
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
 	int64_t began_ms = clock_mono_ms();
+	struct child c = { .p = &timed, .end = end, .pidfd = -1, .in = -1, .out = -1, .err = -1, .exec = -1,
+		.look_ms = began_ms + SCRATCH_LOOK_MS };
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
 	int rc;
 
 	*end = (struct proc_end){ .status = -1, .out.max = p->max_out + 1, .err.max = p->max_err + 1 };
@@ -562,6 +607,9 @@ proc_run(const struct proc *p, struct proc_end *end, struct err *e)
 	if (rc == 0 && end->timed_out)
 		return err_set(e, ERR_TIMEOUT, "%s was stopped after %lld ms", p->argv[0],
 		    (long long)end->ms);
+	if (rc == 0 && end->overfull)
+		return err_set(e, ERR_TOO_BIG, "%s was stopped: its temporary directory holds more than %lld bytes "
+		    "(workers.temp_bytes)", p->argv[0], (long long)scratch_max());
 	return rc;
 }
 

@@ -1,7 +1,7 @@
 /*
  * proc.h - running a program: no shell, bounded time and output, clean environment.
  *
- * The child gets only descriptors 0, 1 and 2, the environment given (and the worker's mark, GROUP_MARK), is in
+ * The child gets only descriptors 0, 1 and 2, the environment given (and TMPDIR, and the worker's mark), is in
  * the worker's process group (so a stop reaches it) and dies with the worker on Linux.
  */
 #ifndef UW_PROC_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "sandbox.h"
 
 struct err;
 
@@ -35,6 +36,7 @@ struct proc {
 	size_t max_out, max_err;        /* the first bytes of standard output and the last of standard error
 	                                 * are kept; the rest is read, counted and dropped */
 	struct proc_limits limits;
+	struct sandbox_program walls;
 	void (*on_output)(void *arg, const char *text, size_t len);     /* live; may be NULL */
 	bool live_err_only;             /* on_output sees standard error only */
 	void *arg;
@@ -44,6 +46,7 @@ struct proc_end {
 	int status;                     /* exit code, or -1 */
 	int signal;                     /* signal number, or 0 */
 	bool timed_out;
+	bool overfull;                  /* stopped for what it put into its temporary directory */
 	struct buf out, err;
 	size_t out_total, err_total;    /* bytes written, kept or not */
 	int64_t ms;
@@ -51,8 +54,8 @@ struct proc_end {
 
 #define PROC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin"
 
-/* 0 once the program has ended, however it did; -1 if it could not be started (ERR_NOT_FOUND, ERR_IO)
- * or ran out of time (ERR_TIMEOUT, end is filled in). The caller frees with proc_end_release(). */
+/* 0 once the program has ended, however it did; -1 if it could not be started (ERR_NOT_FOUND, ERR_IO), or
+ * was stopped: end is filled in (ERR_TIMEOUT, ERR_TOO_BIG). The caller frees with proc_end_release(). */
 int proc_run(const struct proc *p, struct proc_end *end, struct err *e);
 void proc_end_release(struct proc_end *end);
 

@@ -24,7 +24,11 @@
 #include "guard.h"
 #include "log.h"
 #include "notes.h"
+#include "manifest.h"
 #include "proc.h"
+#include "sandbox.h"
+#include "scratch.h"
+#include "secret.h"
 #include "tool.h"
 
 #ifndef MSG_NOSIGNAL
@@ -35,7 +39,6 @@
 #define OUT_AGE_US 2000                 /* ... or the first of them is so old */
 #define IN_CHUNK (256u << 10)
 #define IN_MAX (64u << 20)
-#define OPEN_FILES 1024
 #define LEFTOVER_LIMIT_MS 2000
 #define OOM_SCORE "500"                 /* of -1000..1000: a worker goes before the agent does */
 
@@ -46,19 +49,13 @@
 extern char **environ;
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 /* One process is one worker; signal handlers have to reach this too. */
 static struct {
 	struct worker_page *page;
 	char children_path[64];
+	const struct config *config;    /* whose secrets are masked; NULL: none */
 	struct buf in, out;
+	struct buf said;                /* live output that may be the beginning of a secret */
 	size_t in_at;
 	int64_t oldest_us;              /* when the first answer in out was ready */
 	uint64_t seq;                   /* of the attempt that is running */
@@ -216,6 +213,7 @@ catch_signals(void)
 		catch_signal(faults[i], on_fault, SA_ONSTACK | SA_NODEFER);
 	catch_signal(SIGTERM, on_stop, 0);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 #ifdef __linux__
@@ -269,19 +267,6 @@ close_from(int first)
 }
 
 static void
-limit(int what, rlim_t value)
-{
-	struct rlimit r;
-
-	if (getrlimit(what, &r))
-		return;
-	if (r.rlim_max == RLIM_INFINITY || value < r.rlim_max)
-		r.rlim_max = value;
-	r.rlim_cur = r.rlim_max;
-	setrlimit(what, &r);
-}
-
-static void
 offer_to_oom_killer(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -322,6 +307,26 @@ put_frame(enum frame_kind kind, unsigned flags, uint64_t seq, int64_t time_us, s
 }
 
 static void
+mask_text(char *text, size_t size)
+{
+	struct buf b = { 0 };
+
+	buf_adds(&b, text);
+	secret_mask(self.config, &b);
+	snprintf(text, size, "%s", buf_str(&b));
+	buf_free(&b);
+}
+
+static void
+mask_err(struct err *e)
+{
+	mask_text(e->field, sizeof e->field);
+	mask_text(e->expected, sizeof e->expected);
+	mask_text(e->got, sizeof e->got);
+	mask_text(e->msg, sizeof e->msg);
+}
+
+static void
 put_failure(const struct err *e, unsigned flags, int64_t ran_us)
 {
 	const char *texts[] = { e->field, e->expected, e->got, e->msg };
@@ -344,9 +349,8 @@ put_result(const struct buf *result, int64_t ran_us)
 }
 
 static void
-log_live(void *arg, const char *text, size_t len)
+put_log(const char *text, size_t len)
 {
-	(void)arg;
 	while (len) {
 		size_t n = len < FRAME_LOG_MAX ? len : FRAME_LOG_MAX;
 
@@ -356,6 +360,26 @@ log_live(void *arg, const char *text, size_t len)
 		text += n;
 		len -= n;
 	}
+}
+
+static void
+log_live(void *arg, const char *text, size_t len)
+{
+	size_t n;
+
+	(void)arg;
+	buf_add(&self.said, text, len);
+	n = secret_mask_stream(self.config, &self.said);
+	put_log(self.said.data, n);
+	memmove(self.said.data, self.said.data + n, self.said.len - n);
+	buf_cut(&self.said, self.said.len - n);
+}
+
+static void
+log_end(void)
+{
+	put_log(self.said.data, self.said.len);
+	buf_clear(&self.said);
 }
 
 /* Running a tool. */
@@ -374,6 +398,8 @@ check_result(struct buf *result, size_t max_output, struct err *e)
 {
 	cJSON *v;
 
+	if (!self.quick)
+		secret_mask_json(self.config, result);
 	if (result->full || result->len > max_output)
 		return err_set(e, ERR_TOO_BIG, "the result is larger than the limit of %zu bytes",
 		    max_output);
@@ -453,6 +479,7 @@ put_notes(const struct notes *n)
 	struct buf b = { .max = FRAME_NOTES_MAX - 1 };
 
 	notes_put(&b, n);
+	secret_mask_json(self.config, &b);
 	if (!self.out.len)
 		self.oldest_us = clock_mono_us();
 	put_frame(FRAME_NOTES, 0, self.seq, 0, b.len + 1);
@@ -515,9 +542,13 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 	else
 		rc = err_set(&e, ERR_UNKNOWN_TOOL, "no tool %.64s", q->tool);
 	clean = self.quick || end_children(0);
+	log_end();
+	scratch_end();
 	now_us = clock_mono_us();
 	if (!self.out.len)
 		self.oldest_us = now_us;
+	if (rc)
+		mask_err(&e);
 	if (rc)
 		put_failure(&e, (!t || had_no_effect(&run) ? FRAME_NO_EFFECT : 0) |
 		    (t && q->terms && !self.ran ? FRAME_REFUSED : 0), now_us - began_us);
@@ -611,6 +642,7 @@ worker_serve(const struct tool_env *env, worker_find *find, const void *arg)
 {
 	struct request q;
 
+	self.config = env->config;
 	put_frame(FRAME_HELLO, 0, FRAME_VERSION, 0, 0);
 	flush();
 	for (;;) {
@@ -646,10 +678,18 @@ worker_begin(void)
 		open("/dev/null", O_WRONLY);
 	catch_signals();
 	die_with_parent();
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_NOFILE, OPEN_FILES);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	offer_to_oom_killer();
 	return 0;
+}
+
+/* Where others look for it (/proc/<pid>/environ) is what exec put there. The mark is to be found. */
+static void
+wipe_environment(void)
+{
+	for (char **v = environ; *v; v++)
+		if (strncmp(*v, GROUP_MARK "=", sizeof GROUP_MARK) != 0)
+			memset(*v, 0, strlen(*v));
 }
 
 /* Tools get nothing of the agent's environment, in which there may be secrets. */
@@ -663,6 +703,7 @@ clean_environment(void)
 
 	for (size_t i = 0; i < n; i++)
 		values[i] = getenv(kept[i]) ? xstrdup(getenv(kept[i])) : NULL;
+	wipe_environment();
 	environ = none;
 	setenv("PATH", PROC_PATH, 1);
 	setenv("LANG", "C.UTF-8", 1);
@@ -689,6 +730,47 @@ warn(const char *msg, void *arg)
 	log_debug("%s", msg);   /* the agent has said it at its own start */
 }
 
+/* What manifests allow beside the roots. Never freed. */
+static const char *const *
+writes_of(const struct registry *r)
+{
+	const char **v = xcalloc(1, sizeof *v);
+	size_t n = 0;
+
+	for (size_t i = 0; i < registry_count(r); i++) {
+		const struct tool *t = registry_at(r, i);
+		const char *const *w = t->manifest ? manifest_writes(t->manifest) : NULL;
+
+		for (; w && *w; w++) {
+			v = xrealloc(v, (n + 2) * sizeof *v);
+			v[n++] = *w;
+			v[n] = NULL;
+		}
+	}
+	return v;
+}
+
+static int
+wall_in(const struct tool_env *env, const struct registry *r, struct err *e)
+{
+	static struct sandbox s;
+	int walls;
+
+	s = (struct sandbox){ .config = env->config, .roots = &env->roots, .writes = writes_of(r) };
+	if (self.page->temp[0]) {
+		if (scratch_begin(self.page->temp, env->config->temp_bytes, e))
+			return -1;
+		s.temp = xstrdup(self.page->temp);
+	}
+	walls = sandbox_enter(&s, e);
+	if (walls < 0)
+		return -1;
+	if (getppid() != self.page->parent)
+		end_group();    /* it died while we were changing the user */
+	atomic_store(&self.page->walls, (uint32_t)walls);
+	return 0;
+}
+
 static const struct tool *
 find_in_registry(const void *registry, const char *name)
 {
@@ -700,6 +782,7 @@ worker_main(const char *config_path, const char *agent)
 {
 	static struct config config;
 	static struct tool_env env = { .config = &config };
+	struct registry *registry;
 	struct err e;
 
 	if (worker_begin()) {
@@ -713,9 +796,8 @@ worker_main(const char *config_path, const char *agent)
 	if (chdir("/"))
 		log_warn("worker: cannot change to /");
 	path_roots_open(&env.roots, &config, warn, NULL);
-#ifndef SANITIZED
-	if (config.worker_memory_bytes > 0)
-		limit(RLIMIT_AS, (rlim_t)config.worker_memory_bytes);
-#endif
-	worker_serve(&env, find_in_registry, registry_new(&config, warn, NULL));
+	registry = registry_new(&config, warn, NULL);
+	if (wall_in(&env, registry, &e))
+		return cannot_serve(&e);
+	worker_serve(&env, find_in_registry, registry);
 }

@@ -4,6 +4,7 @@
 #include "agent.h"
 #include "cmd.h"
 #include "log.h"
+#include "sandbox.h"
 
 static const struct cmd_opt opts[] = {
 	{ .name = "agent", .kind = OPT_TEXT, .arg = "ID",
@@ -34,6 +35,7 @@ agent_cmd_run(const struct cmd_args *a)
 		rc = cmd_fail(EXIT_NOT_SUCCEEDED, "cannot find this program's own file");
 	else if ((rc = cmd_config(a, c)) == 0) {
 		log_init(NULL, level_of(c->log_level));
+		sandbox_hide();
 		if (agent_run(&(struct agent_opts){ .config = c, .id = id, .exe = exe }, &e))
 			rc = cmd_fail(EXIT_NOT_SUCCEEDED, "agent %s: %s", id, e.msg);
 		config_release(c);

@@ -1,5 +1,6 @@
 #include "cmd.h"
 #include "nearest.h"
+#include "sandbox.h"
 #include "tool.h"
 
 static void
@@ -29,14 +30,30 @@ is_required(const cJSON *schema, const char *name)
 	return false;
 }
 
+/* What a worker would have around it on this host. */
 static void
-print_text(const struct tool *t)
+print_sandbox(const struct config *c)
+{
+	unsigned walls = sandbox_offers(c), landlock = walls >> SANDBOX_LANDLOCK & 255;
+
+	printf("  sandbox: %s%s", walls & SANDBOX_NO_NEW_PRIVS ? "no new privileges, " : "",
+	    walls & SANDBOX_SECCOMP ? "seccomp, " : "");
+	if (landlock)
+		printf("Landlock %u, ", landlock);
+	else
+		printf("no Landlock on this host, ");
+	printf("user %s\n", walls & SANDBOX_USER ? c->worker_user : "of the agent");
+}
+
+static void
+print_text(const struct tool *t, const struct config *c)
 {
 	cJSON *schema = json_parse(t->schema, strlen(t->schema), NULL);
 	const cJSON *p, *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
 
 	printf("%s: %s\n  effect %s, timeout %ds\n", t->name, t->summary, tool_effect_name(t->effect),
 	    t->timeout_s);
+	print_sandbox(c);
 	if (cJSON_GetArraySize(properties))
 		printf("\nParameters\n");
 	cJSON_ArrayForEach(p, properties)
@@ -45,11 +62,15 @@ print_text(const struct tool *t)
 }
 
 static void
-print_json(const struct tool *t)
+print_json(const struct tool *t, const struct config *c)
 {
 	struct buf b = { 0 };
 
 	tool_put(&b, t);
+	buf_cut(&b, b.len - 1);
+	json_put_key(&b, "sandbox");
+	sandbox_put(&b, sandbox_offers(c));
+	json_put_close(&b, '}');
 	puts(buf_str(&b));
 	buf_free(&b);
 }
@@ -78,7 +99,7 @@ tool_show_run(const struct cmd_args *a)
 		const struct tool *t = registry_find(r, a->argv[0]);
 
 		if (t)
-			(a->json ? print_json : print_text)(t);
+			(a->json ? print_json : print_text)(t, c);
 		else
 			rc = fail_unknown(r, a->argv[0]);
 		registry_free(r);

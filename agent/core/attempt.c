@@ -105,6 +105,7 @@ end(struct core *c, struct task *t, enum task_state to)
 	t->due_ms = 0;
 	task_enter(c, t, to);
 	t->finished_ms = task_ends_in(t, to) ? c->now.wall_ms : 0;
+	audit_outcome(c, t);
 	tell(c, t);
 }
 
@@ -284,6 +285,7 @@ free_slot(struct core *c, struct task *t)
 void
 attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 {
+	audit_ran(c, t, p);
 	free_slot(c, t);
 	t->run_us = p->ran_us;
 	if (is_cancelled(t, p)) {
@@ -313,6 +315,8 @@ attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 		requeue(c, t);
 		break;
 	}
+	if (t->state == TASK_RETRYING || t->state == TASK_QUEUED)
+		audit_retried(c, t, p);
 }
 
 void

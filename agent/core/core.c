@@ -137,7 +137,7 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	take_houses(c);
 	topic_format(c->health_topic, o->config->cluster, TOPIC_HEALTH, o->agent, "state");
 	topic_format(c->echo_topic, o->config->cluster, TOPIC_ECHO, o->agent, "self");
-	if (store_open(c, e) || open_houses(c, e)) {
+	if (store_open(c, e) || audit_open(c, e) || open_houses(c, e)) {
 		core_close(c);
 		return -1;
 	}
@@ -202,6 +202,7 @@ core_close(struct core *c)
 	work_release(c);
 	signed_release(c);
 	store_release(c);
+	audit_release(c);
 	release_houses(c);
 	db_close(&c->db);
 	free(c->peers);
@@ -514,6 +515,7 @@ core_tick(struct core *c)
 	lease_tick(c);
 	seen_tick(c);
 	work_tick(c);
+	audit_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
 	give_back_expired(c, &c->starts);
@@ -661,6 +663,7 @@ core_commit(struct core *c, struct err *e)
 	if (core_is_dirty(c)) {
 		announce(c);
 		stream_tell_have(c);
+		audit_close(c);
 		out_bound(c);
 		out_number(c);
 		if (store_commit(c, e) && !IS_MUTANT(MUTANT_FAILED_COMMIT))
@@ -955,5 +958,6 @@ core_health(struct core *c, const char *state, const char *pool_json, struct buf
 	json_kv_int(b, "duplicates", c->duplicates + c->redelivered);
 	json_kv_bool(b, "disk_low", c->disk_low);
 	signed_put_health(c, b);
+	audit_put_health(c, b);
 	json_put_close(b, '}');
 }

@@ -44,6 +44,11 @@ struct core_opts {
 	const char *secret;     /* random text nobody can guess, for a store that has none yet */
 	const char *version;
 	const char *host;
+	/* Signs what the audit chain ends its pages with: appends an envelope. NULL: they stay unsigned. The binding is
+	 * what others know the key by; it is kept with the chain. */
+	int (*sign)(void *arg, const char *type, const void *payload, size_t len, struct buf *envelope, struct err *e);
+	void *sign_arg;
+	const char *sign_binding;
 };
 
 /* Opens the store, migrates it, and takes up what a former life left: work that may be repeated is

@@ -169,7 +169,7 @@ load_params(struct core *c, struct task *t, struct err *e)
 	if (!cJSON_IsObject(params))
 		params = cJSON_AddObjectToObject(tree, "params");
 	if (registry_check(c->o.tools, t->tool, params, e) == 0) {
-		t->params = cJSON_PrintUnformatted(params);
+		t->params = task_params_text(params);
 		rc = 0;
 	}
 	cJSON_Delete(tree);
@@ -204,6 +204,7 @@ choose(struct core *c, struct task *t, struct peer *at)
 	else
 		take_slot(c, t);
 	t->here = !at;
+	audit_chosen(c, t);
 	t->attempt++;
 	t->started_ms = c->now.wall_ms;
 	t->lost_ms = 0;

@@ -458,7 +458,7 @@ make_task(struct intake *in)
 	t->key = m->key ? xstrdup(m->key) : NULL;
 	set_reply(in, t);
 	set_body(in, t);
-	t->params = cJSON_PrintUnformatted(m->params);
+	t->params = task_params_text(m->params);
 	task_track(c, t);
 	task_dirty(c, t);
 	if (t->key)

@@ -137,6 +137,7 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 	p->better_s = json_number(o, "better_s", -1);
 	p->stopping = strcmp(json_text(o, "state"), "stopping") == 0;
 	signed_heard(c, p, o);
+	audit_heard(c, p, o);
 	cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(o, "houses"))
 		hear_house(c, p, part);
 }

@@ -475,6 +475,32 @@ local_drilled(struct asker *a, const cJSON *req)
 		drilled(a, req, h);
 }
 
+static struct buf *
+audit_line(void *asker)
+{
+	return answer(asker, "audit_page");
+}
+
+/* Without a page or a time: which chain it is. */
+static void
+audit(struct asker *a, const cJSON *req)
+{
+	int64_t page = json_number(req, "page", 0), since_ms = json_number(req, "since", 0), next = 0;
+	struct buf *b;
+
+	if (page > 0 || since_ms > 0) {
+		next = audit_answer(a->c, page, since_ms, audit_line, a);
+	} else {
+		b = answer(a, "audit");
+		audit_put_chain(a->c, b);
+		out_end_line(b);
+	}
+	b = answer(a, "end");
+	if (next)
+		json_kv_int(b, "next", next);
+	out_end_line(b);
+}
+
 static const struct {
 	const char *op;
 	void (*run)(struct asker *a, const cJSON *req);
@@ -484,6 +510,7 @@ static const struct {
 	{ "query", local_query },
 	{ "ping", ping },
 	{ "health", health },
+	{ "audit", audit },
 	{ "move", local_move },
 	{ "drilled", local_drilled },
 	{ "signed", local_signed },
@@ -507,7 +534,7 @@ core_local(struct core *c, uint64_t conn, const char *line, size_t len, const ch
 			cJSON_Delete(req);
 			return;
 		}
-	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping, health, move, drilled or signed");
+	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping, health, audit, move, drilled or signed");
 	answer_error(&a, NULL, &e);
 	cJSON_Delete(req);
 }

@@ -4,6 +4,7 @@
 #ifndef UW_CORE_STATE_H
 #define UW_CORE_STATE_H
 
+#include "audit.h"
 #include "core.h"
 #include "db.h"
 #include "mutant.h"
@@ -63,6 +64,9 @@ struct task {
 	char *key;
 	char *outcome;                  /* JSON: result or error; NULL: none yet */
 	char *forward;                  /* house it was handed to */
+	struct audit_sum params_sum;    /* of the attempt's parameters */
+	const char *executor;           /* the agent that ran it last; NULL: none, or it is not known */
+	char *notes;                    /* what that worker noted; NULL: nothing */
 	struct task *prev, *next;       /* in a list */
 	struct task *next_dirty;
 	struct task *next_id, *next_seq, *next_key;     /* in the maps */
@@ -211,6 +215,9 @@ struct peer {
 	bool signed_less;               /* it holds less of what the sovereign signed than we, and would refuse work */
 	char work_boot[ULID_TEXT];      /* of those that it gave us: its life, and the last number */
 	int64_t work_n;
+	struct audit_seen chain;        /* its audit chain, as it said last; what ours has noted of that */
+	int64_t chain_noted;
+	char chain_noted_store[sizeof ((struct audit_seen *)0)->store];
 };
 
 /* An attempt that runs here for a house that another agent owns. */
@@ -339,6 +346,7 @@ struct core {
 	struct core_now now;
 	uint64_t random[2];
 	struct db db;
+	struct audit *audit;
 	char store_id[STORE_ID_MAX];
 	char client_id[NAME_MAX_LEN + 48];
 	char boot[ULID_TEXT];
@@ -521,6 +529,7 @@ void task_touch(struct core *c, struct task *t);        /* look at the turn's en
 void task_enter(struct core *c, struct task *t, enum task_state to);
 /* What the owner of its house says; counted when the house becomes ours. */
 void task_follow(struct core *c, struct task *t, enum task_state to);
+char *task_params_text(const cJSON *params);
 /* What the body says and the row does not repeat. */
 void task_read_body(struct core *c, struct task *t);
 /* As others know it: where it was handed to, "_" for what our own users hand on. NULL: it is no longer known. */
@@ -791,6 +800,28 @@ void work_announce(struct core *c, struct house *h);    /* to the new owner */
 struct report *work_add_report(struct core *c, struct house *h, const struct ulid *id, int attempt, char *line);
 bool work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s);
 void work_release(struct core *c);
+
+const char *work_how(enum pool_how how);
+
+/* audit.c: the chain of what was decided and what ran here */
+int audit_open(struct core *c, struct err *e);
+void audit_release(struct core *c);
+void audit_chosen(struct core *c, struct task *t);
+void audit_ran(struct core *c, struct task *t, const struct pool_end *p);
+void audit_outcome(struct core *c, struct task *t);
+void audit_retried(struct core *c, struct task *t, const struct pool_end *p);
+void audit_attempt(struct core *c, const struct work *w, const struct pool_end *p);
+void audit_tick(struct core *c);
+/* With a commit: the turn's page is closed, written, and there. */
+void audit_close(struct core *c);
+int audit_write(struct core *c, struct err *e);
+void audit_is_stored(struct core *c);
+int audit_prune(struct core *c);        /* in a transaction that is rolled back if this fails */
+void audit_heard(struct core *c, struct peer *p, const cJSON *health);
+void audit_put_health(const struct core *c, struct buf *b);
+/* Pages from that number on, or from that time, each on a line; returns where to go on, 0 at the end. */
+int64_t audit_answer(struct core *c, int64_t page, int64_t since_ms, struct buf *(*line)(void *arg), void *arg);
+void audit_put_chain(struct core *c, struct buf *b);    /* members that say which chain it is */
 
 /* brokers.c: which broker to be on */
 bool brokers_majority(const struct core *c);

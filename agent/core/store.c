@@ -58,6 +58,11 @@ static const char *const migrations[] = {
 	"CREATE TABLE signed (kind TEXT, id TEXT, n INTEGER NOT NULL, envelope TEXT NOT NULL, PRIMARY KEY (kind, id))"
 	" WITHOUT ROWID;"
 	"CREATE TABLE uses (grant_id TEXT, task BLOB, PRIMARY KEY (grant_id, task)) WITHOUT ROWID;",
+	/* The audit chain, a page a commit; bytes counts all that were ever written. */
+	"CREATE TABLE audit (page INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
+	" at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL, hash BLOB NOT NULL, records BLOB, seal TEXT NOT NULL);"
+	"CREATE TABLE audit_own (n INTEGER PRIMARY KEY, envelope TEXT NOT NULL);"
+	"CREATE TABLE audit_keys (n INTEGER PRIMARY KEY, binding TEXT NOT NULL);",
 };
 
 enum query {
@@ -1129,6 +1134,7 @@ is_stored(struct core *c)
 	c->inbound_stored = c->inbound_last;
 	c->inbound_broker_stored = c->inbound_broker;
 	c->inbound_cleared = false;
+	audit_is_stored(c);
 }
 
 int
@@ -1138,8 +1144,7 @@ store_commit(struct core *c, struct err *e)
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
-	    write_rejects(c, e) ||
-	    write_pruned_id(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_rejects(c, e) || write_pruned_id(c, e) || audit_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;
@@ -1186,7 +1191,7 @@ store_tidy(struct core *c)
 	s = db_use(&c->db, Q_SIGNED_TIDY);
 	db_int(s, 1, c->now.wall_ms);
 	db_run(&c->db, s, NULL);
-	if (db_exec(&c->db, "COMMIT", NULL))
+	if (audit_prune(c) || db_exec(&c->db, "COMMIT", NULL))
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 	else
 		c->stored_pruned_id_ms = c->pruned_id_ms;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "canonical.h"
 #include "log.h"
 #include "state.h"
 
@@ -29,7 +30,20 @@ task_free(struct task *t)
 	free(t->key);
 	free(t->outcome);
 	free(t->forward);
+	free(t->notes);
 	free(t);
+}
+
+/* In canonical form, so that whoever has the parameters can tell their digest; what has none stays as it is. */
+char *
+task_params_text(const cJSON *params)
+{
+	struct buf b = { 0 };
+
+	if (canonical_put(&b, params, NULL) == 0)
+		return buf_take(&b);
+	buf_free(&b);
+	return cJSON_PrintUnformatted(params);
 }
 
 void

@@ -29,6 +29,12 @@ static const char *const hows[] = {
 
 #define NHOWS (sizeof hows / sizeof *hows)
 
+const char *
+work_how(enum pool_how how)
+{
+	return hows[how];
+}
+
 struct buf *
 work_line(struct core *c, const char *agent, const struct house *h, const char *op)
 {
@@ -571,6 +577,7 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 		planned(c, w, end);
 		return;
 	}
+	audit_attempt(c, w, end);
 	remove_work(c, w);
 	report(c, h, &id, attempt, end, cancelled);
 }
@@ -652,7 +659,7 @@ read_task(struct core *c, const cJSON *task, const cJSON *o, struct work *w, str
 	if (!rc && o)
 		rc = set_terms(c, o, params, tool, w, e);
 	if (!rc)
-		w->params = cJSON_PrintUnformatted(params);
+		w->params = task_params_text(params);
 	cJSON_Delete(params);
 	if (!w->timeout_ms)
 		w->timeout_ms = tool->timeout_s * 1000;
