@@ -9,7 +9,9 @@
 #include "clock.h"
 #include "err.h"
 #include "json.h"
+#include "notes.h"
 #include "param.h"
+#include "spot.h"
 #include "tool.h"
 
 #define BLOCK 131072
@@ -92,6 +94,29 @@ file_hash_bytes(const void *p, size_t len, char hex[FILE_HASH_HEX])
 	if (EVP_Digest(p, len, md, &n, EVP_sha256(), NULL) != 1)
 		abort();
 	hex_of(md, n, hex);
+}
+
+char *
+file_real_name(int dir, const char *name)
+{
+	char *at = spot_of_fd(dir);
+	struct buf b = { 0 };
+
+	if (!at)
+		return NULL;
+	buf_addf(&b, "%s/%s", strcmp(at, "/") == 0 ? "" : at, name);
+	free(at);
+	return buf_take(&b);
+}
+
+void
+file_note_read(struct tool_run *r, int fd, const char *sha256)
+{
+	char *name = r->notes && sha256[0] ? spot_of_fd(fd) : NULL;
+
+	if (name)
+		note_read(r, PLAN_PATH, name, sha256);
+	free(name);
 }
 
 const char *

@@ -26,6 +26,12 @@ int file_hash(int fd, const char *algorithm, int64_t deadline_ms, char hex[FILE_
     struct err *e);
 void file_hash_bytes(const void *p, size_t len, char hex[FILE_HASH_HEX]);       /* sha256 */
 
+/* The absolute path of `name` in a directory that is open, links followed. NULL where the system does not tell. */
+char *file_real_name(int dir, const char *name);
+
+/* Notes that the file which is open was read as a whole; sha256 may be empty, then nothing is noted. */
+void file_note_read(struct tool_run *r, int fd, const char *sha256);
+
 /* "file", "dir", "link", "fifo", "socket", "device" */
 const char *file_type(mode_t mode);
 int64_t file_mtime_ms(const struct stat *st);

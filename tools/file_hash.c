@@ -15,6 +15,8 @@ file_hash_run(struct tool_run *r, struct buf *result, struct err *e)
 	if (fd < 0)
 		return -1;
 	rc = file_hash(fd, algorithm, r->deadline_ms, hex, &size, e);
+	if (rc == 0 && strcmp(algorithm, "sha256") == 0)
+		file_note_read(r, fd, hex);
 	close(fd);
 	if (rc)
 		return err_wrap(e, "%s", param_str(r, "path"));

@@ -77,7 +77,8 @@ hash_whole(const struct tool_run *r, int fd, const struct buf *b, int64_t *size,
     struct err *e)
 {
 	hex[0] = '\0';
-	if (param_int(r, "offset") == 0 && (int64_t)b->len < param_int(r, "max_bytes")) {
+	if (param_int(r, "offset") == 0 &&
+	    ((int64_t)b->len < param_int(r, "max_bytes") || (int64_t)b->len == *size)) {
 		*size = (int64_t)b->len;
 		file_hash_bytes(buf_str(b), b->len, hex);
 		return 0;
@@ -86,7 +87,7 @@ hash_whole(const struct tool_run *r, int fd, const struct buf *b, int64_t *size,
 }
 
 static int
-put_file(const struct tool_run *r, int fd, const struct stat *st, struct buf *b, struct buf *result,
+put_file(struct tool_run *r, int fd, const struct stat *st, struct buf *b, struct buf *result,
     struct err *e)
 {
 	int64_t offset = param_int(r, "offset"), size = st->st_size;
@@ -112,6 +113,8 @@ put_file(const struct tool_run *r, int fd, const struct stat *st, struct buf *b,
 		json_kv_int(result, "next_offset", offset + (int64_t)c.len);
 	put_content(result, b, &c);
 	json_put_close(result, '}');
+	if (offset == 0 && (int64_t)c.len == size)
+		file_note_read(r, fd, hex);
 	return 0;
 }
 

@@ -6,7 +6,10 @@
 
 #include "base64.h"
 #include "clock.h"
+#include "diff.h"
 #include "file.h"
+#include "guard.h"
+#include "notes.h"
 #include "param.h"
 #include "tool.h"
 
@@ -25,6 +28,7 @@ struct write {
 	struct stat st;                 /* likewise */
 	int dir;
 	char name[NAME_MAX + 1], temp[32];
+	char *real;                     /* where it is, links followed; NULL unless somebody asks */
 	int mode;                       /* -1: not given */
 };
 
@@ -191,20 +195,32 @@ replace(const struct write *w, struct err *e)
 	return -1;
 }
 
+static bool
+has_mode(const struct write *w)
+{
+	return w->mode < 0 || (int)(w->st.st_mode & 0777) == w->mode;
+}
+
+/* Not of a file with several names: the others may lie where nothing may be changed. */
 static int
 set_mode(const struct write *w, struct err *e)
 {
-	if (w->mode < 0 || (int)(w->st.st_mode & 0777) == w->mode)
+	if (has_mode(w))
 		return 0;
+	if (w->st.st_nlink > 1)
+		return replace(w, e);
 	if (fchmodat(w->dir, w->name, (mode_t)w->mode, 0))
 		return err_set(e, ERR_IO, "cannot set the mode of %s: %s", w->path, strerror(errno));
 	return 0;
 }
 
+/* The directory is open and locked now: what was agreed is looked at where it counts. */
 static int
-write_locked(struct write *w, int64_t deadline_ms, struct err *e)
+write_locked(const struct tool_run *r, struct write *w, struct err *e)
 {
-	if (hash_old(w, deadline_ms, e) || compare(w, e))
+	if (hash_old(w, r->deadline_ms, e) || compare(w, e))
+		return -1;
+	if (r->agreed && touch_agreed(r, PLAN_PATH, w->real, w->old, e))
 		return -1;
 	return strcmp(w->old, w->hash) == 0 ? set_mode(w, e) : replace(w, e);
 }
@@ -233,25 +249,149 @@ name_temp(struct write *w)
 }
 
 static int
+write_open(const struct tool_run *r, struct write *w, bool real, struct err *e)
+{
+	*w = (struct write){ .dir = -1 };
+	if (decode(r, w, e))
+		return -1;
+	w->dir = path_open_parent(&r->env->roots, "path", w->path, w->name, sizeof w->name, e);
+	if (w->dir < 0)
+		return -1;
+	name_temp(w);
+	if (real && !(w->real = file_real_name(w->dir, w->name)))
+		return err_set(e, ERR_IO, "%s: the system does not tell where it is", w->path);
+	return 0;
+}
+
+static void
+write_close(struct write *w)
+{
+	if (w->dir >= 0)
+		close(w->dir);
+	buf_free(&w->content);
+	free(w->real);
+}
+
+static int
 file_write_run(struct tool_run *r, struct buf *result, struct err *e)
 {
-	struct write w = { .dir = -1 };
-	int rc = decode(r, &w, e);
+	struct write w;
+	int rc = write_open(r, &w, r->agreed || r->notes, e);
 
-	if (rc == 0) {
-		w.dir = path_open_parent(&r->env->roots, "path", w.path, w.name, sizeof w.name, e);
-		rc = w.dir < 0 ? -1 : 0;
-	}
-	if (rc == 0) {
-		name_temp(&w);
-		rc = lock(&w, r->deadline_ms, e) || write_locked(&w, r->deadline_ms, e) ? -1 : 0;
-	}
 	if (rc == 0)
+		rc = lock(&w, r->deadline_ms, e) || write_locked(r, &w, e) ? -1 : 0;
+	if (rc == 0) {
 		put_written(&w, result);
-	if (w.dir >= 0)
-		close(w.dir);
-	buf_free(&w.content);
+		note_write(r, PLAN_PATH, w.real, w.hash);
+	}
+	write_close(&w);
 	return rc;
+}
+
+static int
+show_line(void *arg, char mark, const char *text, size_t len)
+{
+	struct plan *p = arg;
+
+	plan_show(p, &mark, 1);
+	plan_show(p, text, len);
+	return 0;
+}
+
+static bool
+is_text(const char *p, size_t len)
+{
+	bool text;
+
+	return file_text_fits(p, len, SIZE_MAX, &text) == len && text;
+}
+
+/* The content of what is there, if it can be shown and is still what was hashed. */
+static bool
+read_old(const struct write *w, struct buf *old)
+{
+	char hex[FILE_HASH_HEX];
+	int fd = w->st.st_size <= DIFF_MAX ? openat(w->dir, w->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	ssize_t n = 1;
+
+	while (fd >= 0 && n > 0 && old->len <= DIFF_MAX) {
+		char *to = buf_reserve(old, DIFF_MAX + 1);
+
+		n = read(fd, to, DIFF_MAX + 1);
+		old->len += n > 0 ? (size_t)n : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (fd < 0 || n || old->len > DIFF_MAX || !is_text(buf_str(old), old->len))
+		return false;
+	file_hash_bytes(buf_str(old), old->len, hex);
+	return strcmp(hex, w->old) == 0;
+}
+
+static void
+show_sizes(const struct write *w, struct plan *p)
+{
+	if (w->old[0])
+		plan_showf(p, "-%lld bytes, sha256 %s\n", (long long)w->st.st_size, w->old);
+	plan_showf(p, "+%zu bytes, sha256 %s\n", w->content.len, w->hash);
+}
+
+static void
+show_change(const struct write *w, struct plan *p)
+{
+	struct buf old = { 0 };
+	bool text = w->content.len <= DIFF_MAX && is_text(buf_str(&w->content), w->content.len);
+
+	plan_showf(p, "--- %s\n+++ %s\n", w->old[0] ? w->real : "/dev/null", w->real);
+	if (w->old[0] && !has_mode(w))
+		plan_showf(p, "mode %04o -> %04o\n", (unsigned)(w->st.st_mode & 0777), (unsigned)w->mode);
+	if (text && (!w->old[0] || read_old(w, &old)))
+		diff_texts(buf_str(&old), old.len, buf_str(&w->content), w->content.len, show_line, p);
+	else
+		show_sizes(w, p);
+	buf_free(&old);
+}
+
+static const char *
+change_name(const struct write *w)
+{
+	if (!w->old[0])
+		return "a new file";
+	return strcmp(w->old, w->hash) == 0 ? has_mode(w) ? "no change" : "the mode alone" : "replaces the content";
+}
+
+static int
+file_write_plan(struct tool_run *r, struct plan *p, struct err *e)
+{
+	struct write w;
+	int rc = write_open(r, &w, true, e);
+
+	if (rc == 0)
+		rc = hash_old(&w, r->deadline_ms, e) || compare(&w, e) ||
+		    plan_touch(p, PLAN_PATH, PLAN_WRITES, w.real, w.old, e) ? -1 : 0;
+	if (rc == 0) {
+		plan_target(p, "%s (%s, %zu bytes)", w.real, change_name(&w), w.content.len);
+		if (p->wants_dry_run)
+			show_change(&w, p);
+	}
+	write_close(&w);
+	return rc;
+}
+
+static int
+file_write_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	const char *expected = json_text(result, "sha256");
+	char hex[FILE_HASH_HEX] = "";
+	struct stat st;
+	int fd = file_open(r, "path", &st, e), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = file_hash(fd, "sha256", r->deadline_ms, hex, NULL, e);
+	close(fd);
+	return rc ? -1 : note_check(r, "file_hash", param_str(r, "path"), strcmp(hex, expected) == 0, hex,
+	    expected, e);
 }
 
 const struct tool tool_file_write = {
@@ -273,4 +413,6 @@ const struct tool tool_file_write = {
 	.effect = TOOL_IDEMPOTENT,
 	.timeout_s = 60,
 	.run = file_write_run,
+	.plan = file_write_plan,
+	.prove = file_write_prove,
 };

@@ -428,6 +428,8 @@ git_close(struct git *g)
 	for (size_t i = 0; i < g->nenv; i++)
 		free(g->env[i]);
 	free(g->git_dir);
+	free(g->top_name);
+	free(g->place);
 	proc_end_release(&g->end);
 }
 

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "plan.h"
 #include "proc.h"
 
 struct err;
@@ -44,6 +45,7 @@ struct git {
 	char *env[GIT_MAX_ENV + 1];
 	size_t nenv;
 	struct proc_end end;            /* of the last command */
+	char *top_name, *place;         /* once asked for: git_top_name(), git_place() */
 };
 
 /* Opens params.repo_path; write: it must lie beneath a writable root. g must be closed either way. */
@@ -113,6 +115,51 @@ const char *git_change_name(char letter);       /* 'M': "modified"; '.': "unchan
 
 /* Working trees that are in the middle of something: "merge", "rebase", "cherry-pick", "revert", NULL. */
 const char *git_in_progress(struct git *g);
+
+/*
+ * git_plan.c: a repository as something that is touched. Its refs belong to its place: the top directory, of a
+ * linked working tree that of the repository it is linked to, and of a remote its path or URL.
+ */
+const char *git_top_name(struct git *g, struct err *e);         /* links followed; NULL with e */
+const char *git_place(struct git *g, struct err *e);
+
+/* The working tree as a whole, HEAD of it, a branch of the repository. What leads out of the git directory by a
+ * link is touched as well as soon as a ref or HEAD is written. */
+int git_touch_tree(struct git *g, struct plan *p, const char *tree, struct err *e);
+int git_touch_head(struct git *g, struct plan *p, const char *oid, struct err *e);
+int git_touch_ref(struct git *g, struct plan *p, enum plan_access access, const char *branch, const char *oid,
+    struct err *e);
+
+/* touch_agreed() for these. */
+int git_tree_agreed(struct git *g, const char *tree, struct err *e);
+int git_head_agreed(struct git *g, const char *oid, struct err *e);
+int git_ref_agreed(struct git *g, const char *branch, const char *oid, struct err *e);
+
+/* Empty branch: HEAD alone. Nothing happens if nobody wants notes. */
+void git_note_read(struct git *g, const char *branch, const char *oid);
+void git_note_write(struct git *g, const char *branch, const char *oid);
+void git_note_remote(struct git *g, const char *remote, const char *branch, const char *oid);
+/* Whatever branches a name like HEAD, main or origin/main stands for. */
+void git_note_name(struct git *g, const char *name, const char *oid);
+
+/* What a branch of a remote is now, asked of each of its URLs, as a touch; or as proof that it is `oid`. tip is
+ * that of the first one; empty: it has no such branch. */
+int git_touch_remote(struct git *g, const struct git_remote *r, bool push, struct plan *p,
+    enum plan_access access, char tip[GIT_OID], struct err *e);
+int git_remote_agreed(struct git *g, const struct git_remote *r, const char *oid, struct err *e);
+int git_prove_remote(struct git *g, const struct git_remote *r, const char *oid, struct err *e);
+void git_note_pushed(struct git *g, const struct git_remote *r, const char *oid);
+
+/* A local branch (empty: HEAD) has this commit, or has grown from it since. */
+int git_prove_ref(struct git *g, const char *branch, const char *oid, struct err *e);
+
+/* What a command writes goes into the dry run. */
+void git_show(struct git *g, struct plan *p, const char *const *args);
+#define GIT_SHOW(g, p, ...) git_show(g, p, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* An index and object store of its own for commands that only try something; removed by git_untry(). */
+int git_try(struct git *g, char dir[64], struct err *e);
+void git_untry(const char *dir);
 
 /* Files and lines that differ between two commits (an empty old: from nothing). */
 struct git_numbers {

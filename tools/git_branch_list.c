@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "git.h"
+#include "notes.h"
 #include "param.h"
 #include "tool.h"
 
@@ -104,6 +105,25 @@ put_list(struct git *g, struct buf *b)
 	json_put_close(b, '}');
 }
 
+/* The list is taken away first: git runs again to tell where remotes lead. */
+static void
+note_branches(struct git *g)
+{
+	size_t len = g->end.out.len;
+	char *text;
+	struct git_tokens t;
+	const char *f[FIELDS];
+
+	if (!notes_wanted(g->r) || !len)
+		return;
+	text = buf_take(&g->end.out);
+	t = (struct git_tokens){ text, text + len };
+	for (int n = 0; n < NOTES_MAX && next_branch(&t, f); n++)
+		if (!f[SYMREF][0])
+			git_note_name(g, f[REF], f[OID]);
+	free(text);
+}
+
 static int
 git_branch_list_run(struct tool_run *r, struct buf *result, struct err *e)
 {
@@ -117,8 +137,10 @@ git_branch_list_run(struct tool_run *r, struct buf *result, struct err *e)
 		code = git_exec(&g, args, MAX_LIST, e);
 		rc = code == 0 ? 0 : code < 0 ? -1 : git_failed(&g, "cannot list branches", e);
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		put_list(&g, result);
+		note_branches(&g);
+	}
 	git_close(&g);
 	return rc;
 }

@@ -4,7 +4,7 @@
 
 /* What a name is, in the order in which git's own switch takes it. */
 struct target {
-	enum { BRANCH, REMOTE_BRANCH, COMMIT } kind;
+	enum { BRANCH, REMOTE_BRANCH, COMMIT, NEW_BRANCH } kind;
 	char oid[GIT_OID];
 	char remote[GIT_NAME + 16];     /* "origin/topic" */
 };
@@ -50,11 +50,21 @@ find_target(struct git *g, const char *name, struct target *t, struct err *e)
 }
 
 static int
+create(struct git *g, const char *name, const struct target *t, struct err *e)
+{
+	int code = GIT(g, e, "switch", "--quiet", "--no-track", "--create", name, "--", t->oid);
+
+	return code == 0 ? 0 : code < 0 ? -1 : git_failed(g, "cannot create the branch", e);
+}
+
+static int
 switch_to(struct git *g, const char *name, const struct target *t, struct err *e)
 {
 	static const char doing[] = "cannot check out";
 	int code;
 
+	if (t->kind == NEW_BRANCH)
+		return create(g, name, t, e);
 	if (t->kind == BRANCH)
 		code = GIT(g, e, "switch", "--quiet", "--no-guess", "--", name);
 	else if (t->kind == REMOTE_BRANCH)
@@ -75,20 +85,18 @@ check_branch_name(struct git *g, const char *name, struct err *e)
 
 /* A second run finds the branch that the first one made: the same start, so it is the same request. */
 static int
-create(struct git *g, const char *name, const char *start, struct target *t, struct err *e)
+find_new(struct git *g, const char *name, const char *start, struct target *t, struct err *e)
 {
 	char there[GIT_OID];
-	int code;
 
 	if (check_branch_name(g, name, e) || git_resolve(g, "start", start, t->oid, e))
 		return -1;
+	t->kind = NEW_BRANCH;
+	if (!git_lookup_branch(g, name, there))
+		return 0;
 	t->kind = BRANCH;
-	if (git_lookup_branch(g, name, there))
-		return strcmp(there, t->oid) == 0 ? switch_to(g, name, t, e) : err_field(e, ERR_CONFLICT,
-		    "params.ref",
-		    name, "a new name: the branch exists at %.12s; check it out without create", there);
-	code = GIT(g, e, "switch", "--quiet", "--no-track", "--create", name, "--", t->oid);
-	return code == 0 ? 0 : code < 0 ? -1 : git_failed(g, "cannot create the branch", e);
+	return strcmp(there, t->oid) == 0 ? 0 : err_field(e, ERR_CONFLICT, "params.ref", name,
+	    "a new name: the branch exists at %.12s; check it out without create", there);
 }
 
 static int
@@ -107,21 +115,47 @@ ready(struct git *g, struct git_state *s, struct err *e)
 }
 
 static int
-check_out(struct git *g, struct git_state *before, struct git_state *after, struct err *e)
+find(struct git *g, struct git_state *before, struct target *t, struct err *e)
 {
 	const char *name = param_str(g->r, "ref"), *start = param_str(g->r, "start");
-	struct target t = { .kind = BRANCH };
-	int rc;
 
 	if (ready(g, before, e))
 		return -1;
 	if (start && !param_bool(g->r, "create"))
 		return err_field(e, ERR_INVALID, "params.start", start, "start only together with create");
-	if (param_bool(g->r, "create"))
-		rc = create(g, name, start ? start : "HEAD", &t, e);
-	else
-		rc = find_target(g, name, &t, e) || switch_to(g, name, &t, e) ? -1 : 0;
-	return rc ? rc : git_state_read(g, "no", false, after, NULL, NULL, e);
+	return param_bool(g->r, "create") ? find_new(g, name, start ? start : "HEAD", t, e) :
+	    find_target(g, name, t, e);
+}
+
+/* What the target is called among what was agreed: a commit is no ref, but what is read all the same. */
+static const char *
+target_name(const struct git *g, const struct target *t)
+{
+	return t->kind == REMOTE_BRANCH ? t->remote : param_str(g->r, t->kind == NEW_BRANCH &&
+	    param_str(g->r, "start") ? "start" : "ref");
+}
+
+static int
+agreed(struct git *g, const struct git_state *before, const struct target *t, struct err *e)
+{
+	if (git_head_agreed(g, before->oid, e))
+		return -1;
+	return t->kind == NEW_BRANCH ? git_ref_agreed(g, param_str(g->r, "ref"), "", e) :
+	    git_ref_agreed(g, target_name(g, t), t->oid, e);
+}
+
+static int
+check_out(struct git *g, struct git_state *before, struct git_state *after, struct err *e)
+{
+	struct target t = { .kind = BRANCH };
+
+	if (find(g, before, &t, e) || agreed(g, before, &t, e) || switch_to(g, param_str(g->r, "ref"), &t, e) ||
+	    git_state_read(g, "no", false, after, NULL, NULL, e))
+		return -1;
+	git_note_write(g, "", after->oid);
+	if (t.kind == NEW_BRANCH || t.kind == REMOTE_BRANCH)
+		git_note_write(g, after->branch, after->oid);
+	return 0;
 }
 
 static void
@@ -157,6 +191,63 @@ git_checkout_run(struct tool_run *r, struct buf *result, struct err *e)
 	return rc;
 }
 
+static void
+show_checkout(struct git *g, const struct git_state *before, const struct target *t, struct plan *p)
+{
+	plan_target(p, "%s of %s", param_str(g->r, "ref"), g->top_name);
+	plan_showf(p, "%s %s -> %s%s %s\n", before->branch[0] ? before->branch : "HEAD",
+	    before->oid[0] ? before->oid : "(no commit)", t->kind == NEW_BRANCH ? "new branch " : "",
+	    param_str(g->r, "ref"), t->oid);
+	if (before->staged + before->changed)
+		plan_showf(p, "%lld files have local changes, which are kept, or it is refused\n",
+		    (long long)(before->staged + before->changed));
+	if (before->oid[0])
+		GIT_SHOW(g, p, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--stat=100", before->oid,
+		    t->oid);
+}
+
+/* HEAD, the working tree, and a branch that it makes. */
+static int
+plan_checkout(struct git *g, struct plan *p, struct err *e)
+{
+	struct target t = { .kind = BRANCH };
+	struct git_state before;
+
+	if (find(g, &before, &t, e) || git_touch_tree(g, p, NULL, e) || git_touch_head(g, p, before.oid, e))
+		return -1;
+	if (t.kind == NEW_BRANCH || t.kind == REMOTE_BRANCH)
+		if (git_touch_ref(g, p, PLAN_WRITES, param_str(g->r, "ref"), NULL, e))
+			return -1;
+	if (git_touch_ref(g, p, PLAN_READS, target_name(g, &t), t.oid, e))
+		return -1;
+	show_checkout(g, &before, &t, p);
+	return 0;
+}
+
+static int
+git_checkout_plan(struct tool_run *r, struct plan *p, struct err *e)
+{
+	struct git g;
+	int rc = git_open(&g, r, true, e);
+
+	if (rc == 0)
+		rc = plan_checkout(&g, p, e);
+	git_close(&g);
+	return rc;
+}
+
+static int
+git_checkout_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	struct git g;
+	int rc = git_open(&g, r, true, e);
+
+	if (rc == 0)
+		rc = git_prove_ref(&g, "", json_text(result, "commit"), e);
+	git_close(&g);
+	return rc;
+}
+
 /* Idempotent: the same name again finds itself there. Local changes are kept, or it is refused. */
 const struct tool tool_git_checkout = {
 	.name = "git_checkout",
@@ -173,4 +264,6 @@ const struct tool tool_git_checkout = {
 	.effect = TOOL_IDEMPOTENT,
 	.timeout_s = 120,
 	.run = git_checkout_run,
+	.plan = git_checkout_plan,
+	.prove = git_checkout_prove,
 };

@@ -107,6 +107,28 @@ put_commit(const struct git *g, const struct git_state *s, const char *oid, cons
 }
 
 static int
+staged_tree(struct git *g, char tree[GIT_OID], struct err *e)
+{
+	int code = GIT(g, e, "write-tree");
+
+	snprintf(tree, GIT_OID, "%s", code == 0 ? git_line(g) : "");
+	return code == 0 ? 0 : code < 0 ? -1 : git_failed(g, "cannot write the tree", e);
+}
+
+/* After staging: what would be committed now is what was agreed. */
+static int
+agreed(struct git *g, const struct git_state *s, struct err *e)
+{
+	char tree[GIT_OID];
+
+	if (!g->r->agreed)
+		return 0;
+	if (s->branch[0] ? git_ref_agreed(g, s->branch, s->oid, e) : git_head_agreed(g, s->oid, e))
+		return -1;
+	return staged_tree(g, tree, e) || git_tree_agreed(g, tree, e) ? -1 : 0;
+}
+
+static int
 stage_and_commit(struct git *g, struct buf *result, struct err *e)
 {
 	struct git_numbers n = { 0 };
@@ -117,8 +139,9 @@ stage_and_commit(struct git *g, struct buf *result, struct err *e)
 		return -1;
 	if (!staged.staged && !param_bool(g->r, "allow_empty") && !git_in_progress(g))
 		return nothing_to_commit(&staged, e);
-	if (commit(g, &s, oid, e))
+	if (agreed(g, &s, e) || commit(g, &s, oid, e))
 		return -1;
+	git_note_write(g, s.branch, oid);
 	/* The commit stands: a failure to count it does not make it a failure. */
 	if (git_numbers_read(g, s.oid, oid, &n, e))
 		n = (struct git_numbers){ 0 };
@@ -127,17 +150,98 @@ stage_and_commit(struct git *g, struct buf *result, struct err *e)
 }
 
 static int
-git_commit_run(struct tool_run *r, struct buf *result, struct err *e)
+check_message(const struct tool_run *r, struct err *e)
 {
 	const char *message = param_str(r, "message");
+
+	return message[strspn(message, " \t\r\n")] ? 0 :
+	    err_field(e, ERR_INVALID, "params.message", "only blanks", "a message");
+}
+
+static int
+git_commit_run(struct tool_run *r, struct buf *result, struct err *e)
+{
 	struct git g;
 	int rc;
 
-	if (!message[strspn(message, " \t\r\n")])
-		return err_field(e, ERR_INVALID, "params.message", "only blanks", "a message");
+	if (check_message(r, e))
+		return -1;
 	rc = git_open(&g, r, true, e);
 	if (rc == 0)
 		rc = stage_and_commit(&g, result, e);
+	git_close(&g);
+	return rc;
+}
+
+/* A merge's other parents go into the commit too. */
+static int
+touch_merge(struct git *g, struct plan *p, struct err *e)
+{
+	char oid[GIT_OID];
+
+	if (!git_lookup(g, "MERGE_HEAD", oid))
+		return 0;
+	return git_touch_ref(g, p, PLAN_READS, "MERGE_HEAD", oid, e);
+}
+
+static void
+show_commit(struct git *g, const struct git_state *s, struct plan *p)
+{
+	const char *message = param_str(g->r, "message");
+
+	plan_target(p, "%s of %s: %.*s", s->branch[0] ? s->branch : "HEAD", g->top_name,
+	    (int)strcspn(message, "\n") < 200 ? (int)strcspn(message, "\n") : 200, message);
+	GIT_SHOW(g, p, "diff", "--cached", "--no-color", "--no-ext-diff", "--no-textconv", "--stat=100");
+	GIT_SHOW(g, p, "diff", "--cached", "--no-color", "--no-ext-diff", "--no-textconv");
+}
+
+/* Staged for trial, beside the index and the objects that are there. */
+static int
+plan_commit(struct git *g, struct plan *p, struct err *e)
+{
+	struct git_state s, staged;
+	char tree[GIT_OID];
+
+	if (ready(g, &s, e) || stage(g, e) || git_state_read(g, "normal", false, &staged, NULL, NULL, e))
+		return -1;
+	if (!staged.staged && !param_bool(g->r, "allow_empty") && !git_in_progress(g))
+		return nothing_to_commit(&staged, e);
+	if (staged_tree(g, tree, e) || git_touch_tree(g, p, tree, e) || touch_merge(g, p, e) ||
+	    (s.branch[0] ? git_touch_ref(g, p, PLAN_WRITES, s.branch, s.oid, e) : git_touch_head(g, p, s.oid, e)))
+		return -1;
+	show_commit(g, &s, p);
+	return 0;
+}
+
+static int
+git_commit_plan(struct tool_run *r, struct plan *p, struct err *e)
+{
+	char trial[64] = "";
+	struct git g;
+	int rc;
+
+	if (check_message(r, e))
+		return -1;
+	rc = git_open(&g, r, true, e);
+	if (rc == 0 && g.bare)
+		rc = err_set(e, ERR_WRONG_STATE, "%s is a bare repository: it has no working tree", g.repo);
+	if (rc == 0)
+		rc = git_try(&g, trial, e);
+	if (rc == 0)
+		rc = plan_commit(&g, p, e);
+	git_untry(trial);
+	git_close(&g);
+	return rc;
+}
+
+static int
+git_commit_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	struct git g;
+	int rc = git_open(&g, r, true, e);
+
+	if (rc == 0)
+		rc = git_prove_ref(&g, json_text(result, "branch"), json_text(result, "commit"), e);
 	git_close(&g);
 	return rc;
 }
@@ -167,4 +271,6 @@ const struct tool tool_git_commit = {
 	.effect = TOOL_EXCLUSIVE,
 	.timeout_s = 120,
 	.run = git_commit_run,
+	.plan = git_commit_plan,
+	.prove = git_commit_prove,
 };

@@ -1,4 +1,5 @@
 #include "git.h"
+#include "notes.h"
 #include "param.h"
 #include "tool.h"
 
@@ -292,6 +293,20 @@ find_range(struct git *g, struct diff *d, char oids[2][GIT_OID], struct err *e)
 	return 0;
 }
 
+static void
+note_ends(struct git *g, char oids[2][GIT_OID])
+{
+	static const char *const params[] = { "from", "to" };
+	char head[GIT_OID];
+
+	for (int i = 0; i < 2; i++)
+		if (param_str(g->r, params[i]))
+			git_note_name(g, param_str(g->r, params[i]), oids[i]);
+	if (!param_str(g->r, "from") && param_bool(g->r, "staged") && notes_wanted(g->r) &&
+	    git_lookup(g, "HEAD", head))
+		git_note_name(g, "HEAD", head);
+}
+
 static int
 git_diff_run(struct tool_run *r, struct buf *result, struct err *e)
 {
@@ -306,8 +321,10 @@ git_diff_run(struct tool_run *r, struct buf *result, struct err *e)
 	}
 	if (rc == 0)
 		rc = read_diff(&g, d, e);
-	if (rc == 0)
+	if (rc == 0) {
 		put_diff(&g, d, result);
+		note_ends(&g, oids);
+	}
 	git_close(&g);
 	buf_free(&d->raw);
 	buf_free(&d->patch);

@@ -165,8 +165,10 @@ git_log_run(struct tool_run *r, struct buf *result, struct err *e)
 		rc = git_resolve(&g, "ref", ref, oid, e);
 	if (rc == 0)
 		rc = read_log(&g, oid, e);
-	if (rc == 0)
+	if (rc == 0) {
 		put_log(&g, oid, result);
+		git_note_name(&g, ref, oid);
+	}
 	git_close(&g);
 	return rc;
 }

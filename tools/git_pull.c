@@ -174,9 +174,16 @@ put_pull(const struct git *g, const struct pull *p, struct buf *b)
 }
 
 static int
+agreed(struct git *g, const struct pull *p, struct err *e)
+{
+	return git_ref_agreed(g, p->before.branch, p->before.oid, e) ||
+	    git_remote_agreed(g, &p->from, p->target, e) ? -1 : 0;
+}
+
+static int
 pull(struct git *g, struct pull *p, struct err *e)
 {
-	if (ready(g, p, e) || find_source(g, p, e) || fetch(g, p, e) || join(g, p, e))
+	if (ready(g, p, e) || find_source(g, p, e) || fetch(g, p, e) || agreed(g, p, e) || join(g, p, e))
 		return -1;
 	if (!git_lookup(g, "HEAD", p->after))
 		return err_set(e, ERR_INTERNAL, "HEAD is no commit after pulling");
@@ -194,8 +201,88 @@ git_pull_run(struct tool_run *r, struct buf *result, struct err *e)
 
 	if (rc == 0)
 		rc = pull(&g, &p, e);
-	if (rc == 0)
+	if (rc == 0) {
 		put_pull(&g, &p, result);
+		git_note_remote(&g, p.from.name, p.from.branch, p.target);
+		if (strcmp(p.before.oid, p.after) != 0)
+			git_note_write(&g, p.before.branch, p.after);
+	}
+	git_close(&g);
+	return rc;
+}
+
+/* The commits are fetched for trial, into an object store that is thrown away. */
+static void
+show_commits(struct git *g, const struct pull *p, const char *tip, struct plan *plan)
+{
+	char trial[64] = "", range[2 * GIT_OID + 8], ref[GIT_NAME + 16];
+	struct err none = { 0 };
+
+	snprintf(ref, sizeof ref, "refs/heads/%s", p->from.branch);
+	snprintf(range, sizeof range, "%s..%s", p->before.oid, tip);
+	if (git_try(g, trial, &none) == 0 && GIT(g, &none, "fetch", "--quiet", "--no-recurse-submodules",
+	    "--no-auto-gc", "--no-tags", "--no-write-fetch-head", "--refmap=", "--", p->from.name, ref) == 0) {
+		GIT_SHOW(g, plan, "log", "--no-color", "--oneline", p->before.oid[0] ? range : tip, "--");
+		if (p->before.oid[0])
+			GIT_SHOW(g, plan, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--stat=100",
+			    p->before.oid, tip);
+	} else {
+		plan_showf(plan, "(its commits cannot be shown: they could not be fetched)\n");
+	}
+	git_untry(trial);
+}
+
+static void
+show_pull(struct git *g, const struct pull *p, const char *tip, struct plan *plan)
+{
+	plan_target(plan, "%s of %s from %s of %s (%s)", p->before.branch, g->top_name, p->from.branch, p->from.name,
+	    p->from.url);
+	if (!plan->wants_dry_run)
+		return;
+	plan_showf(plan, "%s -> %s%s\n", p->before.oid[0] ? p->before.oid : "(no commit)", tip,
+	    strcmp(p->before.oid, tip) == 0 ? ", nothing to do" : "");
+	if (strcmp(p->before.oid, tip) != 0)
+		show_commits(g, p, tip, plan);
+}
+
+static int
+plan_pull(struct git *g, struct plan *plan, struct err *e)
+{
+	struct pull p = { 0 };
+	char tip[GIT_OID] = "";
+
+	if (ready(g, &p, e) || find_source(g, &p, e) || git_touch_tree(g, plan, NULL, e) ||
+	    git_touch_ref(g, plan, PLAN_WRITES, p.before.branch, p.before.oid, e) ||
+	    git_touch_remote(g, &p.from, false, plan, PLAN_READS, tip, e))
+		return -1;
+	if (!tip[0])
+		return err_set(e, ERR_NOT_FOUND, "%s has no branch %s", p.from.name, p.from.branch);
+	show_pull(g, &p, tip, plan);
+	return 0;
+}
+
+static int
+git_pull_plan(struct tool_run *r, struct plan *p, struct err *e)
+{
+	struct git g;
+	int rc = git_open(&g, r, true, e);
+
+	if (rc == 0)
+		rc = plan_pull(&g, p, e);
+	git_close(&g);
+	return rc;
+}
+
+static int
+git_pull_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	const char *branch = json_text(result, "branch");
+	struct git g;
+	int rc = git_open(&g, r, true, e);
+
+	if (rc == 0)
+		rc = git_prove_ref(&g, branch, json_text(result, "after"), e) ||
+		    git_prove_ref(&g, branch, json_text(result, "fetched"), e) ? -1 : 0;
 	git_close(&g);
 	return rc;
 }
@@ -218,4 +305,6 @@ const struct tool tool_git_pull = {
 	.effect = TOOL_IDEMPOTENT,
 	.timeout_s = 300,
 	.run = git_pull_run,
+	.plan = git_pull_plan,
+	.prove = git_pull_prove,
 };

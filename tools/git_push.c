@@ -123,7 +123,11 @@ push(struct git *g, struct push *p, struct err *e)
 	    expected && strcmp(expected, "absent") != 0 ? expected : "");
 	if (expected)
 		args[n++] = lease;
-	snprintf(spec, sizeof spec, "refs/heads/%s:refs/heads/%s", p->branch, p->to.branch);
+	/* What was agreed is that commit, wherever the branch may be by now. */
+	if (g->r->agreed && !param_bool(g->r, "set_upstream"))
+		snprintf(spec, sizeof spec, "%s:refs/heads/%s", p->oid, p->to.branch);
+	else
+		snprintf(spec, sizeof spec, "refs/heads/%s:refs/heads/%s", p->branch, p->to.branch);
 	args[n++] = "--";
 	args[n++] = p->to.name;
 	args[n++] = spec;
@@ -163,9 +167,72 @@ git_push_run(struct tool_run *r, struct buf *result, struct err *e)
 	int rc = git_open(&g, r, true, e);
 
 	if (rc == 0)
-		rc = find_branch(&g, &p, e) || find_target(&g, &p, e) || push(&g, &p, e) ? -1 : 0;
-	if (rc == 0)
+		rc = find_branch(&g, &p, e) || find_target(&g, &p, e) ||
+		    git_ref_agreed(&g, p.branch, p.oid, e) || push(&g, &p, e) ? -1 : 0;
+	if (rc == 0) {
 		put_push(&g, &p, result);
+		git_note_pushed(&g, &p.to, p.oid);
+	}
+	git_close(&g);
+	return rc;
+}
+
+static void
+show_push(struct git *g, const struct push *p, const char *tip, struct plan *plan)
+{
+	char range[2 * GIT_OID + 8], known[GIT_OID];
+
+	plan_target(plan, "%s of %s to %s of %s (%s)", p->branch, g->repo, p->to.branch, p->to.name, p->to.url);
+	if (!plan->wants_dry_run)
+		return;
+	if (!tip[0]) {
+		plan_showf(plan, "a new branch at %s\n", p->oid);
+		GIT_SHOW(g, plan, "log", "--no-color", "--oneline", "--max-count=100", p->oid, "--");
+	} else if (strcmp(tip, p->oid) == 0) {
+		plan_showf(plan, "nothing to push: it is at %s\n", tip);
+	} else if (!git_lookup(g, tip, known)) {
+		plan_showf(plan, "%s -> %s, which has commits that are not here\n", tip, p->oid);
+	} else {
+		snprintf(range, sizeof range, "%s..%s", tip, p->oid);
+		plan_showf(plan, "%s -> %s%s\n", tip, p->oid, git_is_ancestor(g, tip, p->oid) ? "" :
+		    ", over commits of others");
+		GIT_SHOW(g, plan, "log", "--no-color", "--oneline", range, "--");
+		GIT_SHOW(g, plan, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--stat=100", tip, p->oid);
+	}
+}
+
+/* set_upstream changes the config here. */
+static int
+git_push_plan(struct tool_run *r, struct plan *plan, struct err *e)
+{
+	struct push p = { 0 };
+	char tip[GIT_OID] = "";
+	struct git g;
+	int rc = git_open(&g, r, true, e);
+
+	if (rc == 0)
+		rc = find_branch(&g, &p, e) || find_target(&g, &p, e) ||
+		    git_touch_ref(&g, plan, PLAN_READS, p.branch, p.oid, e) ||
+		    git_touch_remote(&g, &p.to, true, plan, PLAN_WRITES, tip, e) ? -1 : 0;
+	if (rc == 0 && param_bool(r, "set_upstream"))
+		rc = git_touch_tree(&g, plan, NULL, e);
+	if (rc == 0)
+		show_push(&g, &p, tip, plan);
+	git_close(&g);
+	return rc;
+}
+
+static int
+git_push_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	struct git_remote to = { .url = "" };
+	struct git g;
+	int rc = git_open(&g, r, true, e);
+
+	snprintf(to.name, sizeof to.name, "%s", json_text(result, "remote"));
+	snprintf(to.branch, sizeof to.branch, "%s", json_text(result, "remote_branch"));
+	if (rc == 0)
+		rc = git_prove_remote(&g, &to, json_text(result, "commit"), e);
 	git_close(&g);
 	return rc;
 }
@@ -188,4 +255,6 @@ const struct tool tool_git_push = {
 	.effect = TOOL_EXCLUSIVE,
 	.timeout_s = 300,
 	.run = git_push_run,
+	.plan = git_push_plan,
+	.prove = git_push_prove,
 };

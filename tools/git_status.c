@@ -100,8 +100,10 @@ git_status_run(struct tool_run *r, struct buf *result, struct err *e)
 		rc = git_state_read(&g, param_str(r, "untracked"), param_bool(r, "ignored"), &state,
 		    add_entry, &s, e);
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		put_status(&g, &state, &s, git_in_progress(&g), result);
+		git_note_name(&g, "HEAD", state.oid);
+	}
 	git_close(&g);
 	buf_free(&s.entries);
 	return rc;

@@ -8,6 +8,12 @@
 #define PLACES_MAX 256          /* as many as a policy may have */
 #define READS_MAX 4096
 
+struct guard {
+	cJSON *terms;
+	struct plan plan;       /* of the task as it is now, if the terms ask for one */
+	bool planned;
+};
+
 static bool
 is_hex(const char *s, size_t min, size_t max)
 {
@@ -151,31 +157,19 @@ check_unknown(const struct guard *g, const struct tool_run *r, struct err *e)
 }
 
 static int
-check_place(const struct guard *g, const char *text, struct err *e)
-{
-	struct place place;
-	int rc = place_parse(&place, text, e);
-
-	for (size_t i = 0; rc == 0 && i < g->plan.n; i++) {
-		const struct touch *t = &g->plan.v[i];
-
-		if (t->access == PLAN_WRITES && place_covers(&place, t))
-			rc = err_set(e, ERR_APPROVAL, "it touches %s:%s, which belongs to production (%s)",
-			    plan_kind_name(t->kind), t->name, text);
-	}
-	place_release(&place);
-	return rc;
-}
-
-static int
 check_places(const struct guard *g, struct err *e)
 {
-	const cJSON *place, *places = closed_places(g);
+	const cJSON *one, *places = closed_places(g);
+	const char *names[PLACES_MAX], *place;
+	const struct touch *t;
+	size_t n = 0;
 
-	cJSON_ArrayForEach(place, places)
-		if (check_place(g, place->valuestring, e))
-			return -1;
-	return 0;
+	cJSON_ArrayForEach(one, places)
+		names[n++] = one->valuestring;
+	if (place_find(names, n, &g->plan, &t, &place, e))
+		return -1;
+	return t ? err_set(e, ERR_APPROVAL, "it touches %s:%s, which belongs to production (%s)",
+	    plan_kind_name(t->kind), t->name, place) : 0;
 }
 
 static int
@@ -246,29 +240,67 @@ check_plan(struct guard *g, struct tool_run *r, struct err *e)
 	return 0;
 }
 
-int
-guard_check(struct guard *g, struct tool_run *r, const char *terms, size_t len, struct err *e)
+static int
+check(struct guard *g, struct tool_run *r, struct err *e)
 {
-	*g = (struct guard){ 0 };
-	if (read_terms(g, terms, len, e))
-		return -1;
 	if (r->tool->effect == TOOL_READ)
 		return 0;
 	return check_proof(g, r, e) || check_plan(g, r, e) ? -1 : 0;
 }
 
-bool
-guard_wants_proof(const struct guard *g, const struct tool_run *r)
+/* From here on the effect is there, proven or not. */
+static int
+prove(const struct guard *g, struct tool_run *r, const struct buf *result, struct err *e)
 {
-	return r->tool->effect != TOOL_READ && cJSON_IsTrue(term(g, "proof"));
+	cJSON *v;
+	int rc;
+
+	if (r->tool->effect == TOOL_READ || !cJSON_IsTrue(term(g, "proof")))
+		return 0;
+	v = json_parse(buf_str(result), result->len, e);
+	rc = v ? r->tool->prove(r, v, e) : -1;
+	cJSON_Delete(v);
+	r->notes->proved = true;
+	r->notes->ok = rc == 0;
+	if (rc)
+		e->code = ERR_UNPROVEN;
+	return rc ? err_wrap(e, "done, but not proven") : 0;
 }
 
-void
-guard_release(struct guard *g)
+int
+guard_run(struct tool_run *r, const char *terms, size_t len,
+    int (*run)(struct tool_run *r, struct buf *result, struct err *e), struct buf *result, struct err *e)
 {
-	cJSON_Delete(g->terms);
-	if (g->planned)
-		plan_release(&g->plan);
+	struct guard g = { .terms = NULL };
+	int rc = read_terms(&g, terms, len, e) || check(&g, r, e) || run(r, result, e) ||
+	    prove(&g, r, result, e) ? -1 : 0;
+
+	r->agreed = NULL;
+	cJSON_Delete(g.terms);
+	if (g.planned)
+		plan_release(&g.plan);
+	return rc;
+}
+
+int
+guard_plan(struct tool_run *r, struct buf *result, struct err *e)
+{
+	const struct tool *t = r->tool;
+	struct plan p;
+	int rc;
+
+	if (!t->plan && t->effect != TOOL_READ) {
+		plan_put_unknown(result);
+		return 0;
+	}
+	plan_init(&p, true);
+	rc = t->plan ? t->plan(r, &p, e) : 0;
+	if (rc == 0) {
+		plan_sort(&p);
+		plan_put(result, &p);
+	}
+	plan_release(&p);
+	return rc;
 }
 
 int

@@ -19,24 +19,18 @@
 #ifndef UW_GUARD_H
 #define UW_GUARD_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "plan.h"
 
 struct tool_run;
-struct cJSON;
 
-struct guard {
-	struct cJSON *terms;
-	struct plan plan;       /* of the task as it is now, if terms ask for one */
-	bool planned;
-};
+/* The plan in place of the effect, as the result. */
+int guard_plan(struct tool_run *r, struct buf *result, struct err *e);
 
-/* 0: it may run, with r->agreed set if there was something to compare. g is to be released either way. */
-int guard_check(struct guard *g, struct tool_run *r, const char *terms, size_t len, struct err *e);
-bool guard_wants_proof(const struct guard *g, const struct tool_run *r);
-void guard_release(struct guard *g);
+/* Looks at the terms, calls run() and then, if they ask for it, for the proof. r->notes is set. */
+int guard_run(struct tool_run *r, const char *terms, size_t len,
+    int (*run)(struct tool_run *r, struct buf *result, struct err *e), struct buf *result, struct err *e);
 
 /* For tools, at the last moment: fails with ERR_DENIED unless this was in the plan just so. Always holds if
  * nothing was agreed. */

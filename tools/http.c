@@ -11,6 +11,7 @@
 #include "err.h"
 #include "json.h"
 #include "net.h"
+#include "place.h"
 
 /* One request under way. */
 struct transfer {
@@ -81,6 +82,34 @@ url_origin(struct transfer *t, const char *url, char *out, size_t size)
 	}
 	t->curl->url_cleanup(u);
 	return ok;
+}
+
+int
+http_place(const char *url, struct buf *place, struct err *e)
+{
+	struct http_request q = { .url = url };
+	struct transfer t = { .curl = curl_load(e), .q = &q };
+	char origin[320], *path = NULL, *normal;
+	CURLU *u;
+
+	if (!t.curl)
+		return -1;
+	if (!url_origin(&t, url, origin, sizeof origin))
+		return bad_url(&q, e);
+	u = t.curl->url();
+	if (u && t.curl->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+		t.curl->url_get(u, CURLUPART_PATH, &path, 0);
+	buf_adds(place, origin);
+	buf_adds(place, path ? path : "/");
+	t.curl->free(path);
+	t.curl->url_cleanup(u);
+	normal = place_url(buf_str(place));
+	buf_clear(place);
+	if (!normal)
+		return bad_url(&q, e);
+	buf_adds(place, normal);
+	free(normal);
+	return 0;
 }
 
 /* A task names the secret and the URL; so who may send tasks could send every secret to himself, were it

@@ -66,6 +66,9 @@ void http_answer_release(struct http_answer *a);
 /* "http://host:port/path", without query and fragment, for messages; "?" if it is no URL. */
 void http_url_brief(const char *url, char *out, size_t size);
 
+/* "https://host/path" of a URL, as libcurl itself understands it and place_url() writes it. */
+int http_place(const char *url, struct buf *place, struct err *e);
+
 /* The parameters that both tools have: url, headers, secret, ca_file, max_redirects, timeout_s,
  * connect_timeout_s, max_bytes. http_request_release() in any case. */
 int http_request_read(const struct tool_run *r, struct http_request *q, struct err *e);

@@ -1,29 +1,29 @@
 /*
- * place.h - places marked as production, and whether something lies in one.
+ * place.h - places marked as production, and whether a plan touches one.
  *
- * A place is "kind:name" with a kind of plan.h, but no ref. It covers what lies beneath it and what
- * it lies in itself: checking out /srv changes /srv/www. Files, repositories and refs are all places on
- * the disk and cover each other.
+ * A place is "kind:name" with a kind of plan.h, but no ref. It covers what lies beneath it, and what it
+ * lies in itself: checking out /srv changes /srv/www. Files, repositories and their refs are places on
+ * the disk and cover each other, by whatever way they are reached (spot.h). A URL covers what lies beneath
+ * its path on that host and port, whatever the scheme; a service the unit, whatever it is called.
  */
 #ifndef UW_PLACE_H
 #define UW_PLACE_H
 
-#include <stdbool.h>
+#include <stddef.h>
 
 #include "plan.h"
 
-struct place {
-	enum plan_kind kind;
-	char *name;             /* resolved, as far as it exists */
-};
+/* The first thing written that lies in a place, and which place; *touch is NULL if there is none. -1 with
+ * ERR_DENIED for what is no place, or if it cannot be told where something is. p is sorted. */
+int place_find(const char *const *places, size_t n, const struct plan *p, const struct touch **touch,
+    const char **place, struct err *e);
 
-/* -1 with ERR_DENIED for what is no place. */
-int place_parse(struct place *p, const char *text, struct err *e);
-void place_release(struct place *p);
-bool place_covers(const struct place *p, const struct touch *t);
+/* One spelling for all that mean the same address: "https://host/path", without user, query and the usual
+ * port; "host:path" of ssh as "ssh://host/path". NULL if it is none. The caller frees. */
+char *place_url(const char *url);
+#define PLACE_ANY_URL "*"       /* who redirects leads anywhere */
 
-/* An absolute path with links followed and ".." taken out; what does not exist stays as it is. NULL if that
- * cannot be done (too long, a loop of links, not readable). The caller frees. */
-char *place_resolve(const char *path);
+/* "nginx" is "nginx.service". */
+void place_unit(const char *unit, char *out, size_t size);
 
 #endif

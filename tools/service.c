@@ -20,6 +20,7 @@ static const struct property {
 #define TEXT(name, member) { name, offsetof(struct service, member), sizeof(((struct service *)0)->member) }
 #define NUMBER(name, member) { name, offsetof(struct service, member), 0 }
 	TEXT("Id", id),
+	TEXT("Names", names),
 	TEXT("Description", description),
 	TEXT("LoadState", load),
 	TEXT("ActiveState", active),
@@ -39,7 +40,7 @@ static const struct property {
 	NUMBER("ActiveEnterTimestampMonotonic", active_since_us),
 };
 
-#define PROPERTIES "--property=Id,Description,LoadState,ActiveState,SubState,UnitFileState,Type,CanReload," \
+#define PROPERTIES "--property=Id,Names,Description,LoadState,ActiveState,SubState,UnitFileState,Type,CanReload," \
 	"Result,StatusText,InvocationID,MainPID,ExecMainStatus,NRestarts,MemoryCurrent,TasksCurrent," \
 	"CPUUsageNSec,ActiveEnterTimestampMonotonic"
 

@@ -22,6 +22,7 @@ struct tool_run;
 /* Texts are empty and numbers -1 where the system does not tell. */
 struct service {
 	char id[SERVICE_TEXT];                  /* "nginx.service", also when asked for as "nginx" */
+	char names[1024];                       /* all it is called, separated by blanks */
 	char description[SERVICE_TEXT];
 	char load[32];                          /* loaded not-found masked error bad-setting */
 	char active[32];                        /* active inactive failed activating deactivating reloading */

@@ -1,6 +1,8 @@
 #include <poll.h>
 
 #include "clock.h"
+#include "guard.h"
+#include "notes.h"
 #include "param.h"
 #include "service.h"
 #include "tool.h"
@@ -108,7 +110,7 @@ service_control_run(struct tool_run *r, struct buf *result, struct err *e)
 	struct control c = { .r = r, .unit = param_str(r, "unit") };
 
 	if (read_action(&c, e) || service_read(c.unit, run_deadline(r, END_MS), &c.before, e) ||
-	    check_possible(&c, e))
+	    check_possible(&c, e) || touch_agreed(r, PLAN_SERVICE, c.before.id, NULL, e))
 		return -1;
 	if (service_has(c.action, &c.before)) {
 		c.after = c.before;
@@ -119,7 +121,58 @@ service_control_run(struct tool_run *r, struct buf *result, struct err *e)
 	if (service_ask(c.action, c.unit, run_deadline(r, SPARE_MS), e) || prove(&c, e))
 		return fail(&c, e);
 	put_control(&c, true, result);
+	note_write(r, PLAN_SERVICE, c.after.id, NULL);
 	return 0;
+}
+
+/* By every name it has: a place may be marked by any. */
+static int
+touch_names(const struct service *s, struct plan *p, struct err *e)
+{
+	char names[sizeof s->names], *rest = names, *name;
+	int rc = plan_touch(p, PLAN_SERVICE, PLAN_WRITES, s->id, NULL, e);
+
+	snprintf(names, sizeof names, "%s", s->names);
+	if (strlen(names) + 1 == sizeof names)
+		return err_set(e, ERR_TOO_BIG, "%s has too many names", s->id);
+	while (rc == 0 && (name = strtok_r(rest, " ", &rest)))
+		rc = plan_touch(p, PLAN_SERVICE, PLAN_WRITES, name, NULL, e);
+	return rc;
+}
+
+static int
+service_control_plan(struct tool_run *r, struct plan *p, struct err *e)
+{
+	struct control c = { .r = r, .unit = param_str(r, "unit") };
+	struct buf state = { 0 };
+
+	if (read_action(&c, e) || service_read(c.unit, run_deadline(r, END_MS), &c.before, e) ||
+	    check_possible(&c, e) || touch_names(&c.before, p, e))
+		return -1;
+	plan_target(p, "%s %s", service_action_name(c.action), c.before.id);
+	service_put(&c.before, &state);
+	plan_showf(p, "%s is %s (%s), %s%s\n", c.before.id, c.before.active, c.before.sub,
+	    c.before.file_state[0] ? c.before.file_state : "not enabled",
+	    service_has(c.action, &c.before) ? ": nothing to do" : "");
+	plan_show(p, buf_str(&state), state.len);
+	buf_free(&state);
+	return 0;
+}
+
+/* As the result says it was left. */
+static int
+service_control_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	const cJSON *after = cJSON_GetObjectItemCaseSensitive(result, "after");
+	const char *active = json_text(after, "active"), *enabled = json_text(after, "enabled");
+	struct service now;
+
+	if (service_read(param_str(r, "unit"), run_deadline(r, END_MS), &now, e))
+		return -1;
+	if (note_check(r, "service_state", now.id, strcmp(now.active, active) == 0, now.active, active, e))
+		return -1;
+	return note_check(r, "service_enabled", now.id, strcmp(now.file_state, enabled) == 0, now.file_state,
+	    enabled, e);
 }
 
 const struct tool tool_service_control = {
@@ -137,4 +190,6 @@ const struct tool tool_service_control = {
 	.effect = TOOL_EXCLUSIVE,
 	.timeout_s = 120,
 	.run = service_control_run,
+	.plan = service_control_plan,
+	.prove = service_control_prove,
 };

@@ -437,42 +437,6 @@ call_tool(struct tool_run *run, struct buf *result, struct err *e)
 	return run->tool->run(run, result, e) ? -1 : check_result(result, run->max_output, e);
 }
 
-static int
-plan_tool(struct tool_run *run, struct buf *result, struct err *e)
-{
-	struct plan p;
-	int rc;
-
-	if (!run->tool->plan && run->tool->effect != TOOL_READ) {
-		plan_put_unknown(result);
-		return 0;
-	}
-	plan_init(&p, true);
-	rc = run->tool->plan ? run->tool->plan(run, &p, e) : 0;
-	if (rc == 0) {
-		plan_sort(&p);
-		plan_put(result, &p);
-		rc = check_result(result, run->max_output, e);
-	}
-	plan_release(&p);
-	return rc;
-}
-
-/* From here on the effect is there, proven or not. */
-static int
-prove(struct tool_run *run, const struct buf *result, struct err *e)
-{
-	cJSON *v = json_parse(result->data, result->len, e);
-	int rc = v ? run->tool->prove(run, v, e) : -1;
-
-	cJSON_Delete(v);
-	run->notes->proved = true;
-	run->notes->ok = rc == 0;
-	if (rc)
-		e->code = ERR_UNPROVEN;
-	return rc ? err_wrap(e, "done, but not proven") : 0;
-}
-
 static void
 put_notes(const struct notes *n)
 {
@@ -491,17 +455,12 @@ static int
 run_under_terms(struct tool_run *run, const struct request *q, struct buf *result, struct err *e)
 {
 	struct notes notes = { 0 };
-	struct guard g;
-	int rc = guard_check(&g, run, q->terms, q->r.terms_len, e);
+	int rc;
 
 	run->notes = &notes;
-	if (rc == 0)
-		rc = call_tool(run, result, e);
-	if (rc == 0 && guard_wants_proof(&g, run))
-		rc = prove(run, result, e);
+	rc = guard_run(run, q->terms, q->r.terms_len, call_tool, result, e);
 	put_notes(&notes);
 	notes_release(&notes);
-	guard_release(&g);
 	return rc;
 }
 
@@ -516,7 +475,7 @@ run_tool(struct tool_run *run, const struct request *q, struct buf *result, stru
 		return err_in(e, "params");
 	run->params = params;
 	if (q->f.flags & FRAME_PLAN)
-		rc = plan_tool(run, result, e);
+		rc = guard_plan(run, result, e) || check_result(result, run->max_output, e) ? -1 : 0;
 	else
 		rc = q->terms ? run_under_terms(run, q, result, e) : call_tool(run, result, e);
 	cJSON_Delete(params);

@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 
 #include "clock.h"
+#include "guard.h"
+#include "notes.h"
 #include "tool.h"
 
 #define UNUSED __attribute__((unused))
@@ -34,6 +36,9 @@ struct fixture {
 	size_t max_output;
 	int64_t timeout_ms;
 	struct buf log;
+	const char *terms;              /* what the next runs are under; NULL: nothing */
+	bool plan;                      /* the next runs are only planned */
+	struct buf notes;               /* of the last run under terms */
 };
 
 static struct fixture fx;
@@ -146,6 +151,7 @@ fx_teardown(void **state)
 	free(fx.config.roots.v[0]);
 	free(fx.config.read_roots.v[0]);
 	buf_free(&fx.log);
+	buf_free(&fx.notes);
 	EXEC("rm", "-rf", fx.top);
 	return 0;
 }
@@ -159,6 +165,19 @@ fx_reload(void)
 	fx.config.tool_dirs.n = 1;
 	fx.registry = registry_new(&fx.config, fx_warn, NULL);
 	fx.config.tool_dirs.n = 0;
+}
+
+static UNUSED int
+fx_under_terms(struct tool_run *r, struct buf *result)
+{
+	struct notes notes = { 0 };
+	int rc;
+
+	r->notes = &notes;
+	rc = guard_run(r, fx.terms, strlen(fx.terms), r->tool->run, result, &fx.e);
+	notes_put(&fx.notes, &notes);
+	notes_release(&notes);
+	return rc;
 }
 
 static UNUSED int
@@ -178,7 +197,11 @@ fx_call(const struct tool *t, cJSON *params, struct buf *result)
 
 	if (registry_check(fx.registry, t, params, &fx.e))
 		return -1;
-	rc = t->run(&r, result, &fx.e);
+	buf_clear(&fx.notes);
+	if (fx.plan)
+		rc = guard_plan(&r, result, &fx.e);
+	else
+		rc = fx.terms ? fx_under_terms(&r, result) : t->run(&r, result, &fx.e);
 	fx.effect = r.effect_begun;
 	return rc;
 }
