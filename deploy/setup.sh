@@ -30,6 +30,7 @@ test prog:git              git                    git
 test prog:jq               jq                     jq
 test prog:timeout          coreutils              coreutils
 test prog:ps               procps                 -
+test prog:strace           strace?                -
 test lib:zlib              zlib1g-dev             -
 test lib:cmocka            libcmocka-dev          cmocka
 test prog:nats-server      nats-server?           nats-server

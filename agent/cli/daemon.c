@@ -130,7 +130,7 @@ above_standard(int fd)
 }
 
 static int
-become(const char *dir, const char *name, char *const argv[], int report)
+become(const char *dir, const char *name, char *const argv[], char *const env[], int report)
 {
 	int null = above_standard(open("/dev/null", O_RDWR | O_CLOEXEC)), log = above_standard(open_log(dir, name));
 
@@ -141,16 +141,19 @@ become(const char *dir, const char *name, char *const argv[], int report)
 	umask(077);
 	if (chdir(dir) || record(dir, name))
 		return -1;
-	execv(argv[0], argv);
+	if (env)
+		execve(argv[0], argv, env);
+	else
+		execv(argv[0], argv);
 	return -1;
 }
 
 static _Noreturn void
-child(const char *dir, const char *name, char *const argv[], int report)
+child(const char *dir, const char *name, char *const argv[], char *const env[], int report)
 {
 	int why;
 
-	become(dir, name, argv, report);
+	become(dir, name, argv, env, report);
 	why = errno;
 	daemon_forget(dir, name);
 	if (write(report, &why, sizeof why) < 0)
@@ -184,7 +187,7 @@ pipe_above_standard(int fds[2])
 }
 
 int
-daemon_start(const char *dir, const char *name, char *const argv[], struct err *e)
+daemon_start(const char *dir, const char *name, char *const argv[], char *const env[], struct err *e)
 {
 	int fds[2], rc;
 	pid_t pid;
@@ -194,7 +197,7 @@ daemon_start(const char *dir, const char *name, char *const argv[], struct err *
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		child(dir, name, argv, fds[1]);
+		child(dir, name, argv, env, fds[1]);
 	rc = pid < 0 ? err_set(e, ERR_IO, "cannot start a process: %s", strerror(errno)) : 0;
 	close(fds[1]);
 	if (rc == 0)

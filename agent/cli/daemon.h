@@ -15,8 +15,8 @@ struct buf;
 struct err;
 
 /* Returns once argv[0] runs, or could not be: -1. The process has no terminal, no descriptors of ours, and
- * the environment of the caller. */
-int daemon_start(const char *dir, const char *name, char *const argv[], struct err *e);
+ * env, or with NULL the environment of the caller. */
+int daemon_start(const char *dir, const char *name, char *const argv[], char *const env[], struct err *e);
 
 /* Its process id while it lives, 0 otherwise. */
 pid_t daemon_pid(const char *dir, const char *name);

@@ -178,13 +178,35 @@ member_write_brokers(const struct cluster *c, struct err *e)
 	return 0;
 }
 
+#define PLAIN 7
+
+/* Agents are given secrets in variables; a broker needs none of them. */
+static void
+plain_environment(char *env[PLAIN + 1])
+{
+	static const char *const names[PLAIN] = { "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < PLAIN; i++) {
+		struct buf b = { 0 };
+
+		if (!getenv(names[i]))
+			continue;
+		buf_addf(&b, "%s=%s", names[i], getenv(names[i]));
+		env[n++] = buf_take(&b);
+	}
+	env[n] = NULL;
+}
+
 static int
 start_broker(struct cluster *c, const struct cluster_broker *b, struct err *e)
 {
 	char *program = broker_program(), *dir = cluster_path(c->dir, b->name);
 	char *conf = cluster_path(dir, "mosquitto.conf"), *argv[] = { program, "-c", conf, NULL };
+	char *env[PLAIN + 1];
 	int rc;
 
+	plain_environment(env);
 	end_stray_broker(c->dir, b->name);
 	if (!program)
 		rc = err_set(e, ERR_NOT_FOUND, "no mosquitto in PATH or where packages put it: install mosquitto");
@@ -192,7 +214,9 @@ start_broker(struct cluster *c, const struct cluster_broker *b, struct err *e)
 		rc = err_set(e, ERR_NETWORK, "port %d of %s is in use by another program",
 		    port_is_free(b->port) ? b->ws_port : b->port, CLUSTER_HOST);
 	else
-		rc = daemon_start(c->dir, b->name, argv, e);
+		rc = daemon_start(c->dir, b->name, argv, env, e);
+	for (char **v = env; *v; v++)
+		free(*v);
 	free(program);
 	free(dir);
 	free(conf);
@@ -209,7 +233,7 @@ start_agent(struct cluster *c, const char *agent, struct err *e)
 	int rc;
 
 	end_stray_agents(c->dir, agent);
-	rc = program ? daemon_start(c->dir, agent, argv, e)
+	rc = program ? daemon_start(c->dir, agent, argv, NULL, e)
 	    : err_set(e, ERR_IO, "cannot find this program's own file");
 	free(program);
 	free(config);
