@@ -10,7 +10,7 @@
 #include "buf.h"
 #include "err.h"
 
-#define PREFIX "uw-"
+#define PREFIX "uni-wizard-scratch-"    /* nobody else's: what begins so and is not locked is removed */
 #define DEPTH 64                /* of directories that are looked into: each holds a descriptor */
 #define MAX_FILES 200000
 

@@ -1,8 +1,8 @@
 /*
  * scratch.h - temporary directories: one for each attempt that starts a program, removed when it ends.
  *
- *   <temp_dir>/uw-<agent>-XXXXXX      the pool's, locked while its process lives, so that others can tell
- *                                     what is left of one that died
+ *   <temp_dir>/uni-wizard-scratch-<agent>-XXXXXX  the pool's, locked while its process lives, so that others can tell
+ *                                                 what is left of one that died
  *   .../<worker>                      a worker's: mode 0700, and the worker's user
  *   .../<worker>/<attempt>            what the program finds in TMPDIR
  */
