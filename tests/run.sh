@@ -5,6 +5,7 @@
 #
 # A program prints TAP ("ok - sentence", "not ok - sentence"); cmocka does too, when asked. It has LIMIT
 # seconds (120), or what it asks for in a line "# limit: N", times SLOW (1). UW is the program under test.
+# A program that is run alone may show more, in lines that begin with "# ".
 # Counts are added to the file COUNTS, if given; otherwise the last line is "N passed, N failed".
 # Exit code 1 if anything failed.
 set -u
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/.." || exit 2
 limit=${LIMIT:-120} slow=${SLOW:-1}
 export SLOW="$slow" CMOCKA_MESSAGE_OUTPUT=TAP
 timeout=$(command -v timeout || command -v gtimeout) || timeout=
-passed=0 failed=0
+passed=0 failed=0 programs=$#
 
 # Short, because paths of sockets may have no more than about 100 bytes.
 tmp=$(mktemp -d /tmp/uwt.XXXXXX) || exit 2
@@ -95,6 +96,7 @@ judge() {
 		echo "ok      $name ($ok passed${skip_note:-}, $5 s)"
 		sed -n 's/^ok - \(.*\) # SKIP \(.*\)/        not tested: \1: \2/p' "$out"
 		skip_note=
+		[ "$programs" -gt 1 ] || sed -n 's/^# /        /p' "$out"
 	fi
 }
 
