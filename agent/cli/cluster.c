@@ -58,6 +58,7 @@ wait_ready(struct cluster *c, const char *name, int64_t until, struct err *e)
 			return err_set(e, ERR_TIMEOUT, "%s is not ready after %d seconds", name, READY_MS / 1000);
 		poll(NULL, 0, TICK_MS);
 	}
+	member_settle(c, name);
 	c->failed[0] = '\0';
 	return 0;
 }

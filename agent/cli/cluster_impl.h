@@ -36,6 +36,8 @@ int member_write_brokers(const struct cluster *c, struct err *e);
 const char *member_name(const struct cluster *c, size_t i);
 bool member_is_ready(const struct cluster *c, const char *name);
 int member_start(struct cluster *c, const char *name, struct err *e);
+/* What is left to do once it is ready. */
+void member_settle(const struct cluster *c, const char *name);
 void member_ask_to_end(const struct cluster *c, const char *name);
 /* Has been asked to end, if it lives: waits for it, and ends it by force when the time is over. */
 int member_wait_end(const struct cluster *c, const char *name, int64_t until, struct err *e);

@@ -16,6 +16,7 @@
 #include "cluster_impl.h"
 #include "daemon.h"
 #include "err.h"
+#include "knock.h"
 #include "group.h"
 #include "json.h"
 #include "port.h"
@@ -350,6 +351,16 @@ member_start(struct cluster *c, const char *name, struct err *e)
 
 	snprintf(c->failed, sizeof c->failed, "%s", name);
 	return b ? start_broker(c, b, e) : start_agent(c, name, e);
+}
+
+/* A signal that came before somebody has been let in might find no one to catch it. */
+void
+member_settle(const struct cluster *c, const char *name)
+{
+	const struct cluster_broker *b = broker_find(c, name);
+
+	if (b && knock(b->ws_port, c->config->pki_dir, c->config->sovereign))
+		daemon_signal(c->dir, name, SIGHUP);
 }
 
 void
