@@ -431,9 +431,17 @@ put_signed(void *arg, const struct sovereign *s, const char *envelope)
 static void
 local_signed(struct asker *a, const cJSON *req)
 {
+	const char *envelope = json_text(req, "envelope");
+	struct err e;
 	struct buf *b;
 
-	(void)req;
+	/* Who signed it counts, not who brings it. */
+	if (*envelope && !signed_is_on(a->c))
+		err_set(&e, ERR_WRONG_STATE, "no key is pinned here: sovereign_keys");
+	if (*envelope && (!signed_is_on(a->c) || signed_take(a->c, envelope, strlen(envelope), &e))) {
+		answer_error(a, NULL, &e);
+		return;
+	}
 	signed_put(a->c, put_signed, a);
 	b = answer(a, "end");
 	json_kv_str(b, "agent", a->c->o.agent);

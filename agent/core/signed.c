@@ -133,7 +133,13 @@ relay(struct core *c, const struct signed_object *o)
 	char topic[TOPIC_MAX], id[64];
 	const char *kind = sovereign_kind_name(o->s.kind);
 
-	snprintf(id, sizeof id, o->s.kind == SOVEREIGN_GRANT ? "%s-%s" : "%s", kind, o->s.u.grant.id);
+	if (!c->up)
+		return;
+
+	if (o->s.kind == SOVEREIGN_GRANT)
+		snprintf(id, sizeof id, "%s-%s", kind, o->s.u.grant.id);
+	else
+		snprintf(id, sizeof id, "%s", kind);
 	topic_format(topic, c->o.config->cluster, TOPIC_RELAY, c->o.agent, id);
 	buf_addf(out_now(c, topic, 1, true, 0), "%s\n", o->envelope);
 }
@@ -199,31 +205,53 @@ has_changed(struct core *c, const struct sovereign *s)
 	c->urgent = c->due_changed = true;
 }
 
-static void
-take(struct core *c, enum sovereign_kind kind, const char *text, size_t len)
+/* Most are known: everybody passes them on. */
+static bool
+is_known(const struct core *c, enum sovereign_kind kind, int64_t n, const char *text, size_t len)
 {
-	enum sovereign_kind said;
+	if (kind != SOVEREIGN_GRANT)
+		return n <= number(c, kind);
+	for (size_t i = 0; i < c->ngrants; i++)
+		if (strlen(c->grants[i].envelope) == len && memcmp(c->grants[i].envelope, text, len) == 0)
+			return true;
+	return false;
+}
+
+int
+signed_take(struct core *c, const char *text, size_t len, struct err *e)
+{
+	enum sovereign_kind kind;
 	struct signed_object *o;
 	struct sovereign s;
-	struct err e;
 	int64_t n;
 
-	/* Most are known: everybody passes them on. */
-	if (sovereign_peek(text, len, &said, &n) || said != kind || (kind != SOVEREIGN_GRANT && n <= number(c, kind)))
-		return;
-	for (size_t i = 0; kind == SOVEREIGN_GRANT && i < c->ngrants; i++)
-		if (strlen(c->grants[i].envelope) == len && memcmp(c->grants[i].envelope, text, len) == 0)
-			return;
-	if (open_envelope(c, kind, text, len, &s, &e)) {
-		log_warnx("a %s was refused: %s", sovereign_kind_name(kind), e.msg);
-		return;
-	}
+	if (sovereign_peek(text, len, &kind, &n) || kind >= SIGNED_NUMBERED)
+		return err_set(e, ERR_PARSE, "no policy, halt or grant");
+	if (is_known(c, kind, n, text, len))
+		return 0;
+	if (open_envelope(c, kind, text, len, &s, e))
+		return -1;
 	if (!adopt(c, &s, text, len))
-		return;
+		return 0;
 	o = slot(c, &s);
 	store_signed(c, kind, id_of(&o->s), o->s.n, o->envelope);
 	relay(c, o);
 	has_changed(c, &o->s);
+	return 0;
+}
+
+static void
+take(struct core *c, enum sovereign_kind kind, const char *text, size_t len)
+{
+	enum sovereign_kind said;
+	struct err e;
+	int64_t n;
+
+	if (sovereign_peek(text, len, &said, &n) || said != kind)
+		err_set(&e, ERR_PARSE, "it is something else");
+	else if (signed_take(c, text, len, &e) == 0)
+		return;
+	log_warnx("a %s was refused: %s", sovereign_kind_name(kind), e.msg);
 }
 
 static bool

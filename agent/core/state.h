@@ -597,6 +597,8 @@ const struct grant *signed_grant_for(struct core *c, const struct grant_question
 int signed_open_decision(const struct core *c, const char *envelope, size_t len, struct sovereign *s, struct err *e);
 void signed_load(struct core *c, enum sovereign_kind kind, const char *envelope, size_t len);   /* from the store */
 void signed_open(struct core *c);
+/* An envelope, however it came. 0 too if it is old; -1 with e: it is nothing the sovereign signed. */
+int signed_take(struct core *c, const char *text, size_t len, struct err *e);
 void signed_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 void signed_link_up(struct core *c);
 void signed_heard(struct core *c, struct peer *p, const cJSON *health);
