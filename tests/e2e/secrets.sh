@@ -62,10 +62,12 @@ secrets:
     env: TOLD_ENV
     origin: $origin
 END
+# shellcheck disable=SC2016 # the file shall have the variable's name
 sed 's|^  ezra:|  ezra:\n    auth_token: "${TOLD_TOKEN}"|' "$T/c/houses.yaml" >"$T/new" && cat "$T/new" >"$T/c/houses.yaml"
 printf 'export TOLD_ENV="%s-\\"env" TOLD_TOKEN=%s-token UNTOLD=%s-untold UNI_WIZARD_PASSPHRASE=%s-passphrase\n' "$mark" "$mark" "$mark" \
     "$mark" >"$T/variables"
 (
+	# shellcheck disable=SC1091
 	. "$T/variables"
 	restart_all
 	exit "$FAILED"
@@ -107,7 +109,7 @@ said check config check
 
 # While a tool that has one runs: whoever has not been given it does not have it.
 "$UW" submit holder --house ezra >"$T/said.holder" 2>&1
-like "an agent has its temporary directories where it was told to" "$(ls "$T/temp")" '^uw-ezra-1-'
+like "an agent has its temporary directories where it was told to" "$(ls "$T/temp")" '^uni-wizard-scratch-ezra-1-'
 holds() { [ -n "$(pgrep -f "$T/c/tools.d/holder")" ]; }
 check "a tool holds a secret" wait_for 10 holds
 printf '%s' "$mark" >"$T/mark"
@@ -115,6 +117,7 @@ is "no command line shows one" "$(grep -lsaF -f "$T/mark" /proc/[0-9]*/cmdline)"
 given="$(cat "$T/c/run/ezra-1.pid") $(pgrep -f "$T/c/tools.d/holder" | tr '\n' ' ')"
 for pid in $(pgrep -f "$T/c/tools.d/holder"); do given="$given $(pgrep -P "$pid" | tr '\n' ' ')"; done
 environs() {
+	# shellcheck disable=SC2013 # such names have no blanks
 	for _file in $(grep -lsaF -f "$T/mark" /proc/[0-9]*/environ); do
 		_pid=${_file#/proc/} _pid=${_pid%/environ}
 		case " $given " in *" $_pid "*) ;; *) echo "$_pid $(tr '\0' ' ' <"/proc/$_pid/cmdline")" ;; esac
