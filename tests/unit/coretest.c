@@ -681,6 +681,27 @@ retain(struct net *net, const struct net_message *m)
 		append(&net->retained, m, m->qos, true);
 }
 
+cJSON *
+net_retained(const struct net *net, const char *part)
+{
+	for (const struct net_message *m = net->retained.head; m; m = m->next)
+		if (strstr(m->topic, part))
+			return json_parse_object(m->payload, m->len, NULL);
+	return NULL;
+}
+
+void
+net_drop_retained(struct net *net, const char *part)
+{
+	struct net_message **p = &net->retained.head;
+
+	while (*p)
+		if (strstr((*p)->topic, part))
+			drop_message(&net->retained, p);
+		else
+			p = &(*p)->next;
+}
+
 static void
 broker_takes(struct net *net, const struct net_message *m, bool retained)
 {

@@ -166,6 +166,9 @@ void net_lose_disk(struct net *net, int i);             /* of one that is dead *
 void net_publish(struct net *net, const char *topic, const char *text, const char *reply);
 void net_task(struct net *net, const char *sender, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void net_query(struct net *net, const char *kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The retained message whose topic has this in it; NULL: there is none. The caller frees it. */
+cJSON *net_retained(const struct net *net, const char *topic_part);
+void net_drop_retained(struct net *net, const char *topic_part);        /* the broker forgets them */
 size_t net_started(const struct net *net);              /* attempts, on all of them, ever */
 size_t net_count(const struct net *net, const char *topic_part, const char *id, const char *type);
 
