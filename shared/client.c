@@ -54,6 +54,14 @@ struct item {
 	struct item *prev, *next;       /* in order of submission */
 };
 
+/* A message for the broker to keep, which it does not have yet. */
+struct kept {
+	char topic[TOPIC_MAX];
+	struct buf payload;
+	int mid;                        /* 0: not sent on this connection */
+	struct kept *next;
+};
+
 struct client {
 	struct client_opts o;
 	char identity[NAME_MAX_LEN + 1];
@@ -79,6 +87,7 @@ struct client {
 	int64_t unheard_ms;             /* wait before that is tried again */
 	struct buf requests;            /* lines "topic\n json\n" that wait for the connection */
 	struct buf unanswered;          /* those that were sent, with no answer to anything since */
+	struct kept *kept;
 	struct item *by_id[BUCKETS];
 	struct item *first, *last;
 	struct item *unsent;            /* first that may have to be sent */
@@ -403,6 +412,16 @@ save(struct client *c, struct err *e)
 	return 0;
 }
 
+static void
+kept_drop(struct kept **at)
+{
+	struct kept *k = *at;
+
+	*at = k->next;
+	buf_free(&k->payload);
+	free(k);
+}
+
 void
 client_close(struct client *c)
 {
@@ -418,6 +437,8 @@ client_close(struct client *c)
 		free(c->filters[i]);
 	buf_free(&c->requests);
 	buf_free(&c->unanswered);
+	while (c->kept)
+		kept_drop(&c->kept);
 	if (c->has_db)
 		db_close(&c->db);
 	free(c);
@@ -594,6 +615,43 @@ send_requests(struct client *c)
 	buf_cut(&c->requests, (size_t)(end - p));
 }
 
+static void
+send_kept(struct client *c)
+{
+	struct err e;
+
+	if (!c->subscribed)
+		return;
+	for (struct kept *k = c->kept; k && !c->lost; k = k->next) {
+		int mid = k->mid ? k->mid : mqtt_publish(c->mqtt, k->topic, buf_str(&k->payload), k->payload.len, 1, true, NULL,
+		    NULL, 0, 0, &e);
+
+		k->mid = mid > 0 ? mid : 0;
+		c->lost = mid < 0 && e.code != ERR_INVALID;
+		if (mid < 0)
+			snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, e.msg);
+	}
+}
+
+void
+client_retain(struct client *c, const char *topic, const char *payload, size_t len)
+{
+	struct kept *k = xcalloc(1, sizeof *k), **at = &c->kept;
+
+	snprintf(k->topic, sizeof k->topic, "%s", topic);
+	buf_add(&k->payload, payload, len);
+	while (*at)
+		at = &(*at)->next;
+	*at = k;
+	send_kept(c);
+}
+
+bool
+client_has_retained(const struct client *c)
+{
+	return !c->kept;
+}
+
 static bool
 is_overdue(const struct client *c, const struct item *i, int64_t now)
 {
@@ -740,13 +798,28 @@ on_subscribed(void *arg, int mid, int granted)
 	}
 }
 
+/* One that is refused stays, so that nobody takes it for kept. */
+static bool
+kept_sent(struct client *c, int mid, int reason)
+{
+	struct kept **at = &c->kept;
+
+	while (*at && (*at)->mid != mid)
+		at = &(*at)->next;
+	if (!*at || reason >= MQTT_FAILURE)
+		return false;
+	kept_drop(at);
+	return true;
+}
+
 /* Nobody listens on the house's topic, or we may not write there. */
 static void
 on_sent(void *arg, int mid, int reason)
 {
 	struct client *c = arg;
 
-	(void)mid;
+	if (kept_sent(c, mid, reason))
+		return;
 	if (reason != MQTT_NO_SUBSCRIBERS && reason < MQTT_FAILURE)
 		return;
 	c->refused |= reason == MQTT_NOT_AUTHORIZED;
@@ -889,6 +962,9 @@ take_down(struct client *c)
 {
 	int64_t now = clock_mono_ms();
 
+	for (struct kept *k = c->kept; k; k = k->next)
+		k->mid = 0;
+
 	mqtt_close(c->mqtt, false);
 	c->mqtt = NULL;
 	if (c->subscribed)
@@ -971,6 +1047,7 @@ client_run(struct client *c, int timeout_ms, struct err *e)
 	check_resend(c);
 	send_items(c);
 	send_requests(c);
+	send_kept(c);
 	if (c->mqtt)
 		mqtt_write(c->mqtt);
 	return save(c, e);

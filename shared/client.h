@@ -58,6 +58,11 @@ int client_resume(struct client *c, struct err *e);
 /* Sends a cancel or query request (one JSON object) to a house; answers come to on_reply. */
 int client_request(struct client *c, enum topic_kind kind, const char *house, const char *json, struct err *e);
 
+/* Gives the broker a message to keep (retained, QoS 1); sent again after a reconnect until the broker has it.
+ * len 0 takes away what it keeps. */
+void client_retain(struct client *c, const char *topic, const char *payload, size_t len);
+bool client_has_retained(const struct client *c);       /* the broker has all of them */
+
 /* Listens; remembered across reconnects. */
 int client_subscribe(struct client *c, const char *filter, struct err *e);
 

@@ -157,6 +157,11 @@ size_t config_identities(const struct config *c, const char **out, size_t max);
  * out may be NULL with max 0. */
 size_t config_voters(const struct config *c, config_name *out, size_t max);
 
+struct cJSON;
+/* Other YAML, or JSON, which is YAML too, as a tree: plain true, false and whole numbers are such, all else is
+ * text. As strict as houses.yaml. The caller frees it; NULL with file and line in e. */
+struct cJSON *config_tree(const char *name, const char *text, size_t len, struct err *e);
+
 struct buf;
 /* Every key with type, default, range and help, as a Markdown table. */
 void config_keys_markdown(struct buf *out);

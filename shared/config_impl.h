@@ -7,6 +7,7 @@
  * config_read.c    the document to the struct, by the table
  * config_check.c   defaults that depend on other keys, and checks across keys
  * config.c         files, questions, documentation
+ * config_tree.c    other YAML, without the table
  */
 #ifndef UW_CONFIG_IMPL_H
 #define UW_CONFIG_IMPL_H

@@ -17,6 +17,21 @@
 	C(house_move)        \
 	C(drill)             \
 	C(agent)             \
+	X("Sovereignty")     \
+	C(approvals)         \
+	C(approve)           \
+	C(deny)              \
+	C(halt)              \
+	C(resume)            \
+	C(grant_add)         \
+	C(grant_list)        \
+	C(grant_revoke)      \
+	C(policy_show)       \
+	C(policy_check)      \
+	C(policy_sign)       \
+	C(key_init)          \
+	C(key_show)          \
+	C(key_rotate)        \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \
