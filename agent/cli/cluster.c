@@ -127,7 +127,7 @@ cluster_up(struct cluster *c, const struct cluster_up *o, struct err *e)
 	for (size_t i = c->nbrokers; i < n; i++)
 		if (wait_up(c, member_name(c, i), until, e))
 			return -1;
-	return owners_wait(c->config, OWNERS_MS, o, e);
+	return cluster_policy_begin(c, e) || owners_wait(c->config, OWNERS_MS, o, e) ? -1 : 0;
 }
 
 int

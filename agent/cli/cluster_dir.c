@@ -36,7 +36,7 @@ cluster_has(const char *dir, const char *name)
 int
 cluster_dir_make(const struct cluster *c, struct err *e)
 {
-	static const char *const names[] = { "run", "log", "state", "work", "tools.d" };
+	static const char *const names[] = { "pki", "run", "log", "state", "work", "tools.d" };
 	int rc = save_dir(c->dir, 0700, e);
 
 	for (size_t i = 0; i < sizeof names / sizeof *names && rc == 0; i++) {

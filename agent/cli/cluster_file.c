@@ -171,6 +171,8 @@ cluster_file_write(const struct cluster_up *o, const char *dir, struct err *e)
 	    "uni-wizard cluster up\n");
 	put_brokers(&b, ports, rc == 0 ? n : 0);
 	buf_adds(&b, "pki: pki\nstate: state\n");
+	if (rc == 0)
+		rc = cluster_key_make(dir, &b, e);
 	if (rc == 0 && (rc = put_voters(&b, o, e)) == 0 && (rc = put_run_dir(&b, dir, e)) == 0) {
 		buf_adds(&b, "tools:\n  roots: [work]\n  dirs: [tools.d]\nhouses:\n");
 		rc = put_houses(&b, o->houses ? o->houses : CLUSTER_HOUSES,

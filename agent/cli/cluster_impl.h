@@ -5,11 +5,13 @@
  *   cluster_file.c  houses.yaml
  *   cluster_dir.c   what else is in the directory: certificates, env
  *   member.c        brokers, agents and witnesses: names, start, readiness, end
+ *   cluster_sovereign.c  the sovereign's key, and the first policy
  *   owners.c        whether every house has an owner
  */
 #ifndef UW_CLUSTER_IMPL_H
 #define UW_CLUSTER_IMPL_H
 
+#include "buf.h"
 #include "cluster.h"
 
 /* Caller frees. */
@@ -45,6 +47,10 @@ int member_wait_end(const struct cluster *c, const char *name, int64_t until, st
 int member_sweep(const struct cluster *c, const char *agent);
 /* Processes of this directory whose record was deleted would hold its ports and databases. Returns how many. */
 int member_end_strays(const char *dir);
+
+/* cluster_sovereign.c: a key, pinned in what is to become houses.yaml; and the first policy, once the agents are ready */
+int cluster_key_make(const char *dir, struct buf *yaml, struct err *e);
+int cluster_policy_begin(const struct cluster *c, struct err *e);
 
 /* owners.c */
 int owners_wait(const struct config *c, int64_t limit_ms, const struct cluster_up *o, struct err *e);
