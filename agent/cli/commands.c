@@ -17,6 +17,10 @@
 	C(house_move)        \
 	C(drill)             \
 	C(agent)             \
+	X("Audit")           \
+	C(audit_show)        \
+	C(audit_verify)      \
+	C(audit_export)      \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \
