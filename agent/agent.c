@@ -15,6 +15,7 @@
 #include "log.h"
 #include "notify.h"
 #include "sandbox.h"
+#include "signer.h"
 
 /* A turn ends after this long however much there is to do, for others wait for its commit; on a slow disk a
  * bit later, so that the commit is not most of it. */
@@ -451,6 +452,17 @@ agent_cert_path(const struct agent *a, char *out, size_t size, const char *name,
 	snprintf(out, size, "%s/%s.%s", a->o.config->pki_dir, name, ext);
 }
 
+/* Without a certificate it signs all the same; what it signs can be bound to it later. */
+static int
+start_signer(struct agent *a, struct err *e)
+{
+	if (signer_open(&a->signer, a->o.config, a->o.id, e))
+		return -1;
+	if (e->code != ERR_NONE)
+		log_warnx("%s", e->msg);
+	return 0;
+}
+
 static int
 start_core(struct agent *a, struct err *e)
 {
@@ -465,7 +477,8 @@ start_core(struct agent *a, struct err *e)
 	gethostname(host, sizeof host - 1);
 	snprintf(path, sizeof path, "%s/%s.db", f->state_dir, a->o.id);
 	return core_open(&a->core, &(struct core_opts){ .config = f, .tools = a->tools, .agent = a->o.id,
-	    .store_path = path, .seed = seed, .secret = secret, .version = UW_VERSION, .host = host }, agent_now(), e);
+	    .store_path = path, .seed = seed, .secret = secret, .version = UW_VERSION, .host = host,
+	    .sign = signer_sign, .sign_arg = a->signer, .sign_binding = signer_binding(a->signer) }, agent_now(), e);
 }
 
 static void
@@ -507,7 +520,8 @@ agent_run(const struct agent_opts *o, struct err *e)
 		goto out;
 	}
 	a->tools = registry_new(o->config, warn_tool, NULL);
-	if (make_dir(o->config->state_dir, e) || make_dir(o->config->run_dir, e) || start_core(a, e) ||
+	if (make_dir(o->config->state_dir, e) || make_dir(o->config->run_dir, e) || start_signer(a, e) ||
+	    start_core(a, e) ||
 	    start_pool(a, e) || socket_open(a, e))
 		goto out;
 	link_start(a);
@@ -516,6 +530,7 @@ agent_run(const struct agent_opts *o, struct err *e)
 out:
 	stop_loop(a);
 	core_close(a->core);
+	signer_close(a->signer);
 	registry_free(a->tools);
 	free(a);
 	return rc;

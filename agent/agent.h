@@ -72,6 +72,7 @@ struct agent {
 	struct agent_opts o;
 	uv_loop_t loop;
 	struct core *core;
+	struct signer *signer;
 	struct pool *pool;
 	struct registry *tools;
 	struct link link;

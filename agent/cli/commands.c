@@ -32,6 +32,10 @@
 	C(key_init)          \
 	C(key_show)          \
 	C(key_rotate)        \
+	X("Audit")           \
+	C(audit_show)        \
+	C(audit_verify)      \
+	C(audit_export)      \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \
