@@ -107,7 +107,7 @@ int registry_check(const struct registry *r, const struct tool *t, cJSON *params
 
 const char *tool_effect_name(enum tool_effect effect);
 
-/* One tool as a JSON object: name, summary, effect, timeout_s, parameters (the schema), source. */
+/* One tool as a JSON object: name, summary, effect, timeout_s, plans, proves, parameters (the schema), source. */
 void tool_put(struct buf *b, const struct tool *t);
 
 #endif
