@@ -218,6 +218,29 @@ check_brokers(struct config_reader *r)
 	return 0;
 }
 
+static bool
+holds(const char *dir, const char *path)
+{
+	size_t n = strlen(dir);
+
+	return strcmp(dir, "/") == 0 || (strncmp(dir, path, n) == 0 && (path[n] == '/' || !path[n]));
+}
+
+/* Tools are kept from the agents' own files, but not from what they are given. */
+static void
+check_roots(struct config_reader *r, const char *key, const struct config_paths *roots)
+{
+	const char *const ours[] = { r->c->state_dir, r->c->pki_dir, r->c->sovereign_key };
+
+	for (size_t i = 0; i < roots->n; i++)
+		for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
+			if (ours[k] && holds(roots->v[i], ours[k])) {
+				config_warn(r, config_line_of(r, key), "%s: %.100s holds %.100s, which is not for tools",
+				    key, roots->v[i], ours[k]);
+				break;
+			}
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -230,6 +253,8 @@ config_check(struct config_reader *r)
 			return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;
+	check_roots(r, "tools.roots", &c->roots);
+	check_roots(r, "tools.read_roots", &c->read_roots);
 	if (config_identity_kind(c, c->identity) == IDENTITY_UNKNOWN)
 		config_warn(r, config_line_of(r, "identity"),
 		    "identity: %s is neither a person nor an agent of this cluster", c->identity);

@@ -216,7 +216,7 @@ set_mode(const struct write *w, struct err *e)
 
 /* The directory is open and locked now: what was agreed is looked at where it counts. */
 static int
-write_locked(const struct tool_run *r, struct write *w, struct err *e)
+write_locked(struct tool_run *r, struct write *w, struct err *e)
 {
 	if (hash_old(w, r->deadline_ms, e) || compare(w, e))
 		return -1;

@@ -158,7 +158,8 @@ void git_show(struct git *g, struct plan *p, const char *const *args);
 #define GIT_SHOW(g, p, ...) git_show(g, p, (const char *const[]){ __VA_ARGS__, NULL })
 
 /* An index and object store of its own for commands that only try something; removed by git_untry(). */
-int git_try(struct git *g, char dir[64], struct err *e);
+#define GIT_TRY 320
+int git_try(struct git *g, char dir[GIT_TRY], struct err *e);
 void git_untry(const char *dir);
 
 /* Files and lines that differ between two commits (an empty old: from nothing). */

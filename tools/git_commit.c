@@ -216,7 +216,7 @@ plan_commit(struct git *g, struct plan *p, struct err *e)
 static int
 git_commit_plan(struct tool_run *r, struct plan *p, struct err *e)
 {
-	char trial[64] = "";
+	char trial[GIT_TRY] = "";
 	struct git g;
 	int rc;
 

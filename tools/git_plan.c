@@ -10,6 +10,7 @@
 #include "host.h"
 #include "notes.h"
 #include "place.h"
+#include "scratch.h"
 #include "spot.h"
 #include "tool.h"
 
@@ -560,13 +561,14 @@ git_path(struct git *g, const char *name, struct err *e)
 }
 
 int
-git_try(struct git *g, char dir[64], struct err *e)
+git_try(struct git *g, char dir[GIT_TRY], struct err *e)
 {
 	char *index = git_path(g, "index", e), *objects = index ? git_path(g, "objects", e) : NULL;
-	char copy[96], store[96];
+	const char *temp = scratch_dir();
+	char copy[GIT_TRY + 16], store[GIT_TRY + 16];
 	int rc = -1;
 
-	snprintf(dir, 64, "/tmp/uw-plan-XXXXXX");
+	snprintf(dir, GIT_TRY, "%s/uw-plan-XXXXXX", temp ? temp : "/tmp");
 	if (!objects || !mkdtemp(dir)) {
 		dir[0] = '\0';
 		if (objects)

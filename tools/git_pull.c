@@ -215,7 +215,7 @@ git_pull_run(struct tool_run *r, struct buf *result, struct err *e)
 static void
 show_commits(struct git *g, const struct pull *p, const char *tip, struct plan *plan)
 {
-	char trial[64] = "", range[2 * GIT_OID + 8], ref[GIT_NAME + 16];
+	char trial[GIT_TRY] = "", range[2 * GIT_OID + 8], ref[GIT_NAME + 16];
 	struct err none = { 0 };
 
 	snprintf(ref, sizeof ref, "refs/heads/%s", p->from.branch);

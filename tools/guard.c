@@ -272,9 +272,10 @@ guard_run(struct tool_run *r, const char *terms, size_t len,
     int (*run)(struct tool_run *r, struct buf *result, struct err *e), struct buf *result, struct err *e)
 {
 	struct guard g = { .terms = NULL };
-	int rc = read_terms(&g, terms, len, e) || check(&g, r, e) || run(r, result, e) ||
-	    prove(&g, r, result, e) ? -1 : 0;
+	int rc;
 
+	r->refused = read_terms(&g, terms, len, e) || check(&g, r, e);
+	rc = r->refused || run(r, result, e) || prove(&g, r, result, e) ? -1 : 0;
 	r->agreed = NULL;
 	cJSON_Delete(g.terms);
 	if (g.planned)
@@ -304,7 +305,7 @@ guard_plan(struct tool_run *r, struct buf *result, struct err *e)
 }
 
 int
-touch_agreed(const struct tool_run *r, enum plan_kind kind, const char *name, const char *digest,
+touch_agreed(struct tool_run *r, enum plan_kind kind, const char *name, const char *digest,
     struct err *e)
 {
 	const struct touch *t;
@@ -312,9 +313,9 @@ touch_agreed(const struct tool_run *r, enum plan_kind kind, const char *name, co
 	if (!r->agreed)
 		return 0;
 	t = plan_find(r->agreed, kind, name);
-	if (!t)
-		return err_set(e, ERR_DENIED, "it turns out to touch %s, which was not agreed", name);
-	if (strcmp(t->digest, digest ? digest : "") != 0)
-		return err_set(e, ERR_DENIED, "%s has changed a moment ago: ask again", name);
-	return 0;
+	if (t && strcmp(t->digest, digest ? digest : "") == 0)
+		return 0;
+	r->refused = true;
+	return t ? err_set(e, ERR_DENIED, "%s has changed a moment ago: ask again", name) :
+	    err_set(e, ERR_DENIED, "it turns out to touch %s, which was not agreed", name);
 }

@@ -13,7 +13,7 @@
  *   proof       true: after success prove() has to hold, else ERR_UNPROVEN, which is no "no effect"; a tool
  *               that has none does not even begin
  *
- * Tools that only read are under none of this. Between this look and the effect some time passes: what a tool
+ * What was kept from running has r->refused, and had no effect. Tools that only read are under none of this. Between this look and the effect some time passes: what a tool
  * holds open by then (a directory, a lock) it compares once more with touch_agreed().
  */
 #ifndef UW_GUARD_H
@@ -34,7 +34,7 @@ int guard_run(struct tool_run *r, const char *terms, size_t len,
 
 /* For tools, at the last moment: fails with ERR_DENIED unless this was in the plan just so. Always holds if
  * nothing was agreed. */
-int touch_agreed(const struct tool_run *r, enum plan_kind kind, const char *name, const char *digest,
+int touch_agreed(struct tool_run *r, enum plan_kind kind, const char *name, const char *digest,
     struct err *e);
 
 #endif

@@ -7,19 +7,16 @@
 
 #include "clock.h"
 #include "digest.h"
-#include "file.h"
-#include "proc.h"
+#include "manifest_impl.h"
 #include "schema.h"
 #include "secret.h"
 
 #define MAX_MANIFEST 65536
-#define MAX_ENV 192
 #define MAX_PARAM 8192          /* bytes of a parameter that is also given as a variable */
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 #define MAX_STDERR 4096
 #define GRACE_MS 2000
 #define PROGRAM_HASH_MS 10000
-#define MAX_WRITES 16
 
 const char manifest_schema[] =
     "{\"type\":\"object\",\"required\":[\"name\",\"summary\",\"exec\",\"parameters\",\"effect\"],"
@@ -47,6 +44,25 @@ const char manifest_schema[] =
     "\"description\":\"Directories and files that the program may write beside the roots; absolute.\"},"
     "\"paths\":{\"type\":\"object\",\"additionalProperties\":{\"enum\":[\"read\",\"write\"]},\"default\":{},"
     "\"description\":\"Parameters that are paths: each must lie beneath a root (write: a writable one).\"},"
+    "\"touches\":{\"type\":\"array\",\"maxItems\":32,\"items\":{\"type\":\"object\",\"required\":[\"kind\",\"name\"],"
+    "\"properties\":{\"kind\":{\"enum\":[\"path\",\"repo\",\"service\",\"url\"]},"
+    "\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
+    "\"access\":{\"enum\":[\"read\",\"write\"],\"default\":\"write\"}}},"
+    "\"description\":\"All that a run touches; names may hold ${parameter}.\"},"
+    "\"dry_run\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,"
+    "\"items\":{\"type\":\"string\",\"maxLength\":1024},"
+    "\"description\":\"Arguments with which the program shows what it would do, and does nothing.\"},"
+    "\"proof\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"object\","
+    "\"required\":[\"check\"],\"properties\":{"
+    "\"check\":{\"enum\":[\"file_exists\",\"file_hash\",\"commit\",\"service_active\",\"exec\"]},"
+    "\"path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
+    "\"sha256\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
+    "\"repo\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
+    "\"branch\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
+    "\"commit\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
+    "\"service\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
+    "\"args\":{\"type\":\"array\",\"maxItems\":16,\"items\":{\"type\":\"string\",\"maxLength\":1024}}}},"
+    "\"description\":\"What has to hold after success; texts may hold ${parameter} and ${result.member}.\"},"
     "\"no_effect\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
     "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255},"
     "\"description\":\"Exit codes by which the program says that it changed nothing.\"},"
@@ -58,16 +74,6 @@ const char manifest_schema[] =
     "\"cpu_s\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},"
     "\"file_bytes\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},"
     "\"open_files\":{\"type\":\"integer\",\"minimum\":0,\"default\":0}}}}}";
-
-struct manifest {
-	struct tool tool;
-	cJSON *doc;                     /* passed manifest_schema, defaults filled in */
-	char *source, *exec, *schema;
-	struct proc_limits limits;
-	int64_t max_output;             /* 0: the worker's */
-	char program[FILE_HASH_HEX];    /* sha256 of exec; empty if it could not be read */
-	const char *writes[MAX_WRITES + 1];     /* borrowed from doc */
-};
 
 static const cJSON *
 member(const cJSON *obj, const char *name)
@@ -209,6 +215,8 @@ manifest_fill(struct manifest *m, const char *dir, const char *source)
 		.effect = effect_of(member(m->doc, "effect")->valuestring),
 		.timeout_s = (int)number(m->doc, "timeout_s"),
 		.run = own_run,
+		.plan = member(m->doc, "touches") ? own_plan : NULL,
+		.prove = member(m->doc, "proof") ? own_prove : NULL,
 		.manifest = m,
 	};
 }
@@ -229,7 +237,7 @@ manifest_parse(const char *text, size_t len, const char *dir, const char *source
 	json_put_tree(&b, member(m->doc, "parameters"));
 	m->schema = buf_take(&b);
 	if (check_parameters(m->schema, member(m->doc, "parameters"), e) || check_paths(m->doc, e) ||
-	    check_env(m->doc, e))
+	    check_env(m->doc, e) || own_check_plan(m->doc, e))
 		goto fail;
 	manifest_fill(m, dir, source);
 	return &m->tool;
@@ -334,49 +342,39 @@ manifest_writes(const struct manifest *m)
 void
 manifest_put(struct buf *b, const struct manifest *m)
 {
+	static const char *const names[] = { "secrets", "paths", "writes", "no_effect", "limits", "touches",
+		"dry_run", "proof" };
+
 	json_kv_str(b, "source", m->source);
 	json_kv_str(b, "exec", m->exec);
-	for (size_t i = 0; i < 5; i++) {
-		static const char *const names[] = { "secrets", "paths", "writes", "no_effect", "limits" };
-
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!member(m->doc, names[i]))
+			continue;
 		json_put_key(b, names[i]);
 		json_put_tree(b, member(m->doc, names[i]));
 	}
 }
 
-/* The program's environment: "K=V" texts that live in one block. */
-struct environment {
-	char *v[MAX_ENV + 1];
-	size_t n;
-};
-
-static void
-env_add(struct environment *env, const char *name, const char *value)
+void
+own_env(struct own *o, const char *name, const char *value)
 {
 	struct buf b = { 0 };
 
-	if (env->n == MAX_ENV)
+	if (o->nenv == MAX_ENV)
 		return;
 	buf_addf(&b, "%s=%s", name, value ? value : "");
-	env->v[env->n++] = buf_take(&b);
+	o->env[o->nenv++] = buf_take(&b);
 }
 
 static void
-env_release(struct environment *env)
-{
-	for (size_t i = 0; i < env->n; i++)
-		free(env->v[i]);
-}
-
-static void
-env_add_roots(struct environment *env, const char *name, const struct path_roots *roots, bool writable)
+env_add_roots(struct own *o, const char *name, const struct path_roots *roots, bool writable)
 {
 	struct buf b = { 0 };
 
 	for (size_t i = 0; i < roots->n; i++)
 		if (roots->v[i].writable == writable)
 			buf_addf(&b, "%s%s", b.len ? ":" : "", roots->v[i].path);
-	env_add(env, name, buf_str(&b));
+	own_env(o, name, buf_str(&b));
 	buf_free(&b);
 }
 
@@ -390,7 +388,7 @@ secret_find(const struct config *c, const char *name)
 }
 
 static int
-env_add_secrets(struct environment *env, const struct manifest *m, const struct config *c, struct err *e)
+env_add_secrets(struct own *o, const struct manifest *m, const struct config *c, struct err *e)
 {
 	const cJSON *name;
 
@@ -401,50 +399,51 @@ env_add_secrets(struct environment *env, const struct manifest *m, const struct 
 			return err_set(e, ERR_CONFIG,
 			    "secret %s is not configured; %s needs it (see secrets in %s)",
 			    name->valuestring, m->tool.name, c && c->path ? c->path : "the configuration");
-		env_add(env, name->valuestring, value);
+		own_env(o, name->valuestring, value);
 	}
 	return 0;
 }
 
 /* Scripts have no JSON reader: plain values come as variables too. Long ones stay on standard input. */
 static void
-env_add_params(struct environment *env, const cJSON *params)
+env_add_params(struct own *o)
 {
 	const cJSON *v;
 
-	cJSON_ArrayForEach(v, params) {
+	cJSON_ArrayForEach(v, o->params) {
 		char name[96], text[64];
 		int n = snprintf(name, sizeof name, "UW_PARAM_%s", v->string);
 
 		if (n >= (int)sizeof name || strspn(name, NAME_CHARS) != (size_t)n)
 			continue;
 		if (cJSON_IsString(v) && strlen(v->valuestring) <= MAX_PARAM)
-			env_add(env, name, v->valuestring);
+			own_env(o, name, v->valuestring);
 		else if (cJSON_IsBool(v) || cJSON_IsNumber(v))
-			env_add(env, name, json_brief(v, text, sizeof text));
+			own_env(o, name, json_brief(v, text, sizeof text));
 	}
 }
 
 static int
-env_fill(struct environment *env, const struct tool_run *r, const cJSON *params, struct err *e)
+env_fill(struct own *o, struct err *e)
 {
+	const struct tool_run *r = o->r;
 	const struct manifest *m = r->tool->manifest;
 	const char *home = getenv("HOME");
 	const cJSON *one;
 
-	env_add(env, "PATH", PROC_PATH);
-	env_add(env, "HOME", home ? home : "/");
-	env_add(env, "LANG", "C.UTF-8");
-	env_add(env, "UW_TOOL", m->tool.name);
-	env_add(env, "UW_HOUSE", r->house);
-	env_add(env, "UW_TASK_ID", r->task_id);
-	env_add_roots(env, "UW_ROOTS", &r->env->roots, true);
-	env_add_roots(env, "UW_READ_ROOTS", &r->env->roots, false);
+	own_env(o, "PATH", PROC_PATH);
+	own_env(o, "HOME", home ? home : "/");
+	own_env(o, "LANG", "C.UTF-8");
+	own_env(o, "UW_TOOL", m->tool.name);
+	own_env(o, "UW_HOUSE", r->house);
+	own_env(o, "UW_TASK_ID", r->task_id);
+	env_add_roots(o, "UW_ROOTS", &r->env->roots, true);
+	env_add_roots(o, "UW_READ_ROOTS", &r->env->roots, false);
 	cJSON_ArrayForEach(one, member(m->doc, "env"))
-		env_add(env, one->string, one->valuestring);
-	if (env_add_secrets(env, m, r->env->config, e))
+		own_env(o, one->string, one->valuestring);
+	if (env_add_secrets(o, m, r->env->config, e))
 		return -1;
-	env_add_params(env, params);
+	env_add_params(o);
 	return 0;
 }
 
@@ -532,8 +531,8 @@ reason(const struct proc_end *end, char *out, size_t size)
 	*out = '\0';
 }
 
-static int
-failed(const struct manifest *m, const struct proc_end *end, struct err *e)
+int
+own_failed(const struct manifest *m, const struct proc_end *end, struct err *e)
 {
 	char why[301];
 
@@ -578,64 +577,88 @@ own_end(struct tool_run *r, const struct proc_end *end, size_t max, struct buf *
 	if (end->signal || end->status != 0) {
 		if (is_no_effect(m, end->status))
 			tool_effect_none(r);
-		return failed(m, end, e);
+		return own_failed(m, end, e);
 	}
 	if (manifest_result(buf_str(&end->out), end->out.len, end->out_total, max, result, e))
 		return err_wrap(e, "%s", m->tool.name);
 	return 0;
 }
 
-static int
-own_exec(struct tool_run *r, const struct environment *env, const cJSON *params, struct buf *result,
+int
+own_program(const struct own *o, const char *const *args, bool read_only, size_t max_out, struct proc_end *end,
     struct err *e)
 {
+	struct tool_run *r = o->r;
 	const struct manifest *m = r->tool->manifest;
-	size_t own = (size_t)m->max_output, max = own && own < r->max_output ? own : r->max_output;
-	const char *const argv[] = { m->exec, NULL };
+	const char *argv[MAX_ARGS + 2] = { m->exec };
 	struct buf in = { 0 };
 	struct proc p = {
 		.argv = argv,
-		.env = (const char *const *)(uintptr_t)env->v,
+		.env = (const char *const *)(uintptr_t)o->env,
 		.deadline_ms = r->deadline_ms,
 		.grace_ms = GRACE_MS,
-		.max_out = max,
+		.max_out = max_out,
 		.max_err = MAX_STDERR,
 		.limits = m->limits,
-		.walls = { .read_only = r->tool->effect == TOOL_READ, .writes = m->writes },
+		.walls = { .read_only = read_only, .writes = m->writes },
 		.on_output = r->log,
 		.live_err_only = true,
 		.arg = r->arg,
 	};
+	int rc;
+
+	for (size_t i = 0; args && args[i] && i < MAX_ARGS; i++)
+		argv[i + 1] = args[i];
+	json_put_tree(&in, o->params);
+	p.in = in.data;
+	p.in_len = in.len;
+	rc = proc_run(&p, end, e);
+	secret_mask(r->env->config, &end->err); /* before it is cut to a reason */
+	buf_free(&in);
+	return rc;
+}
+
+int
+own_open(struct own *o, struct tool_run *r, struct err *e)
+{
+	*o = (struct own){ .r = r, .params = cJSON_Duplicate(r->params, 1) };
+	if (!o->params)
+		abort();
+	return fix_paths(r, o->params, e) || env_fill(o, e) ? -1 : 0;
+}
+
+void
+own_close(struct own *o)
+{
+	for (size_t i = 0; i < o->nenv; i++)
+		free(o->env[i]);
+	cJSON_Delete(o->params);
+}
+
+static int
+own_exec(struct own *o, struct buf *result, struct err *e)
+{
+	struct tool_run *r = o->r;
+	size_t own = (size_t)r->tool->manifest->max_output, max = own && own < r->max_output ? own : r->max_output;
 	struct proc_end end;
 	int rc;
 
-	json_put_tree(&in, params);
-	p.in = in.data;
-	p.in_len = in.len;
 	tool_effect_begins(r);
-	rc = proc_run(&p, &end, e);
-	secret_mask(r->env->config, &end.err);  /* before it is cut to a reason */
+	rc = own_program(o, NULL, r->tool->effect == TOOL_READ, max, &end, e);
 	if (rc && !end.timed_out && !end.overfull)
 		tool_effect_none(r);
 	if (rc == 0)
 		rc = own_end(r, &end, max, result, e);
 	proc_end_release(&end);
-	buf_free(&in);
 	return rc;
 }
 
 static int
 own_run(struct tool_run *r, struct buf *result, struct err *e)
 {
-	struct environment env = { .n = 0 };
-	cJSON *params = cJSON_Duplicate(r->params, 1);
-	int rc;
+	struct own o;
+	int rc = own_open(&o, r, e) || own_exec(&o, result, e) ? -1 : 0;
 
-	if (!params)
-		abort();
-	rc = fix_paths(r, params, e) || env_fill(&env, r, params, e);
-	rc = rc ? -1 : own_exec(r, &env, params, result, e);
-	env_release(&env);
-	cJSON_Delete(params);
+	own_close(&o);
 	return rc;
 }

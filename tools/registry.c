@@ -297,6 +297,8 @@ tool_put(struct buf *b, const struct tool *t)
 	json_kv_str(b, "effect", tool_effect_name(t->effect));
 	json_kv_bool(b, "quick", t->flags & TOOL_QUICK);
 	json_kv_int(b, "timeout_s", t->timeout_s);
+	json_kv_bool(b, "plans", t->plan || t->effect == TOOL_READ);
+	json_kv_bool(b, "proves", t->prove);
 	if (t->manifest)
 		manifest_put(b, t->manifest);
 	else

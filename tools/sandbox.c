@@ -215,6 +215,8 @@ sandbox_program(const struct sandbox_program *p, struct err *e)
 	if (!p->read_only)
 		add_roots(&writable, inside.s->roots, false);
 	add_roots(&readable, inside.s->roots, true);
+	for (size_t i = 0; i < inside.s->config->tool_dirs.n; i++)
+		list_add(&readable, inside.s->config->tool_dirs.v[i]);
 	fd = fence_make(&(struct fence){ .writable = writable.v, .hidden = inside.hidden.v, .readable = readable.v });
 	if (fd == -2)
 		err_set(e, ERR_IO, "cannot set up Landlock: %s", strerror(errno));

@@ -258,9 +258,9 @@ struct builder {
 
 /* What is not there needs no right. */
 static void
-grant(const struct builder *b, int at, const char *path, uint64_t rights)
+grant(const struct builder *b, const char *path, uint64_t rights, int flags)
 {
-	int fd = openat(at, path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(path, O_PATH | O_CLOEXEC | flags);
 	struct rule r = { .allowed = rights & b->handled, .fd = fd };
 	struct stat st;
 
@@ -294,6 +294,29 @@ look_for_hidden(const struct builder *b, const char *path, bool *is, bool *holds
 	}
 }
 
+static void grant_reading(const struct builder *b, const char *path);
+
+static void
+grant_entry(const struct builder *b, const char *path, const char *name, size_t len)
+{
+	char sub[PATH_MAX];
+
+	if (snprintf(sub, sizeof sub, "%s/%.*s", path, (int)len, name) < (int)sizeof sub)
+		grant_reading(b, sub);
+}
+
+/* A directory that one may pass through and not list: of its entries those are known that lead to what is hidden. */
+static void
+grant_known(const struct builder *b, const char *path)
+{
+	for (const char *const *h = b->f->hidden; *h; h++) {
+		const char *rest = after(*h, path);
+
+		if (rest && *rest == '/')
+			grant_entry(b, path, rest + 1, strcspn(rest + 1, "/"));
+	}
+}
+
 /* path has no slash at its end, so the root is "". */
 static void
 grant_reading(const struct builder *b, const char *path)
@@ -303,22 +326,19 @@ grant_reading(const struct builder *b, const char *path)
 	DIR *d;
 
 	look_for_hidden(b, path, &is, &holds);
-	if (is)
+	if (!is && !holds)
+		grant(b, *path ? path : "/", READ_FILE, O_NOFOLLOW);
+	if (is || !holds)
 		return;
-	if (!holds) {
-		grant(b, AT_FDCWD, *path ? path : "/", READ_FILE);
-		return;
-	}
 	d = opendir(*path ? path : "/");
-	while (d && (entry = readdir(d))) {
-		char sub[PATH_MAX];
-
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && entry->d_type != DT_LNK &&
-		    snprintf(sub, sizeof sub, "%s/%s", path, entry->d_name) < (int)sizeof sub)
-			grant_reading(b, sub);
+	if (!d) {
+		grant_known(b, path);
+		return;
 	}
-	if (d)
-		closedir(d);
+	while ((entry = readdir(d)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && entry->d_type != DT_LNK)
+			grant_entry(b, path, entry->d_name, strlen(entry->d_name));
+	closedir(d);
 }
 
 int
@@ -337,9 +357,9 @@ fence_make(const struct fence *f)
 	if (b.fd < 0)
 		return -2;
 	for (const char *const *w = f->writable; *w; w++)
-		grant(&b, AT_FDCWD, *w, WRITES_DIR | READ_FILE);
+		grant(&b, *w, WRITES_DIR | READ_FILE, 0);
 	for (const char *const *r = f->readable; r && *r; r++)
-		grant(&b, AT_FDCWD, *r, READ_FILE);
+		grant(&b, *r, READ_FILE, 0);
 	if (f->hidden)
 		grant_reading(&b, "");
 	return b.fd;

@@ -420,3 +420,17 @@ service_ask(enum service_action a, const char *unit, int64_t deadline_ms, struct
 	proc_end_release(&end);
 	return rc;
 }
+
+int
+service_touch(const struct service *s, struct plan *p, enum plan_access access, struct err *e)
+{
+	char names[sizeof s->names], *rest = names, *name;
+	int rc = plan_touch(p, PLAN_SERVICE, access, s->id, NULL, e);
+
+	snprintf(names, sizeof names, "%s", s->names);
+	if (strlen(names) + 1 == sizeof names)
+		return err_set(e, ERR_TOO_BIG, "%s has too many names", s->id);
+	while (rc == 0 && (name = strtok_r(rest, " ", &rest)))
+		rc = plan_touch(p, PLAN_SERVICE, access, name, NULL, e);
+	return rc;
+}

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plan.h"
+
 struct buf;
 struct err;
 struct tool_run;
@@ -80,6 +82,9 @@ bool service_has(enum service_action a, const struct service *s);
 
 /* True if `after` proves that the action, which the system said is done, had its effect. */
 bool service_proves(enum service_action a, const struct service *before, const struct service *after);
+
+/* By every name it has: a place may be marked by any. */
+int service_touch(const struct service *s, struct plan *p, enum plan_access access, struct err *e);
 
 /* Nothing that can be seen is different. */
 bool service_same(const struct service *a, const struct service *b);

@@ -125,21 +125,6 @@ service_control_run(struct tool_run *r, struct buf *result, struct err *e)
 	return 0;
 }
 
-/* By every name it has: a place may be marked by any. */
-static int
-touch_names(const struct service *s, struct plan *p, struct err *e)
-{
-	char names[sizeof s->names], *rest = names, *name;
-	int rc = plan_touch(p, PLAN_SERVICE, PLAN_WRITES, s->id, NULL, e);
-
-	snprintf(names, sizeof names, "%s", s->names);
-	if (strlen(names) + 1 == sizeof names)
-		return err_set(e, ERR_TOO_BIG, "%s has too many names", s->id);
-	while (rc == 0 && (name = strtok_r(rest, " ", &rest)))
-		rc = plan_touch(p, PLAN_SERVICE, PLAN_WRITES, name, NULL, e);
-	return rc;
-}
-
 static int
 service_control_plan(struct tool_run *r, struct plan *p, struct err *e)
 {
@@ -147,7 +132,7 @@ service_control_plan(struct tool_run *r, struct plan *p, struct err *e)
 	struct buf state = { 0 };
 
 	if (read_action(&c, e) || service_read(c.unit, run_deadline(r, END_MS), &c.before, e) ||
-	    check_possible(&c, e) || touch_names(&c.before, p, e))
+	    check_possible(&c, e) || service_touch(&c.before, p, PLAN_WRITES, e))
 		return -1;
 	plan_target(p, "%s %s", service_action_name(c.action), c.before.id);
 	service_put(&c.before, &state);

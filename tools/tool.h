@@ -58,6 +58,7 @@ struct tool_run {
 	int64_t deadline_ms;            /* clock_mono_ms() at which the worker is stopped */
 	size_t max_output;              /* bytes the result may have */
 	bool effect_begun;              /* see tool_effect_begins() */
+	bool refused;                   /* its terms kept it from its effect */
 	const struct plan *agreed;      /* what it may touch and how that must be now; NULL: not asked. plan.h */
 	struct notes *notes;            /* what it read and wrote goes there; NULL: nobody asks. notes.h */
 	void (*log)(void *arg, const char *text, size_t len);   /* live output; may be NULL */
@@ -107,7 +108,7 @@ int registry_check(const struct registry *r, const struct tool *t, cJSON *params
 
 const char *tool_effect_name(enum tool_effect effect);
 
-/* One tool as a JSON object: name, summary, effect, timeout_s, parameters (the schema), source. */
+/* One tool as a JSON object: name, summary, effect, timeout_s, plans, proves, parameters (the schema), source. */
 void tool_put(struct buf *b, const struct tool *t);
 
 #endif

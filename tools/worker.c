@@ -427,7 +427,7 @@ had_no_effect(const struct tool_run *run)
 {
 	const struct tool *t = run->tool;
 
-	return !self.ran || t->effect == TOOL_READ || (t->effect == TOOL_EXCLUSIVE && !run->effect_begun);
+	return !self.ran || run->refused || t->effect == TOOL_READ || (t->effect == TOOL_EXCLUSIVE && !run->effect_begun);
 }
 
 static int
@@ -510,7 +510,7 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 		mask_err(&e);
 	if (rc)
 		put_failure(&e, (!t || had_no_effect(&run) ? FRAME_NO_EFFECT : 0) |
-		    (t && q->terms && !self.ran ? FRAME_REFUSED : 0), now_us - began_us);
+		    (run.refused ? FRAME_REFUSED : 0), now_us - began_us);
 	else
 		put_result(&result, now_us - began_us);
 	if (self.out.len >= OUT_GATHER || now_us - self.oldest_us >= OUT_AGE_US || !clean)

@@ -46,6 +46,16 @@ print_sandbox(const struct config *c)
 }
 
 static void
+print_promises(const struct tool *t)
+{
+	if (t->effect == TOOL_READ)
+		return;
+	printf("  %s, %s\n", t->plan ? "says beforehand what it would touch" :
+	    "does not say what it would touch: needs approval wherever anything is production",
+	    t->prove ? "proves its success" : "has no proof");
+}
+
+static void
 print_text(const struct tool *t, const struct config *c)
 {
 	cJSON *schema = json_parse(t->schema, strlen(t->schema), NULL);
@@ -53,6 +63,7 @@ print_text(const struct tool *t, const struct config *c)
 
 	printf("%s: %s\n  effect %s, timeout %ds\n", t->name, t->summary, tool_effect_name(t->effect),
 	    t->timeout_s);
+	print_promises(t);
 	print_sandbox(c);
 	if (cJSON_GetArraySize(properties))
 		printf("\nParameters\n");

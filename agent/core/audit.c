@@ -152,9 +152,15 @@ sign_own(struct core *c, const struct audit_record *r)
 
 static void seal(struct core *c);
 
-/* own: an envelope for it alone. */
+/* What the sovereign had a word in has an envelope of its own. */
+static bool
+wants_own(const struct audit_record *r)
+{
+	return r->approval.s || (r->mode.s && strcmp(r->mode.s, task_mode_name(MODE_SOVEREIGN)) == 0);
+}
+
 static void
-append(struct core *c, const struct audit_record *r, bool own)
+append(struct core *c, const struct audit_record *r)
 {
 	struct audit *a = c->audit;
 
@@ -164,7 +170,7 @@ append(struct core *c, const struct audit_record *r, bool own)
 	a->n = r->n;
 	a->count++;
 	c->urgent = true;
-	if (own)
+	if (wants_own(r))
 		sign_own(c, r);
 	if (a->pack.out.len >= PAGE_BYTES)
 		seal(c);
@@ -227,6 +233,25 @@ sum_params(struct core *c, struct task *t)
 	cJSON_Delete(o);
 }
 
+/* The right by which it ran: what was asked, and the decision or grant that answered. */
+static void
+fill_approval(struct audit_record *r, const char *approval, struct buf *text)
+{
+	static const char *const names[] = { "by", "decision", "grant", "hash", "until", "why" };
+	cJSON *from = approval ? cJSON_Parse(approval) : NULL, *to = from ? cJSON_CreateObject() : NULL;
+
+	for (size_t i = 0; to && i < sizeof names / sizeof *names; i++) {
+		cJSON *v = cJSON_DetachItemFromObjectCaseSensitive(from, names[i]);
+
+		if (v)
+			cJSON_AddItemToObject(to, names[i], v);
+	}
+	if (to && canonical_put(text, to, NULL) == 0)
+		r->approval = (struct audit_text){ text->data, text->len };
+	cJSON_Delete(from);
+	cJSON_Delete(to);
+}
+
 static void
 fill_task(struct core *c, struct audit_record *r, struct task *t)
 {
@@ -251,35 +276,45 @@ fill_task(struct core *c, struct audit_record *r, struct task *t)
 void
 audit_outcome(struct core *c, struct task *t)
 {
-	struct buf texts[3] = { { 0 } };
+	struct buf texts[4] = { { 0 } };
 	struct audit_record r;
 
 	fill(c, &r, t->forward ? "handover" : "outcome");
 	fill_task(c, &r, t);
 	fill_notes(&r, t->notes, texts);
+	fill_approval(&r, t->approval, &texts[3]);
 	r.error = error_code(t->outcome);
 	r.state = audit_text(task_state_name(t->state));
 	sum_of(c, t->outcome, &r.outcome);
-	append(c, &r, t->mode == MODE_SOVEREIGN);
-	for (int i = 0; i < 3; i++)
+	append(c, &r);
+	for (int i = 0; i < 4; i++)
 		buf_free(&texts[i]);
 }
 
-/* The owner of the house reads the result and writes it anew before it takes a digest of it. */
+static void
+put_anew(struct buf *b, const char *key, const char *text, size_t len)
+{
+	cJSON *v = text ? cJSON_ParseWithLength(text, len) : NULL;
+
+	if (v) {
+		json_put_key(b, key);
+		json_put_tree(b, v);
+	}
+	cJSON_Delete(v);
+}
+
+/* The owner of the house reads the report and writes it anew before it takes a digest of it. */
 static void
 sum_result(struct core *c, const struct pool_end *p, struct audit_sum *sum)
 {
-	cJSON *v = cJSON_ParseWithLength(p->result, p->result_len);
-	char *text = v ? cJSON_PrintUnformatted(v) : NULL;
 	struct buf b = { 0 };
 
-	if (text) {
-		buf_addf(&b, "{\"result\":%s}", text);
-		sum_of(c, b.data, sum);
-	}
+	json_put_open(&b, '{');
+	put_anew(&b, "result", p->result, p->result_len);
+	put_anew(&b, "notes", p->notes, p->notes_len);
+	json_put_close(&b, '}');
+	sum_of(c, b.data, sum);
 	buf_free(&b);
-	cJSON_free(text);
-	cJSON_Delete(v);
 }
 
 static void
@@ -301,7 +336,7 @@ append_attempt(struct core *c, struct audit_record *r, const struct pool_end *p)
 	struct buf texts[3] = { { 0 } };
 
 	fill_end(c, r, p, texts);
-	append(c, r, false);
+	append(c, r);
 	for (int i = 0; i < 3; i++)
 		buf_free(&texts[i]);
 }
@@ -324,7 +359,7 @@ audit_attempt(struct core *c, const struct work *w, const struct pool_end *p)
 {
 	struct audit_record r;
 
-	if (!w->started || p->how == POOL_NOT_RUN)
+	if (!w->started || w->plan || p->how == POOL_NOT_RUN)
 		return;
 	fill(c, &r, "attempt");
 	r.attempt = w->attempt;

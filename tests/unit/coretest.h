@@ -45,6 +45,9 @@ struct coretest {
 	struct core *core;
 	struct core_now now;
 	const char *agent;
+	int (*sign)(void *arg, const char *type, const void *payload, size_t len, struct buf *envelope, struct err *e);
+	void *sign_arg;                 /* as in struct core_opts, from the next opening on */
+	const char *sign_binding;
 	bool open;                      /* a turn is */
 	unsigned idle, quick;           /* slots of the pool that is played here */
 	int mid;                        /* of the last message delivered */

@@ -402,7 +402,7 @@ server_stop(struct server *s)
 
 /* A self-signed certificate for localhost and 127.0.0.1, valid from now for so many days (negative: it has
  * ended). pem gets its text. */
-static SSL_CTX *__attribute__((unused))
+static __attribute__((unused)) SSL_CTX *
 make_tls(int days, struct buf *pem)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());

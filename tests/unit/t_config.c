@@ -545,6 +545,21 @@ a_token_in_a_file_that_others_read_is_a_warning(void **state)
 }
 
 static void
+a_root_that_holds_what_is_the_agents_is_a_warning(void **state)
+{
+	(void)state;
+	good(HOUSE "state: /srv/state\ntools: {roots: [/srv/work, /srv], read_roots: [/srv/states, /etc/uw/pki]}\n");
+	assert_non_null(strstr(buf_str(&warnings), "tools.roots: /srv holds /srv/state, which is not for tools"));
+	assert_non_null(strstr(buf_str(&warnings), "tools.read_roots: /etc/uw/pki holds /etc/uw/pki, which is not for tools"));
+	assert_null(strstr(buf_str(&warnings), "/srv/work "));
+	assert_null(strstr(buf_str(&warnings), "/srv/states "));
+	done();
+	good(HOUSE "tools: {roots: [/]}\n");
+	assert_non_null(strstr(buf_str(&warnings), "tools.roots: / holds "));
+	done();
+}
+
+static void
 every_key_is_documented(void **state)
 {
 	struct buf b = { 0 };
@@ -582,6 +597,7 @@ main(void)
 		cmocka_unit_test(secrets_come_from_files_and_the_environment),
 		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),
+		cmocka_unit_test(a_root_that_holds_what_is_the_agents_is_a_warning),
 		cmocka_unit_test(every_key_is_documented),
 	};
 

@@ -712,7 +712,7 @@ terms_are_kept_or_nothing_runs(void **state)
 		{ "exit", "{}", "{\"proof\":true}", ERR_UNPROVEN, true },
 		{ "echo", "{}", "{\"proof\":true}", ERR_NONE, false },
 		{ "change", "{\"path\":\"/tmp/x\",\"late\":\"ee\"}", "{\"production\":[\"path:/srv\"]}", ERR_DENIED,
-		  false },
+		  true },
 	};
 	struct bench *b = bench_ready("honest", 1);
 
@@ -723,6 +723,7 @@ terms_are_kept_or_nothing_runs(void **state)
 		if (r->end.err.code != cases[i].code || r->end.no_effect != cases[i].no_effect)
 			fail_msg("case %zu: %s: %s", i, err_code_name(r->end.err.code), r->end.err.msg);
 		assert_int_equal(r->end.how, cases[i].code == ERR_NONE ? POOL_SUCCEEDED : POOL_FAILED);
+		assert_int_equal(r->end.refused, cases[i].no_effect);
 	}
 	bench_close(b);
 }

@@ -126,6 +126,12 @@ can_write(const char *path)
 	return fd >= 0;
 }
 
+static bool
+has_landlock(void)
+{
+	return sandbox_offers(&fx.config) >> SANDBOX_LANDLOCK;
+}
+
 #ifdef __linux__
 
 static const struct { const char *name; long nr; int error; } refused[] = {
@@ -211,12 +217,6 @@ what_tools_need_works(void **state)
 {
 	(void)state;
 	in_child(try_usual);
-}
-
-static bool
-has_landlock(void)
-{
-	return sandbox_offers(&fx.config) >> SANDBOX_LANDLOCK;
 }
 
 static void
@@ -500,6 +500,9 @@ try_user(void)
 	CHECK(walls & SANDBOX_USER);
 	CHECK(getuid() == nobody && geteuid() == nobody && setuid(0) == -1);
 	CHECK(open("/etc/shadow", O_RDONLY) < 0);
+	/* What holds the roots it may pass through and not list. */
+	CHECK(open(fx.top, O_RDONLY) < 0 && sh("cat %s", fx_path("ro/file")) == 0);
+	CHECK(sh("cat %s", fx_path("state/db")) != 0 || !has_landlock());
 	CHECK(sh("id -u; echo x >$TMPDIR/x") == 0);
 	CHECK(strtol(end.out.data, NULL, 10) == (long)nobody);
 	CHECK(stat(scratch_dir(), &st) == 0 && st.st_uid == nobody);
