@@ -366,7 +366,7 @@ open_or_bind(struct signer *s, const struct config *f, const char *agent, struct
 		s->binding = buf_take(&text);
 		rc = 0;
 	} else if (x && bind_key(s, f, agent, x, e) == 0) {
-		rc = save_file(buf_str(&path), s->binding, strlen(s->binding), 0644, e);
+		rc = save_file(buf_str(&path), s->binding, strlen(s->binding), 0600, e);
 	}
 	X509_free(x);
 	ERR_clear_error();

@@ -27,7 +27,7 @@ check "status says so by its exit code" cluster status
 is "env names the configuration" "$UNI_WIZARD_CONFIG" "$D/houses.yaml"
 is "env names the authority" "$UW_CAFILE" "$D/pki/ca.crt"
 is "people and agents have certificates" "$(cd "$D/pki" && printf %s ./*.key)" \
-    "./allegro-1.key./bezalel-1.key./broker.key./ca.key./ezra-1.key./operator.key./timmy-1.key./timmy.key./watcher.key"
+    "./allegro-1.key./bezalel-1.key./broker.key./ca.key./ezra-1.key./operator.key./sovereign.key./timmy-1.key./timmy.key./watcher.key"
 is "nobody else can read anything" "$(find "$D" -type f -perm /077 2>/dev/null)" ""
 is "the houses have their roles" "$("$UW" config check --json | jq -r '[.houses[].role] | join(" ")')" \
     "judgement archivist artificer tempo-and-dispatch"
