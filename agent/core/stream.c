@@ -512,11 +512,12 @@ pull(struct core *c, struct house *h)
 	h->asked_ms = c->now.mono_ms;
 }
 
-/* What we have beyond the common part is with the owner: forget that it was so. */
+/* What we have beyond the common part is with the owner: forget that it was so. If we have forgotten a task since
+ * then, the owner may have an older row of it, which would not come with what changed. */
 static void
 begin_pull(struct core *c, struct house *h)
 {
-	h->pull_all = h->common == 0 || h->all_anew;
+	h->pull_all = h->common == 0 || h->all_anew || h->pruned > h->common;
 	if (h->pull_all)
 		h->common = 0;
 	if (h->head > h->common) {
