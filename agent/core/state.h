@@ -607,7 +607,7 @@ void lease_message(struct core *c, const struct topic *t, const struct mqtt_msg 
 void lease_heard(struct core *c, struct house *h, const struct term *t);
 void lease_tick(struct core *c);
 void lease_link_up(struct core *c);
-void lease_link_down(struct core *c);
+void lease_link_down(struct core *c, bool left);
 bool lease_may_start(const struct core *c, const struct house *h);
 bool lease_is_shared(const struct house *h);    /* there is somebody who could take it */
 struct peer *lease_owner(struct core *c, const struct house *h);        /* NULL: we, or nobody */
