@@ -308,13 +308,13 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 	copies_begin(c, h, in_step);
 	if (lease_is_shared(h))
 		tell_owner(c, h);
-	house_take_over(c, h);
-	work_resume(c, h);
-	work_ask(c, h);
 	if (h->unclean) {
 		h->doubt_ms = c->now.wall_ms;
 		alert_unclean(c, h);
 	}
+	house_take_over(c, h);
+	work_resume(c, h);
+	work_ask(c, h);
 	if (after)
 		store_rows(c, h, false, &after, TELL_AGAIN_MAX, tell_again, c);
 	seen_take(c, h);
