@@ -542,6 +542,9 @@ void forward_again(struct core *c, struct task *t);
 void out_append(struct core *c, struct out *o);
 struct buf *out_line(struct core *c, const char *topic, const char *response_topic, const void *correlation,
     size_t correlation_len);
+/* Likewise, but it waits for the house's copies like an answer; whether there is anything to wait for. */
+struct buf *out_gated_line(struct core *c, struct house *h, const char *topic, const char *response_topic);
+bool out_is_gated(struct house *h);
 struct buf *out_event(struct core *c, struct house *h, const char *type);
 /* One about a task: with its id, and the task's version from now on. */
 struct buf *out_task_event(struct core *c, struct task *t, const char *type);
