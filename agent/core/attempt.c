@@ -315,6 +315,9 @@ attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 		requeue(c, t);
 		break;
 	}
+	/* The former owner may have heard of that end, and gone on from there. */
+	if (t->started_ms < t->house->doubt_ms)
+		attempt_doubt(c, t);
 	if (t->state == TASK_RETRYING || t->state == TASK_QUEUED)
 		audit_retried(c, t, p);
 }

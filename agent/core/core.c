@@ -426,6 +426,8 @@ core_link_up(struct core *c, int broker, bool session)
 void
 core_link_down(struct core *c)
 {
+	bool left = c->next_broker >= 0;
+
 	if (c->up) {
 		c->down_mono_ms = c->now.mono_ms;
 		c->former_pulse_ms = c->pulse_ms;
@@ -433,7 +435,7 @@ core_link_down(struct core *c)
 	c->up = c->subscribed = c->greeted = false;
 	c->reconnect = NULL;
 	brokers_link_down(c);
-	lease_link_down(c);
+	lease_link_down(c, left);
 	out_link_down(c);
 }
 

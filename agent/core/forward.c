@@ -3,7 +3,9 @@
  * whose own user submits for another house.
  *
  * The hand-over is a state of the task: committed here, sent, and sent again until the house's owner says
- * accepted. The owner knows the task by its id, so a second copy is no second task.
+ * accepted. The owner knows the task by its id, so a second copy is no second task. What has a key waits until the
+ * copies are complete: the next router, if it did not know the task, would make another one of the same key, and that
+ * may get to another house.
  */
 #include <string.h>
 
@@ -142,15 +144,16 @@ send_forward(struct core *c, struct task *t)
 {
 	char topic[TOPIC_MAX], back[TOPIC_MAX];
 	struct house *own = house_find(c, t->forward);
+	bool waits = t->key && out_is_gated(t->house);
 	struct buf *b;
 
-	if (own && own->owned && !own->heir) {
+	if (own && own->owned && !own->heir && !waits) {
 		hand_over_here(c, own, t);
 		return;
 	}
 	topic_format(topic, c->o.config->cluster, TOPIC_TASK, t->forward, c->o.agent);
 	reply_address(c, back);
-	b = out_line(c, topic, back, NULL, 0);
+	b = waits ? out_gated_line(c, t->house, topic, back) : out_line(c, topic, back, NULL, 0);
 	put_forward(b, c, t);
 	buf_addc(b, '\n');
 	/* Without a link it was not sent, and goes as soon as there is one. */

@@ -308,13 +308,13 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 	copies_begin(c, h, in_step);
 	if (lease_is_shared(h))
 		tell_owner(c, h);
-	house_take_over(c, h);
-	work_resume(c, h);
-	work_ask(c, h);
 	if (h->unclean) {
 		h->doubt_ms = c->now.wall_ms;
 		alert_unclean(c, h);
 	}
+	house_take_over(c, h);
+	work_resume(c, h);
+	work_ask(c, h);
 	if (after)
 		store_rows(c, h, false, &after, TELL_AGAIN_MAX, tell_again, c);
 	seen_take(c, h);
@@ -744,16 +744,17 @@ owner_was_heard(struct core *c, const struct house *h)
 	return p && c->o.config->nbrokers > 1 && c->pulse_ms - p->heard_ms < LEASE_MS;
 }
 
+/* left: we went by ourselves. The broker said so, and the owner may have gone on without us at once. */
 void
-lease_link_down(struct core *c)
+lease_link_down(struct core *c, bool left)
 {
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 
 		if (!lease_is_shared(h))
 			continue;
-		if (h->in_step_ms && owner_was_heard(c, h))
-			h->step_until_ms = c->pulse_ms;
+		if (h->in_step_ms)
+			h->step_until_ms = !left && owner_was_heard(c, h) ? c->pulse_ms : 0;
 		if (h->owned)
 			step_down(c, h, "the broker is away");
 		h->lease = LEASE_NONE;

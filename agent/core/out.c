@@ -5,7 +5,7 @@
  * A turn's messages are gathered, written to the outbox with the turn, and stay there until the broker
  * has them; after a reconnect they are sent again, in order. At most OUTBOX_IN_MEMORY bytes are held in
  * memory, the rest waits in rows. Messages that are worth nothing later (live output, forwards, which have
- * their own resend) are sent once and not kept.
+ * their own resend) are sent once and not kept; a forward that waits for copies goes the way of an answer.
  */
 #include <string.h>
 
@@ -205,6 +205,18 @@ out_reply(struct core *c, struct house *h, const char *topic, const void *correl
 	return &gather(c, OUT_REPLY, gate_of(h), topic, NULL, correlation, len)->body;
 }
 
+bool
+out_is_gated(struct house *h)
+{
+	return gate_of(h) != NULL;
+}
+
+struct buf *
+out_gated_line(struct core *c, struct house *h, const char *topic, const char *response)
+{
+	return &gather(c, OUT_ONCE, gate_of(h), topic, response, NULL, 0)->body;
+}
+
 void
 out_end_line(struct buf *b)
 {
@@ -372,8 +384,10 @@ correct(struct buf *body, int n)
 void
 out_correct_copies(struct house *h, int n)
 {
+	/* What wants a response is a task, and no answer. */
 	for (struct out *o = h->held; o; o = o->next)
-		correct(&o->body, n);
+		if (!o->response_topic)
+			correct(&o->body, n);
 	for (struct local_out *l = h->held_local; l; l = l->next)
 		correct(&l->body, n);
 }

@@ -666,6 +666,9 @@ void forward_again(struct core *c, struct task *t);
 void out_append(struct core *c, struct out *o);
 struct buf *out_line(struct core *c, const char *topic, const char *response_topic, const void *correlation,
     size_t correlation_len);
+/* Likewise, but it waits for the house's copies like an answer; whether there is anything to wait for. */
+struct buf *out_gated_line(struct core *c, struct house *h, const char *topic, const char *response_topic);
+bool out_is_gated(struct house *h);
 struct buf *out_event(struct core *c, struct house *h, const char *type);
 /* One about a task: with its id, and the task's version from now on. */
 struct buf *out_task_event(struct core *c, struct task *t, const char *type);
@@ -731,7 +734,7 @@ void lease_message(struct core *c, const struct topic *t, const struct mqtt_msg 
 void lease_heard(struct core *c, struct house *h, const struct term *t);
 void lease_tick(struct core *c);
 void lease_link_up(struct core *c);
-void lease_link_down(struct core *c);
+void lease_link_down(struct core *c, bool left);
 bool lease_may_start(const struct core *c, const struct house *h);
 bool lease_is_shared(const struct house *h);    /* there is somebody who could take it */
 struct peer *lease_owner(struct core *c, const struct house *h);        /* NULL: we, or nobody */

@@ -518,11 +518,12 @@ pull(struct core *c, struct house *h)
 	h->asked_ms = c->now.mono_ms;
 }
 
-/* What we have beyond the common part is with the owner: forget that it was so. */
+/* What we have beyond the common part is with the owner: forget that it was so. If we have forgotten a task since
+ * then, the owner may have an older row of it, which would not come with what changed. */
 static void
 begin_pull(struct core *c, struct house *h)
 {
-	h->pull_all = h->common == 0 || h->all_anew;
+	h->pull_all = h->common == 0 || h->all_anew || h->pruned > h->common;
 	if (h->pull_all)
 		h->common = 0;
 	if (h->head > h->common) {
@@ -666,15 +667,26 @@ key_is_taken(struct core *c, struct house *h, const cJSON *o)
 	return *key && *sender && task_by_key(c, h, sender, key, &t);
 }
 
-/* Another task has its key: it is not run. */
+/* Another task has its key: it is not run, nor handed on if it is not yet there. It may be, if there was an owner that
+ * was alone with it. */
 static void
 supersede(struct core *c, struct task *t)
 {
+	bool sent = t->state == TASK_FORWARDED && t->house->doubt_ms;
 	struct err e;
 
 	err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
-	attempt_finish(c, t, TASK_CANCELLED, &e);
+	if (sent)
+		err_wrap(&e, "it may or may not have been handed to house %s; look, then decide", t->forward);
+	attempt_finish(c, t, sent ? TASK_UNCERTAIN : TASK_CANCELLED, &e);
 	tell_row(c, t, "adopted");
+}
+
+/* What its house has is the house's. */
+static bool
+may_supersede(const struct task *t)
+{
+	return !task_state_is_terminal(t->state) && (!t->forward || (t->state == TASK_FORWARDED && !t->finished_ms));
 }
 
 static void
@@ -697,13 +709,12 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	h->key_taken = false;
 	if (!t)
 		return;
-	/* What was handed on may have run: its house knows. */
-	taken &= !t->forward;
-	if (taken && !task_state_is_terminal(t->state))
+	taken &= may_supersede(t);
+	if (taken && !t->forward)
 		t->state = TASK_QUEUED;
 	count_in(h, t);
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
-	if (taken && !task_state_is_terminal(t->state)) {
+	if (taken) {
 		supersede(c, t);
 	} else if (ulid_time_ms(&t->id) <= c->pruned_id_ms) {
 		attempt_forgotten(c, t);

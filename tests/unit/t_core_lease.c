@@ -321,6 +321,37 @@ who_was_in_step_before_it_was_away_takes_over_after_3_s(void **state)
 	assert_true(net_house(&net, 1)->unclean);
 }
 
+static void
+goes_away(int i, bool left)
+{
+	if (left)
+		node(i)->core->next_broker = 0;
+	net_down(&net, i);
+}
+
+/* When a broker falls silent, its owner is not the owner any more before it goes on without its followers; without
+ * those who leave it by themselves it goes on at once. */
+static void
+who_left_the_broker_by_itself_does_not_know_what_the_owner_did_then(void **state)
+{
+	(void)state;
+	for (int left = 0; left < 2; left++) {
+		net_teardown(&net);
+		setup(NULL);
+		net_begin(&net);
+		for (int i = 0; i < 3; i++)
+			node(i)->config.nbrokers = 2;
+		net_run(&net, 1000);
+		goes_away(1, left);
+		goes_away(2, left);
+		net_kill(&net, 0);
+		net_up(&net, 1);
+		net_up(&net, 2);
+		assert_in_range(net_wait_owner(&net, 1, 15000), left ? 3000 : 7000, left ? 6500 : 10000);
+		assert_int_equal(net_house(&net, 1)->unclean, left);
+	}
+}
+
 /* ---- handing over ---- */
 
 static void
@@ -500,6 +531,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(all_come_back_to_the_broker_and_the_owner_is_who_it_was, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_not_in_step_takes_over_after_10_s_and_says_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_was_in_step_before_it_was_away_takes_over_after_3_s, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_left_the_broker_by_itself_does_not_know_what_the_owner_did_then, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_at_once_and_stays_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_only_to_who_can_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_heir_that_does_not_claim_leaves_the_house_where_it_is, setup, teardown),

@@ -130,6 +130,85 @@ what_has_no_id_is_handed_on_once(void **state)
 	assert_int_equal(net_count(&net, "client/me", NULL, "outcome"), 4);
 }
 
+#define KEYED "{'tool':'exclusive_tool','key':'k'}"
+
+static bool
+loses_routers_words(const struct net *n, int to, const char *topic, const char *payload)
+{
+	(void)n;
+	(void)payload;
+	return to != 0 && strstr(topic, "house/_/event/ezra-1");
+}
+
+static bool
+loses_have(const struct net *n, int to, const char *topic, const char *payload)
+{
+	(void)n;
+	(void)to;
+	(void)payload;
+	return strstr(topic, "have/_") || strstr(topic, "health/state");
+}
+
+static size_t
+handed_on(int i)
+{
+	char topic[64];
+
+	snprintf(topic, sizeof topic, "/task/%s", node(i)->agent);
+	return ct_count(node(i), topic, NULL, NULL);
+}
+
+/* Or the next router, which does not know it, might give the key to another house. */
+static void
+what_has_a_key_is_handed_on_when_all_in_step_know_it(void **state)
+{
+	(void)state;
+	net.loses = loses_have;
+	net_publish(&net, ROUTER, "{'tool':'exclusive_tool','key':'k','house':'house-1'}", REPLY);
+	route(1, "house-1");
+	net_run(&net, 1000);
+	assert_int_equal(handed_on(0), 1);
+	assert_int_equal(ct_count(node(0), "/task/ezra-1", ct_id(1), NULL), 1);
+	net.loses = NULL;
+	work_for(2000);
+	assert_int_equal(handed_on(0), 2);
+	assert_int_equal(net_started(&net), 2);
+	work_for(10000);
+	assert_int_equal(handed_on(0), 2);
+	assert_int_equal(net_started(&net), 2);
+}
+
+/* The router alone knows the task of a key. The next one makes another of it. */
+static void
+a_key_is_one_task_when_the_router_changes_hands(void **state)
+{
+	const cJSON *v;
+
+	(void)state;
+	net.loses = loses_routers_words;
+	net_publish(&net, ROUTER, KEYED, REPLY);
+	net_run(&net, 500);
+	net_kill(&net, 0);
+	net.loses = NULL;
+	work_for(3000);
+	assert_true(is_router(1));
+	net_publish(&net, ROUTER, KEYED, REPLY);
+	work_for(3000);
+	assert_int_equal(net_started(&net), 1);
+	net_start(&net, 0);
+	work_for(8000);
+	v = ct_last(node(1), "house/_/event", NULL, "adopted");
+	assert_string_equal(ct_str(v, "state"), "cancelled");
+	assert_string_equal(ct_str(v, "error.code"), "conflict");
+	work_for(20000);
+	assert_int_equal(net_started(&net), 1);
+	/* Also for the first router, who has the house again. */
+	assert_true(is_router(0));
+	net_publish(&net, ROUTER, KEYED, REPLY);
+	work_for(3000);
+	assert_int_equal(net_started(&net), 1);
+}
+
 static void
 submit_at(int i, int n)
 {
@@ -182,6 +261,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_next_router_hands_on_what_did_not_get_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_got_there_is_not_handed_on_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_no_id_is_handed_on_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_has_a_key_is_handed_on_when_all_in_step_know_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_key_is_one_task_when_the_router_changes_hands, setup, teardown),
 		cmocka_unit_test_setup_teardown(whoever_sits_at_another_agent_hears_how_it_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(he_hears_it_as_well_when_the_router_dies, setup, teardown),
 	};

@@ -380,6 +380,46 @@ what_a_former_owner_began_alone_is_not_begun_again(void **state)
 	assert_string_equal(ct_state(node(net_owner(&net)), ct_id(1)), "uncertain");
 }
 
+static bool
+loses_what_the_second_hears(const struct net *n, int to, const char *topic, const char *payload)
+{
+	return to == 1 && loses_whatever_the_owner_says(n, to, topic, payload);
+}
+
+/* bezalel-1 has forgotten the task when timmy-1 takes over, who has an older row of it. */
+static void
+what_a_follower_forgot_comes_back_from_an_owner_that_has_it(void **state)
+{
+	(void)state;
+	task(1, "noop");
+	net_run(&net, 1500);
+	net.loses = loses_what_the_second_hears;
+	end_all();
+	task(2, "noop");
+	net_run(&net, 1000);
+	end_all();
+	net_run(&net, 7000);
+	assert_string_equal(ct_state(node(1), ct_id(1)), "running");
+	node(2)->config.keep_finished = 1;
+	net_run(&net, 120000);
+	assert_string_equal(ct_state(node(2), ct_id(1)), "");
+	net_run(&net, 100);
+	net_kill(&net, 2);
+	net_kill(&net, 0);
+	net.loses = NULL;
+	assert_true(net_wait_owner(&net, 1, 15000) >= 0);
+	assert_true(net_house(&net, 1)->unclean);
+	node(2)->config.keep_finished = node(1)->config.keep_finished;
+	net_start(&net, 2);
+	assert_true(net_wait_in_step(&net, 2, 6000) >= 0);
+	assert_string_equal(ct_state(node(2), ct_id(1)), "running");
+	net_start(&net, 0);
+	assert_true(net_wait_in_step(&net, 0, 6000) >= 0);
+	net_run(&net, 500);
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(ct_state(node(i), ct_id(1)), "succeeded");
+}
+
 /* ---- answers that wait ---- */
 
 /* Nothing that timmy-1 says of itself reaches the owner: neither what it has, nor that it lives. */
@@ -515,6 +555,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_the_former_owner_alone_had_is_taken_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_of_a_former_term_settles_what_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_former_owner_began_alone_is_not_begun_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_follower_forgot_comes_back_from_an_owner_that_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_comes_when_all_in_step_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_and_a_repeat_are_answered_as_fast, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_waits_as_well_and_events_do_not, setup, teardown),

@@ -400,6 +400,33 @@ what_was_not_begun_is_not_begun_when_the_connection_breaks(void **state)
 	assert_int_equal(node(1)->nstarted, 0);
 }
 
+/* The owner had given it up, and may have gone on in whatever way. */
+static void
+what_was_not_begun_here_may_have_been_elsewhere_if_much_was_missed(void **state)
+{
+	(void)state;
+	node(1)->idle = 0;
+	task(1, "exclusive_tool");
+	task(2, "read_tool");
+	net_run(&net, 1000);
+	net.node[1].cut = true;
+	net_run(&net, 7000);
+	assert_string_equal(state_of(1), "uncertain");
+	net_run(&net, 100);
+	net_kill(&net, 2);
+	net_kill(&net, 0);
+	net_run(&net, 100);
+	net_up(&net, 1);
+	assert_true(net_wait_owner(&net, 1, 15000) >= 0);
+	assert_true(net_house(&net, 1)->unclean);
+	node(1)->idle = 4;
+	net_run(&net, 8000);
+	assert_string_equal(ct_state(node(1), ct_id(1)), "uncertain");
+	assert_null(ct_running(node(1), ct_id(1)));
+	assert_non_null(ct_running(node(1), ct_id(2)));
+	net_run(&net, 100);
+}
+
 /* ---- cancel ---- */
 
 static void
@@ -555,6 +582,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_a_lost_agent_ran_is_run_again_or_uncertain, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_a_silent_agent_ran_is_given_up_after_5_s, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_was_not_begun_is_not_begun_when_the_connection_breaks, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(what_was_not_begun_here_may_have_been_elsewhere_if_much_was_missed, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_reaches_who_runs_it, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_reaches_what_waits_elsewhere, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_new_owner_learns_what_runs_and_lets_it_run, setup_away, teardown),
