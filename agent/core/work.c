@@ -254,7 +254,8 @@ settle_late(struct core *c, struct task *t, const cJSON *o, const struct pool_en
 {
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(o, "result");
 
-	if (t->state != TASK_UNCERTAIN || (end->how != POOL_SUCCEEDED && !(end->how == POOL_FAILED && end->no_effect)))
+	if (t->state != TASK_UNCERTAIN || attempt_was_forgotten(t) ||
+	    (end->how != POOL_SUCCEEDED && !(end->how == POOL_FAILED && end->no_effect)))
 		return;
 	attempt_take_outcome(t, result ? "result" : "error", result ? result : cJSON_GetObjectItemCaseSensitive(o, "error"));
 	attempt_settle(c, t, end->how == POOL_SUCCEEDED ? TASK_SUCCEEDED : TASK_FAILED);
