@@ -476,6 +476,15 @@ attempt_forgotten(struct core *c, struct task *t)
 	ask(c, t, &e);
 }
 
+/* It is uncertain for that reason: its sender may have been told an outcome, so none that comes settles it. */
+bool
+attempt_was_forgotten(const struct task *t)
+{
+	static const char error[] = "{\"error\":{\"code\":\"stale\"";
+
+	return t->state == TASK_UNCERTAIN && t->outcome && strncmp(t->outcome, error, sizeof error - 1) == 0;
+}
+
 /* The house is another agent's from now on: what runs here runs for him. */
 void
 attempt_let_go(struct core *c, struct task *t)

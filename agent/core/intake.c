@@ -374,12 +374,13 @@ is_late(const struct intake *in)
 	return in->msg.deadline_ms && in->msg.deadline_ms <= in->c->now.wall_ms;
 }
 
-/* Another agent has accepted it already, and may send it again: it is not refused for a reason that a clock
- * set back would take away, or one copy would be refused and the next one run. */
+/* Another agent has accepted it already, and may send it again, or we have, and have sent it: it is not refused for a
+ * reason that a clock set back would take away, or one copy would be refused and the next one run. */
 static bool
 is_handed_on(const struct intake *in)
 {
-	return in->m && (in->routed || config_identity_kind(in->c->o.config, in->sender) == IDENTITY_AGENT);
+	return in->handed ||
+	    (in->m && (in->routed || config_identity_kind(in->c->o.config, in->sender) == IDENTITY_AGENT));
 }
 
 static int

@@ -566,6 +566,7 @@ void attempt_await(struct core *c, struct task *t, int64_t ms);
 void attempt_resume(struct core *c, struct task *t);
 void attempt_doubt(struct core *c, struct task *t);
 void attempt_forgotten(struct core *c, struct task *t);
+bool attempt_was_forgotten(const struct task *t);
 void attempt_let_go(struct core *c, struct task *t);
 void attempt_unchoose(struct core *c, struct task *t);
 void attempt_finish(struct core *c, struct task *t, enum task_state to, const struct err *e);

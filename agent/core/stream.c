@@ -696,11 +696,18 @@ count_in(struct house *h, const struct task *t)
 	h->queued += t->state == TASK_QUEUED;
 }
 
+/* The house forgets it soon, whatever it says. */
+static bool
+is_past(const struct core *c, const struct task *t)
+{
+	return task_state_is_terminal(t->state) && t->finished_ms < c->now.wall_ms - c->o.config->keep_finished_s * 1000;
+}
+
 static void
 adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 {
 	struct task *t;
-	bool taken;
+	bool taken, old;
 
 	if (IS_MUTANT(MUTANT_ADOPT_FORGETS))
 		return;
@@ -709,16 +716,19 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	h->key_taken = false;
 	if (!t)
 		return;
+	old = ulid_time_ms(&t->id) <= c->pruned_id_ms;
 	taken &= may_supersede(t);
-	if (taken && !t->forward)
+	/* An outcome that returns is none where the house may have told another and forgotten it. What was handed on may
+	 * have run: its house knows. */
+	if (((old && !is_past(c, t)) || taken) && !t->forward)
 		t->state = TASK_QUEUED;
 	count_in(h, t);
 	log_info("house %s: a task of a former term is taken in, %s", h->name, task_state_name(t->state));
-	if (taken) {
-		supersede(c, t);
-	} else if (ulid_time_ms(&t->id) <= c->pruned_id_ms) {
+	if (old && !(taken && t->forward)) {
 		attempt_forgotten(c, t);
 		tell_row(c, t, "adopted");
+	} else if (taken) {
+		supersede(c, t);
 	} else {
 		adopt_state(c, t, t->state, knows);
 		if (task_state_is_terminal(t->state) && t->reply_topic)
@@ -734,6 +744,7 @@ compare(struct core *c, struct task *t, const cJSON *o)
 
 	/* Of an attempt that nobody else can have run, or of one that we know nothing of. */
 	if (task_state_is_terminal(theirs) && !t->forward && !task_state_is_terminal(t->state) &&
+	    !attempt_was_forgotten(t) &&
 	    (!has_begun(t->state) || (attempt_is_awaited(t) && t->attempt == json_number(o, "attempt", 0)))) {
 		attempt_take_outcome(t, o);
 		attempt_settle(c, t, theirs);

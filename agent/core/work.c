@@ -293,7 +293,8 @@ end_attempt(struct core *c, struct task *t, const cJSON *o, struct pool_end *end
 static void
 settle_late(struct core *c, struct task *t, const cJSON *o, const struct pool_end *end)
 {
-	if (t->state != TASK_UNCERTAIN || (end->how != POOL_SUCCEEDED && !(end->how == POOL_FAILED && end->no_effect)))
+	if (t->state != TASK_UNCERTAIN || attempt_was_forgotten(t) ||
+	    (end->how != POOL_SUCCEEDED && !(end->how == POOL_FAILED && end->no_effect)))
 		return;
 	attempt_take_outcome(t, o);
 	attempt_settle(c, t, end->how == POOL_SUCCEEDED ? TASK_SUCCEEDED : TASK_FAILED);

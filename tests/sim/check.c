@@ -127,6 +127,15 @@ is_too_late(const struct check *k, const struct record *r, const struct tool *to
 	    (!check_missed(k, r) && k->sim->now_us - r->ended_us > LATE_START_US));
 }
 
+/* The owner who said so knows of it. Another does not from his first turn on, in which he may begin what only reads
+ * before anything of him is heard. */
+static bool
+is_stopping(const struct check *k, const struct record *r)
+{
+	return r->stopping && k->sim->now_us - r->stopping_us > LATE_STOP_US &&
+	    inside_term(k, r->house, ~0u) <= r->stopping_term;
+}
+
 void
 check_begun(struct check *k, const char *id, const struct tool *tool, const char *host)
 {
@@ -139,7 +148,7 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	if (tool->effect == TOOL_EXCLUSIVE && r->blocked && !(k->sim->plan.clock_error_ms > CLOCK_BORNE_MS && check_missed(k, r)))
 		sim_fail(k->sim, id, "exclusive %s began again after an attempt that may have had its effect",
 		    tool->name);
-	if (r->stopping && k->sim->now_us - r->stopping_us > LATE_STOP_US)
+	if (is_stopping(k, r))
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
 	/* One more may have been given up before it crashed. */
 	if (r->crashes - r->crashes_allowed > k->sim->config.max_crashes && !check_missed(k, r))
@@ -364,6 +373,15 @@ check_accepted(struct check *k, const char *id, const char *house, const char *s
 	r->told = true;
 }
 
+/* By whom that was said; his word may come late, after another has the house. */
+static void
+say_stopping(const struct check *k, struct record *r, const char *host)
+{
+	int64_t term = inside_term(k, r->house, check_bit(k, host));
+
+	r->stopping_term = term ? term : INT64_MAX;
+}
+
 static void
 note_stopping(const struct check *k, struct record *r)
 {
@@ -374,10 +392,12 @@ note_stopping(const struct check *k, struct record *r)
 
 /* That it is being stopped holds for the life of the agent; what a former life said may still be on its way. */
 void
-check_cancel_told(struct check *k, const char *id, bool cancelled)
+check_cancel_told(struct check *k, const char *id, bool cancelled, const char *at)
 {
 	struct record *r = check_record(k, id);
 
+	if (at)
+		say_stopping(k, r, at);
 	if (cancelled && !r->exempt && r->state[0] && !k->sim->plan.short_memory && strcmp(r->state, "cancelled") != 0)
 		check_conflict(k, r->id, "told as cancelled after it was %s", r->state);
 	if (cancelled && !r->cancelled)
@@ -524,6 +544,8 @@ reply_line(struct check *k, const char *from, const cJSON *o)
 		check_accepted(k, id, check_text(o, "house"), check_text(o, "state"), copies, from);
 		if (check_text(o, "sent_id")[0])
 			check_record(k, check_text(o, "sent_id"))->alias = true;
+	} else if (strcmp(type, "cancel") == 0) {
+		say_stopping(k, check_record(k, id), from);
 	} else if (strcmp(type, "outcome") == 0) {
 		check_outcome(k, id, check_text(o, "state"), cJSON_GetObjectItemCaseSensitive(o,
 		    cJSON_HasObjectItem(o, "result") ? "result" : "error"));

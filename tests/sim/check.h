@@ -39,6 +39,7 @@ struct record {
 	int crashes, crashes_allowed;
 	bool stopping, cancelled;       /* as told to who cancelled */
 	int64_t stopping_us;
+	int64_t stopping_term;          /* of the house's owner who says so; INT64_MAX: he has none */
 	char state[20];                 /* outcome, first one that is final */
 	int64_t ended_us;               /* when that was told */
 	uint64_t what;
@@ -125,6 +126,8 @@ void inside_died(struct check *k, int host, const struct core *c);
 bool inside_is_quiet(struct host *h, struct quiet *q);
 void inside_show(struct check *k, struct host *h);
 int64_t inside_dropped(const struct core *c);
+/* In which term one of these hosts owns the house, by what it holds itself; 0: none does. */
+int64_t inside_term(const struct check *k, const char *house, unsigned hosts);
 void inside_check(struct check *k);
 
 #endif

@@ -61,6 +61,21 @@ inside_turn(struct check *k, struct host *h)
 		sim_fail(k->sim, host_name(h), "an outbox of %lld bytes", (long long)c->box_total_bytes);
 }
 
+int64_t
+inside_term(const struct check *k, const char *house, unsigned hosts)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < k->sim->nhosts; i++) {
+		struct core *c = hosts >> i & 1 ? host_core(k->sim->hosts[i]) : NULL;
+		const struct house *h = c ? house_find(c, house) : NULL;
+
+		if (h && h->owned && h->term.n > n)
+			n = h->term.n;
+	}
+	return n;
+}
+
 /* ---- rows ---- */
 
 static int64_t

@@ -348,7 +348,8 @@ void check_outcome(struct check *k, const char *id, const char *state, const cJS
 /* Two things were told of one task. */
 void check_conflict(struct check *k, const char *id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void check_one_key(struct check *k, const char *id, const char *other);
-void check_cancel_told(struct check *k, const char *id, bool cancelled);
+/* at: the host, over its socket; NULL: over a broker. */
+void check_cancel_told(struct check *k, const char *id, bool cancelled, const char *at);
 /* A disk was lost that may have held it alone. */
 bool check_is_exempt(struct check *k, const char *id);
 void check_turn(struct check *k, struct host *h);

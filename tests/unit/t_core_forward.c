@@ -316,6 +316,20 @@ what_was_handed_on_too_late_is_accepted_and_expires(void **state)
 	ct_last(&t, "client/me", id, "rejected");
 }
 
+/* A copy may be on its way from when another had the house. */
+static void
+what_the_router_hands_to_itself_too_late_expires_too(void **state)
+{
+	char text[200];
+
+	(void)state;
+	snprintf(text, sizeof text, "{'tool':'noop','id':'%s','house':'ezra','deadline':%lld}", id, T0 - 1000LL);
+	ct_send(&t, "uw/home/house/_/task/bezalel-1", text, "uw/home/client/bezalel-1/reply/forward", NULL);
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, "client/bezalel-1", id, "outcome"), "state"), "expired");
+	assert_int_equal(ct_count(&t, "house/ezra/event", id, "accepted"), 1);
+}
+
 static void
 a_repeat_by_the_router_keeps_address_and_correlation(void **state)
 {
@@ -619,6 +633,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_house_that_does_not_exist_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(from_is_believed_of_the_router_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_handed_on_too_late_is_accepted_and_expires, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_router_hands_to_itself_too_late_expires_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_repeat_by_the_router_keeps_address_and_correlation, setup, teardown),
 		cmocka_unit_test_setup_teardown(correlation_data_of_any_length_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_local_user_gets_the_outcome_of_another_house, setup, teardown),

@@ -420,6 +420,76 @@ what_a_follower_forgot_comes_back_from_an_owner_that_has_it(void **state)
 		assert_string_equal(ct_state(node(i), ct_id(1)), "succeeded");
 }
 
+static bool
+is_forgotten(int i, int n)
+{
+	return !ct_state(node(i), ct_id(n))[0];
+}
+
+/* Node 0 alone knows how task 1 ended there, node 1 tells another outcome and forgets it. */
+static void
+forget_another_outcome(void)
+{
+	for (int i = 0; i < 3; i++)
+		node(i)->config.keep_finished = 5;
+	task(1, "noop");
+	net_run(&net, 1500);
+	net.loses = loses_owners_words;
+	ct_end(node(0), ct_id(1), POOL_SUCCEEDED, "{\"done\":1}");
+	net_run(&net, 100);
+	net_kill(&net, 0);
+	net.loses = NULL;
+	assert_true(net_wait_owner(&net, 1, 2000) >= 0);
+	net_run(&net, 7000);
+	ct_end(node(1), ct_id(1), POOL_SUCCEEDED, "{\"done\":2}");
+	net_run(&net, 500);
+	assert_int_equal(ct_num(ct_last(node(1), "client/me", ct_id(1), "outcome"), "result.done"), 2);
+	for (int i = 0; i < 20; i++) {
+		task(100 + i, "noop");
+		net_run(&net, 200);
+		end_all();
+	}
+	for (int i = 0; i < 60 && !(is_forgotten(1, 1) && is_forgotten(2, 1)); i++)
+		net_run(&net, 1000);
+	assert_true(is_forgotten(1, 1) && is_forgotten(2, 1));
+}
+
+static void
+an_outcome_that_returns_is_none_where_another_was_forgotten(void **state)
+{
+	char report[200];
+
+	(void)state;
+	forget_another_outcome();
+	net_start(&net, 0);
+	assert_true(net_wait_in_step(&net, 0, 6000) >= 0);
+	net_run(&net, 500);
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(ct_state(node(i), ct_id(1)), "uncertain");
+	/* And nothing settles it. */
+	snprintf(report, sizeof report, "{'type':'report','id':'%s','attempt':1,'how':'succeeded','result':{'done':1}}",
+	    ct_id(1));
+	net_publish(&net, "uw/home/house/ezra/event/bezalel-1", report, NULL);
+	net_run(&net, 500);
+	assert_string_equal(ct_state(node(1), ct_id(1)), "uncertain");
+	assert_int_equal(net_count(&net, "client/me", ct_id(1), "outcome"), 1);
+}
+
+/* A row that the house will forget again, and nothing to decide. */
+static void
+an_outcome_that_returns_past_its_time_is_no_question(void **state)
+{
+	(void)state;
+	forget_another_outcome();
+	for (int i = 0; i < 3; i++)
+		node(i)->config.keep_finished_s = 5;
+	net_start(&net, 0);
+	assert_true(net_wait_in_step(&net, 0, 6000) >= 0);
+	net_run(&net, 500);
+	assert_string_not_equal(ct_state(node(1), ct_id(1)), "uncertain");
+	assert_int_equal(net_count(&net, "client/me", ct_id(1), "outcome"), 1);
+}
+
 /* ---- answers that wait ---- */
 
 /* Nothing that timmy-1 says of itself reaches the owner: neither what it has, nor that it lives. */
@@ -556,6 +626,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_outcome_of_a_former_term_settles_what_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_former_owner_began_alone_is_not_begun_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_follower_forgot_comes_back_from_an_owner_that_has_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_outcome_that_returns_is_none_where_another_was_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_outcome_that_returns_past_its_time_is_no_question, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_comes_when_all_in_step_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_and_a_repeat_are_answered_as_fast, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_waits_as_well_and_events_do_not, setup, teardown),
