@@ -93,7 +93,7 @@ check "one more waits" waits "$id"
 "$UW" cluster kill ezra-1 --dir "$T/c" >/dev/null
 check "a halt is signed while an agent is dead" "$UW" halt --house ezra --why "a fire"
 restart_all
-held() { "$UW" halt --help >/dev/null && [ "$("$UW" policy show | grep -c 'holds policy')" = 0 ]; }
+held() { [ "$("$UW" policy show | grep -c 'holds policy')" = 0 ]; }
 check "all come back with the policy" wait_for 10 held
 check "what waited waits still" waits "$id"
 check "it is approved" "$UW" approve "$id"
@@ -109,3 +109,15 @@ is "with what was approved" "$(cat "$W/www/h")" seven
 # The sovereign's own
 id=$(writes ezra www/i eight --as timmy)
 check "what the sovereign asks for himself is denied, for nobody else could approve it" in_state "$id" denied
+
+# The broker is away: the agents on this machine are told over their sockets.
+"$UW" cluster kill broker --dir "$T/c" >/dev/null
+check "without a broker a halt reaches the agents on this machine" "$UW" halt --why "no broker"
+"$UW" cluster start broker --dir "$T/c" >"$T/.up" 2>&1
+lists() { "$UW" house list >/dev/null; }
+check "the broker is back" wait_for 20 lists
+noop=$("$UW" submit noop --house timmy --json | jq -rs '.[0].id')
+sleep 2
+is "and the halt holds" "$(state "$noop")" queued
+check "until it is lifted" "$UW" resume
+check "then it runs" in_state "$noop" succeeded
