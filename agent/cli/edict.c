@@ -90,12 +90,21 @@ hear(struct edict *x, bool numbers)
 	rc = numbers ? wait_until(x, heard_all, LISTEN_MS) : wait_up(x, LISTEN_MS);
 	if (rc == EXIT_NO_ANSWER && x->r.config.nbrokers > 1 && !heard_any(x))
 		rc = numbers ? wait_until(x, heard_all, FIND_MS) : wait_up(x, FIND_MS);
-	if (rc == 0)
+	if (rc == 0 && !numbers)
 		rc = wait_until(x, NULL, SETTLE_MS);
+	if (rc == 0)
+		return 0;
 	if (rc != EXIT_NO_ANSWER)
 		return rc;
 	/* An agent that is away is told of later. */
-	return client_is_up(x->r.client) ? 0 : remote_no_answer(&x->r, "the broker");
+	if (client_is_up(x->r.client))
+		return 0;
+	x->local = edict_local_hear(x) > 0;
+	if (!x->local)
+		return remote_no_answer(&x->r, "the broker");
+	fprintf(stderr, "uni-wizard: no connection to the broker: %s; the agents on this machine are asked, and pass it on\n",
+	    client_why_down(x->r.client));
+	return 0;
 }
 
 int
@@ -258,6 +267,8 @@ publish(struct edict *x, const char *id, const struct buf *line)
 	char topic[TOPIC_MAX];
 	int rc;
 
+	if (x->local)
+		return edict_local_give(x, line) ? 0 : cmd_fail(EXIT_NOT_SUCCEEDED, "no agent on this machine took it");
 	topic_format(topic, x->r.config.cluster, topic_of[x->kind], x->r.config.sovereign, id);
 	client_retain(x->r.client, topic, line->data, line->len);
 	known_take(&x->known, topic, line->data, line->len);

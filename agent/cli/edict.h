@@ -16,6 +16,7 @@ struct edict {
 	struct remote r;
 	struct known known;
 	struct sign_key *key;
+	bool local;                     /* no broker: only the agents on this machine are spoken to */
 	bool done;                      /* what is waited for has come */
 	bool (*is_done)(const struct edict *x);
 	const char *waits_for;          /* the task whose request is to go */
@@ -28,7 +29,9 @@ struct edict {
 #define EDICT_WITHIN { .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 3600, \
 	.help = "wait for the agents at most so many seconds (default 5)" }
 
-/* Configuration, connection, and what the broker keeps; for numbers also what each agent says that it holds, which takes
+/* Without a broker it makes do with the agents on this machine, which pass on what they are given.
+ *
+ * Configuration, connection, and what the broker keeps; for numbers also what each agent says that it holds, which takes
  * a second. 0 or an exit code, the error printed. */
 int edict_open(struct edict *x, const struct cmd_args *a, bool numbers);
 void edict_close(struct edict *x);
@@ -44,6 +47,11 @@ struct sign_key *edict_key_load(const struct cmd_args *a, const char *path);
 /* Signs members (takes them; kind, cluster, n and time are put in), publishes them under id, and waits until the
  * agents that are there hold them. 0 or an exit code, the error printed. */
 int edict_send(struct edict *x, enum sovereign_kind kind, const char *id, cJSON *members);
+
+/* edict_local.c: agents on this machine, over their sockets. The first returns how many are there, the second how many
+ * took the envelope. */
+int edict_local_hear(struct edict *x);
+int edict_local_give(struct edict *x, const struct buf *line);
 
 /* Prints who holds what was sent: a sentence, or with --json an object with the given members in front. */
 int edict_report(struct edict *x, const char *what);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -74,12 +75,17 @@ knock(int port, const char *pki_dir, const char *identity)
 	SSL_CTX *ctx = make_ctx(pki_dir, identity);
 	SSL *ssl = ctx ? SSL_new(ctx) : NULL;
 	int fd = ssl ? connect_to(port) : -1;
-	bool in = fd >= 0 && is_let_in(ssl, fd);
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
+	bool in;
 
+	/* A broker that turns us away closes the connection while we write. */
+	sigaction(SIGPIPE, &ignore, &old);
+	in = fd >= 0 && is_let_in(ssl, fd);
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);
 	if (fd >= 0)
 		close(fd);
+	sigaction(SIGPIPE, &old, NULL);
 	ERR_clear_error();
 	return in;
 }

@@ -109,7 +109,8 @@ take_object(struct known *k, enum sovereign_kind kind, const char *payload, size
 		k->refused++;
 		return;
 	}
-	at = kind == SOVEREIGN_POLICY ? &k->policy : kind == SOVEREIGN_HALT ? &k->halt : grant_place(k, s.u.grant.id);
+	at = kind == SOVEREIGN_POLICY ? &k->policy : kind == SOVEREIGN_HALT ? &k->halt
+	    : kind == SOVEREIGN_GRANT ? grant_place(k, s.u.grant.id) : NULL;
 	if (!at || !sovereign_supersedes(&s, at->line ? &at->s : NULL)) {
 		sovereign_release(&s);
 		return;
@@ -129,6 +130,26 @@ take_relay(struct known *k, const char *id, const char *payload, size_t len)
 		take_object(k, SOVEREIGN_HALT, payload, len);
 	else if (strncmp(id, "grant-", 6) == 0)
 		take_object(k, SOVEREIGN_GRANT, payload, len);
+}
+
+void
+known_take_held(struct known *k, const char *agent, const char *envelope, size_t len)
+{
+	struct known_agent *a = agent_find(k, agent);
+	enum sovereign_kind kind;
+	int64_t n;
+
+	if (!a)
+		return;
+	a->heard = true;
+	a->away = false;
+	for (int i = 0; i < 3; i++)
+		a->holds[i] = a->holds[i] < 0 ? 0 : a->holds[i];
+	if (len == 0 || sovereign_peek(envelope, len, &kind, &n))
+		return;
+	if (n > a->holds[kind])
+		a->holds[kind] = n;
+	take_object(k, kind, envelope, len);
 }
 
 /* Requests */

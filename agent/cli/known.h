@@ -54,6 +54,9 @@ void known_release(struct known *k);
 /* One message of a subscription. */
 void known_take(struct known *k, const char *topic, const char *payload, size_t len);
 
+/* What an agent says over its own socket that it holds: an envelope. len 0: only that it is there. */
+void known_take_held(struct known *k, const char *agent, const char *envelope, size_t len);
+
 /* Every agent was heard, or is away by its own word. */
 bool known_heard_all(const struct known *k);
 

@@ -244,6 +244,40 @@ refuse "a denial has a reason" 2 uw deny $own
 check "the sovereign may deny his own" uw deny $own --why "no need"
 is "with its reason" "$(payload_of "$(kept decision/$own)" | jq -c '[.decision, .note]')" '["deny","no need"]'
 
+# At a terminal: types WORDS as soon as the prompt is seen. Only where script(1) is util-linux's.
+on_terminal() {
+	rm -f typed seen && mkfifo typed
+	script -qefc "$1" /dev/null <typed >seen 2>&1 &
+	exec 9>typed
+}
+types() {
+	prompts=$((prompts + 1))
+	wait_for 10 prompted "$1" && printf '%s\n' "$2" >&9
+}
+prompted() { [ "$(grep -o "$1" seen | wc -l)" -ge "$prompts" ]; }
+ends() {
+	exec 9>&-
+	wait_for 10 not kill -0 $! 2>/dev/null
+}
+if script -qefc true /dev/null </dev/null >/dev/null 2>&1; then
+	three=01KAW6Y0000000000000000004 four=01KAW6Y0000000000000000005
+	ask $three operator && ask $four operator
+	prompts=0
+	client ezra-1 mosquitto_pub -q 1 -r -n -t "uw/home/approval/ezra/request/$forged"
+	client ezra-1 mosquitto_pub -q 1 -r -n -t "uw/home/approval/ezra/request/$two"
+	on_terminal "'$UW' approvals -i --passphrase-file pass"
+	types 'uit. .s.' d && prompts=0 && types 'Why. ' 'too late' && prompts=1 && types 'uit. .s.' a && ends
+	is "each is shown and asked for: one denied" "$(payload_of "$(kept decision/$three)" | jq -c '[.decision, .note]')" \
+	    '["deny","too late"]'
+	is "one approved" "$(payload_of "$(kept decision/$four)" | jq -r .decision)" approve
+	prompts=0
+	on_terminal "'$UW' halt --why 'by hand'"
+	types 'Passphrase' 'open sesame' && ends
+	like "the passphrase is asked for" "$(cat seen)" 'cluster is halted'
+	is "and not shown" "$(grep -c sesame seen)" 0
+	check "nothing is halted any more" uw resume
+fi
+
 # Rotation
 check "the next key is made" uw "key rotate"
 refuse "it is not used before it is pinned" 1 uw "key rotate"
