@@ -3,6 +3,7 @@
 # over the end of everything.
 . "$(dirname "$0")/lib.sh"
 
+POLICY=roles
 cluster_up
 W=$T/c/work
 
