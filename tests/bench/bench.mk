@@ -6,12 +6,12 @@
 
 BENCHDIR   = $(B)/tests/bench
 BENCHPROCS = $(BENCHDIR)/procs.o $(BENCHDIR)/procs_$(if $(filter Darwin,$(shell uname -s)),darwin,linux).o
-BENCHBIN   = $(addprefix $(BENCHDIR)/,raw disk quantiles load ready fill cpu beanstalk)
+BENCHBIN   = $(addprefix $(BENCHDIR)/,raw disk quantiles load ready fill cpu beanstalk approve)
 
 $(BENCHDIR)/%.o: CPPFLAGS += -Itests/bench
 $(BENCHDIR)/raw $(BENCHDIR)/disk $(BENCHDIR)/quantiles: $(BENCHDIR)/hist.o
 $(BENCHDIR)/load: $(BENCHDIR)/hist.o $(BENCHPROCS)
-$(BENCHDIR)/ready: $(BENCHDIR)/wire.o
+$(BENCHDIR)/ready $(BENCHDIR)/approve: $(BENCHDIR)/wire.o
 $(BENCHDIR)/cpu: $(BENCHPROCS)
 $(BENCHDIR)/beanstalk: $(BENCHDIR)/hist.o
 

@@ -7,9 +7,9 @@ set -u
 . "$(dirname "$0")/common.sh"
 
 if [ -n "$quick" ]; then
-	rounds=3 tasks=20000 slices=2 slice_s=4 idle_s=8 depths=1 starts=3
+	rounds=3 tasks=20000 slices=2 slice_s=4 idle_s=8 depths=1 starts=3 approvals=40
 else
-	rounds=5 tasks=40000 slices=3 slice_s=10 idle_s=30 depths=3 starts=5
+	rounds=5 tasks=40000 slices=3 slice_s=10 idle_s=30 depths=3 starts=5 approvals=200
 fi
 raw_tasks=10000 window=2000 behind=20000 queued=100000 finished=1000000
 
@@ -35,20 +35,38 @@ start_followers() {
 	exit 1
 }
 
+# The same agent without a pinned key: nothing is judged there.
+start_unsigned() {
+	start_cluster unsigned bench
+	stop_cluster unsigned
+	sed -i.bak '/^sovereign_keys:/d' "$dir/unsigned/houses.yaml"
+	start_cluster unsigned bench
+	warm_up
+}
+
 throughput() {
 	warm_up
 	start_followers
+	start_unsigned
 	for i in $(seq $rounds); do
 		say "throughput, $i of $rounds"
 		use_cluster one
 		measure raw hop $raw_tasks 100 $bytes
 		measure raw trip $raw_tasks 100 $bytes
 		load window -n $tasks -w $window
+		use_cluster unsigned unsigned_
+		load window -n $tasks -w $window
 		use_cluster three copies_
 		load window -n $tasks -w $window
 	done
 	stop_cluster three
+	stop_cluster unsigned
 	use_cluster one
+}
+
+approvals() {
+	say "$approvals approvals, one after the other"
+	measure approve approval_ms $approvals bench
 }
 
 latency() {
@@ -102,6 +120,7 @@ machine
 idle
 throughput
 latency
+approvals
 depth
 readiness
 judged=1

@@ -129,6 +129,12 @@ function report_bench() {
 	info("CPU of all processes for 10,000 tasks", "copies_cpu_s_per_10k", "s")
 	info("  of one task: the three agents", "copies_cpu_agent_us", "us")
 
+	heading("Sovereignty")
+	info("tasks where a policy is in force / where no key is pinned", "signed_share", "x")
+	judge("agent's CPU for a task, the same way round", "signed_cpu", "x", "<=", 1.05)
+	judge("a decision is published until its task starts, p50", "approval_ms", "ms", "<=", 50)
+	info("  until its outcome is heard, p50", "approval_ms_outcome", "ms")
+
 	heading("Latency at 100 tasks/s, submit to outcome")
 	info("disk: fdatasync, back to back, p50", "disk_us_p50", "us")
 	info("disk: fdatasync, back to back, p99", "disk_us_p99", "us")
@@ -193,6 +199,8 @@ END {
 	divide("over_trip", "raw_trip_per_s", "tasks_per_s")
 	divide("deep_share", "dispatch_empty_per_s", "dispatch_deep_per_s")
 	divide("copies_share", "tasks_per_s", "copies_tasks_per_s")
+	divide("signed_share", "unsigned_tasks_per_s", "tasks_per_s")
+	divide("signed_cpu", "unsigned_cpu_agent_us", "cpu_agent_us")
 	scale("rss_idle", "rss_idle_bytes", 1 / 1048576)
 	scale("rss_after", "rss_after_bytes", 1 / 1048576)
 	scale("rss_queued", "rss_queued_bytes", 1 / 1048576)
