@@ -115,7 +115,7 @@ const struct config_key config_keys[] = {
 	{ "workers.user", &TYPE_TEXT, CONF(worker_user),
 	    .help = "The user that tools run as, when the agent runs as root; not given: the agent's own." },
 	{ "workers.temp_dir", &TYPE_PATH, "/tmp", CONF(temp_dir),
-	    .help = "Where the temporary directories of tools are made; each is removed when its tool has ended." },
+	    .help = "Where the temporary directories of tools are made; each is emptied when its tool has ended." },
 	{ "workers.temp_bytes", &TYPE_BYTES, "1GiB", .min = 0, .max = 1024 * GiB, CONF(temp_bytes),
 	    .help = "What one of them may hold; a tool that puts more there is stopped. 0: no limit." },
 

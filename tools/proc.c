@@ -274,7 +274,6 @@ child_fork(struct child *c, int pipes[4][2], const char *file, struct err *e)
 	c->pid = walls == -2 ? -1 : fork();
 	if (c->pid) {
 		free(env);
-		shut(&walls);
 		if (walls == -2)
 			return -1;
 		if (c->pid < 0)

@@ -7,11 +7,18 @@
 #include <sys/stat.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "config.h"
 #include "err.h"
 #include "json.h"
 #include "path.h"
 #include "sandbox_impl.h"
+
+#ifdef __APPLE__
+#define CTIME_NS(st) (st).st_ctimespec.tv_nsec
+#else
+#define CTIME_NS(st) (st).st_ctim.tv_nsec
+#endif
 
 /* A list of borrowed paths that ends with NULL. */
 struct list {
@@ -199,15 +206,12 @@ sandbox_enter(const struct sandbox *s, struct err *e)
 	return (int)walls;
 }
 
-/* Made anew for each program, because the system replaces files (/etc/resolv.conf) beside what is hidden. */
-int
-sandbox_program(const struct sandbox_program *p, struct err *e)
+static int
+fence_program(const struct sandbox_program *p, struct err *e)
 {
 	struct list writable = { 0 }, readable = { 0 };
 	int fd;
 
-	if (!inside.entered)
-		return -1;
 	list_add_all(&writable, devices);
 	list_add_all(&writable, p->writes);
 	if (inside.s->temp)
@@ -223,6 +227,91 @@ sandbox_program(const struct sandbox_program *p, struct err *e)
 	free(writable.v);
 	free(readable.v);
 	return fd;
+}
+
+/*
+ * A fence names what lies beside hidden files, and the system replaces such files (/etc/resolv.conf), so it
+ * holds only until one of their directories changes. Making one takes a good part of a millisecond.
+ */
+
+#define SETTLED_MS 100          /* a younger change may be followed by one with the same time */
+
+static void
+mix(uint64_t *sum, int64_t n)
+{
+	*sum = (*sum ^ (uint64_t)n) * 0x9e3779b97f4a7c15u;
+	*sum ^= *sum >> 29;
+}
+
+/* Of the directories above a path; *newest is when one of them changed last. */
+static void
+mix_directories(const char *path, uint64_t *sum, int64_t *newest_ms)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+
+	snprintf(dir, sizeof dir, "%s", path);
+	for (char *slash; (slash = strrchr(dir, '/'));) {
+		int64_t ms;
+
+		*slash = '\0';
+		if (stat(dir[0] ? dir : "/", &st))
+			continue;
+		ms = (int64_t)st.st_ctime * 1000 + CTIME_NS(st) / 1000000;
+		mix(sum, (int64_t)st.st_ino);
+		mix(sum, ms);
+		mix(sum, CTIME_NS(st));
+		*newest_ms = ms > *newest_ms ? ms : *newest_ms;
+	}
+}
+
+struct made {
+	struct sandbox_program p;
+	uint64_t directories;
+	int fd;
+};
+
+/* Where a fence for the program is kept, or has room. */
+static struct made *
+made_find(const struct sandbox_program *p)
+{
+	static struct made made[4];
+	static unsigned next;
+	static bool begun;
+
+	for (size_t i = 0; i < 4; i++) {
+		if (!begun)
+			made[i].fd = -1;
+		if (made[i].fd >= 0 && made[i].p.read_only == p->read_only && made[i].p.writes == p->writes)
+			return &made[i];
+	}
+	begun = true;
+	return &made[next++ % 4];
+}
+
+static int
+fence_kept(const struct sandbox_program *p, struct err *e)
+{
+	struct made *m = made_find(p);
+	uint64_t sum = 1;
+	int64_t newest_ms = 0;
+
+	for (size_t i = 0; i < inside.hidden.n; i++)
+		mix_directories(inside.hidden.v[i], &sum, &newest_ms);
+	if (m->fd >= 0 && m->p.read_only == p->read_only && m->p.writes == p->writes && m->directories == sum)
+		return m->fd;
+	if (m->fd >= 0)
+		close(m->fd);
+	*m = (struct made){ .p = *p, .directories = clock_wall_ms() - newest_ms > SETTLED_MS ? sum : 0,
+		.fd = fence_program(p, e) };
+	return m->fd;
+}
+
+/* The descriptor stays open here. */
+int
+sandbox_program(const struct sandbox_program *p, struct err *e)
+{
+	return inside.entered ? fence_kept(p, e) : -1;
 }
 
 int

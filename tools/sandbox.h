@@ -62,7 +62,7 @@ struct sandbox_program {
 	const char *const *writes;      /* may be NULL */
 };
 
-/* Prepares the program's own wall, in the parent: a descriptor to close after the fork, -1 where there is
+/* Prepares the program's own wall, in the parent: a descriptor, which is kept for the next one; -1 where there is
  * none, -2 with e. */
 int sandbox_program(const struct sandbox_program *p, struct err *e);
 

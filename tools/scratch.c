@@ -62,8 +62,8 @@ remove_tree(int top, int at, const char *name, int depth)
 	return more;
 }
 
-static void
-remove_directory(int at, const char *name)
+static int
+empty_directory(int at, const char *name)
 {
 	DIR *d = open_directory(at, name);
 	struct dirent *entry;
@@ -71,14 +71,18 @@ remove_directory(int at, const char *name)
 
 	while (more) {
 		more = false;
-		fchmod(dirfd(d), 0700);
 		rewinddir(d);
 		while ((entry = readdir(d)))
 			if (!is_dots(entry->d_name))
 				more |= remove_tree(dirfd(d), dirfd(d), entry->d_name, 0);
 	}
-	if (d)
-		closedir(d);
+	return d ? closedir(d) : -1;
+}
+
+static void
+remove_directory(int at, const char *name)
+{
+	empty_directory(at, name);
 	unlinkat(at, name, AT_REMOVEDIR);
 }
 
@@ -180,13 +184,12 @@ scratch_close(struct scratch *s)
 	s->path[0] = '\0';
 }
 
-/* The worker's side: one process, one attempt at a time. */
+/* The worker's side: one process, one attempt at a time. Making and removing a directory for each would wait for the
+ * journal of the file system again and again; so there is one, which is emptied. */
 static struct {
-	char path[SCRATCH_PATH];        /* the worker's */
+	char path[SCRATCH_PATH];        /* "": none */
 	int64_t max;
-	char attempt[SCRATCH_PATH + 24];
-	bool made;
-	unsigned n;
+	bool used;
 } own;
 
 int
@@ -203,19 +206,24 @@ scratch_begin(const char *path, int64_t max, struct err *e)
 const char *
 scratch_dir(void)
 {
-	if (own.path[0] && !own.made) {
-		snprintf(own.attempt, sizeof own.attempt, "%s/%u", own.path, ++own.n);
-		own.made = mkdir(own.attempt, 0700) == 0;
-	}
-	return own.made ? own.attempt : NULL;
+	own.used = true;
+	return own.path[0] ? own.path : NULL;
 }
 
+/* A tool may have changed its mode, and where there is no Landlock removed it. */
 void
 scratch_end(void)
 {
-	if (own.made)
-		remove_path(own.attempt);
-	own.made = false;
+	struct stat st;
+
+	if (!own.used || !own.path[0])
+		return;
+	own.used = false;
+	if (empty_directory(AT_FDCWD, own.path) || lstat(own.path, &st) || (st.st_mode & 07777) != 0700) {
+		remove_path(own.path);
+		mkdir(own.path, 0700);
+		chmod(own.path, 0700);
+	}
 }
 
 struct used {
@@ -253,9 +261,9 @@ scratch_is_over(void)
 {
 	struct used u = { 0 };
 
-	if (!own.made || own.max <= 0)
+	if (!own.path[0] || own.max <= 0)
 		return false;
-	add_up(AT_FDCWD, own.attempt, 0, &u);
+	add_up(AT_FDCWD, own.path, 0, &u);
 	return is_over(&u);
 }
 

@@ -1,10 +1,10 @@
 /*
- * scratch.h - temporary directories: one for each attempt that starts a program, removed when it ends.
+ * scratch.h - temporary directories: each attempt that starts a program finds one in TMPDIR that is empty, and emptied
+ * when it ends.
  *
  *   <temp_dir>/uni-wizard-scratch-<agent>-XXXXXX  the pool's, locked while its process lives, so that others can tell
  *                                                 what is left of one that died
- *   .../<worker>                      a worker's: mode 0700, and the worker's user
- *   .../<worker>/<attempt>            what the program finds in TMPDIR
+ *   .../<worker>                                  a worker's: mode 0700, and the worker's user
  */
 #ifndef UW_SCRATCH_H
 #define UW_SCRATCH_H
@@ -30,7 +30,7 @@ void scratch_close(struct scratch *s);
  * max bytes there; 0: any number. */
 int scratch_begin(const char *path, int64_t max, struct err *e);
 
-/* The running attempt's directory, made when it is first asked for; NULL if there is none to be had. */
+/* The running attempt's directory; NULL if there is none to be had. */
 const char *scratch_dir(void);
 void scratch_end(void);
 
