@@ -383,7 +383,9 @@ pool_put(const struct pool *p, struct buf *out)
 		json_kv_int(out, counters[i].name, (int64_t)counters[i].n);
 	if (p->trouble[0])
 		json_kv_str(out, "last_bad_start", p->trouble);
-	json_put_key(out, "sandbox");
-	sandbox_put(out, p->walls);
+	if (p->walled) {
+		json_put_key(out, "sandbox");
+		sandbox_put(out, p->walls);
+	}
 	json_put_close(out, '}');
 }

@@ -154,6 +154,7 @@ take_hello(struct pool *p, struct worker *w, const struct frame *f, const char *
 	}
 	worker_enter(w, READY);
 	p->walls = atomic_load(&w->l.page->walls);
+	p->walled = true;
 }
 
 static void

@@ -83,7 +83,8 @@ struct pool {
 	struct pool_opts o;
 	char *exe, *config_path, *agent, *ledger;
 	struct scratch scratch;
-	uint32_t walls;                 /* of the worker that got ready last */
+	uint32_t walls;                 /* of the worker that got ready last ... */
+	bool walled;                    /* ... if one did */
 	char mark[64];
 	struct worker *workers;
 	unsigned n;

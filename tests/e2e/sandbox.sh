@@ -52,9 +52,9 @@ left() { find "$T/temp" -mindepth 3 | wc -l; }
 
 as_exec watcher mosquitto_sub -q 1 -t 'uw/home/agent/ezra-1/health/state' >"$T/beats" &
 on_exit "kill $! 2>/dev/null"
-beats() { [ -s "$T/beats" ]; }
-check "a heartbeat is heard" wait_for 10 beats
-is "it says which walls stand, as tool show does" "$(head -n 1 "$T/beats" | jq -c .pool.sandbox)" \
+beats() { grep -q '"sandbox":' "$T/beats"; }
+check "a heartbeat is heard of an agent whose workers are ready" wait_for 10 beats
+is "it says which walls stand, as tool show does" "$(grep -m 1 '"sandbox":' "$T/beats" | jq -c .pool.sandbox)" \
     "$("$UW" tool show noop --json | jq -c .sandbox)"
 like "tool show says it in words" "$("$UW" tool show noop)" 'sandbox: .*user of the agent'
 
