@@ -6,6 +6,8 @@
 #include "err.h"
 #include "spot.h"
 
+#define HOST_CHARS "-._~:[]"
+
 static const struct {
 	const char *scheme, *port;
 } usual_ports[] = {
@@ -59,11 +61,12 @@ decode(struct buf *out, const char *p, size_t len)
 		    isxdigit((unsigned char)p[i + 2])) {
 			memcpy(hex, p + i + 1, 2);
 			c = strtol(hex, NULL, 16);
-			if (c > 0x20 && c < 0x7f && c != '%') {
-				buf_addc(out, (char)c);
-				i += 2;
-				continue;
-			}
+			if (c > 0x20 && c < 0x7f && !strchr("%?#", (int)c))
+				buf_addc(out, c == '\\' ? '/' : (char)c);
+			else
+				buf_addf(out, "%%%02lx", (unsigned long)c);
+			i += 2;
+			continue;
 		}
 		buf_addc(out, p[i] == '\\' ? '/' : p[i]);
 	}
@@ -101,12 +104,15 @@ put_url(const char *scheme, const char *host, size_t host_len, const char *path)
 	for (size_t i = 0; i < host_len; i++)
 		if (host[i] == '@')
 			user = host + i + 1;
+	for (const char *p = user; p < host + host_len; p++)
+		if (!isalnum((unsigned char)*p) && !strchr(HOST_CHARS, *p) && (unsigned char)*p < 0x80)
+			return NULL;
 	buf_addf(&b, "%s://", scheme);
 	add_host(&b, scheme, user, (size_t)(host + host_len - user));
 	decode(&plain, path, strcspn(path, "?#"));
 	add_path(&b, buf_str(&plain));
 	buf_free(&plain);
-	if (b.full || host + host_len == user) {
+	if (b.full || !b.len || strchr(":/", b.data[strlen(scheme) + 3])) {
 		buf_free(&b);
 		return NULL;
 	}

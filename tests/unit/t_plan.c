@@ -287,7 +287,7 @@ an_address_has_one_spelling(void **state)
 		{ "https://[::1]:443/a", "https://[::1]/a" },
 		{ "git@host:org/site.git", "ssh://host/org/site.git" },
 		{ "ssh://git@host:22/org/site.git", "ssh://host/org/site.git" },
-		{ "https://x/a%00b", "https://x/a%00b" },
+		{ "https://x/a%00b%3F%5C", "https://x/a%00b%3f" },
 	};
 
 	(void)state;
@@ -299,6 +299,8 @@ an_address_has_one_spelling(void **state)
 	}
 	assert_null(place_url("no address"));
 	assert_null(place_url("https://"));
+	assert_null(place_url("https://:80/"));
+	assert_null(place_url("https://a b/"));
 	assert_null(place_url("://x/"));
 	assert_null(place_url(""));
 }

@@ -508,7 +508,7 @@ static void
 bench_open(struct bench *b, const char *behaviour, unsigned workers)
 {
 	struct pool_opts o = { .loop = &b->loop, .exe = program, .config_path = behaviour, .agent = "t-1",
-		.ledger = b->ledger, .workers = workers, .grace_ms = 200, .max_output = 65536, .arg = b,
+		.ledger = b->ledger, .temp_dir = scratch, .workers = workers, .grace_ms = 200, .max_output = 65536, .arg = b,
 		.on_end = on_end, .on_log = on_log };
 	struct err e = { 0 };
 	static int serial;
@@ -583,6 +583,20 @@ run_under(struct bench *b, const char *tool, const char *params, const char *ter
 	pool_flush(b->pool);
 	RUN_UNTIL(b, b->n > n);
 	return last(b);
+}
+
+static void
+run_shell(const char *command)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 static const struct ended *
@@ -1032,6 +1046,44 @@ put_file(const char *path, const char *text)
 	fclose(f);
 }
 
+/* Behind the walls of a real worker: temporary index and objects, mounts, links, proofs. */
+static void
+a_real_worker_plans_and_proves(void **state)
+{
+	char path[128], root[128], command[1024], params[512], terms[256];
+	const struct ended *r;
+	struct bench *b;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/plan.yaml", scratch);
+	snprintf(root, sizeof root, "%s/root", scratch);
+	snprintf(command, sizeof command, "houses:\n  t:\n    agents: [t-1]\ntools:\n  roots: [%s]\n", root);
+	put_file(path, command);
+	chmod(path, 0600);
+	snprintf(command, sizeof command, "mkdir %s && cd %s && git init -q -b main r && cd r && echo one >a && git add a && "
+	    "git -c user.name=A -c user.email=a@example.org commit -q -m one && echo two >a", root, root);
+	run_shell(command);
+	b = bench_ready(path, 1);
+	r = run_under(b, "git_commit", "{\"repo_path\":\"r\",\"message\":\"two\",\"all\":true}", NULL);
+	if (r->end.how != POOL_SUCCEEDED)
+		fail_msg("%s", r->end.err.msg);
+	assert_non_null(strstr(r->result, "\"kind\":\"ref\""));
+	snprintf(terms, sizeof terms, "{\"production\":[\"repo:%s/r\"],\"proof\":true}", root);
+	r = run_under(b, "git_commit", "{\"repo_path\":\"r\",\"message\":\"two\",\"all\":true}", terms);
+	assert_int_equal(r->end.err.code, ERR_APPROVAL);
+	assert_true(r->end.refused);
+	snprintf(params, sizeof params, "{\"path\":\"%s/f\",\"content\":\"x\",\"encoding\":\"utf-8\"}", root);
+	r = run_under(b, "file_write", params, terms);
+	if (r->end.how != POOL_SUCCEEDED)
+		fail_msg("%s", r->end.err.msg);
+	assert_non_null(strstr(r->notes, "\"proof\":{\"ok\":true"));
+	r = run_under(b, "git_commit", "{\"repo_path\":\"r\",\"message\":\"two\",\"all\":true}", "{\"proof\":true}");
+	if (r->end.how != POOL_SUCCEEDED)
+		fail_msg("%s", r->end.err.msg);
+	assert_non_null(strstr(r->notes, "\"check\":\"commit\""));
+	bench_close(b);
+}
+
 /* The worker as the program itself runs it, with its configuration. */
 static void
 a_worker_has_the_limits_of_the_configuration(void **state)
@@ -1396,6 +1448,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(what_a_tool_leaves_behind_is_gone_when_it_ends),
 		cmocka_unit_test(what_a_tool_started_is_gone_after_timeout_crash_and_kill),
 		cmocka_unit_test(strays_of_a_worker_that_was_killed_outright_are_found),
+		cmocka_unit_test(a_real_worker_plans_and_proves),
 		cmocka_unit_test(a_worker_has_the_limits_of_the_configuration),
 		cmocka_unit_test(a_configuration_that_is_wrong_is_named),
 		cmocka_unit_test(lies_of_a_worker_cost_it_its_life_and_nobody_else),
