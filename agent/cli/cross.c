@@ -6,6 +6,7 @@
 
 #define BUCKETS 65536
 #define CLOCKS_MS 60000         /* that clocks may differ by */
+#define HEARD_MS 5000           /* likewise, of agents whose heartbeats reach each other */
 
 /* What a chain says of a task. */
 struct said {
@@ -140,7 +141,7 @@ compare_head(struct cross *x, const struct heard *h, const struct audit_check *k
 		break;
 	case AUDIT_BEYOND:
 		/* It was heard after this was written out. */
-		if (k->made_ms && h->at_ms + CLOCKS_MS > k->made_ms)
+		if (k->made_ms && h->at_ms + HEARD_MS > k->made_ms)
 			break;
 		complain(x, k->name, "it ends with record %lld, but %s has heard of record %lld of it (page %lld there)",
 		    (long long)k->n, h->in->agent, (long long)h->seen.n, (long long)h->page);

@@ -17,6 +17,7 @@
 
 #define PAGE_BYTES (1 << 20)            /* of records, packed; more are more pages */
 #define SEEN_EVERY_MS 60000
+#define SEEN_FIRST_MS 5000              /* after the start */
 #define PRUNE_PAGES 512                 /* looked at in one go */
 
 enum {
@@ -713,7 +714,7 @@ audit_open(struct core *c, struct err *e)
 	a->digest = digest_new();
 	a->sealed_end = &a->sealed;
 	a->own_end = &a->own;
-	a->seen_ms = c->now.mono_ms;
+	a->seen_ms = c->now.mono_ms - SEEN_EVERY_MS + SEEN_FIRST_MS;
 	if (db_more(&c->db, sql, A_COUNT, &a->writes, e) || audit_store_prepare(&c->db, &a->reads, e))
 		return -1;
 	return load_head(c, e) || note_key(c, e) ? -1 : 0;
