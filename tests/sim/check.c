@@ -667,6 +667,7 @@ check_end(struct check *k)
 {
 	check_conflicts(k);
 	inside_check(k);
+	audits_check(k);
 	owners_check(k->owners);
 	check_plains(k);
 }

@@ -31,6 +31,7 @@ struct record {
 	unsigned hosts;                 /* that said they have it */
 	unsigned runners;               /* that began it */
 	bool told, exempt;
+	bool audited;                   /* its outcome is in a chain */
 	bool alias;                     /* of a task that a house has under another id, for its key */
 	int64_t copies;                 /* as the house told; 0: it did not yet */
 	int64_t handed_copies;          /* as told by who handed it on */
@@ -129,5 +130,6 @@ int64_t inside_dropped(const struct core *c);
 /* In which term one of these hosts owns the house, by what it holds itself; 0: none does. */
 int64_t inside_term(const struct check *k, const char *house, unsigned hosts);
 void inside_check(struct check *k);
+void audits_check(struct check *k);     /* audit.c */
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * inside.c - the checker's look inside the cores: bounds after each turn; rows and counters at the end. Alone among
- * all code outside of the core this file knows its data structures.
+ * inside.c - the checker's look inside the cores: bounds after each turn; rows and counters at the end. Alone with audit.c
+ * among all code outside of the core this file knows its data structures.
  */
 #include "check.h"
 
