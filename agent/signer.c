@@ -215,6 +215,21 @@ open_payload(struct opened *o, struct err *e)
 	return rc;
 }
 
+/* Nothing is in it that is not looked at: made anew it is the same. */
+static int
+check_form(const struct opened *o, const char *text, struct err *e)
+{
+	struct buf sig = { 0 }, again = { 0 };
+	int rc;
+
+	base64_put(&sig, buf_str(&o->sig), o->sig.len);
+	put_envelope(&again, &o->text, &sig, o->x);
+	rc = strcmp(buf_str(&again), text) == 0 ? 0 : err_set(e, ERR_INVALID, "not in the form that it must have");
+	buf_free(&sig);
+	buf_free(&again);
+	return rc;
+}
+
 static int
 open_binding(struct opened *o, const char *text, struct err *e)
 {
@@ -227,7 +242,7 @@ open_binding(struct opened *o, const char *text, struct err *e)
 			err_set(e, ERR_INVALID, "not a binding of a key");
 		else
 			rc = decode_member(&o->text, v, "payload", e) || open_payload(o, e) ||
-			    decode_member(&o->sig, cJSON_GetArrayItem(m.signatures, 0), "sig", e) ? -1 : 0;
+			    decode_member(&o->sig, cJSON_GetArrayItem(m.signatures, 0), "sig", e) || check_form(o, text, e) ? -1 : 0;
 	}
 	cJSON_Delete(v);
 	return rc;

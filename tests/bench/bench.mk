@@ -6,7 +6,7 @@
 
 BENCHDIR   = $(B)/tests/bench
 BENCHPROCS = $(BENCHDIR)/procs.o $(BENCHDIR)/procs_$(if $(filter Darwin,$(shell uname -s)),darwin,linux).o
-BENCHBIN   = $(addprefix $(BENCHDIR)/,raw disk quantiles load ready fill cpu beanstalk approve)
+BENCHBIN   = $(addprefix $(BENCHDIR)/,raw disk quantiles load ready fill cpu audit beanstalk approve)
 
 $(BENCHDIR)/%.o: CPPFLAGS += -Itests/bench
 $(BENCHDIR)/raw $(BENCHDIR)/disk $(BENCHDIR)/quantiles: $(BENCHDIR)/hist.o

@@ -56,6 +56,7 @@ throughput() {
 		load window -n $tasks -w $window
 		use_cluster unsigned unsigned_
 		load window -n $tasks -w $window
+		measure audit 200000 100
 		use_cluster three copies_
 		load window -n $tasks -w $window
 	done

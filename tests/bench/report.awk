@@ -122,6 +122,8 @@ function report_bench() {
 	info("  of one task: agent", "cpu_agent_us", "us")
 	info("  of one task: workers", "cpu_workers_us", "us")
 	info("  of one task: submitter", "cpu_submitter_us", "us")
+	info("  recording it for audit, 100 a commit", "audit_us", "us")
+	judge("  that, of a task's CPU", "audit_percent", "%", "<=", 5)
 
 	heading("The same with three candidates: on their disks before it is told")
 	info("tasks", "copies_tasks_per_s", "/s")
@@ -201,6 +203,8 @@ END {
 	divide("copies_share", "tasks_per_s", "copies_tasks_per_s")
 	divide("signed_share", "unsigned_tasks_per_s", "tasks_per_s")
 	divide("signed_cpu", "unsigned_cpu_agent_us", "cpu_agent_us")
+	# Seconds for 10,000 are hundreds of microseconds for one.
+	divide("audit_percent", "cpu_s_per_10k", "audit_us")
 	scale("rss_idle", "rss_idle_bytes", 1 / 1048576)
 	scale("rss_after", "rss_after_bytes", 1 / 1048576)
 	scale("rss_queued", "rss_queued_bytes", 1 / 1048576)
