@@ -11,7 +11,8 @@ dir=${0%/tools.d/*}
 tries() { "$@" >/dev/null 2>&1 && echo yes || echo no; }
 cat <<JSON
 {"uid":$(id -u),"mode":"$mode","tmp":"$TMPDIR","root":"$(tries touch "$UW_ROOTS/touched")",
- "else":"$(tries touch "$dir/touched")","key":"$(tries cat "$dir/pki/ezra-1.key")","state":"$(tries cat "$dir/state/ezra-1.db")"}
+ "else":"$(tries touch "$dir/touched")","key":"$(tries cat "$dir/pki/ezra-1.key")","state":"$(tries cat "$dir/state/ezra-1.db")",
+ "sovereign":"$(tries cat "$dir/pki/sovereign.key")"}
 JSON
 END
 own_tool writes_elsewhere exclusive '"writes":["'"$T"'/allowed"]' <<'END'
@@ -68,8 +69,9 @@ like "one that fills it is stopped" "$(jq -r .error.message "$T/ended")" 'tempor
 is "and nothing of it is left either" "$(left)" 0
 if [ "$landlock" -ge 2 ]; then
 	run around
-	is "it cannot write elsewhere, nor read keys and databases" "$(jq -c '.result | [.else, .key, .state]' "$T/ended")" \
-	    '["no","no","no"]'
+	is "it cannot write elsewhere, nor read keys and databases" \
+	    "$(jq -c '.result | [.else, .key, .state, .sovereign]' "$T/ended")" '["no","no","no","no"]'
+	check "Timmy's own among them" [ -s "$T/c/pki/sovereign.key" ]
 	run writes_elsewhere
 	is "but where its manifest says" "$(jq -r .state "$T/ended")" succeeded
 	run only_reads

@@ -100,6 +100,17 @@ like "a server gets the secret" "$(jq -r .state "$T/said.post")" '^succeeded$'
 like "and what it echoes is masked" "$(jq -c .result "$T/said.post")" 'Authorization: Bearer \[secret FROM_FILE\]'
 said elsewhere submit http_get url=http://127.0.0.1:9/ secret=FROM_ENV --house ezra --wait --json
 like "a secret does not go elsewhere" "$(jq -r .error.code "$T/said.elsewhere")" '^denied$'
+printf '%s-passphrase\n' "$mark" >"$T/pass"
+chmod 600 "$T/pass"
+check "Timmy's key gets a passphrase" openssl pkcs8 -topk8 -v2 aes-256-cbc -in "$T/c/pki/sovereign.key" -out "$T/locked" \
+    -passout "file:$T/pass"
+cat "$T/locked" >"$T/c/pki/sovereign.key"
+said halt halt --tool nosuch --why "a try" --passphrase-file "$T/pass" --json
+is "with which he signs" "$(jq -r '.agents["ezra-1"]' "$T/said.halt")" holds
+said approvals approvals --json
+said audit audit show "$(jq -r .id "$T/said.teller")"
+like "an audit record shows names" "$(cat "$T/said.audit")" teller
+said verify audit verify
 said show task show "$(jq -r .id "$T/said.teller")"
 said list task list --json
 said tools tool list --json

@@ -8,7 +8,6 @@
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #ifdef __linux__
