@@ -265,45 +265,41 @@ mix_directories(const char *path, uint64_t *sum, int64_t *newest_ms)
 	}
 }
 
-struct made {
+static struct made {
 	struct sandbox_program p;
 	uint64_t directories;
 	int fd;
-};
+} made[] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 }, { .fd = -1 } };
 
-/* Where a fence for the program is kept, or has room. */
+#define MADE (sizeof made / sizeof *made)
+
 static struct made *
 made_find(const struct sandbox_program *p)
 {
-	static struct made made[4];
-	static unsigned next;
-	static bool begun;
-
-	for (size_t i = 0; i < 4; i++) {
-		if (!begun)
-			made[i].fd = -1;
+	for (size_t i = 0; i < MADE; i++)
 		if (made[i].fd >= 0 && made[i].p.read_only == p->read_only && made[i].p.writes == p->writes)
 			return &made[i];
-	}
-	begun = true;
-	return &made[next++ % 4];
+	return NULL;
 }
 
 static int
 fence_kept(const struct sandbox_program *p, struct err *e)
 {
+	static size_t next;
 	struct made *m = made_find(p);
 	uint64_t sum = 1;
 	int64_t newest_ms = 0;
 
 	for (size_t i = 0; i < inside.hidden.n; i++)
 		mix_directories(inside.hidden.v[i], &sum, &newest_ms);
-	if (m->fd >= 0 && m->p.read_only == p->read_only && m->p.writes == p->writes && m->directories == sum)
+	if (m && m->directories == sum)
 		return m->fd;
+	if (!m)
+		m = &made[next++ % MADE];
 	if (m->fd >= 0)
 		close(m->fd);
-	*m = (struct made){ .p = *p, .directories = clock_wall_ms() - newest_ms > SETTLED_MS ? sum : 0,
-		.fd = fence_program(p, e) };
+	*m = (struct made){ .p = *p, .fd = fence_program(p, e),
+		.directories = clock_wall_ms() - newest_ms > SETTLED_MS ? sum : 0 };
 	return m->fd;
 }
 
