@@ -7,6 +7,8 @@
 
 #include "err.h"
 
+#define BASE_MAX 4096
+
 /* Paths. Either may lie beneath the other: who changes all of /srv changes /srv/www. */
 
 static bool
@@ -23,21 +25,33 @@ paths_meet(const char *a, const char *b)
 	return is_beneath(a, b, strlen(b)) || is_beneath(b, a, strlen(a));
 }
 
+/* A repository or ref may be somebody else's, with an address for a name. */
+static bool
+is_on_disk(const char *kind, const char *name)
+{
+	return strcmp(kind, "path") == 0 || (name[0] == '/' && (strcmp(kind, "repo") == 0 || strcmp(kind, "ref") == 0));
+}
+
+/* What a ref is one of; everything else as it is. In doubt, because it is too long, false. */
+static bool
+base_of(const char *kind, const char *name, char out[BASE_MAX])
+{
+	const char *branch = strcmp(kind, "ref") == 0 ? strrchr(name, '#') : NULL;
+	size_t len = branch ? (size_t)(branch - name) : strlen(name);
+
+	if (len >= BASE_MAX)
+		return false;
+	memcpy(out, name, len);
+	out[len] = '\0';
+	return true;
+}
+
 static bool
 path_covers(const char *place, const char *kind, const char *name)
 {
-	const char *branch = strcmp(kind, "ref") == 0 ? strrchr(name, '#') : NULL;
-	char repo[PRODUCTION_MAX * 4];
+	char base[BASE_MAX];
 
-	if (strcmp(kind, "path") != 0 && strcmp(kind, "repo") != 0 && strcmp(kind, "ref") != 0)
-		return false;
-	if (!branch)
-		return paths_meet(name, place);
-	if ((size_t)(branch - name) >= sizeof repo)
-		return true;
-	memcpy(repo, name, (size_t)(branch - name));
-	repo[branch - name] = '\0';
-	return paths_meet(repo, place);
+	return is_on_disk(kind, name) && (!base_of(kind, name, base) || paths_meet(base, place));
 }
 
 static bool
@@ -140,24 +154,42 @@ is_ambiguous(const char *path)
 	return false;
 }
 
+/* A repository has the same address with ".git" at its end. */
+static size_t
+path_len(const char *path)
+{
+	size_t len = strcspn(path, "?#");
+
+	while (len && path[len - 1] == '/')
+		len--;
+	return len > 4 && memcmp(path + len - 4, ".git", 4) == 0 ? len - 4 : len;
+}
+
 static bool
-url_covers(const char *place, const char *kind, const char *name)
+urls_meet(const char *place, const char *name)
 {
 	struct url p, u;
-	size_t len;
+	size_t len, of;
 
-	if (strcmp(kind, "url") != 0)
-		return false;
 	if (!url_parse(place, &p) || !url_parse(name, &u))
 		return true;
 	if (!same_text(p.host, p.host_len, u.host, u.host_len) || !same_text(p.port, p.port_len, u.port, u.port_len))
 		return false;
-	len = strlen(p.path);
-	while (len && p.path[len - 1] == '/')
-		len--;
+	len = path_len(p.path);
+	of = path_len(u.path);
 	if (len == 0 || is_ambiguous(u.path))
 		return true;
-	return strncmp(u.path, p.path, len) == 0 && (u.path[len] == '\0' || strchr("/?#", u.path[len]));
+	return of >= len && memcmp(u.path, p.path, len) == 0 && (of == len || u.path[len] == '/');
+}
+
+static bool
+url_covers(const char *place, const char *kind, const char *name)
+{
+	char base[BASE_MAX];
+
+	if (strcmp(kind, "service") == 0 || is_on_disk(kind, name))
+		return false;
+	return !base_of(kind, name, base) || urls_meet(place, base);
 }
 
 static bool
@@ -165,7 +197,7 @@ url_ok(const char *p)
 {
 	struct url u;
 
-	if ((strncmp(p, "http://", 7) != 0 && strncmp(p, "https://", 8) != 0) || strpbrk(p, "@?# \\") || !url_parse(p, &u))
+	if ((strncmp(p, "http://", 7) != 0 && strncmp(p, "https://", 8) != 0 && strncmp(p, "ssh://", 6) != 0) || strpbrk(p, "@?# \\") || !url_parse(p, &u))
 		return false;
 	return !is_ambiguous(u.path);
 }
@@ -178,7 +210,7 @@ static const struct place {
 	{ "path:", "an absolute path without . or .. in it and without / at its end", path_ok, path_covers },
 	{ "repo:", "the absolute path of a repository", path_ok, path_covers },
 	{ "service:", "the name of a service", service_ok, service_covers },
-	{ "url:", "an http or https address without user, query or fragment", url_ok, url_covers },
+	{ "url:", "an http, https or ssh address without user, query or fragment", url_ok, url_covers },
 };
 
 static const struct place *

@@ -7,7 +7,8 @@
  * url:https://host/x that address and all beneath it
  *
  * A touch is a kind (path, ref, service, url, repo) and a name that is resolved already: absolute, links
- * followed; a ref is "<repository>#<branch>". In doubt the answer is yes.
+ * followed; a ref is "<repository>#<branch>". In doubt the answer is yes. This looks at names only; workers, who
+ * can, also look at what lies there (tools/place.c).
  */
 #ifndef UW_PRODUCTION_H
 #define UW_PRODUCTION_H

@@ -50,7 +50,7 @@ places_are_written_in_one_way(void **state)
 		"service:nginx", "service:a.service", "url:https://x", "url:https://x/", "url:http://[::1]:8080/a/b"
 	};
 	static const char *const bad[] = { "", "/srv", "path:", "path:srv", "path:/srv/", "path:/srv//www", "path:/srv/../etc",
-		"path:/srv/.", "path:/..", "PATH:/srv", "repo:site", "service:", "service:a b", "url:x", "url:ftp://x/", "url:https://",
+		"path:/srv/.", "path:/..", "PATH:/srv", "repo:site", "service:", "service:a b", "url:x", "url:ftp://x/", "url:x@y:z", "url:https://",
 		"url:https://u@x/", "url:https://x/?q", "url:https://x/#f", "url:https://x/a/../b", "url:https:///a", "url:https://x//a" };
 
 	(void)state;
@@ -94,6 +94,11 @@ a_place_covers_what_lies_beneath_it_and_what_it_lies_in(void **state)
 		{ "url:https://x/a", "url", "https://x/%61", true }, { "url:https://x/a", "url", "https://x//a", true },
 		{ "url:https://x/a", "url", "https://x/a?q=/..", true }, { "url:https://x/a", "url", "https://x/b?q=/../a", false },
 		{ "url:https://[::1]:81/a", "url", "https://[::1]:81/a", true }, { "url:https://[::1]/a", "url", "https://[::1]:81/a", false },
+		{ "url:https://x/a", "ref", "ssh://x/a.git#main", true }, { "url:https://x/a.git", "ref", "https://x/a#main", true },
+		{ "url:https://x/a", "ref", "https://x/b#main", false }, { "url:https://x/a", "repo", "https://x/a/b.git", true },
+		{ "url:https://x/a", "ref", "/srv/a#main", false }, { "path:/srv", "ref", "https://x/srv#main", false },
+		{ "url:https://x/a/", "url", "https://x/a", true }, { "url:https://x/a.git/", "url", "https://x/a", true },
+		{ "url:https://x/", "service", "x", false }, { "url:https://x/", "path", "/x", false }, { "url:https://x/", "url", "*", true },
 		{ "url:https://x/", "url", "nonsense", true }, { "unheard:of", "path", "/x", true },
 	};
 
