@@ -84,6 +84,7 @@ static const struct {
 } members[] = {
 	{ "production", is_places },
 	{ "approved", is_yes_or_no },
+	{ "tool", is_digest },
 	{ "touches", is_digest },
 	{ "reads", is_reads },
 	{ "proof", is_yes_or_no },
@@ -240,12 +241,24 @@ check_plan(struct guard *g, struct tool_run *r, struct err *e)
 	return 0;
 }
 
+/* An own tool may have been changed since the agent read its manifest, and this worker have read it anew. */
+static int
+check_tool(const struct guard *g, const struct tool_run *r, struct err *e)
+{
+	const cJSON *agreed = term(g, "tool");
+	const char *digest = agreed && r->env && r->env->registry ? registry_digest(r->env->registry, r->tool) : "";
+
+	return !agreed || strcmp(digest, agreed->valuestring) == 0 ? 0 : err_set(e, ERR_DENIED,
+	    "%s is not the tool that was agreed: its manifest or program was changed; restart the agent, and ask again",
+	    r->tool->name);
+}
+
 static int
 check(struct guard *g, struct tool_run *r, struct err *e)
 {
 	if (r->tool->effect == TOOL_READ)
 		return 0;
-	return check_proof(g, r, e) || check_plan(g, r, e) ? -1 : 0;
+	return check_tool(g, r, e) || check_proof(g, r, e) || check_plan(g, r, e) ? -1 : 0;
 }
 
 /* From here on the effect is there, proven or not. */

@@ -7,6 +7,8 @@
  *   production  ["path:/srv/www","repo:/srv/site","service:nginx","url:https://x/"]: without `approved`, a
  *               task that touches one of them, or does not say what it touches, ends with ERR_APPROVAL
  *   approved    true: Timmy has released it
+ *   tool        digest of the tool, as whoever set the terms knows it (registry_digest()): another one is
+ *               ERR_DENIED
  *   touches     digest of the plan he released (plan_digest()): if it is another now, ERR_DENIED
  *   reads       [{"kind","name","sha256"}]: what exists and would be overwritten, files and refs, must be
  *               among them as it is now, else ERR_DENIED

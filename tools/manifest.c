@@ -290,16 +290,34 @@ check_program(const char *path, struct err *e)
 
 /* One that may be run and not read has none. */
 static void
-hash_program(struct manifest *m)
+hash_program(const struct manifest *m, char hex[FILE_HASH_HEX])
 {
 	int fd = open(m->exec, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int64_t total;
 	struct err e;
 
-	if (fd < 0 || file_hash(fd, "sha256", clock_mono_ms() + PROGRAM_HASH_MS, m->program, &total, &e))
-		m->program[0] = '\0';
+	if (fd < 0 || file_hash(fd, "sha256", clock_mono_ms() + PROGRAM_HASH_MS, hex, &total, &e))
+		hex[0] = '\0';
 	if (fd >= 0)
 		close(fd);
+}
+
+/* What was decided was about a tool with this program; another one in its place is another tool. */
+static int
+check_same_program(struct tool_run *r, struct err *e)
+{
+	const struct manifest *m = r->tool->manifest;
+	char now[FILE_HASH_HEX];
+
+	if (!r->notes || !m->program[0] || r->tool->effect == TOOL_READ)
+		return 0;
+	hash_program(m, now);
+	/* The worker's own user may be one who can run it and not read it. */
+	if (strcmp(now, m->program) == 0 || (!now[0] && access(m->exec, R_OK)))
+		return 0;
+	r->refused = true;
+	return err_set(e, ERR_DENIED, "%s was changed since this agent read its manifest: restart the agent, and ask "
+	    "again", m->exec);
 }
 
 struct tool *
@@ -317,7 +335,7 @@ manifest_load(const char *path, struct err *e)
 		t = NULL;
 	}
 	if (t)
-		hash_program((struct manifest *)(uintptr_t)t->manifest);
+		hash_program(t->manifest, ((struct manifest *)(uintptr_t)t->manifest)->program);
 	free(dir);
 	buf_free(&b);
 	return t;
@@ -624,7 +642,7 @@ own_open(struct own *o, struct tool_run *r, struct err *e)
 	*o = (struct own){ .r = r, .params = cJSON_Duplicate(r->params, 1) };
 	if (!o->params)
 		abort();
-	return fix_paths(r, o->params, e) || env_fill(o, e) ? -1 : 0;
+	return check_same_program(r, e) || fix_paths(r, o->params, e) || env_fill(o, e) ? -1 : 0;
 }
 
 void

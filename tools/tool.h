@@ -42,11 +42,13 @@ enum tool_effect {
 
 struct notes;
 struct plan;
+struct registry;
 
 /* What a tool may use beside its parameters; made once per worker. */
 struct tool_env {
 	const struct config *config;
 	struct path_roots roots;
+	const struct registry *registry;        /* NULL: the worker brings its own tools */
 };
 
 struct tool_run {
@@ -91,7 +93,6 @@ void tool_effect_none(struct tool_run *r);
 
 /* The registry: built-in tools, then own ones from the configured directories. A bad manifest is
  * reported through warn and left out; the other tools work. */
-struct registry;
 struct registry *registry_new(const struct config *c, void (*warn)(const char *msg, void *arg), void *arg);
 void registry_free(struct registry *r);
 const struct tool *registry_find(const struct registry *r, const char *name);

@@ -755,7 +755,7 @@ worker_main(const char *config_path, const char *agent)
 	if (chdir("/"))
 		log_warn("worker: cannot change to /");
 	path_roots_open(&env.roots, &config, warn, NULL);
-	registry = registry_new(&config, warn, NULL);
+	env.registry = registry = registry_new(&config, warn, NULL);
 	if (wall_in(&env, registry, &e))
 		return cannot_serve(&e);
 	worker_serve(&env, find_in_registry, registry);

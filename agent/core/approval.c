@@ -757,6 +757,8 @@ approval_terms(struct core *c, const struct start *s, const cJSON *approval, con
 		return NULL;
 	}
 	if (s->tool->effect != TOOL_READ) {
+		if (s->tool->manifest)
+			json_kv_str(&b, "tool", registry_digest(c->o.tools, s->tool));
 		if (!given)
 			put_production(&b, p, &q);
 		if (profile->reads) {

@@ -62,7 +62,7 @@ terms_that_are_not_well_formed_let_nothing_run(void **state)
 	static const char *const bad[] = {
 		"", "[]", "null", "{", "{'production':['path:/x']", "{'production':'path:/x'}",
 		"{'production':[1]}", "{'production':null}", "{'production':{}}", "{'approved':1}", "{'approved':'yes'}",
-		"{'approved':null}", "{'touches':''}", "{'touches':null}", "{'touches':'xyz'}", "{'touches':['a']}",
+		"{'approved':null}", "{'touches':''}", "{'touches':null}", "{'touches':'xyz'}", "{'touches':['a']}", "{'tool':1}", "{'tool':'ff'}",
 		"{'reads':{}}", "{'reads':[1]}", "{'reads':[{'kind':'path','name':'/x'}]}",
 		"{'reads':[{'kind':'what','name':'/x','sha256':null}]}",
 		"{'reads':[{'kind':'path','name':'','sha256':null}]}",

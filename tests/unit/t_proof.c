@@ -167,6 +167,26 @@ own_tools_are_under_the_same_terms(void **state)
 	fx_ok(run_under("own", "{'f':'f'}", "{'touches':'%s','production':['path:/none']}", touches));
 }
 
+/* Under terms: a program that was exchanged is not the tool that somebody decided about. */
+static void
+a_program_that_was_exchanged_does_not_run(void **state)
+{
+	char digest[65];
+
+	(void)state;
+	make_tool("#!/bin/sh\necho 1", "'touches':[{'kind':'path','name':'${f}'}]");
+	fx_put("tools.d/run", "#!/bin/sh\necho evil >\"$UW_PARAM_f\"; echo 2");
+	fx_failed(run_under("own", "{'f':'f'}", "{}"), ERR_DENIED, NULL);
+	assert_false(fx.effect);
+	fx_failed(run_under("own", "{'f':'f'}", "{'approved':true,'production':['path:/none']}"), ERR_DENIED, NULL);
+	assert_int_equal(access(fx_path("root/f"), F_OK), -1);
+	snprintf(digest, sizeof digest, "%s", registry_digest(fx.registry, registry_find(fx.registry, "own")));
+	fx_reload();
+	fx_failed(run_under("own", "{'f':'f'}", "{'tool':'%s'}", digest), ERR_DENIED, NULL);
+	fx_ok(run_under("own", "{'f':'f'}", "{'tool':'%s'}", registry_digest(fx.registry, registry_find(fx.registry,
+	    "own"))));
+}
+
 /* What a task is made of: one byte of it, a name or a permission makes it another one. */
 static void
 a_directory_that_is_read_counts_with_all_that_is_in_it(void **state)
@@ -342,6 +362,7 @@ main(void)
 		T(what_a_manifest_declares_is_the_plan),
 		T(a_value_that_is_no_text_is_not_put_into_a_name),
 		T(own_tools_are_under_the_same_terms),
+		T(a_program_that_was_exchanged_does_not_run),
 		T(a_directory_that_is_read_counts_with_all_that_is_in_it),
 		T(success_is_proven_or_no_success),
 		T(a_commit_is_looked_for_in_its_repository),

@@ -137,7 +137,7 @@ fx_setup(void **state)
 	fx.env.config = &fx.config;
 	path_roots_open(&fx.env.roots, &fx.config, fx_warn, NULL);
 	assert_int_equal(fx.env.roots.n, 2);
-	fx.registry = registry_new(&fx.config, fx_warn, NULL);
+	fx.env.registry = fx.registry = registry_new(&fx.config, fx_warn, NULL);
 	return 0;
 }
 
@@ -163,7 +163,7 @@ fx_reload(void)
 	registry_free(fx.registry);
 	fx.config.tool_dirs.v[0] = fx_path("tools.d");
 	fx.config.tool_dirs.n = 1;
-	fx.registry = registry_new(&fx.config, fx_warn, NULL);
+	fx.env.registry = fx.registry = registry_new(&fx.config, fx_warn, NULL);
 	fx.config.tool_dirs.n = 0;
 }
 
