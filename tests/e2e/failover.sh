@@ -18,7 +18,7 @@ own_tool journal_again idempotent <<'END'
 echo "{\"process\":$$}"
 END
 # Two that tell which agent runs them: the worker's parent.
-for effect in read exclusive; do
+for effect in idempotent exclusive; do
 	own_tool slow_$effect $effect <<-'END'
 		#!/bin/sh
 		ps -o ppid= -p $PPID >>"$UW_ROOTS/$UW_TOOL"
@@ -149,15 +149,15 @@ name_of() {
 		[ "$(pid_of "$name")" != "$1" ] || echo "$name"
 	done
 }
-"$UW" submit slow_read --house $HOUSE --wait --json >"$T/read.out" 2>&1 &
-reading=$!
-check "a reading task runs" wait_for 10 runs slow_read
-victim=$(name_of "$(runner_of slow_read)")
+"$UW" submit slow_idempotent --house $HOUSE --wait --json >"$T/twice.out" 2>&1 &
+running=$!
+check "a task that may run twice runs" wait_for 10 runs slow_idempotent
+victim=$(name_of "$(runner_of slow_idempotent)")
 like "on one of them" "$victim" "^$HOUSE-[123]$"
 kill -9 "$(pid_of "$victim")"
-check "its agent is killed: it runs again" wait_for 15 runs_again slow_read
-wait $reading
-is "and succeeds" "$(jq -r .state "$T/read.out")" succeeded
+check "its agent is killed: it runs again" wait_for 15 runs_again slow_idempotent
+wait $running
+is "and succeeds" "$(jq -r .state "$T/twice.out")" succeeded
 "$UW" cluster restart "$victim" >"$T/out"
 check "all are in step" wait_for 20 is_settled
 
