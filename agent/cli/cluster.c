@@ -58,7 +58,6 @@ wait_ready(struct cluster *c, const char *name, int64_t until, struct err *e)
 			return err_set(e, ERR_TIMEOUT, "%s is not ready after %d seconds", name, READY_MS / 1000);
 		poll(NULL, 0, TICK_MS);
 	}
-	member_settle(c, name);
 	c->failed[0] = '\0';
 	return 0;
 }
@@ -66,8 +65,10 @@ wait_ready(struct cluster *c, const char *name, int64_t until, struct err *e)
 /* Up */
 
 static int
-prepare(struct cluster *c, const struct cluster_up *o, struct err *e)
+prepare(struct cluster *c, const struct cluster_up *o, bool *reload, struct err *e)
 {
+	bool pki = false;
+
 	if (cluster_dir_make(c, e) || lock(c, e))
 		return -1;
 	if (!cluster_has(c->dir, "houses.yaml")) {
@@ -76,9 +77,10 @@ prepare(struct cluster *c, const struct cluster_up *o, struct err *e)
 			return -1;
 	}
 	if (cluster_file_load(c, e) || cluster_file_agrees(c, o, e) || cluster_dir_check_run(c, e) ||
-	    member_keep_ws_ports(c, e) || cluster_dir_certs(c, e) || member_write_brokers(c, e) ||
+	    member_keep_ws_ports(c, e) || cluster_dir_certs(c, &pki, e) || member_write_brokers(c, reload, e) ||
 	    cluster_dir_env(c, e))
 		return -1;
+	*reload |= pki;
 	return 0;
 }
 
@@ -95,7 +97,7 @@ wait_up(struct cluster *c, const char *name, int64_t until, struct err *e)
 
 /* Agents wait for a broker by themselves, so all start at once; but the first connection should succeed. */
 static int
-start_missing(struct cluster *c, struct err *e)
+start_missing(struct cluster *c, bool reload, struct err *e)
 {
 	size_t n = cluster_count(c);
 
@@ -103,8 +105,7 @@ start_missing(struct cluster *c, struct err *e)
 		const char *name = member_name(c, i);
 
 		daemon_signal(c->dir, name, SIGCONT);
-		/* Whatever has changed since it read its files: houses, certificates, who is revoked. */
-		if (i < c->nbrokers)
+		if (i < c->nbrokers && reload)
 			daemon_signal(c->dir, name, SIGHUP);
 		if (!daemon_pid(c->dir, name) && member_start(c, name, e))
 			return -1;
@@ -118,11 +119,14 @@ int
 cluster_up(struct cluster *c, const struct cluster_up *o, struct err *e)
 {
 	int64_t until = clock_mono_ms() + READY_MS;
+	bool reload;
 	size_t n;
 
 	*c = (struct cluster){ .dir = save_absolute(o->dir), .lock = -1 };
-	if (prepare(c, o, e) || start_missing(c, e))
+	if (prepare(c, o, &reload, e) || start_missing(c, reload, e)) {
+		cluster_dir_not_told(c);
 		return -1;
+	}
 	n = cluster_count(c);
 	for (size_t i = c->nbrokers; i < n; i++)
 		if (wait_up(c, member_name(c, i), until, e))

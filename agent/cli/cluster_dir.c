@@ -71,22 +71,49 @@ cert_is_good(const char *dir, const char *name, enum pki_use use)
 	    cert.until_ms > clock_wall_ms() + RENEW_DAYS * INT64_C(86400000);
 }
 
+/* The brokers were told of what is in run/ca.crl. */
+static int
+is_news(const struct cluster *c, bool *news, struct err *e)
+{
+	char *from = cluster_path(c->config->pki_dir, "ca.crl"), *told = cluster_path(c->dir, "run/ca.crl");
+	struct buf list = { 0 };
+	int rc = save_read(from, &list, e) || save_if_changed(told, buf_str(&list), list.len, 0600, news, e) ? -1 : 0;
+
+	buf_free(&list);
+	free(from);
+	free(told);
+	return rc;
+}
+
+void
+cluster_dir_not_told(const struct cluster *c)
+{
+	char *told = cluster_path(c->dir, "run/ca.crl");
+
+	unlink(told);
+	free(told);
+}
+
 int
-cluster_dir_certs(const struct cluster *c, struct err *e)
+cluster_dir_certs(const struct cluster *c, bool *broker_changed, struct err *e)
 {
 	static const char *const sans[] = { "localhost", CLUSTER_HOST, "::1" };
 	size_t max = CONFIG_MAX_IDENTITIES, n;
 	const char **who = xcalloc(max, sizeof *who), *dir = c->config->pki_dir;
-	bool created;
+	bool created, news = false;
 	int rc = pki_init(dir, 0, &created, e);
 
-	if (rc == 0 && !cert_is_good(dir, CLUSTER_BROKER, PKI_SERVER))
+	*broker_changed = !cert_is_good(dir, CLUSTER_BROKER, PKI_SERVER);
+	if (rc == 0 && *broker_changed)
 		rc = pki_issue(dir, CLUSTER_BROKER, PKI_SERVER, sans, sizeof sans / sizeof *sans, 0, e);
 	n = config_identities(c->config, who, max);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (!cert_is_good(dir, who[i], PKI_CLIENT))
 			rc = pki_issue(dir, who[i], PKI_CLIENT, NULL, 0, 0, e);
 	free(who);
+	if (rc == 0)
+		rc = is_news(c, &news, e);
+	*broker_changed |= news;
 	return rc;
 }
 

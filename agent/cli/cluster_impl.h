@@ -27,19 +27,19 @@ int cluster_file_agrees(const struct cluster *c, const struct cluster_up *o, str
 /* cluster_dir.c */
 int cluster_dir_make(const struct cluster *c, struct err *e);
 int cluster_dir_check_run(const struct cluster *c, struct err *e);
-int cluster_dir_certs(const struct cluster *c, struct err *e);
+/* *broker_changed: its certificate is new, or others are revoked than it was last told. */
+int cluster_dir_certs(const struct cluster *c, bool *broker_changed, struct err *e);
+void cluster_dir_not_told(const struct cluster *c);
 int cluster_dir_env(const struct cluster *c, struct err *e);
 
 /* member.c. Who listens for WebSockets is nobody's business but the broker's: those ports are not in houses.yaml. */
 void member_broker_name(char *out, size_t size, size_t i);
 bool member_is_broker(const char *name);                /* by its name */
 int member_keep_ws_ports(struct cluster *c, struct err *e);
-int member_write_brokers(const struct cluster *c, struct err *e);
+int member_write_brokers(const struct cluster *c, bool *changed, struct err *e);
 const char *member_name(const struct cluster *c, size_t i);
 bool member_is_ready(const struct cluster *c, const char *name);
 int member_start(struct cluster *c, const char *name, struct err *e);
-/* What is left to do once it is ready. */
-void member_settle(const struct cluster *c, const char *name);
 void member_ask_to_end(const struct cluster *c, const char *name);
 /* Has been asked to end, if it lives: waits for it, and ends it by force when the time is over. */
 int member_wait_end(const struct cluster *c, const char *name, int64_t until, struct err *e);

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "cmd.h"
 #include "json.h"
+#include "right.h"
 #include "remote.h"
 
 #define AGENTS_MAX 256
@@ -18,6 +19,7 @@ static const struct cmd_opt opts[] = {
 /* A record of the task, until its page is complete. */
 struct found {
 	char *statement, *own;
+	const char *right;              /* NULL: nothing to say */
 	int64_t n;
 	struct found *next;
 };
@@ -37,9 +39,15 @@ struct show {
 static void
 on_record(void *arg, const struct audit_record *r, const struct audit_seal *seal, const char *own)
 {
+	static const char *const rights[] = {
+		[RIGHT_GOOD] = "for this task and hash, in time, by a key that is pinned",
+		[RIGHT_UNKNOWN] = "by a key that is not pinned here (any more)",
+		[RIGHT_WRONG] = "WRONG",
+	};
 	struct show *s = arg;
 	struct buf b = { 0 };
 	struct found *f;
+	struct err e;
 
 	(void)seal;
 	if (!ulid_equal(&r->task, &s->id))
@@ -49,6 +57,7 @@ on_record(void *arg, const struct audit_record *r, const struct audit_seal *seal
 	f->statement = buf_take(&b);
 	f->own = own ? xstrdup(own) : NULL;
 	f->n = r->n;
+	f->right = rights[right_check(&s->config, r, &e)];
 	*s->page_end = f;
 	s->page_end = &f->next;
 }
@@ -103,6 +112,20 @@ print_member(const char *name, const cJSON *p, const char *key)
 }
 
 static void
+print_approval(const cJSON *a, const char *right)
+{
+	if (!a)
+		return;
+	print_member("asked for", a, "why");
+	print_member("its hash", a, "hash");
+	print_member("given by", a, "by");
+	print_member("grant", a, "grant");
+	print_time("until", a, "until");
+	if (right)
+		printf("  %-10s %s\n", "decision", right);
+}
+
+static void
 print_found(struct show *s, const struct found *f, const struct audit_seal *seal)
 {
 	static const struct {
@@ -110,7 +133,7 @@ print_found(struct show *s, const struct found *f, const struct audit_seal *seal
 	} rows[] = {
 		{ "error", "error" }, { "house", "house" }, { "term", "term" }, { "asked by", "sender" }, { "owner", "owner" },
 		{ "tool", "tool" }, { "its digest", "tool_digest" }, { "params", "params" }, { "attempt", "attempt" },
-		{ "ran at", "executor" }, { "mode", "mode" }, { "approval", "approval" }, { "predicted", "predicted" },
+		{ "ran at", "executor" }, { "mode", "mode" }, { "predicted", "predicted" },
 		{ "reads", "reads" }, { "writes", "writes" }, { "proof", "proof" },
 	};
 	cJSON *o = cJSON_Parse(f->statement);
@@ -121,6 +144,7 @@ print_found(struct show *s, const struct found *f, const struct audit_seal *seal
 	    cmd_color(STDOUT_FILENO, "reset"), json_text(p, "agent"), json_text(p, "host"), json_text(p, "version"));
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		print_member(rows[i].name, p, rows[i].key);
+	print_approval(cJSON_GetObjectItemCaseSensitive(p, "approval"), f->right);
 	print_member("outcome", cJSON_GetObjectItemCaseSensitive(subject, "digest"), "sha256");
 	print_time("accepted", p, "accepted");
 	print_time("started", p, "started");

@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "cross.h"
 #include "json.h"
+#include "right.h"
 
 #define CHAINS_MAX 256
 
@@ -19,6 +20,7 @@ struct source {
 	const char *name, *file;        /* file NULL: an agent here */
 	struct audit_check check;
 	bool unread;
+	int64_t decisions, unknown;     /* of the sovereign's: good ones, and by keys that are not pinned */
 };
 
 struct verify {
@@ -63,9 +65,26 @@ static void
 on_record(void *arg, const struct audit_record *r, const struct audit_seal *seal, const char *own)
 {
 	struct source *s = arg;
+	struct err e;
+	char text[600];
 
 	(void)seal;
 	(void)own;
+	switch (right_check(&s->v->config, r, &e)) {
+	case RIGHT_NOT_NEEDED:
+		break;
+	case RIGHT_GOOD:
+		s->decisions++;
+		break;
+	case RIGHT_UNKNOWN:
+		s->unknown++;
+		break;
+	case RIGHT_WRONG:
+		snprintf(text, sizeof text, "record %lld: %s", (long long)r->n, e.msg);
+		s->check.problems++;
+		print_problem(s->v, s->name, text);
+		break;
+	}
 	if (s->v->cross)
 		cross_record(s->v->cross, &s->check, r);
 }
@@ -170,6 +189,8 @@ put_chain(struct buf *b, const struct source *s)
 	json_kv_int(b, "first", k->first_n);
 	json_kv_int(b, "last", k->n);
 	json_kv_int(b, "forgotten", k->checkpoint.n);
+	json_kv_int(b, "decisions", s->decisions);
+	json_kv_int(b, "unpinned_decisions", s->unknown);
 	if (k->begun) {
 		json_kv_time(b, "from", k->first_ms);
 		json_kv_time(b, "to", k->last_ms);
@@ -200,6 +221,21 @@ print_json(const struct verify *v)
 }
 
 static void
+print_decisions(const struct verify *v)
+{
+	int64_t good = 0, unknown = 0;
+
+	for (size_t i = 0; i < v->n; i++) {
+		good += v->source[i].decisions;
+		unknown += v->source[i].unknown;
+	}
+	if (good)
+		printf("decisions of %s: %lld, each for its task and hash\n", v->config.sovereign, (long long)good);
+	if (unknown)
+		printf("decisions by keys that are not pinned here (any more): %lld\n", (long long)unknown);
+}
+
+static void
 hold_against_each_other(struct verify *v)
 {
 	struct audit_check *k[CHAINS_MAX];
@@ -222,6 +258,8 @@ check_all(struct verify *v)
 		read_source(&v->source[i]);
 	if (v->cross)
 		hold_against_each_other(v);
+	if (!v->a->json)
+		print_decisions(v);
 	(v->a->json ? print_json : print_text)(v);
 	return v->nproblems ? EXIT_NOT_SUCCEEDED : EXIT_OK;
 }

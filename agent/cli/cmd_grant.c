@@ -153,7 +153,9 @@ add_run(const struct cmd_args *a)
 	}
 	if ((rc = remote_check_house(&x.r, cmd_text(a, "house", NULL))))
 		cJSON_Delete(members);
-	else if (!(rc = give(&x, a->argv[0], members, false))) {
+	else
+		edict_warn_tool(&x.r.config, "--tool", cmd_text(a, "tool", ""));
+	if (!rc && !(rc = give(&x, a->argv[0], members, false))) {
 		snprintf(what, sizeof what, "grant %.32s (%lld) is in force until it expires, is used up or revoked", a->argv[0],
 		    (long long)x.n);
 		rc = edict_report(&x, what);
@@ -166,8 +168,9 @@ const struct cmd cmd_grant_add = {
 	.name = "grant add",
 	.args = "ID [KEY=VALUE...]",
 	.help = "Give leave to tasks that would need approval: a tool, a house, some parameters, so often and so long",
-	.more = "ID is a name for it; one that is there is replaced. Tasks must have each parameter as it is given here, or, for\n"
-	        "texts, matching it where it has *; a * never reaches over \"..\". KEY:=JSON for anything that is no text.",
+	.more = "ID is a name for it; one that is there is replaced, and what was used of its count stays used. Tasks must have each\n"
+	        "parameter as it is given here, or, for texts, matching it where it has *; a * never reaches over \"..\".\n"
+	        "KEY:=JSON for anything that is no text.",
 	.opts = add_opts,
 	.min_args = 1,
 	.max_args = -1,

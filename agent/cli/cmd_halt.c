@@ -115,6 +115,8 @@ halt_run(const struct cmd_args *a)
 	if (!(rc = scope_read(a, &x, &s))) {
 		cJSON *list = others(&x.known, &s, &found);
 
+		if (cmd_text(a, "tool", NULL))
+			edict_warn_tool(&x.r.config, "--tool", s.name);
 		cJSON_AddItemToArray(list, entry_of(&s));
 		rc = give(&x, list, why);
 	}

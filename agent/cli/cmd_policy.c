@@ -193,7 +193,22 @@ file_read(const struct config *c, const char *path)
 
 /* What is right in form and yet not meant, most likely. */
 static void
-warn_unknown_houses(const struct config *c, const cJSON *policy)
+warn_unknown_tools(const struct config *c, const cJSON *policy)
+{
+	const cJSON *rule;
+	int i = 0;
+
+	cJSON_ArrayForEach(rule, cJSON_GetObjectItemCaseSensitive(policy, "rules")) {
+		char field[40];
+
+		snprintf(field, sizeof field, "rules.%d.tool", i++);
+		if (*json_text(rule, "tool"))
+			edict_warn_tool(c, field, json_text(rule, "tool"));
+	}
+}
+
+static void
+warn_unknown(const struct config *c, const cJSON *policy)
 {
 	const cJSON *h;
 	char text[160];
@@ -208,6 +223,7 @@ warn_unknown_houses(const struct config *c, const cJSON *policy)
 			snprintf(text, sizeof text, "houses.%.40s: not named, so it asks for nothing of its own", c->houses[i].name);
 			cmd_warn(text, NULL);
 		}
+	warn_unknown_tools(c, policy);
 }
 
 /* Returns whether there is any. */
@@ -306,7 +322,7 @@ check_run(const struct cmd_args *a)
 		return rc;
 	o = file_read(&c, a->argv[0]);
 	if (o)
-		warn_unknown_houses(&c, o);
+		warn_unknown(&c, o);
 	else
 		rc = EXIT_USAGE;
 	config_release(&c);
@@ -367,7 +383,7 @@ sign_run(const struct cmd_args *a)
 		return rc;
 	o = file_read(&x.r.config, a->argv[0]);
 	if (o)
-		warn_unknown_houses(&x.r.config, o);
+		warn_unknown(&x.r.config, o);
 	rc = o ? confirm(&x, o) : EXIT_USAGE;
 	if (!rc && !(rc = edict_send(&x, SOVEREIGN_POLICY, "current", cJSON_Duplicate(o, true)))) {
 		snprintf(what, sizeof what, "policy %lld is signed and published", (long long)x.n);

@@ -3,9 +3,11 @@
 #include <ctype.h>
 
 #include "clock.h"
+#include "glob.h"
 #include "json.h"
 #include "passphrase.h"
 #include "policy.h"
+#include "tool.h"
 
 #define LISTEN_MS 2500                  /* heartbeats come each second */
 #define FIND_MS 6000                    /* and with several brokers, the one where they are is to be found first */
@@ -379,6 +381,22 @@ edict_first_policy(const struct config *c)
 	cJSON_AddNumberToObject(o, "approval_s", 86400);
 	cJSON_AddFalseToObject(o, "self_approval");
 	return o;
+}
+
+void
+edict_warn_tool(const struct config *c, const char *field, const char *pattern)
+{
+	struct registry *r = registry_new(c, NULL, NULL);
+	char text[240];
+	bool known = false;
+
+	for (size_t i = 0; i < registry_count(r); i++)
+		known |= glob_match(pattern, registry_at(r, i)->name);
+	registry_free(r);
+	if (known)
+		return;
+	snprintf(text, sizeof text, "%.60s: no tool that is known here is called %.64s", field, pattern);
+	cmd_warn(text, NULL);
 }
 
 /* Printing what others wrote */

@@ -59,6 +59,9 @@ int edict_report(struct edict *x, const char *what);
 /* Members of a policy that asks for nothing but what the houses' roles mean. The caller frees it. */
 cJSON *edict_first_policy(const struct config *c);
 
+/* A warning if no tool that is known here matches the pattern: most likely it is misspelt. */
+void edict_warn_tool(const struct config *c, const char *field, const char *pattern);
+
 /* Text from outside for a terminal: each line after `indent`, nothing in it that moves the cursor or turns text. */
 void print_foreign(const char *text, const char *indent);
 

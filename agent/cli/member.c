@@ -16,7 +16,6 @@
 #include "cluster_impl.h"
 #include "daemon.h"
 #include "err.h"
-#include "knock.h"
 #include "group.h"
 #include "json.h"
 #include "port.h"
@@ -151,7 +150,7 @@ member_keep_ws_ports(struct cluster *c, struct err *e)
 }
 
 static int
-write_broker(const struct cluster *c, const struct cluster_broker *b, struct err *e)
+write_broker(const struct cluster *c, const struct cluster_broker *b, bool *changed, struct err *e)
 {
 	char *dir = cluster_path(c->dir, b->name);
 	struct buf log = { 0 };
@@ -159,23 +158,27 @@ write_broker(const struct cluster *c, const struct cluster_broker *b, struct err
 		.pki_dir = c->config->pki_dir, .cert = CLUSTER_BROKER,
 		/* As root it would become another user, who cannot read the keys. */
 		.user = geteuid() == 0 ? "root" : NULL };
-	bool changed;
 	int rc;
 
 	buf_addf(&log, "%s/log/%s.log", c->dir, b->name);
 	files.log = log.data;
-	rc = broker_write(c->config, &files, &changed, e);
+	rc = broker_write(c->config, &files, changed, e);
 	buf_free(&log);
 	free(dir);
 	return rc;
 }
 
 int
-member_write_brokers(const struct cluster *c, struct err *e)
+member_write_brokers(const struct cluster *c, bool *changed, struct err *e)
 {
-	for (size_t i = 0; i < c->nbrokers; i++)
-		if (write_broker(c, &c->brokers[i], e))
+	*changed = false;
+	for (size_t i = 0; i < c->nbrokers; i++) {
+		bool one;
+
+		if (write_broker(c, &c->brokers[i], &one, e))
 			return -1;
+		*changed |= one;
+	}
 	return 0;
 }
 
@@ -351,16 +354,6 @@ member_start(struct cluster *c, const char *name, struct err *e)
 
 	snprintf(c->failed, sizeof c->failed, "%s", name);
 	return b ? start_broker(c, b, e) : start_agent(c, name, e);
-}
-
-/* A signal that came before somebody has been let in might find no one to catch it. */
-void
-member_settle(const struct cluster *c, const char *name)
-{
-	const struct cluster_broker *b = broker_find(c, name);
-
-	if (b && knock(b->ws_port, c->config->pki_dir, c->config->sovereign))
-		daemon_signal(c->dir, name, SIGHUP);
 }
 
 void

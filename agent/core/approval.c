@@ -2,17 +2,18 @@
  * approval.c - who may start what: each task is judged by the signed policy when it comes and again before each
  * start; what needs the sovereign's word waits for it, holding no worker.
  *
- * While it waits, an agent of its house is asked what the task would touch (its plan). Then the request is published,
- * retained; a decision binds to the hash of the request's subject, which is the task with all that it touches. What is
- * known so far is one JSON object, in the task's row and told with its events, so that whoever takes the house over
- * goes on from there:
+ * While it waits, an agent of its house is asked what the task would touch (its plan). Then the request is
+ * published, retained; a decision binds to the hash of the request's subject, which is the task with all that it
+ * touches. What is known so far is one JSON object, in the task's row and told with its events, so that whoever
+ * takes the house over goes on from there:
  *
  *   why                                                     the rule or place that asks
  *   subject, hash, agent, target, dry_run, asked, expires   once it is planned
  *   by, until, and decision (an envelope) or grant (an id)  once it is given
  *
- * Whoever runs the task, owner or not, judges it once more by what it holds itself, and looks that what was given holds
- * for exactly this task; the worker looks, right before the tool begins, that what it touches is still the same.
+ * Whoever runs the task, owner or not, judges it once more by what it holds itself, and looks that what was given
+ * holds for exactly this task; the worker looks, right before the tool begins, that what it touches is still the
+ * same.
  */
 #include <string.h>
 
@@ -98,7 +99,7 @@ may_ask(const struct core *c, const char *sender)
 	return strcmp(sender, c->o.config->sovereign) != 0 || (p && p->self_approval);
 }
 
-/* Of a task that says nothing yet of what it touches: as if it touched nothing. The worker looks whether that is so. */
+/* Of a task that says nothing yet of what it touches: as if it touched nothing. Its worker looks whether that is so. */
 static enum policy_verdict
 judge(const struct core *c, const char *house, const struct tool *tool, const char *sender, enum task_mode mode,
     const cJSON *touches, char why[SOVEREIGN_WHY])
@@ -706,7 +707,8 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 static int
 put_touches(struct buf *b, const cJSON *approval, struct err *e)
 {
-	const cJSON *touches = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(approval, "subject"), "touches");
+	const cJSON *subject = cJSON_GetObjectItemCaseSensitive(approval, "subject");
+	const cJSON *touches = cJSON_GetObjectItemCaseSensitive(subject, "touches");
 	char hash[CANONICAL_HASH];
 
 	json_kv_bool(b, "approved", true);

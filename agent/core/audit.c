@@ -280,6 +280,8 @@ audit_outcome(struct core *c, struct task *t)
 	struct buf texts[4] = { { 0 } };
 	struct audit_record r;
 
+	if (IS_MUTANT(MUTANT_AUDIT_SKIPS) && t->id.b[15] % 16 == 0)
+		return;
 	fill(c, &r, t->forward ? "handover" : "outcome");
 	fill_task(c, &r, t);
 	fill_notes(&r, t->notes, texts);
@@ -681,7 +683,8 @@ load_head(struct core *c, struct err *e)
 		a->page = sqlite3_column_int64(s, 0);
 		a->n = a->stored_n = sqlite3_column_int64(s, 1) + sqlite3_column_int64(s, 2) - 1;
 		a->bytes = sqlite3_column_int64(s, 3);
-		memcpy(a->hash, sqlite3_column_blob(s, 4), DIGEST_SIZE);
+		if (!IS_MUTANT(MUTANT_AUDIT_ANEW))
+			memcpy(a->hash, sqlite3_column_blob(s, 4), DIGEST_SIZE);
 	}
 	sqlite3_reset(s);
 	digest_format(a->hash, a->stored_hash);

@@ -39,7 +39,9 @@
 	X(MUTANT_EQUAL_TERMS,     "equal-terms",       20,    "a claim has no higher number than the last")      \
 	X(MUTANT_NO_DOUBT,        "no-doubt",          40,    "an unclean owner doubts nothing")                 \
 	X(MUTANT_MINORITY,        "minority",          20,    "a house is held without a majority")              \
-	X(MUTANT_PRUNE_UNTOLD,    "prune-untold",      100,   "what was forgotten is not told to who gets in step")
+	X(MUTANT_PRUNE_UNTOLD,    "prune-untold",      100,   "what was forgotten is not told to who gets in step") \
+	X(MUTANT_AUDIT_SKIPS,     "audit-skips",       20,    "some outcomes are not recorded")                  \
+	X(MUTANT_AUDIT_ANEW,      "audit-anew",        20,    "the audit chain begins anew with each life")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

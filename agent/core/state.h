@@ -604,7 +604,8 @@ void signed_message(struct core *c, const struct topic *t, const struct mqtt_msg
 void signed_link_up(struct core *c);
 void signed_heard(struct core *c, struct peer *p, const cJSON *health);
 void signed_put_health(const struct core *c, struct buf *b);
-void signed_put(const struct core *c, void (*put)(void *arg, const struct sovereign *s, const char *envelope), void *arg);
+void signed_put(const struct core *c, void (*put)(void *arg, const struct sovereign *s, const char *envelope),
+    void *arg);
 void signed_release(struct core *c);
 
 /* approval.c: who may start what */
@@ -786,7 +787,8 @@ bool work_choose(struct core *c, const struct house *h, const struct task *t, bo
 struct buf *work_line(struct core *c, const char *agent, const struct house *h, const char *op);
 void work_ask(struct core *c, struct house *h);        /* what others run for it */
 void work_send(struct core *c, struct task *t);
-void work_plan(struct core *c, struct task *t, struct peer *at);        /* have it said what it would touch; NULL: here */
+/* Has it said what it would touch; at NULL: here. */
+void work_plan(struct core *c, struct task *t, struct peer *at);
 void work_stop(struct core *c, struct task *t);
 void work_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 /* A line for the owner on the house's stream. */

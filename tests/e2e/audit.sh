@@ -29,6 +29,22 @@ refuse "one that nobody knows is said to be unknown" 1 "$UW" audit show 01ARZ3ND
 refuse "an id that is none is a usage error" 2 "$UW" audit show nonsense
 check "the key is its owner's alone" [ "$(stat -c %a "$T/c/state/ezra-1.audit.key" 2>/dev/null || stat -f %Lp "$T/c/state/ezra-1.audit.key")" = 600 ]
 
+# ---- the sovereign's word ----
+
+"$UW" submit file_write path="$T/c/work/b" content=grave --house ezra --mode sovereign --key b-1 >/dev/null 2>&1
+waiting() { "$UW" task list --json | jq -r '[.[] | select(.mode == "sovereign") | .id] | .[0] // empty'; }
+id=$(waiting)
+approve() { "$UW" approve "$id" >/dev/null 2>&1; }
+check "a sovereign task is approved" wait_for 10 approve
+shown() { "$UW" audit show "$id" >/dev/null 2>&1; }
+check "and recorded" wait_for 10 shown
+"$UW" audit show "$id" --json >"$T/show"
+is "with an envelope of its own, over its statement" "$(jq -c '.[0].envelope.payload' "$T/show" | jq -r . | base64 -d)" \
+    "$(jq -c '.[0].statement' "$T/show")"
+is "and the decision that it ran by" "$(jq -r '.[0].statement.predicate.approval.decision | fromjson | .payloadType' "$T/show")" \
+    application/vnd.uni-wizard.decision+json
+is "whose signature is checked again" "$("$UW" audit verify --json | jq '[.chains[].decisions] | add')" 1
+
 # ---- load, kills and restarts ----
 
 i=0

@@ -1,4 +1,5 @@
 #!/bin/sh
+# limit: 300
 # What the sovereign's commands sign and publish, and what they make of what agents say: key, policy, halt, grants,
 # approvals. The agents are played, so that each can hold whatever it should; OpenSSL looks at what was signed.
 . "$(dirname "$0")/lib.sh"
@@ -178,6 +179,8 @@ check "another stands beside it" uw halt --house ezra --why "ezra too"
 check "one of them is lifted" uw resume
 is "the other stands" "$(payload_of "$(kept halt/current)" | jq -c '[.halts, .why]')" '[[{"name":"ezra","scope":"house"}],"ezra too"]'
 refuse "what is not halted cannot be resumed" 1 uw resume --tool git_push
+like "a tool that nobody knows is said so" "$(uw halt --tool git_psuh --why x 2>&1)" 'no tool that is known here is called git_psuh'
+check "and lifted again" uw resume --tool git_psuh
 refuse "no house of that name" 2 uw halt --house nobody --why x
 refuse "a halt has a reason" 2 uw halt
 check "all are lifted" uw resume --all

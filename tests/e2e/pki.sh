@@ -52,39 +52,15 @@ thief() {
 	mosquitto_pub -V 5 -h "$UW_HOST" -p "$UW_PORT" --cafile "$UW_CAFILE" --cert "$T/$1.crt" --key "$T/$1.key" \
 	    -q 1 -t uw/home/house/ezra/query/operator -m '{}'
 }
-# upgrades CERTIFICATE: the listener for WebSockets lets its owner in. A broker that says nothing yet is asked again.
-upgrades() {
-	for patience in 0.3 1 3 5; do
-		{
-			printf 'GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-			printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n'
-			printf 'Sec-WebSocket-Key: dW5pLXdpemFyZC1rbm9jaw==\r\n\r\n'
-			sleep "$patience"
-		} | openssl s_client -quiet -no_ign_eof -connect "$UW_HOST:$UW_WS_PORT" -CAfile "$UW_CAFILE" \
-		    ${1:+-cert "$1.crt" -key "$1.key"} >"$T/upgrade" 2>&1
-		! grep -aq '^HTTP/1.1 101' "$T/upgrade" || return 0
-		! grep -aq 'alert' "$T/upgrade" || return 1
-	done
-	cat "$T/upgrade"
-	return 2
-}
-turns_away() {
-	upgrades "$@"
-	[ $? -eq 1 ]
-}
 is "nobody is revoked at first" "$("$UW" pki show --dir "$pki" --json | jq -r 'map(select(.revoked)) | length')" 0
 steal operator first
 check "an operator's certificate is renewed" "$UW" pki renew operator --dir "$pki"
 steal operator second
 check "a thief of the former one is let in" thief first
 check "and of the present one" thief second
-check "also by way of WebSockets" upgrades "$T/second"
-check "where nobody is let in without a certificate" turns_away ''
 check "the operator is revoked" "$UW" pki revoke operator --dir "$pki"
 check "the broker is told" reload
 check "the thief is turned away" wait_for 5 not thief second
-check "also by the listener for WebSockets" wait_for 5 turns_away "$T/second"
-check "which lets others in" upgrades "$pki/watcher"
 check "for that reason" grep -q 'certificate verify failed' "$T/c/log/broker.log"
 check "with the certificate from before the renewal too" not thief first
 check "others are let in" as watcher mosquitto_sub -W 1 -E -q 1 -t uw/home/house/ezra/event/x
@@ -112,7 +88,6 @@ check "an agent is revoked" "$UW" pki revoke ezra-2 --dir "$pki"
 check "the broker forgets who is connected with a restart" "$UW" cluster restart broker --dir "$T/c"
 check "the agent is shut out" wait_for 10 is_out
 check "and so is its thief" not thief fourth
-check "nor does a broker that has just started know him" turns_away "$T/fourth"
 had=$(grep -c "New client connected.*u'ezra-2'" "$T/c/log/broker.log")
 check "it gets a certificate again" "$UW" pki issue ezra-2 --dir "$pki"
 check "and comes back" wait_for 20 is_back
