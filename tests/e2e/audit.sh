@@ -49,7 +49,7 @@ is "whose signature is checked again" "$("$UW" audit verify --json | jq '[.chain
 
 i=0
 while [ $i -lt 400 ]; do echo '{"tool":"noop"}'; i=$((i + 1)); done >"$T/tasks"
-for round in 1 2 3; do
+for _ in 1 2 3; do
 	for house in ezra bezalel; do
 		as operator mosquitto_pub -q 1 -t "uw/home/house/$house/task/operator" -s <"$T/tasks"
 	done
@@ -136,7 +136,7 @@ cat >>"$T/c/houses.yaml" <<YAML
 retention: { audit: 20 }
 YAML
 restart_all
-for i in 1 2 3; do submit noop --house ezra; done
+for _ in 1 2 3; do submit noop --house ezra; done
 forgotten() { "$UW" audit verify --json | jq -e '[.chains[] | select(.agent == "ezra-1") | .forgotten] | .[0] > 100' >/dev/null; }
 check "old records are forgotten" wait_for 30 forgotten
 check "what is left is good, from a signed checkpoint on" good
