@@ -119,11 +119,18 @@ check_missed(const struct check *k, const struct record *r)
 	return missed;
 }
 
+/* Who took a house over uncleanly knows by the clock what its former owner may have run. */
+static bool
+clocks_misled(const struct check *k, const struct record *r)
+{
+	return k->sim->plan.clock_error_ms > CLOCK_BORNE_MS && check_missed(k, r);
+}
+
 /* An executor may be late to hear that it need not run any more: only what may not be repeated matters then. */
 static bool
 is_too_late(const struct check *k, const struct record *r, const struct tool *tool)
 {
-	return (r->state[0] || r->cancelled) && (tool->effect == TOOL_EXCLUSIVE ||
+	return (r->state[0] || r->cancelled) && ((tool->effect == TOOL_EXCLUSIVE && !clocks_misled(k, r)) ||
 	    (!check_missed(k, r) && k->sim->now_us - r->ended_us > LATE_START_US));
 }
 
@@ -144,8 +151,7 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	r->runners |= check_bit(k, host);
 	if (r->exempt)
 		return;
-	/* Who took a house over uncleanly knows by the clock what its former owner may have run. */
-	if (tool->effect == TOOL_EXCLUSIVE && r->blocked && !(k->sim->plan.clock_error_ms > CLOCK_BORNE_MS && check_missed(k, r)))
+	if (tool->effect == TOOL_EXCLUSIVE && r->blocked && !clocks_misled(k, r))
 		sim_fail(k->sim, id, "exclusive %s began again after an attempt that may have had its effect",
 		    tool->name);
 	if (is_stopping(k, r))
