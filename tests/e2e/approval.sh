@@ -123,3 +123,21 @@ sleep 2
 is "and the halt holds" "$(state "$noop")" queued
 check "until it is lifted" "$UW" resume
 check "then it runs" in_state "$noop" succeeded
+
+# Another key: both are pinned for a while.
+pin() { sed "s|^sovereign_keys:.*|sovereign_keys: [$1]|" "$T/c/houses.yaml" >"$T/pinned" && cat "$T/pinned" >"$T/c/houses.yaml"; }
+old=$("$UW" key show --json | jq -r .public)
+check "the next key is made" "$UW" key rotate --no-passphrase
+next=$(cat "$T/c/pki/sovereign.key.next.pub")
+pin "\"$old\", \"$next\""
+restart_all
+n=$("$UW" policy show | sed -n 's/^# policy \([0-9]*\) .*/\1/p')
+check "everything is signed anew" "$UW" key rotate
+pin "\"$next\""
+restart_all
+is "the policy is in force without the old key" "$("$UW" policy show | sed -n 's/^# policy \([0-9]*\) .*/\1/p')" $((n + 1))
+check "tasks run" "$UW" submit noop --house timmy --wait
+id=$(writes ezra www/j nine)
+check "production waits as before" waits "$id"
+check "and is approved with the new key" "$UW" approve "$id"
+check "so it runs" in_state "$id" succeeded
