@@ -1,5 +1,6 @@
 #include "tooltest.h"
 
+#include "place.h"
 #include "service.h"
 
 /* `systemctl show` of systemd 252, in the order in which it came. */
@@ -32,6 +33,29 @@ systemctl_show_is_parsed(void **state)
 	assert_true(service_systemd_parse(unknown_unit, &s));
 	assert_string_equal(s.load, "not-found");
 	assert_string_equal(s.file_state, "");
+}
+
+/* A place in production may be marked by any of its names. */
+static void
+a_unit_is_touched_by_every_name_it_has(void **state)
+{
+	const struct touch *found;
+	const char *place = "service:web", *which;
+	struct service s;
+	struct plan p;
+
+	(void)state;
+	assert_true(service_systemd_parse("Id=nginx.service\nNames=nginx.service web.service\nLoadState=loaded\n"
+	    "ActiveState=active\n", &s));
+	plan_init(&p, false);
+	assert_int_equal(service_touch(&s, &p, PLAN_WRITES, &fx.e), 0);
+	plan_sort(&p);
+	assert_int_equal(p.n, 2);
+	assert_int_equal(place_find(&place, 1, &p, &found, &which, &fx.e), 0);
+#ifdef __linux__
+	assert_string_equal(found->name, "web.service");
+#endif
+	plan_release(&p);
 }
 
 static void
@@ -236,6 +260,25 @@ a_service_is_started_restarted_and_stopped(void **state)
 }
 
 static void
+a_service_is_planned_approved_and_proven(void **state)
+{
+	(void)state;
+	unit("planned", "ExecStart=/bin/sleep 1000");
+	fx.plan = true;
+	fx_ok(control("planned", "start"));
+	fx.plan = false;
+	assert_string_equal(fx_str("touches.0.name"), "uw-test-planned.service");
+	assert_non_null(strstr(fx_str("dry_run"), "is inactive"));
+	fx.terms = "{\"production\":[\"service:uw-test-planned\"]}";
+	fx_failed(control("planned", "start"), ERR_APPROVAL, NULL);
+	fx.terms = "{\"production\":[\"service:uw-test-planned\"],\"approved\":true,\"proof\":true}";
+	fx_ok(control("planned", "start"));
+	assert_non_null(strstr(fx.notes.data, "\"check\":\"service_state\""));
+	fx.terms = NULL;
+	fx_ok(control("planned", "stop"));
+}
+
+static void
 a_service_that_does_not_stay_up_is_not_started(void **state)
 {
 	(void)state;
@@ -330,6 +373,7 @@ main(void)
 {
 	const struct CMUnitTest always[] = {
 		cmocka_unit_test(systemctl_show_is_parsed),
+		cmocka_unit_test(a_unit_is_touched_by_every_name_it_has),
 		cmocka_unit_test(what_is_no_answer_of_systemctl_is_refused),
 		cmocka_unit_test(values_that_are_too_long_are_cut),
 		cmocka_unit_test(launchctl_print_is_parsed),
@@ -346,6 +390,7 @@ main(void)
 	};
 	const struct CMUnitTest units[] = {
 		cmocka_unit_test(a_service_is_started_restarted_and_stopped),
+		cmocka_unit_test(a_service_is_planned_approved_and_proven),
 		cmocka_unit_test(a_service_that_does_not_stay_up_is_not_started),
 		cmocka_unit_test(a_oneshot_is_run),
 		cmocka_unit_test(a_service_is_enabled_and_disabled),
