@@ -163,12 +163,14 @@ struct thing {
 	char *name;
 	bool on_disk;
 	struct spot spot;
+	struct buf links;       /* of a place: those that lead to it, each ended by NUL */
 };
 
 static void
 thing_release(struct thing *t)
 {
 	free(t->name);
+	buf_free(&t->links);
 	if (t->on_disk)
 		spot_release(&t->spot);
 }
@@ -211,7 +213,7 @@ place_parse(struct thing *t, const char *text, const struct buf *mounts, struct 
 	switch (t->kind) {
 	case PLAN_PATH:
 	case PLAN_REPO:
-		t->name = spot_resolve(name);
+		t->name = spot_resolve_links(name, &t->links);
 		return t->name && thing_locate(t, mounts) == 0 ? 0 : no_place(text, e);
 	case PLAN_URL:
 		t->name = place_url(name);
@@ -258,11 +260,24 @@ url_covers(const char *place, const char *url)
 	return strcmp(url, PLACE_ANY_URL) == 0 || spot_holds(a, n, b, m);
 }
 
+/* Who changes a link changes what is found at its name. */
+static bool
+leads_through(const struct thing *place, const struct thing *t)
+{
+	const char *link = buf_str(&place->links), *end = link + place->links.len;
+
+	for (; link < end; link += strlen(link) + 1)
+		if (spot_holds(t->name, strlen(t->name), link, strlen(link)))
+			return true;
+	return false;
+}
+
 static bool
 covers(const struct thing *place, const struct thing *t)
 {
 	if (place->on_disk || t->on_disk)
-		return place->on_disk && t->on_disk && spot_overlap(&place->spot, &t->spot);
+		return place->on_disk && t->on_disk &&
+		    (spot_overlap(&place->spot, &t->spot) || leads_through(place, t));
 	if (place->kind == PLAN_SERVICE || t->kind == PLAN_SERVICE)
 		return place->kind == t->kind && strcmp(place->name, t->name) == 0;
 	return url_covers(place->name, t->name);

@@ -21,6 +21,7 @@ struct walk {
 	struct buf out;
 	char *rest;
 	int links;
+	struct buf *seen;       /* where the links were; or NULL */
 };
 
 static void
@@ -41,6 +42,8 @@ follow(struct walk *w)
 
 	if (n <= 0 || n == (ssize_t)sizeof to || ++w->links > MAX_LINKS)
 		return -1;
+	if (w->seen)
+		buf_add(w->seen, w->out.data, w->out.len + 1);
 	buf_add(&b, to, (size_t)n);
 	buf_addc(&b, '/');
 	buf_adds(&b, w->rest);
@@ -100,7 +103,13 @@ step(struct walk *w)
 char *
 spot_resolve(const char *path)
 {
-	struct walk w = { .out = { .max = PATH_MAX }, .rest = xstrdup(path) };
+	return spot_resolve_links(path, NULL);
+}
+
+char *
+spot_resolve_links(const char *path, struct buf *links)
+{
+	struct walk w = { .out = { .max = PATH_MAX }, .rest = xstrdup(path), .seen = links };
 	int rc = path[0] == '/' ? 0 : -1;
 
 	while (rc == 0 && w.rest[0])

@@ -34,6 +34,9 @@ struct spot {
 /* The name alone. NULL if it cannot be told: too long, a loop of links, not allowed to look. */
 char *spot_resolve(const char *path);
 
+/* The same; links gets where each link was that has been followed, each ended by NUL. */
+char *spot_resolve_links(const char *path, struct buf *links);
+
 /* What a descriptor is open on, NULL where the system does not tell. */
 char *spot_of_fd(int fd);
 

@@ -334,6 +334,16 @@ a_place_covers_what_belongs_to_it(void **state)
 	assert_true(covers(place, PLAN_REPO, fx_path("root"), 0));
 	assert_false(covers(place, PLAN_PATH, fx_path("root/sites"), 0));
 	assert_false(covers(place, PLAN_URL, "https://x/", 0));
+	assert_int_equal(mkdir(fx_path("root/links"), 0755), 0);
+	assert_int_equal(symlink("../link", fx_path("root/links/current")), 0);
+	assert_false(covers(place, PLAN_REPO, fx_path("root/links"), 0));
+	snprintf(place, sizeof place, "path:%s", fx_path("root/links/current/x"));
+	assert_true(covers(place, PLAN_REPO, fx_path("root/links"), 0));
+	assert_true(covers(place, PLAN_PATH, fx_path("root/link"), 0));
+	assert_true(covers(place, PLAN_PATH, fx_path("root/site/x/y"), 0));
+	assert_false(covers(place, PLAN_PATH, fx_path("root/site/y"), 0));
+	assert_false(covers(place, PLAN_PATH, fx_path("root/links/other"), 0));
+	snprintf(place, sizeof place, "repo:%s", fx_path("root/link"));
 	assert_false(covers(place, PLAN_SERVICE, fx_path("root/site"), 0));
 	assert_true(covers("url:https://x/api/", PLAN_URL, "https://x/api/v1", 0));
 	assert_true(covers("url:https://x/api", PLAN_URL, "http://x/api", 0));
