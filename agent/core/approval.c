@@ -7,7 +7,7 @@
  * touches. What is known so far is one JSON object, in the task's row and told with its events, so that whoever
  * takes the house over goes on from there:
  *
- *   why                                                     the rule or place that asks
+ *   why, begun                                              the rule or place that asks, and since when
  *   subject, hash, agent, target, dry_run, asked, expires   once it is planned
  *   by, until, and decision (an envelope) or grant (an id)  once it is given
  *
@@ -22,10 +22,13 @@
 #include "state.h"
 
 #define PLAN_AGAIN_MS 60000             /* a plan that was asked for and did not come */
-#define PLAN_SOON_MS 1000               /* nobody could make it now */
+#define PLAN_SOON_MS 1000               /* nobody could make it now; later, the longer it has waited */
+#define PLAN_SLOW_DOWN 8
+#define APPROVAL_S 86400                /* how long a request waits, without a policy that says so */
 #define CHAIN_MAX 16                    /* tasks back from one to the next by "parent" */
 #define READS_MAX 256                   /* of a chain */
-#define HISTORY 100                     /* tasks that a prediction looks at */
+#define HISTORY 100                     /* tasks that a prediction is made from */
+#define HISTORY_SCAN 2000               /* among so many last ones: each of many requests looks for them */
 
 /* ---- what is known of it ---- */
 
@@ -174,14 +177,39 @@ may_plan(const struct core *c, const struct task *t)
 	    lease_may_start(c, t->house) && !t->house->heir && !c->draining;
 }
 
+static int64_t
+begun_ms(const struct core *c, const struct task *t)
+{
+	cJSON *o = approval_of(t);
+	int64_t at = json_number(o, "begun", c->now.wall_ms);
+
+	cJSON_Delete(o);
+	return at;
+}
+
+/* Many may wait for a house that is halted for long. */
+static void
+plan_later(struct core *c, struct task *t)
+{
+	int64_t ms = (c->now.wall_ms - begun_ms(c, t)) / PLAN_SLOW_DOWN;
+
+	t->due_ms = c->now.wall_ms + (ms < PLAN_SOON_MS ? PLAN_SOON_MS : ms > PLAN_AGAIN_MS ? PLAN_AGAIN_MS : ms);
+	c->due_changed = true;
+}
+
 static void
 ask_for_plan(struct core *c, struct task *t)
 {
 	struct peer *at;
+	struct err e;
 
-	t->due_ms = c->now.wall_ms + PLAN_SOON_MS;
-	c->due_changed = true;
 	task_dirty(c, t);
+	if (!t->tool) {
+		err_set(&e, ERR_UNKNOWN_TOOL, "tool %s is no longer known", t->tool_name);
+		attempt_finish(c, t, TASK_FAILED, &e);
+		return;
+	}
+	plan_later(c, t);
 	if (!may_plan(c, t) || !work_choose(c, t->house, t, true, &at))
 		return;
 	t->due_ms = c->now.wall_ms + PLAN_AGAIN_MS;
@@ -197,6 +225,7 @@ approval_begin(struct core *c, struct task *t, const char *why)
 	json_kv_str(&b, "why", why);
 	/* Such attempts ended before they began: they are not counted as tries. */
 	json_kv_int(&b, "attempts", t->attempt);
+	json_kv_int(&b, "begun", c->now.wall_ms);
 	json_put_close(&b, '}');
 	approval_set(t, buf_take(&b));
 	house_unqueue(c, t);
@@ -328,7 +357,8 @@ look_back(void *arg, struct task *t)
 static void
 put_predicted(struct buf *b, struct core *c, const struct task *t)
 {
-	struct store_filter f = { .house = t->house->name, .state = -1, .tool = t->tool_name, .limit = HISTORY };
+	struct store_filter f = { .house = t->house->name, .state = -1, .tool = t->tool_name, .limit = HISTORY,
+		.scan = HISTORY_SCAN };
 	struct history h = { 0 };
 
 	store_list(c, &f, look_back, &h);
@@ -563,7 +593,8 @@ is_denied(struct core *c, struct task *t, struct err *e)
 	if (no) {
 		denied(e, why);
 	} else if (*why) {
-		cJSON_ReplaceItemInObjectCaseSensitive(o, "why", cJSON_CreateString(why));
+		cJSON_DeleteItemFromObjectCaseSensitive(o, "why");
+		cJSON_AddStringToObject(o, "why", why);
 		approval_set(t, cJSON_PrintUnformatted(o));
 	}
 	cJSON_Delete(o);
@@ -611,8 +642,7 @@ approval_planned(struct core *c, struct house *h, const char *agent, cJSON *o)
 	if (cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(o, "plan"))) {
 		take_plan(c, t, o, agent);
 	} else if (!error || json_is_true(o, "later")) {
-		t->due_ms = c->now.wall_ms + PLAN_SOON_MS;
-		c->due_changed = true;
+		plan_later(c, t);
 	} else {
 		err_set(&e, err_code_parse(json_text(error, "code")), "it cannot be said what it would do: %s",
 		    json_text(error, "message"));
@@ -623,16 +653,18 @@ approval_planned(struct core *c, struct house *h, const char *agent, cJSON *o)
 void
 approval_due(struct core *c, struct task *t)
 {
+	int64_t s = signed_policy(c) ? signed_policy(c)->approval_s : APPROVAL_S;
+	bool asked = t->stage == APPROVAL_ASKED;
 	struct err e;
 
 	if (t->state != TASK_WAITING)
 		return;
-	if (t->stage != APPROVAL_ASKED) {
+	if (!asked && c->now.wall_ms < begun_ms(c, t) + s * 1000) {
 		ask_for_plan(c, t);
 		return;
 	}
-	err_set(&e, ERR_DENIED, "nobody approved it within %lld s: time-out means denied",
-	    (long long)(signed_policy(c) ? signed_policy(c)->approval_s : 0));
+	err_set(&e, ERR_DENIED, asked ? "nobody approved it within %lld s: time-out means denied" :
+	    "nobody could say within %lld s what it would touch: time-out means denied", (long long)s);
 	end_denied(c, t, &e);
 }
 
@@ -686,6 +718,9 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 	    !same_text(subject, "mode", task_mode_name(s->mode)) || !same_text(subject, "sender", s->sender) ||
 	    !cJSON_Compare(cJSON_GetObjectItemCaseSensitive(subject, "params"), s->params, true))
 		return err_set(e, ERR_DENIED, "it is not the task that was approved");
+	/* Else what was shown would bind to nothing. */
+	if (s->tool->plan && !cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(subject, "touches")))
+		return err_set(e, ERR_DENIED, "what was approved does not say what it touches, and tool %s can tell", s->tool->name);
 	if (!same_text(subject, "tool_digest", registry_digest(c->o.tools, s->tool)))
 		return err_set(e, ERR_DENIED, "tool %s is another here than the one that was approved", s->tool->name);
 	if (*envelope) {
@@ -694,6 +729,7 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 		rc = decision_check(&d.u.decision, s->id, hash, false, c->now.wall_ms, e);
 		if (!rc && !d.u.decision.approve)
 			rc = err_set(e, ERR_DENIED, "it was denied");
+		*s->until_ms = d.u.decision.expires_ms;
 		sovereign_release(&d);
 		return rc;
 	}
@@ -701,6 +737,7 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 	if (!g || s->mode == MODE_SOVEREIGN || !grant_covers(g, &(struct grant_question){ .house = s->house,
 	    .tool = s->tool->name, .sender = s->sender, .params = s->params, .now_ms = c->now.wall_ms }))
 		return err_set(e, ERR_DENIED, "grant %s does not cover it any more", id);
+	*s->until_ms = g->expires_ms;
 	return 0;
 }
 
@@ -841,7 +878,7 @@ set_terms(struct core *c, struct task *t, struct err *e)
 	cJSON *params = cJSON_Parse(t->params), *approval = approval_of(t),
 	    *reads = approval_wants_reads(c, t) ? approval_reads(c, t) : NULL;
 	struct start s = { .id = &t->id, .house = t->house->name, .tool = t->tool, .params = params, .sender = t->sender,
-		.mode = (enum task_mode)t->mode };
+		.mode = (enum task_mode)t->mode, .until_ms = &t->until_ms };
 
 	free(t->terms);
 	t->terms = approval_terms(c, &s, approval, reads, e);
@@ -859,13 +896,30 @@ is_simple(const struct core *c, const struct task *t)
 	return !t->approval && t->quick && t->judged == signed_policy_number(c);
 }
 
+/* Our own user's, that was begun outside of its house. */
+static bool
+is_free_still(struct core *c, struct task *t)
+{
+	char house[NAME_MAX_LEN + 1];
+	struct err e;
+
+	forward_house(c, t, house);
+	if (approval_is_free(c, t, house))
+		return true;
+	err_set(&e, ERR_DENIED, "policy does not let it start outside of house %s any more; submit it anew", house);
+	end_denied(c, t, &e);
+	return false;
+}
+
 bool
 approval_may_start(struct core *c, struct task *t)
 {
 	struct err e;
 
-	if (!signed_is_on(c) || t->house->local || is_simple(c, t))
+	if (!signed_is_on(c) || is_simple(c, t))
 		return true;
+	if (t->house->local)
+		return is_free_still(c, t);
 	if (set_terms(c, t, &e) == 0) {
 		t->judged = signed_policy_number(c);
 		if (t->quick) {

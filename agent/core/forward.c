@@ -246,7 +246,18 @@ may_run_here(struct core *c, const struct task *t, const char *to)
 {
 	return t->house->local && !c->up && t->tool->effect != TOOL_EXCLUSIVE && !t->key && t->mode != MODE_SOVEREIGN &&
 	    c->now.mono_ms - c->down_mono_ms > LOCAL_FIRST_MS && !is_known(c, t) &&
-	    approval_is_free(c, t, to);
+	    approval_is_free(c, t, to) && !signed_halt(c, to, t->tool_name);
+}
+
+/* The house that is meant, of a task that may run here instead. */
+void
+forward_house(struct core *c, struct task *t, char house[NAME_MAX_LEN + 1])
+{
+	cJSON *tree = t->house->local ? cJSON_ParseWithLength(t->body, t->body_len) : NULL;
+	const char *why, *to = tree ? target(c, t, tree, &why) : NULL;
+
+	snprintf(house, NAME_MAX_LEN + 1, "%s", to ? to : t->house->name);
+	cJSON_Delete(tree);
 }
 
 bool

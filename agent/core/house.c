@@ -245,6 +245,19 @@ house_look_again(struct core *c)
 			empty_window(c, &c->houses[i]);
 }
 
+static bool
+is_halted(struct core *c, struct task *t)
+{
+	char house[NAME_MAX_LEN + 1];
+
+	if (!signed_is_on(c))
+		return false;
+	if (!t->house->local)
+		return signed_halt(c, t->house->name, t->tool_name);
+	forward_house(c, t, house);
+	return signed_halt(c, house, t->tool_name);
+}
+
 static void
 schedule_house(struct core *c, struct house *h)
 {
@@ -255,7 +268,7 @@ schedule_house(struct core *c, struct house *h)
 	if (!h->owned || h->heir || !lease_may_start(c, h) || !signed_may_start(c) || signed_halt(c, h->name, NULL))
 		return;
 	while ((t = next_queued(h)) && work_choose(c, h, t, has_slot(c, t), &at)) {
-		if (signed_halt(c, h->name, t->tool_name)) {
+		if (is_halted(c, t)) {
 			set_aside(c, t);
 		} else if (t->deadline_ms && t->deadline_ms <= c->now.wall_ms) {
 			house_unqueue(c, t);

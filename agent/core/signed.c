@@ -198,10 +198,9 @@ has_changed(struct core *c, const struct sovereign *s)
 {
 	log_info("%s %lld of %s is in force", sovereign_kind_name(s->kind), (long long)s->n, c->o.config->sovereign);
 	house_give_back(c, NULL);
-	if (s->kind == SOVEREIGN_HALT) {
+	if (s->kind == SOVEREIGN_HALT)
 		house_look_again(c);
-		work_drop_waiting(c);
-	}
+	work_drop_waiting(c);
 	c->urgent = c->due_changed = true;
 }
 
@@ -323,6 +322,7 @@ signed_heard(struct core *c, struct peer *p, const cJSON *health)
 		return;
 	count_up(c);
 	house_give_back(c, NULL);
+	work_drop_waiting(c);
 	log_warnx("%s holds what %s has signed and we have not seen yet: nothing starts until it comes", p->name,
 	    c->o.config->sovereign);
 }

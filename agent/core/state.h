@@ -231,6 +231,7 @@ struct work {
 	char *params;
 	char *terms;
 	int64_t timeout_ms;
+	int64_t until_ms;               /* wall: its approval holds; 0: it needs none */
 	bool plan;                      /* it only says what it would touch; attempt is 0 */
 	bool quick, started, stopping;
 	struct work *next;
@@ -507,8 +508,9 @@ struct store_filter {
 	const char *tool, *sender;
 	int64_t before;                 /* seq; 0: newest */
 	int64_t limit;
+	int64_t scan;                   /* 0: LIST_SCAN_MAX */
 };
-/* Newest first, at most TASK_LIST_MAX. Looks at LIST_SCAN_MAX tasks and returns the number of the last of them. */
+/* Newest first, at most TASK_LIST_MAX. Looks at so many tasks as scan says and returns the number of the last of them. */
 int64_t store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, struct task *t), void *arg);
 
 /* tasks.c: the tasks in memory */
@@ -617,6 +619,7 @@ struct start {
 	const cJSON *params;            /* with defaults */
 	const char *sender;
 	enum task_mode mode;
+	int64_t *until_ms;              /* set to when what was given for it ends; left alone if nothing was */
 };
 void approval_set(struct task *t, char *json);          /* takes json */
 void approval_follow(struct core *c, struct task *t, const cJSON *o);
@@ -659,6 +662,7 @@ void request_message(struct core *c, const struct topic *t, const struct mqtt_ms
 
 /* forward.c: handing a task to another house. True if the task left this agent's houses. */
 bool forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree);
+void forward_house(struct core *c, struct task *t, char house[NAME_MAX_LEN + 1]);   /* that it is meant for */
 /* Once more, so that the house tells the sender again how it stands. */
 void forward_repeat(struct core *c, struct task *t);
 void forward_reply(struct core *c, const struct mqtt_msg *m);

@@ -1203,7 +1203,7 @@ store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, 
 	sqlite3_stmt *s = db_use(&c->db, Q_LIST);
 	struct task *found[TASK_LIST_MAX];
 	int64_t before = f->before && f->before <= c->last_seq ? f->before : c->last_seq + 1;
-	int64_t from = before > LIST_SCAN_MAX ? before - LIST_SCAN_MAX : 1;
+	int64_t scan = f->scan ? f->scan : LIST_SCAN_MAX, from = before > scan ? before - scan : 1;
 	int n = 0;
 
 	db_int(s, 1, before);

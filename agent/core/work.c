@@ -625,7 +625,7 @@ set_terms(struct core *c, const cJSON *o, const cJSON *params, const struct tool
 {
 	const cJSON *approval = cJSON_GetObjectItemCaseSensitive(o, "approval");
 	struct start s = { .id = &w->id, .house = w->house->name, .tool = tool, .params = params,
-		.sender = json_text(o, "sender") };
+		.sender = json_text(o, "sender"), .until_ms = &w->until_ms };
 	struct task_msg m;
 
 	if (!signed_is_on(c))
@@ -780,12 +780,29 @@ work_drop_waiting(struct core *c)
 	}
 }
 
+/* What was given for it is over before it could start. */
+static bool
+is_expired(const struct core *c, const struct work *w)
+{
+	return w->until_ms && w->until_ms <= c->now.wall_ms;
+}
+
+static void
+drop_expired(struct core *c)
+{
+	for (struct work *w = c->works, *next; w; w = next) {
+		next = w->next;
+		if (!w->started && is_expired(c, w))
+			work_end(c, w, &(struct pool_end){ .how = POOL_NOT_RUN });
+	}
+}
+
 bool
 work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s)
 {
 	struct work *w = c->works;
 
-	while (w && (w->started || !(w->quick ? quick : idle)))
+	while (w && (w->started || is_expired(c, w) || !(w->quick ? quick : idle)))
 		w = w->next;
 	if (!w)
 		return false;
@@ -927,6 +944,7 @@ work_stop_here(struct core *c, struct task *t)
 void
 work_tick(struct core *c)
 {
+	drop_expired(c);
 	for (int i = 0; i < c->npeers; i++)
 		if (c->peers[i].given && !peer_is_alive(c, &c->peers[i], SILENT_MS))
 			work_peer_lost(c, &c->peers[i]);

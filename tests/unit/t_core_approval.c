@@ -500,6 +500,101 @@ a_task_that_cannot_be_planned_fails(void **state)
 }
 
 static void
+a_task_whose_tool_is_gone_does_not_wait_for_ever(void **state)
+{
+	(void)state;
+	policy(1, "", "");
+	submit("exclusive_tool", ",'mode':'sovereign'");
+	turn();
+	ct_sql(&t, "UPDATE tasks SET tool = 'gone'");
+	restart();
+	pass(60000);
+	assert_string_equal(ct_state(&t, id), "failed");
+}
+
+static void
+what_nobody_can_plan_ends_in_time_too(void **state)
+{
+	(void)state;
+	policy(1, "", "");
+	halt(1, "{'scope':'tool','name':'exclusive_tool'}");
+	submit("exclusive_tool", ",'mode':'sovereign'");
+	for (int i = 0; i < 59; i++)
+		pass(1000);
+	assert_string_equal(ct_state(&t, id), "waiting_approval");
+	for (int i = 0; i < 9; i++)
+		pass(1000);
+	assert_string_equal(ct_state(&t, id), "denied");
+	assert_int_equal(t.nstarted, 0);
+}
+
+/* Who makes the plan may lie: then what is approved would be bound to nothing. */
+static void
+what_a_tool_could_say_it_touches_has_to_be_said(void **state)
+{
+	(void)state;
+	policy(1, "", "");
+	submit("file_write", ",'mode':'sovereign','params':{'path':'/srv/f','content':'x'}");
+	ct_end(&t, id, POOL_SUCCEEDED, "{\"touches\":null}");
+	turn();
+	decide("approve");
+	assert_string_equal(ct_state(&t, id), "denied");
+	assert_int_equal(t.nstarted, 1);
+}
+
+/* Nobody can be reached, and what reads only need not wait for its house. */
+static void
+submit_alone(const char *house)
+{
+	char text[200];
+
+	ct_down(&t);
+	turn();
+	pass(5000);
+	snprintf(text, sizeof text, "{'op':'submit','task':{'tool':'read_tool','id':'%s','house':'%s'}}", id, house);
+	ct_local(&t, 1, text);
+	turn();
+	turn();
+}
+
+static void
+what_runs_outside_of_its_house_obeys_what_holds_for_it(void **state)
+{
+	(void)state;
+	policy(1, "", "");
+	submit_alone("timmy");
+	assert_int_equal(t.nstarted, 1);
+	ct_up(&t, true);
+	turn();
+	halt(1, "{'scope':'house','name':'timmy'}");
+	id = ct_id(2);
+	submit_alone("timmy");
+	assert_int_equal(t.nstarted, 1);
+}
+
+static void
+what_waits_outside_of_its_house_is_judged_again(void **state)
+{
+	(void)state;
+	policy(1, "", "");
+	t.idle = 0;
+	submit_alone("timmy");
+	ct_up(&t, true);
+	turn();
+	halt(1, "{'scope':'house','name':'timmy'}");
+	t.idle = 4;
+	turn();
+	turn();
+	assert_int_equal(t.nstarted, 0);
+	policy(2, "", "{'house':'timmy','then':'deny'}");
+	halt(2, "");
+	turn();
+	turn();
+	assert_int_equal(t.nstarted, 0);
+	assert_string_equal(ct_state(&t, id), "denied");
+}
+
+static void
 who_submits_may_not_be_who_approves(void **state)
 {
 	(void)state;
@@ -855,6 +950,11 @@ main(void)
 		T(what_changed_since_it_was_approved_is_denied),
 		T(a_row_that_was_changed_does_not_start),
 		T(a_task_that_cannot_be_planned_fails),
+		T(a_task_whose_tool_is_gone_does_not_wait_for_ever),
+		T(what_nobody_can_plan_ends_in_time_too),
+		T(what_a_tool_could_say_it_touches_has_to_be_said),
+		T(what_runs_outside_of_its_house_obeys_what_holds_for_it),
+		T(what_waits_outside_of_its_house_is_judged_again),
 		T(who_submits_may_not_be_who_approves),
 		T(it_waits_for_its_time_after_it_was_approved),
 		T(what_waits_can_be_cancelled_and_its_request_goes),

@@ -240,6 +240,72 @@ another_agent_of_the_house_judges_for_itself(void **state)
 	assert_string_equal(ct_state(node(0), id), "succeeded");
 }
 
+/* The other agent of the house has workers, as far as the owner knows, and none is free. */
+static void
+wait_at_the_other(const char *tool)
+{
+	net.node[0].t.idle = 0;
+	net_run(&net, 100);
+	node(1)->idle = 0;
+	net_task(&net, "me", "{'tool':'%s','id':'%s'}", tool, id);
+	net_run(&net, 1500);
+	assert_int_equal(node(1)->nstarted, 0);
+	assert_string_equal(ct_state(node(0), id), "running");
+}
+
+static void
+free_the_other(void)
+{
+	node(1)->idle = 4;
+	net_run(&net, 3000);
+}
+
+static void
+what_waits_for_a_worker_is_judged_anew_by_a_new_policy(void **state)
+{
+	(void)state;
+	wait_at_the_other("idempotent_tool");
+	publish(SOVEREIGN_POLICY, "current", "{'n':2,'time':1,'approval_s':600,'rules':[{'then':'deny','why':'no more'}]}");
+	free_the_other();
+	assert_int_equal(net_started(&net), 0);
+	assert_string_equal(ct_state(node(0), id), "denied");
+}
+
+static void
+what_waits_for_a_worker_does_not_start_while_more_is_known_to_others(void **state)
+{
+	(void)state;
+	wait_at_the_other("idempotent_tool");
+	net_publish(&net, "uw/home/agent/bezalel-1/health/state", "{'agent':'bezalel-1','state':'online',"
+	    "'boot':'01KAV9FT000000000000000009','seq':1,'sovereign':{'policy':7,'halt':0,'grants':0}}", NULL);
+	free_the_other();
+	assert_int_equal(net_started(&net), 0);
+}
+
+static void
+what_waits_for_a_worker_ends_with_its_approval(void **state)
+{
+	cJSON *r;
+	char members[400];
+
+	(void)state;
+	ask();
+	net.node[0].t.idle = 0;
+	net_run(&net, 100);
+	node(1)->idle = 0;
+	r = request();
+	snprintf(members, sizeof members, "{'task':'%s','hash':'%s','decision':'approve','time':1,'expires':%lld}", id,
+	    ct_str(r, "hash"), (long long)node(1)->now.wall_ms + 4000);
+	cJSON_Delete(r);
+	publish(SOVEREIGN_DECISION, id, members);
+	net_run(&net, 1500);
+	assert_string_equal(ct_state(node(0), id), "running");
+	net_run(&net, 3000);
+	free_the_other();
+	assert_int_equal(net_started(&net), 1);
+	assert_string_equal(ct_state(node(0), id), "denied");
+}
+
 /* A start as a stolen owner might send it. */
 static void
 forge_start(const char *from, const char *approval)
@@ -320,6 +386,10 @@ main(void)
 		T(what_was_approved_and_may_have_run_is_not_run_again),
 		T(a_halt_reaches_who_was_away),
 		cmocka_unit_test_setup_teardown(another_agent_of_the_house_judges_for_itself, setup_workers, teardown),
+		cmocka_unit_test_setup_teardown(what_waits_for_a_worker_is_judged_anew_by_a_new_policy, setup_workers, teardown),
+		cmocka_unit_test_setup_teardown(what_waits_for_a_worker_does_not_start_while_more_is_known_to_others, setup_workers,
+		    teardown),
+		cmocka_unit_test_setup_teardown(what_waits_for_a_worker_ends_with_its_approval, setup_workers, teardown),
 		cmocka_unit_test_setup_teardown(who_runs_it_wants_to_see_the_decision, setup_workers, teardown),
 		cmocka_unit_test_setup_teardown(nobody_acts_for_a_house_that_is_not_his, setup_workers, teardown),
 		T(uses_of_a_grant_are_counted_over_a_change_of_owner),
