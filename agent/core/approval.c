@@ -62,7 +62,7 @@ approval_follow(struct core *c, struct task *t, const cJSON *o)
 	const char *grant = json_text(o, "grant");
 
 	approval_set(t, cJSON_PrintUnformatted(o));
-	if (*grant)
+	if (name_ok(grant))
 		store_use(c, grant, &t->id);
 }
 
@@ -493,7 +493,7 @@ give_by_grant(struct core *c, struct task *t)
 	cJSON *o = approval_of(t), *subject = cJSON_GetObjectItemCaseSensitive(o, "subject");
 	struct grant_question q = { .house = t->house->name, .tool = t->tool_name, .sender = t->sender,
 		.params = cJSON_GetObjectItemCaseSensitive(subject, "params"), .now_ms = c->now.wall_ms };
-	const struct grant *g = t->mode == MODE_SOVEREIGN ? NULL : signed_grant_for(c, &q);
+	const struct grant *g = t->mode == MODE_SOVEREIGN ? NULL : signed_grant_for(c, &q, &t->id);
 
 	if (g) {
 		store_use(c, g->id, &t->id);
@@ -726,7 +726,7 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 	if (*envelope) {
 		if (signed_open_decision(c, envelope, strlen(envelope), &d, e))
 			return -1;
-		rc = decision_check(&d.u.decision, s->id, hash, false, c->now.wall_ms, e);
+		rc = decision_check(&d.u.decision, s->id, hash, store_has_use(c, USED_HERE, s->id), c->now.wall_ms, e);
 		if (!rc && !d.u.decision.approve)
 			rc = err_set(e, ERR_DENIED, "it was denied");
 		*s->until_ms = d.u.decision.expires_ms;
@@ -735,8 +735,12 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 	}
 	g = *id ? signed_grant_find(c, id) : NULL;
 	if (!g || s->mode == MODE_SOVEREIGN || !grant_covers(g, &(struct grant_question){ .house = s->house,
-	    .tool = s->tool->name, .sender = s->sender, .params = s->params, .now_ms = c->now.wall_ms }))
+	    .tool = s->tool->name, .sender = s->sender, .params = s->params, .now_ms = c->now.wall_ms,
+	    .used = store_uses(c, id, s->id) }))
 		return err_set(e, ERR_DENIED, "grant %s does not cover it any more", id);
+	if (store_has_use(c, USED_HERE, s->id))
+		return err_set(e, ERR_DENIED, "it ran already by grant %s", id);
+	store_use(c, id, s->id);
 	*s->until_ms = g->expires_ms;
 	return 0;
 }

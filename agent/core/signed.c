@@ -408,7 +408,7 @@ signed_grant_find(const struct core *c, const char *id)
 }
 
 const struct grant *
-signed_grant_for(struct core *c, const struct grant_question *q)
+signed_grant_for(struct core *c, const struct grant_question *q, const struct ulid *task)
 {
 	struct grant_question mine = *q;
 
@@ -417,7 +417,7 @@ signed_grant_for(struct core *c, const struct grant_question *q)
 
 		if (!g)
 			continue;
-		mine.used = store_uses(c, g->id);
+		mine.used = store_uses(c, g->id, task);
 		if (grant_covers(g, &mine))
 			return g;
 	}

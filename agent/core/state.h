@@ -486,8 +486,12 @@ void store_load_outbox(struct core *c, size_t max_bytes);
 /* What the sovereign signed: written with the turn; envelope NULL: the row goes. */
 void store_signed(struct core *c, enum sovereign_kind kind, const char *id, int64_t n, const char *envelope);
 char *store_find_signed(struct core *c, enum sovereign_kind kind, const char *id);      /* the caller frees it */
+/* Each task counts once for a grant. USED_HERE: what ran here by any approval. */
+#define USED_HERE "."
 void store_use(struct core *c, const char *grant, const struct ulid *task);
-int64_t store_uses(struct core *c, const char *grant);
+bool store_has_use(struct core *c, const char *grant, const struct ulid *task);
+int64_t store_uses(struct core *c, const char *grant, const struct ulid *except);
+void store_each_use(struct core *c, const char *grant, int max, void (*f)(void *arg, const struct ulid *task), void *arg);
 int64_t store_next_due(struct core *c, const struct house *h, bool forwards);
 
 /* Each calls f for some tasks, not necessarily all: ask again. */
@@ -596,7 +600,7 @@ int64_t signed_policy_number(const struct core *c);
 const struct halt_entry *signed_halt(const struct core *c, const char *house, const char *tool);
 bool signed_put_halted_tools(const struct core *c, struct buf *b);      /* as a list; false: there are none */
 const struct grant *signed_grant_find(const struct core *c, const char *id);
-const struct grant *signed_grant_for(struct core *c, const struct grant_question *q);
+const struct grant *signed_grant_for(struct core *c, const struct grant_question *q, const struct ulid *task);
 int signed_open_decision(const struct core *c, const char *envelope, size_t len, struct sovereign *s, struct err *e);
 void signed_load(struct core *c, enum sovereign_kind kind, const char *envelope, size_t len);   /* from the store */
 void signed_open(struct core *c);

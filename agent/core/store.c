@@ -65,6 +65,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE audit_keys (n INTEGER PRIMARY KEY, binding TEXT NOT NULL);",
 };
 
+#define USES_KEPT_MS 86400000
+
 enum query {
 	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ,
 	Q_HOUSES, Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_IN_STATE, Q_QUEUED_AFTER, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
@@ -72,7 +74,7 @@ enum query {
 	Q_MARK, Q_SWEEP_MARKED,
 	Q_TERM_PUT, Q_TERMS, Q_TERMS_CLEAR, Q_ROWS, Q_ROWS_SINCE, Q_SEEN_PUT, Q_SEEN_ALL, Q_SEEN_DROP,
 	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP, Q_QUEUED_FREE, Q_SIGNED_PUT, Q_SIGNED_ALL, Q_SIGNED_GET, Q_SIGNED_TIDY, Q_SIGNED_DROP,
-	Q_USE_PUT, Q_USE_COUNT,
+	Q_USE_PUT, Q_USE_COUNT, Q_USE_HAS, Q_USE_ALL, Q_USE_DROP,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST, Q_COUNT
 };
 
@@ -140,7 +142,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_SIGNED_TIDY] = "DELETE FROM signed WHERE kind = 'decision' AND n < ?1",
 	[Q_SIGNED_DROP] = "DELETE FROM signed WHERE kind = ?1 AND id = ?2",
 	[Q_USE_PUT] = "INSERT OR IGNORE INTO uses VALUES (?1, ?2)",
-	[Q_USE_COUNT] = "SELECT count(*) FROM uses WHERE grant_id = ?1",
+	[Q_USE_COUNT] = "SELECT count(*) FROM uses WHERE grant_id = ?1 AND task <> ?2",
+	[Q_USE_ALL] = "SELECT task FROM uses WHERE grant_id = ?1 ORDER BY task DESC LIMIT ?2",
+	[Q_USE_DROP] = "DELETE FROM uses WHERE grant_id = ?1",
+	[Q_USE_HAS] = "SELECT 1 FROM uses WHERE grant_id = ?1 AND task = ?2",
 	[Q_IN_PUT] = "INSERT OR REPLACE INTO inbound VALUES (?1, ?2)",
 	[Q_IN_ALL] = "SELECT mid, hash FROM inbound",
 	[Q_IN_CLEAR] = "DELETE FROM inbound",
@@ -967,11 +972,31 @@ store_find_signed(struct core *c, enum sovereign_kind kind, const char *id)
 	return found;
 }
 
+bool
+store_has_use(struct core *c, const char *grant, const struct ulid *task)
+{
+	sqlite3_stmt *s;
+	bool found;
+
+	for (const struct use_row *r = c->use_rows; r; r = r->next)
+		if (strcmp(r->grant, grant) == 0 && ulid_equal(&r->task, task))
+			return true;
+	s = db_use(&c->db, Q_USE_HAS);
+	db_text(s, 1, grant);
+	db_blob(s, 2, task, sizeof *task);
+	found = db_step(&c->db, s, NULL) == 1;
+	sqlite3_reset(s);
+	return found;
+}
+
 void
 store_use(struct core *c, const char *grant, const struct ulid *task)
 {
-	struct use_row *r = xcalloc(1, sizeof *r);
+	struct use_row *r;
 
+	if (store_has_use(c, grant, task))
+		return;
+	r = xcalloc(1, sizeof *r);
 	snprintf(r->grant, sizeof r->grant, "%.32s", grant);
 	r->task = *task;
 	r->next = c->use_rows;
@@ -979,17 +1004,35 @@ store_use(struct core *c, const char *grant, const struct ulid *task)
 	c->urgent = true;
 }
 
+/* Those on disk, the newest of them. */
+void
+store_each_use(struct core *c, const char *grant, int max, void (*f)(void *arg, const struct ulid *task), void *arg)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_USE_ALL);
+	struct ulid task;
+
+	db_text(s, 1, grant);
+	db_int(s, 2, max);
+	while (db_step(&c->db, s, NULL) == 1)
+		if (sqlite3_column_bytes(s, 0) == (int)sizeof task) {
+			memcpy(&task, sqlite3_column_blob(s, 0), sizeof task);
+			f(arg, &task);
+		}
+	sqlite3_reset(s);
+}
+
 int64_t
-store_uses(struct core *c, const char *grant)
+store_uses(struct core *c, const char *grant, const struct ulid *except)
 {
 	sqlite3_stmt *s = db_use(&c->db, Q_USE_COUNT);
 	int64_t n;
 
 	db_text(s, 1, grant);
+	db_blob(s, 2, except, sizeof *except);
 	n = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
 	sqlite3_reset(s);
 	for (const struct use_row *r = c->use_rows; r; r = r->next)
-		n += strcmp(r->grant, grant) == 0;
+		n += strcmp(r->grant, grant) == 0 && !ulid_equal(&r->task, except);
 	return n;
 }
 
@@ -1174,6 +1217,22 @@ store_rows(struct core *c, const struct house *h, bool all, int64_t *after, int 
 	return more;
 }
 
+/* Of grants that ended so long ago that no clock takes them for valid. */
+static void
+tidy_uses(struct core *c)
+{
+	for (size_t i = 0; i < c->ngrants; i++) {
+		const struct grant *g = &c->grants[i].s.u.grant;
+		sqlite3_stmt *s;
+
+		if (g->expires_ms >= c->now.wall_ms - USES_KEPT_MS)
+			continue;
+		s = db_use(&c->db, Q_USE_DROP);
+		db_text(s, 1, g->id);
+		db_run(&c->db, s, NULL);
+	}
+}
+
 /* Between turns, beside their transactions: what is lost here is only done again. */
 void
 store_tidy(struct core *c)
@@ -1191,6 +1250,7 @@ store_tidy(struct core *c)
 	s = db_use(&c->db, Q_SIGNED_TIDY);
 	db_int(s, 1, c->now.wall_ms);
 	db_run(&c->db, s, NULL);
+	tidy_uses(c);
 	if (audit_prune(c) || db_exec(&c->db, "COMMIT", NULL))
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 	else

@@ -17,6 +17,7 @@
 #define ANSWER_MS 3000          /* for each step of getting in step */
 #define LAG_MS 3000             /* the owner is ahead, and nothing comes: something was lost */
 #define BATCH 256               /* rows in a message */
+#define USES_MAX 5000                   /* of grants, told to a new follower */
 #define TERMS_MAX 64
 
 /* ---- whose events are whose ---- */
@@ -593,6 +594,43 @@ answer_sync(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	out_end_line(b);
 }
 
+struct uses {
+	struct buf *b;
+	int left;
+};
+
+static void
+add_use(void *arg, const struct ulid *task)
+{
+	struct uses *u = arg;
+	char id[ULID_TEXT];
+
+	ulid_format(task, id);
+	json_put_str(u->b, id);
+	u->left--;
+}
+
+/* Who has none of the rows has not counted the grants either, and tasks that used them may be forgotten. */
+static void
+send_uses(struct core *c, const struct house *h, const char *to)
+{
+	struct uses u = { .left = USES_MAX };
+
+	for (size_t i = 0; i < c->ngrants; i++) {
+		const struct grant *g = &c->grants[i].s.u.grant;
+
+		if (strcmp(g->house, h->name) != 0)
+			continue;
+		u.b = work_line(c, to, h, "uses");
+		json_kv_str(u.b, "grant", g->id);
+		json_put_key(u.b, "tasks");
+		json_put_open(u.b, '[');
+		store_each_use(c, g->id, u.left, add_use, &u);
+		json_put_close(u.b, ']');
+		out_end_line(u.b);
+	}
+}
+
 static void
 answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
@@ -608,6 +646,8 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 		out_end_line(b);
 		return;
 	}
+	if (all && !after)
+		send_uses(c, h, from->name);
 	more = store_rows(c, h, all, &after, BATCH, add_row, &r);
 	b = work_line(c, from->name, h, "rows");
 	json_kv_bool(b, "all", all);
@@ -847,6 +887,20 @@ take_row(struct core *c, struct house *h, const cJSON *o)
 		apply_task(c, h, o, NULL, json_number(o, "version", 0));
 }
 
+static void
+take_uses(struct core *c, struct house *h, const cJSON *o)
+{
+	const char *grant = json_text(o, "grant");
+	struct ulid id;
+	const cJSON *v;
+
+	if (h->sync != SYNC_PULLS || !name_ok(grant))
+		return;
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "tasks"))
+		if (cJSON_IsString(v) && ulid_parse(v->valuestring, &id))
+			store_use(c, grant, &id);
+}
+
 /* True if the message was one of these. */
 bool
 stream_work(struct core *c, struct house *h, struct peer *from, const char *op, const cJSON *o)
@@ -863,6 +917,7 @@ stream_work(struct core *c, struct house *h, struct peer *from, const char *op, 
 		{ "taken", NULL, take_taken },
 		{ "row", NULL, take_row },
 		{ "rows", NULL, take_rows },
+		{ "uses", NULL, take_uses },
 	};
 	struct term t;
 

@@ -579,6 +579,9 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 		return;
 	}
 	audit_attempt(c, w, end);
+	/* Whatever an owner says: what was approved once runs once. A failure may be followed by another try. */
+	if (w->until_ms && (end->how == POOL_SUCCEEDED || end->how == POOL_CRASHED))
+		store_use(c, USED_HERE, &w->id);
 	remove_work(c, w);
 	report(c, h, &id, attempt, end, cancelled);
 }
@@ -595,6 +598,7 @@ work_keep(struct core *c, struct task *t)
 	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, t->tool_name);
 
 	w->started = true;
+	w->until_ms = t->until_ms;
 	w->quick = t->quick;
 	w->stopping = t->stopping;
 	c->running++;

@@ -310,7 +310,7 @@ what_waits_for_a_worker_ends_with_its_approval(void **state)
 static void
 forge_start(const char *from, const char *approval)
 {
-	char topic[TOPIC_MAX], text[1024];
+	char topic[TOPIC_MAX], text[8192];
 
 	topic_format(topic, "home", TOPIC_WORK, "timmy-1", from);
 	snprintf(text, sizeof text, "{'op':'start','house':'ezra','term':'900.%s.abc','id':'%s','attempt':1,'n':1,'boot':'%s',"
@@ -329,6 +329,32 @@ who_runs_it_wants_to_see_the_decision(void **state)
 	assert_int_equal(net_started(&net), 0);
 	forge_start("ezra-1", ",'approval':{'why':'x','subject':{},'hash':'00','by':'timmy','until':99999999999999,'decision':'{}'}");
 	assert_int_equal(net_started(&net), 0);
+}
+
+/* The decision is real, and its task has run. */
+static void
+what_was_approved_runs_once_whatever_its_owner_says(void **state)
+{
+	char more[4096];
+	struct ulid task;
+
+	(void)state;
+	net.node[0].t.idle = 0;
+	net_run(&net, 100);
+	ask();
+	decide("approve");
+	assert_int_equal(runner(), 1);
+	end_with("{}");
+	assert_int_equal(net_started(&net), 2);
+	ulid_parse(id, &task);
+	snprintf(more, sizeof more, ",'approval':%s", task_by_id(node(0)->core, net_house(&net, 0), &task)->approval);
+	forge_start("ezra-1", more);
+	assert_int_equal(net_started(&net), 2);
+	net_kill(&net, 1);
+	net_start(&net, 1);
+	net_run(&net, 5000);
+	forge_start("ezra-1", more);
+	assert_int_equal(net_started(&net), 2);
 }
 
 /* Any agent may write to any other; it is not heard as the owner of a house of which it is no candidate. */
@@ -374,6 +400,31 @@ uses_of_a_grant_are_counted_over_a_change_of_owner(void **state)
 	assert_string_equal(ct_state(node(1), id), "waiting_approval");
 }
 
+static void
+who_starts_with_an_empty_disk_learns_what_was_used(void **state)
+{
+	(void)state;
+	publish(SOVEREIGN_POLICY, "current", "{'n':2,'time':1,'approval_s':600,'rules':[{'effect':'exclusive','then':'approve'}]}");
+	publish(SOVEREIGN_GRANT, "g", "{'n':1,'time':1,'id':'g','house':'ezra','tool':'*','count':2,'not_before':1,"
+	    "'expires':9999999999999,'live':[{'id':'g','n':1}]}");
+	net_run(&net, 1500);
+	for (int i = 1; i < 3; i++) {
+		id = ct_id(i);
+		net_task(&net, "me", "{'tool':'exclusive_tool','id':'%s'}", id);
+		net_run(&net, 1500);
+		end_with(PLAN);
+		end_with("{}");
+	}
+	net_kill(&net, 2);
+	net_lose_disk(&net, 2);
+	/* Its tasks are forgotten meanwhile. */
+	ct_sql(node(0), "DELETE FROM tasks");
+	net_start(&net, 2);
+	net_run(&net, 20000);
+	assert_int_equal(ct_sql(node(2), "SELECT count(*) FROM tasks"), 0);
+	assert_int_equal(ct_sql(node(2), "SELECT count(*) FROM uses WHERE grant_id = 'g'"), 2);
+}
+
 int
 main(void)
 {
@@ -391,6 +442,8 @@ main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(what_waits_for_a_worker_ends_with_its_approval, setup_workers, teardown),
 		cmocka_unit_test_setup_teardown(who_runs_it_wants_to_see_the_decision, setup_workers, teardown),
+		cmocka_unit_test_setup_teardown(what_was_approved_runs_once_whatever_its_owner_says, setup_workers, teardown),
+		T(who_starts_with_an_empty_disk_learns_what_was_used),
 		cmocka_unit_test_setup_teardown(nobody_acts_for_a_house_that_is_not_his, setup_workers, teardown),
 		T(uses_of_a_grant_are_counted_over_a_change_of_owner),
 	};
