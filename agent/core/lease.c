@@ -553,7 +553,8 @@ consider_claim(struct core *c, struct house *h)
 		h->vacant_ms = 0;
 		return;
 	}
-	if (!h->vacant_ms)
+	/* Until we have a majority its owner may have one, on another broker. */
+	if (!h->vacant_ms || !brokers_majority(c))
 		h->vacant_ms = c->now.mono_ms;
 	if (c->draining || !pulse_is_fresh(c, FRESH_PULSE_MS) || !brokers_majority(c))
 		return;
