@@ -441,18 +441,70 @@ approval_leave(struct core *c, struct task *t)
 }
 
 /* One that waits no longer: its last owner could not clear it away. */
+static void
+look_at_request(struct core *c, struct house *h, const struct ulid *id)
+{
+	struct task *t = task_by_id(c, h, id);
+	char topic[TOPIC_MAX], text[ULID_TEXT];
+
+	if (t && t->state == TASK_WAITING && t->stage == APPROVAL_ASKED)
+		return;
+	ulid_format(id, text);
+	topic_format(topic, c->o.config->cluster, TOPIC_REQUEST, h->name, text);
+	clear_request(c, topic);
+}
+
+static struct request **
+find_request(struct core *c, const struct house *h, const struct ulid *id)
+{
+	struct request **p = &c->requests;
+
+	while (*p && ((*p)->house != h || !ulid_equal(&(*p)->id, id)))
+		p = &(*p)->next;
+	return p;
+}
+
+static void
+note_request(struct core *c, struct house *h, const struct ulid *id, bool there)
+{
+	struct request **p = find_request(c, h, id), *r = *p;
+
+	if (there && !r && c->nrequests < REQUESTS_MAX) {
+		r = xcalloc(1, sizeof *r);
+		r->house = h;
+		r->id = *id;
+		*p = r;
+		c->nrequests++;
+	} else if (!there && r) {
+		*p = r->next;
+		c->nrequests--;
+		free(r);
+	}
+}
+
+/* What is retained comes when we do not own anything yet: it is looked at again when we do. */
 void
 approval_request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 {
 	struct house *h = house_find(c, t->name);
 	struct ulid id;
-	struct task *k;
 
-	if (!m->len || !h || !h->owned || h->heir || !ulid_parse(t->id, &id))
+	if (!h || !ulid_parse(t->id, &id))
 		return;
-	k = task_by_id(c, h, &id);
-	if (!k || k->state != TASK_WAITING || k->stage != APPROVAL_ASKED)
-		clear_request(c, m->topic);
+	note_request(c, h, &id, m->len > 1);
+	if (m->len > 1 && h->owned && !h->heir)
+		look_at_request(c, h, &id);
+}
+
+void
+approval_forget_requests(struct core *c)
+{
+	for (struct request *r = c->requests, *next; r; r = next) {
+		next = r->next;
+		free(r);
+	}
+	c->requests = NULL;
+	c->nrequests = 0;
 }
 
 /* ---- the decision ---- */
@@ -510,7 +562,8 @@ decide(struct core *c, struct task *t, const struct sovereign *s, const char *en
 	const struct decision *d = &s->u.decision;
 	cJSON *o = approval_of(t);
 	struct err e;
-	bool holds = decision_check(d, &t->id, json_text(o, "hash"), false, c->now.wall_ms, &e) == 0;
+	const char *hash = IS_MUTANT(MUTANT_ANY_HASH) ? d->hash : json_text(o, "hash");
+	bool holds = decision_check(d, &t->id, hash, false, c->now.wall_ms, &e) == 0;
 
 	cJSON_Delete(o);
 	if (!holds) {
@@ -539,7 +592,23 @@ find_asked(struct core *c, const struct ulid *id)
 	return NULL;
 }
 
-/* Kept for whoever owns the house by the time it can be used. */
+/* The sovereign still sees a request for what waits no longer. */
+static void
+decided_again(struct core *c, const struct ulid *id)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
+
+		if (h->place < 0 || !task_by_id(c, h, id))
+			continue;
+		note_request(c, h, id, true);
+		if (h->owned && !h->heir)
+			look_at_request(c, h, id);
+	}
+}
+
+/* Kept for whoever owns the house by the time it can be used; whoever has used it may have to use it again, if another
+ * went on without what he knew. */
 void
 approval_decision(struct core *c, const char *envelope, size_t len)
 {
@@ -554,7 +623,11 @@ approval_decision(struct core *c, const char *envelope, size_t len)
 	}
 	text = xstrndup(envelope, len);
 	t = find_asked(c, &s.u.decision.task);
-	if ((!t || !decide(c, t, &s, text)) && s.u.decision.expires_ms > c->now.wall_ms) {
+	if (t)
+		decide(c, t, &s, text);
+	else
+		decided_again(c, &s.u.decision.task);
+	if (s.u.decision.expires_ms > c->now.wall_ms && !IS_MUTANT(MUTANT_DROP_DECISION)) {
 		ulid_format(&s.u.decision.task, id);
 		store_signed(c, SOVEREIGN_DECISION, id, s.u.decision.expires_ms, text);
 	}
@@ -688,6 +761,9 @@ approval_resume(struct core *c, struct house *h)
 
 	while (signed_is_on(c) && (last = store_in_state(c, h, TASK_WAITING, last, approval_take_up)))
 		;
+	for (const struct request *r = c->requests; r; r = r->next)
+		if (r->house == h)
+			look_at_request(c, h, &r->id);
 }
 
 /* ---- before it starts ---- */
@@ -726,7 +802,8 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 	if (*envelope) {
 		if (signed_open_decision(c, envelope, strlen(envelope), &d, e))
 			return -1;
-		rc = decision_check(&d.u.decision, s->id, hash, store_has_use(c, USED_HERE, s->id), c->now.wall_ms, e);
+		rc = decision_check(&d.u.decision, s->id, IS_MUTANT(MUTANT_ANY_HASH) ? d.u.decision.hash : hash,
+		    store_has_use(c, USED_HERE, s->id), c->now.wall_ms, e);
 		if (!rc && !d.u.decision.approve)
 			rc = err_set(e, ERR_DENIED, "it was denied");
 		*s->until_ms = d.u.decision.expires_ms;

@@ -201,6 +201,7 @@ core_close(struct core *c)
 	seen_release(c);
 	work_release(c);
 	signed_release(c);
+	approval_forget_requests(c);
 	store_release(c);
 	audit_release(c);
 	release_houses(c);
@@ -417,6 +418,7 @@ core_link_up(struct core *c, int broker, bool session)
 	c->due_changed = true;
 	pulse_link_up(c);
 	brokers_link_up(c);
+	approval_forget_requests(c);
 	lease_link_up(c);
 	signed_link_up(c);
 	if (!session)

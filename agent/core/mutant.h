@@ -41,7 +41,13 @@
 	X(MUTANT_MINORITY,        "minority",          20,    "a house is held without a majority")              \
 	X(MUTANT_PRUNE_UNTOLD,    "prune-untold",      100,   "what was forgotten is not told to who gets in step") \
 	X(MUTANT_AUDIT_SKIPS,     "audit-skips",       20,    "some outcomes are not recorded")                  \
-	X(MUTANT_AUDIT_ANEW,      "audit-anew",        20,    "the audit chain begins anew with each life")
+	X(MUTANT_AUDIT_ANEW,      "audit-anew",        20,    "the audit chain begins anew with each life")       \
+	X(MUTANT_ANY_HASH,        "any-hash",          10,    "a decision is not compared with what is decided") \
+	X(MUTANT_FORGET_HALT,     "forget-halt",       10,    "a halt is forgotten when its agent ends")       \
+	X(MUTANT_START_BEHIND,    "start-behind",      10,    "what others are known to hold is not waited for") \
+	X(MUTANT_GRANT_ANY_COUNT, "grant-any-count",   20,    "grants are used more often than they allow")    \
+	X(MUTANT_OLD_NUMBER,      "old-number",        10,    "an object with a lower number is taken")        \
+	X(MUTANT_DROP_DECISION,   "drop-decision",     20,    "a decision is not kept for the next owner")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

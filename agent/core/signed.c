@@ -14,6 +14,8 @@
 #include "log.h"
 #include "state.h"
 
+#define RELAY_AGAIN_MS 5000             /* somebody holds less for so long */
+
 static const struct {
 	enum topic_kind topic;
 	const char *health;             /* its number there */
@@ -150,7 +152,7 @@ adopt(struct core *c, struct sovereign *s, const char *envelope, size_t len)
 {
 	struct signed_object *o = slot(c, s);
 
-	if (!o || !sovereign_supersedes(s, o->envelope ? &o->s : NULL)) {
+	if (!o || (!sovereign_supersedes(s, o->envelope ? &o->s : NULL) && !IS_MUTANT(MUTANT_OLD_NUMBER))) {
 		sovereign_release(s);
 		return false;
 	}
@@ -184,6 +186,8 @@ signed_load(struct core *c, enum sovereign_kind kind, const char *envelope, size
 	struct sovereign s;
 	struct err e;
 
+	if (IS_MUTANT(MUTANT_FORGET_HALT) && kind == SOVEREIGN_HALT)
+		return;
 	if (open_envelope(c, kind, envelope, len, &s, &e))
 		log_warnx("store: a %s is not taken any more: %s", sovereign_kind_name(kind), e.msg);
 	else
@@ -209,7 +213,7 @@ static bool
 is_known(const struct core *c, enum sovereign_kind kind, int64_t n, const char *text, size_t len)
 {
 	if (kind != SOVEREIGN_GRANT)
-		return n <= number(c, kind);
+		return n <= number(c, kind) && !IS_MUTANT(MUTANT_OLD_NUMBER);
 	for (size_t i = 0; i < c->ngrants; i++)
 		if (strlen(c->grants[i].envelope) == len && memcmp(c->grants[i].envelope, text, len) == 0)
 			return true;
@@ -290,8 +294,8 @@ signed_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 			take(c, (enum sovereign_kind)k, m->payload, len);
 }
 
-void
-signed_link_up(struct core *c)
+static void
+relay_all(struct core *c)
 {
 	for (int k = 0; k < SIGNED_NUMBERED; k++)
 		if (c->held[k].envelope)
@@ -300,7 +304,27 @@ signed_link_up(struct core *c)
 		relay(c, &c->grants[i]);
 }
 
+void
+signed_link_up(struct core *c)
+{
+	relay_all(c);
+}
+
 /* ---- what the others hold ---- */
+
+/* A broker that lost what it had retained gives it to nobody who comes later. */
+static void
+relay_again(struct core *c, struct peer *p)
+{
+	if (!p->signed_less) {
+		p->less_ms = 0;
+	} else if (!p->less_ms) {
+		p->less_ms = c->now.mono_ms;
+	} else if (c->now.mono_ms - p->less_ms >= RELAY_AGAIN_MS && c->up) {
+		relay_all(c);
+		p->less_ms = c->now.mono_ms;
+	}
+}
 
 void
 signed_heard(struct core *c, struct peer *p, const cJSON *health)
@@ -318,6 +342,7 @@ signed_heard(struct core *c, struct peer *p, const cJSON *health)
 			more = true;
 		}
 	}
+	relay_again(c, p);
 	if (!more || !signed_is_on(c))
 		return;
 	count_up(c);
@@ -356,7 +381,7 @@ signed_put(const struct core *c, void (*put)(void *arg, const struct sovereign *
 bool
 signed_may_start(const struct core *c)
 {
-	return !c->signed_behind;
+	return !c->signed_behind || IS_MUTANT(MUTANT_START_BEHIND);
 }
 
 const struct policy *
@@ -417,7 +442,7 @@ signed_grant_for(struct core *c, const struct grant_question *q, const struct ul
 
 		if (!g)
 			continue;
-		mine.used = store_uses(c, g->id, task);
+		mine.used = IS_MUTANT(MUTANT_GRANT_ANY_COUNT) ? 0 : store_uses(c, g->id, task);
 		if (grant_covers(g, &mine))
 			return g;
 	}

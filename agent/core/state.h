@@ -213,6 +213,7 @@ struct peer {
 	unsigned given;                 /* attempts of ours that are there */
 	int64_t last_work;              /* number of the last one */
 	bool signed_less;               /* it holds less of what the sovereign signed than we, and would refuse work */
+	int64_t less_ms;                /* mono: for so long; 0: it does not */
 	char work_boot[ULID_TEXT];      /* of those that it gave us: its life, and the last number */
 	int64_t work_n;
 	struct audit_seen chain;        /* its audit chain, as it said last; what ours has noted of that */
@@ -316,6 +317,15 @@ struct signed_object {
 #define SIGNED_NUMBERED SOVEREIGN_DECISION      /* the kinds before it follow each other by number */
 #define SIGNED_GRANTS_MAX (2 * GRANT_MAX_LIVE)
 
+#define REQUESTS_MAX 4096
+
+/* One for an approval, on the broker. */
+struct request {
+	struct house *house;
+	struct ulid id;
+	struct request *next;
+};
+
 /* A row of the table `signed` to be written with the turn. */
 struct signed_row {
 	enum sovereign_kind kind;
@@ -411,6 +421,8 @@ struct core {
 	int64_t signed_n[SIGNED_NUMBERED];      /* what we hold */
 	int64_t signed_seen[SIGNED_NUMBERED];   /* the highest that anybody was heard to hold */
 	bool signed_behind;             /* so nothing starts */
+	struct request *requests;       /* that this broker has retained */
+	int nrequests;
 	struct signed_row *signed_rows; /* the turn's */
 	struct use_row *use_rows;
 
@@ -636,6 +648,7 @@ void approval_begin(struct core *c, struct task *t, const char *why);
 void approval_planned(struct core *c, struct house *h, const char *agent, cJSON *o);
 void approval_decision(struct core *c, const char *envelope, size_t len);
 void approval_request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
+void approval_forget_requests(struct core *c);  /* those of another broker, and at the end */
 void approval_due(struct core *c, struct task *t);
 void approval_leave(struct core *c, struct task *t);    /* it waits no longer */
 void approval_take_up(struct core *c, struct task *t);  /* it waits, and its house has become ours */

@@ -678,7 +678,7 @@ static void
 adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 {
 	if (t->tool)
-		t->quick = t->tool->flags & TOOL_QUICK;
+		t->quick = (t->tool->flags & TOOL_QUICK) && t->stage == APPROVAL_NONE;
 	if (state == TASK_FORWARDED || task_state_is_terminal(state) || state == TASK_UNCERTAIN) {
 		tell_row(c, t, "adopted");
 		return;

@@ -61,7 +61,7 @@ task_read_body(struct core *c, struct task *t)
 	}
 	cJSON_Delete(tree);
 	t->tool = registry_find(c->o.tools, t->tool_name);
-	t->quick = t->tool && (t->tool->flags & TOOL_QUICK);
+	t->quick = t->tool && (t->tool->flags & TOOL_QUICK) && t->stage == APPROVAL_NONE;
 }
 
 /* The random half of a ULID is as good as a hash. */

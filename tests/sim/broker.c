@@ -11,7 +11,7 @@
 #include "buf.h"
 
 #define KEEPALIVE_US (7500 * MS)        /* one and a half times the agents' 5 s */
-#define RETAINED_MAX 256
+#define RETAINED_MAX 1024
 #define SESSIONS_MAX 64
 #define TOPIC_BUCKETS 1024
 #define NOT_AUTHORIZED 0x87
@@ -281,6 +281,11 @@ retain(struct broker *b, struct msg *m)
 		msg_unref(st->retained[i]);
 		st->retained[i] = st->retained[--st->nretained];
 	}
+	for (i = 0; st->nretained == RETAINED_MAX && i < st->nretained; i++)
+		if (is_expired(b, st->retained[i])) {
+			msg_unref(st->retained[i]);
+			st->retained[i] = st->retained[--st->nretained];
+		}
 	if (m->len && st->nretained < RETAINED_MAX)
 		st->retained[st->nretained++] = msg_ref(m);
 }

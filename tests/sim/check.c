@@ -6,6 +6,7 @@
  *   2  all who are told an outcome are told the same, and the rows of all who may own the house say it too;
  *   3  one owner a term, and none without a lease (owners.c);
  *   4  an exclusive tool is not started again, anywhere, after an attempt that may have had its effect;
+ *   5  what begins is allowed (orders.c);
  *   6  a house is not long without an owner (owners.c);
  *   7  events are numbered without a gap, a number never means two things (stream.c);
  *   8  queues stay within their bounds, and counters say what the rows say (inside.c).
@@ -130,8 +131,12 @@ clocks_misled(const struct check *k, const struct record *r)
 static bool
 is_too_late(const struct check *k, const struct record *r, const struct tool *tool)
 {
-	return (r->state[0] || r->cancelled) && ((tool->effect == TOOL_EXCLUSIVE && !clocks_misled(k, r)) ||
-	    (!check_missed(k, r) && k->sim->now_us - r->ended_us > LATE_START_US));
+	bool once = tool->effect == TOOL_EXCLUSIVE && !clocks_misled(k, r);
+
+	if (!r->state[0] && !r->cancelled)
+		return false;
+	return once || (!check_missed(k, r) &&
+	    (strcmp(r->state, "denied") == 0 || k->sim->now_us - r->ended_us > LATE_START_US));
 }
 
 /* The owner who said so knows of it. Another does not from his first turn on, in which he may begin what only reads
@@ -143,17 +148,29 @@ is_stopping(const struct check *k, const struct record *r)
 	    inside_term(k, r->house, ~0u) <= r->stopping_term;
 }
 
+/* What is approved and not exclusive may begin once more under an owner who does not know that it has. */
+static bool
+is_repeated(const struct check *k, const struct record *r, const struct tool *tool)
+{
+	if (!r->blocked)
+		return false;
+	if (tool->effect == TOOL_EXCLUSIVE)
+		return !clocks_misled(k, r);
+	return r->approved && !check_missed(k, r);
+}
+
 void
 check_begun(struct check *k, const char *id, const struct tool *tool, const char *host)
 {
 	struct record *r = check_record(k, id);
 
 	r->runners |= check_bit(k, host);
+	r->exclusive = tool->effect == TOOL_EXCLUSIVE;
 	if (r->exempt)
 		return;
-	if (tool->effect == TOOL_EXCLUSIVE && r->blocked && !clocks_misled(k, r))
-		sim_fail(k->sim, id, "exclusive %s began again after an attempt that may have had its effect",
-		    tool->name);
+	if (is_repeated(k, r, tool))
+		sim_fail(k->sim, id, "%s %s began again after an attempt that may have had its effect",
+		    tool->effect == TOOL_EXCLUSIVE ? "exclusive" : "approved", tool->name);
 	if (is_stopping(k, r))
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
 	/* One more may have been given up before it crashed. */
@@ -161,7 +178,7 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 		sim_fail(k->sim, id, "began again after it had killed %d workers", r->crashes);
 	if (is_too_late(k, r, tool))
 		sim_fail(k->sim, id, "began after it was %s", r->cancelled ? "cancelled" : r->state);
-	r->blocked = tool->effect == TOOL_EXCLUSIVE;
+	r->blocked = tool->effect == TOOL_EXCLUSIVE || r->approved;
 }
 
 /* By the owner of the task's house. */
@@ -180,7 +197,7 @@ check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_ef
 {
 	struct record *r = check_record(k, id);
 
-	r->blocked &= may_have_effect;
+	r->blocked &= may_have_effect && !(r->approved && !r->exclusive && (how == POOL_FAILED || how == POOL_TIMEOUT));
 	r->crashes += how == POOL_CRASHED && is_heard(k, r, at);
 }
 
@@ -219,6 +236,7 @@ check_agent_died(struct check *k, const char *host, const struct core *c)
 	int i = check_host(k, host);
 
 	inside_died(k, i, c);
+	orders_died(k->orders, i);
 	k->turns[i] = 0;
 	k->died_us[i] = k->sim->now_us;
 	forgive(k, 1u << i);
@@ -247,6 +265,7 @@ check_disk_lost(struct check *k, const char *host)
 	lost->next = k->lost;
 	k->lost = lost;
 	k->losses++;
+	orders_disk_lost(k->orders, i);
 	k->lost_us[i] = k->sim->now_us;
 	k->unreliable |= bit;
 	for (i = 0; i < BUCKETS; i++)
@@ -335,12 +354,21 @@ check_one_key(struct check *k, const char *id, const char *other)
 	check_conflict(k, id, "a key was accepted as %s, then as %s", id, other);
 }
 
+/* By the policy that a house's owner held when the task was handed to it; another owner may have held another by the
+ * time a copy came to him. */
+static bool
+is_refusal(const char *state, const cJSON *what)
+{
+	return strcmp(state, "failed") == 0 && strcmp(check_text(what, "code"), "denied") == 0;
+}
+
 static void
 note_outcome(struct check *k, struct record *r, const char *state, const cJSON *what, const char *who)
 {
 	uint64_t h = check_hash_json(what);
 
-	if (r->exempt || !is_final(state))
+	r->refused |= is_refusal(state, what);
+	if (r->exempt || r->refused || !is_final(state))
 		return;
 	/* Forgotten, and offered once more by one who had it: then it was uncertain, and cancelled for that. */
 	if (r->state[0] && k->sim->plan.short_memory && strcmp(state, "cancelled") == 0)
@@ -517,6 +545,14 @@ event_outcome(struct check *k, const cJSON *o)
 }
 
 static void
+event_approved(struct check *k, const cJSON *o)
+{
+	struct record *r = check_record(k, check_text(o, "id"));
+
+	snprintf(r->grant, sizeof r->grant, "%.32s", check_text(cJSON_GetObjectItemCaseSensitive(o, "approval"), "grant"));
+}
+
+static void
 event_line(struct check *k, const struct topic *t, const char *line, size_t len, const cJSON *o)
 {
 	const char *type = check_text(o, "type"), *id = check_text(o, "id");
@@ -534,6 +570,8 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))
 		plain_of(k, t->name, check_text(o, "sender"))->taken++;
+	else if (strcmp(type, "approved") == 0)
+		event_approved(k, o);
 	else if (strcmp(type, "outcome") == 0)
 		event_outcome(k, o);
 }
@@ -634,6 +672,7 @@ void
 check_turn(struct check *k, struct host *h)
 {
 	inside_turn(k, h);
+	orders_turn(k->orders, check_host(k, host_name(h)));
 }
 
 bool
@@ -648,7 +687,7 @@ check_is_quiet(struct check *k, struct quiet *q)
 	for (int i = 0; i < k->sim->nclients; i++)
 		if (!client_is_done(k->sim->clients[i], q))
 			return false;
-	return owners_are_quiet(k->owners, q);
+	return owners_are_quiet(k->owners, q) && orders_are_quiet(k->orders, q);
 }
 
 void
@@ -675,6 +714,7 @@ check_end(struct check *k)
 	inside_check(k);
 	audits_check(k);
 	owners_check(k->owners);
+	orders_check(k->orders);
 	check_plains(k);
 }
 
@@ -686,6 +726,7 @@ check_new(struct sim *s)
 	k->sim = s;
 	k->streams = streams_new(k);
 	k->owners = owners_new(k);
+	k->orders = orders_new(k);
 	return k;
 }
 
@@ -713,5 +754,6 @@ check_free(struct check *k)
 	}
 	streams_free(k->streams);
 	owners_free(k->owners);
+	orders_free(k->orders);
 	free(k);
 }

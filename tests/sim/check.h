@@ -15,6 +15,7 @@
 struct stream;
 struct streams;
 struct owners;
+struct orders;
 
 #define SAID_MAX 8
 
@@ -32,11 +33,15 @@ struct record {
 	unsigned runners;               /* that began it */
 	bool told, exempt;
 	bool audited;                   /* its outcome is in a chain */
+	bool refused;                   /* by policy, after it was handed on */
 	bool alias;                     /* of a task that a house has under another id, for its key */
 	int64_t copies;                 /* as the house told; 0: it did not yet */
 	int64_t handed_copies;          /* as told by who handed it on */
 	int losses;                     /* of disks that may have held it */
-	bool blocked;                   /* an attempt may have had the effect of an exclusive tool */
+	bool blocked;                   /* an attempt may have had the effect of an exclusive tool, or used an approval */
+	bool exclusive;                 /* its tool */
+	bool approved;                  /* the latest attempt did */
+	char grant[NAME_MAX_LEN + 1];   /* by which it was approved; empty: none */
 	int crashes, crashes_allowed;
 	bool stopping, cancelled;       /* as told to who cancelled */
 	int64_t stopping_us;
@@ -73,6 +78,7 @@ struct check {
 	struct key *keys;
 	struct streams *streams;
 	struct owners *owners;
+	struct orders *orders;
 	struct plain *plains;
 	unsigned unreliable;            /* hosts whose sessions or disks lost something */
 	int64_t dropped[HOSTS_MAX];     /* events, in former lives */
@@ -121,7 +127,19 @@ void owners_arrived(struct owners *o, int host);        /* its heartbeat, at a b
 bool owners_are_quiet(struct owners *o, struct quiet *q);
 void owners_check(struct owners *o);
 
+/* orders.c */
+struct orders *orders_new(struct check *k);
+void orders_free(struct orders *o);
+void orders_heard(struct orders *o, int host, const struct topic *t, const struct packet *p);
+void orders_turn(struct orders *o, int host);
+void orders_died(struct orders *o, int host);
+void orders_disk_lost(struct orders *o, int host);
+bool orders_are_quiet(struct orders *o, struct quiet *q);
+void orders_check(struct orders *o);
+
 /* inside.c */
+/* What it holds by now, by kind; the policy, the halt, the grants. */
+int64_t inside_signed(const struct core *c, int kind);
 void inside_turn(struct check *k, struct host *h);
 void inside_died(struct check *k, int host, const struct core *c);
 bool inside_is_quiet(struct host *h, struct quiet *q);

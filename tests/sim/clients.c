@@ -25,7 +25,7 @@ struct sub {
 	char *body;
 	bool alone;                     /* by key: sent alone, told by its correlation */
 	bool accepted, done, wants_cancel;
-	bool waits;                     /* for a decision that nobody makes */
+	bool taken;                     /* by its house, not only handed on */
 	int sendings;
 	int64_t next_us;
 };
@@ -81,7 +81,7 @@ wall_ms(const struct client *c)
 	return WALL_BASE_MS + c->sim->now_us / MS;
 }
 
-/* What all tasks may have: priority, retries, times. True if it waits for a decision. */
+/* What all tasks may have: priority, retries, times, mode. True if that is sovereign. */
 static bool
 put_options(struct client *c, struct buf *b)
 {
@@ -127,6 +127,20 @@ sub_new(struct client *c)
 	return s;
 }
 
+/* Whoever runs it sees by the value whether its mode is sovereign. */
+static void
+put_task(struct client *c, struct buf *b)
+{
+	const char *what = params[draw(c, 0, 3)];
+	long long value = 2 * (long long)draw(c, 0, 100000);
+	struct buf options = { 0 };
+	bool sovereign = put_options(c, &options);
+
+	buf_addf(b, what, value + sovereign);
+	buf_add(b, options.data, options.len);
+	buf_free(&options);
+}
+
 static void
 make_task(struct client *c)
 {
@@ -144,8 +158,7 @@ make_task(struct client *c)
 	}
 	if (c->kind == LOCAL && s->house[0] && strcmp(s->house, "_") != 0)
 		buf_addf(&b, "\"house\":\"%s\",", s->house);
-	buf_addf(&b, params[draw(c, 0, 3)], (long long)draw(c, 0, 100000));
-	s->waits = put_options(c, &b);
+	put_task(c, &b);
 	buf_addc(&b, '}');
 	s->body = buf_take(&b);
 	s->wants_cancel = chance(c, 80);
@@ -293,7 +306,7 @@ send_plain(struct client *c)
 	const char *house = c->sim->config.houses[draw(c, 0, (int64_t)c->sim->config.nhouses - 1)].name;
 
 	for (int i = 0; i < n; i++) {
-		long long value = c->sim->plan.same_bodies ? 7 : (long long)++c->mid * 100 + i;
+		long long value = c->sim->plan.same_bodies ? 8 : (long long)++c->mid * 100 + 2 * i;
 
 		buf_adds(&b, i ? "\n{" : "{");
 		buf_addf(&b, params[draw(c, 0, 2)], value);
@@ -349,12 +362,11 @@ told_accepted(struct client *c, struct sub *s, const cJSON *o)
 	snprintf(s->id, sizeof s->id, "%s", text_of(o, "id"));
 	snprintf(s->owner, sizeof s->owner, "%s", text_of(o, "house"));
 	s->accepted = true;
+	s->taken |= strcmp(text_of(o, "state"), "forwarded") != 0;
 	s->sendings = 0;
 	s->next_us = c->sim->now_us + (s->wants_cancel ? draw(c, 0, 1 * SECOND) : draw(c, 8 * SECOND, 25 * SECOND));
 	if (c->kind == LOCAL)
 		check_accepted(c->sim->check, s->id, s->owner, text_of(o, "state"), number_of(o, "copies"), host_name(c->host));
-	if (s->waits && !s->wants_cancel)
-		s->done = true;
 }
 
 static void
@@ -365,6 +377,11 @@ told_rejected(struct client *c, struct sub *s, const cJSON *o)
 
 	if (strcmp(code, "busy") == 0) {
 		s->next_us = c->sim->now_us + draw(c, 2 * SECOND, 8 * SECOND);
+		return;
+	}
+	/* By policy. */
+	if (strcmp(code, "denied") == 0 && c->sim->timmy && !s->taken) {
+		s->done = true;
 		return;
 	}
 	/* Of a task that was accepted before: forgotten by now. */

@@ -452,6 +452,9 @@ faults_plan(struct sim *s)
 		s->plan.nagents = 5;
 		s->plan.nbrokers = 2;
 	}
+	s->plan.sovereign = rng_chance(&s->rng[RNG_TIMMY], 850);
+	s->plan.approval_s = (const int64_t[]){ 20, 120, 86400, 86400 }[rng_between(&s->rng[RNG_TIMMY], 0, 3)];
+	s->plan.touched_us = (const int64_t[]){ 30, 300 }[rng_between(&s->rng[RNG_TIMMY], 0, 1)] * SECOND;
 	s->plan.ages = may_age(s);
 	s->plan.witness = s->plan.nbrokers > 1 && (s->plan.nagents % 2 == 0 || s->plan.nagents < 3);
 }
@@ -514,5 +517,7 @@ faults_heal(struct sim *s)
 		host_heal(s->hosts[i]);
 	for (int i = 0; i < s->nclients; i++)
 		undo_net(client_node(s->clients[i]), 0);
+	if (s->timmy)
+		timmy_heal(s->timmy);
 	sim_log(s, "fault: everything is mended");
 }

@@ -87,6 +87,12 @@ host_now(const struct host *h)
 	return (struct core_now){ .wall_ms = WALL_BASE_MS + run_us(h) / MS + h->offset_ms, .mono_ms = mono_ms(h) };
 }
 
+int64_t
+host_wall_ms(const struct host *h)
+{
+	return host_now(h).wall_ms;
+}
+
 void
 host_set_rate(struct host *h, int ppm)
 {

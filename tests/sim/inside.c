@@ -94,7 +94,7 @@ ask(struct core *c, const char *sql, const char *arg)
 	return n;
 }
 
-#define UNSETTLED " FROM tasks WHERE state IN (0, 2, 3, 4, 5, 6) OR (state = 8 AND finished_ms IS NULL)"
+#define UNSETTLED " FROM tasks WHERE state IN (0, 1, 2, 3, 4, 5, 6) OR (state = 8 AND finished_ms IS NULL)"
 
 /* One of those that have not ended, to look into. */
 static void
@@ -318,7 +318,7 @@ check_rows(struct check *k, struct record *r, sqlite3_stmt *const stmts[HOSTS_MA
 	struct row all[ROWS_MAX], rows[ROWS_MAX];
 	int n = 0, kept = 0, handed_on = 0;
 
-	if (r->exempt || !(r->told || r->accepted_in))
+	if (r->exempt || r->refused || !(r->told || r->accepted_in))
 		return;
 	for (int i = 0; i < k->sim->nhosts; i++) {
 		int found = read_rows(stmts[i], r->id, rows);
@@ -357,6 +357,12 @@ inside_died(struct check *k, int host, const struct core *c)
 {
 	k->dropped[host] += c->dropped_events;
 	memcpy(k->store[host], c->store_id, sizeof k->store[host]);
+}
+
+int64_t
+inside_signed(const struct core *c, int kind)
+{
+	return c->signed_n[kind];
 }
 
 int64_t

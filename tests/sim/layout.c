@@ -116,6 +116,8 @@ put_text(struct sim *s, struct buf *b)
 	buf_adds(b, "]\n");
 	if (s->plan.witness)
 		buf_adds(b, "witnesses: [witness]\n");
+	if (s->plan.sovereign)
+		timmy_pin(s, b);
 }
 
 static void

@@ -159,6 +159,7 @@ check_heard(struct check *k, struct host *h, const struct packet *p, int64_t now
 
 	if (topic_parse(p->msg->topic, k->sim->config.cluster, &t, NULL))
 		return;
+	orders_heard(k->orders, check_host(k, host_name(h)), &t, p);
 	if (t.kind == TOPIC_HEALTH && !p->retained && (i = check_host(k, t.name)) >= 0)
 		x->heard_ms[i] = now_ms;
 	for (i = 0; t.kind == TOPIC_ECHO && i < PULSES_KEPT; i++)

@@ -175,6 +175,8 @@ build(struct sim *s)
 		s->hosts[s->nhosts] = host_new(s, s->places[s->nhosts].name);
 	for (s->nclients = 0; s->nclients < s->plan.nclients; s->nclients++)
 		s->clients[s->nclients] = client_new(s, s->nclients);
+	if (s->plan.sovereign)
+		s->timmy = timmy_new(s);
 	for (int i = 0; i < s->nhosts; i++)
 		host_start(s->hosts[i]);
 	faults_begin(s);
@@ -189,6 +191,7 @@ destroy(struct sim *s)
 		host_free(s->hosts[i]);
 	for (int i = 0; i < s->nclients; i++)
 		client_free(s->clients[i]);
+	timmy_free(s->timmy);
 	for (int i = 0; i < s->nbrokers; i++) {
 		conns[i] = broker_conns(s->brokers[i]);
 		broker_free(s->brokers[i]);

@@ -28,7 +28,7 @@
 
 /* ---- random numbers: a stream for each subject, so that one more draw in one leaves the others as they were */
 
-enum rng_of { RNG_PLAN, RNG_NET, RNG_DISK, RNG_HOST, RNG_WORK, RNG_CLIENT, RNG_FAULT, RNG_BROKER, RNG_COUNT };
+enum rng_of { RNG_PLAN, RNG_NET, RNG_DISK, RNG_HOST, RNG_WORK, RNG_CLIENT, RNG_FAULT, RNG_BROKER, RNG_TIMMY, RNG_COUNT };
 
 struct rng {
 	uint64_t s[2];
@@ -45,6 +45,8 @@ struct broker;
 struct host;
 struct client;
 struct check;
+struct timmy;
+struct buf;
 struct disk;
 struct disks;
 
@@ -71,6 +73,9 @@ struct plan {
 	bool same_bodies;               /* plain publishers repeat themselves */
 	bool short_memory;              /* finished tasks are soon forgotten */
 	int64_t clock_error_ms;         /* at most, of any host */
+	bool sovereign;                 /* there is a pinned key, so policy, halts and approvals are obeyed */
+	int64_t approval_s;             /* how long a request may wait */
+	int64_t touched_us;             /* what tasks touch is changed by others so often */
 };
 
 /* A machine with an agent. */
@@ -107,6 +112,7 @@ struct sim {
 	int nhosts;
 	struct client *clients[CLIENTS_MAX];
 	int nclients;
+	struct timmy *timmy;            /* NULL: no key is pinned */
 	struct check *check;
 	bool healed;
 	const char *speaker;            /* whose turn it is, for the log */
@@ -285,10 +291,18 @@ bool workers_are_idle(const struct workers *w);
 void workers_kill_one(struct workers *w);
 void workers_stop_all(struct workers *w);
 
+/* timmy.c: the sovereign; what the checker asks about what he signed is in timmy.h */
+void timmy_pin(struct sim *s, struct buf *config);
+struct timmy *timmy_new(struct sim *s);
+void timmy_free(struct timmy *t);
+void timmy_heal(struct timmy *t);
+bool timmy_is_done(const struct timmy *t, struct quiet *q);
+
 /* host.c */
 struct host *host_new(struct sim *s, const char *name);
 void host_free(struct host *h);
 const char *host_name(const struct host *h);
+int64_t host_wall_ms(const struct host *h);             /* by its clock */
 struct node *host_node(struct host *h);
 struct disk *host_disk(struct host *h);
 struct core *host_core(struct host *h);                 /* NULL: not running */
@@ -333,6 +347,8 @@ void check_free(struct check *k);
 /* What the checker is told while it happens. */
 void check_published(struct check *k, const char *from, const struct msg *m);
 void check_begun(struct check *k, const char *id, const struct tool *tool, const char *host);
+/* Handed to a worker; refused: it will not run, for its terms forbid it. */
+void check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused);
 void check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_effect, struct host *at);
 void check_agent_died(struct check *k, const char *host, const struct core *c);
 void check_disk_lost(struct check *k, const char *host);

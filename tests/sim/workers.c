@@ -1,10 +1,12 @@
 /*
  * workers.c - a pool of workers as pool.h describes it: one attempt at a time each, or several quick ones one
- * after the other. How an attempt ends is drawn when it begins.
+ * after the other. How an attempt ends is drawn when it begins. Workers keep the terms they are given, as guard.h
+ * says, and tell what a task would touch, which others change meanwhile.
  */
-#include "sim.h"
+#include "timmy.h"
 
 #include "buf.h"
+#include "json.h"
 #include "ulid.h"
 
 #define WORKERS_MAX 8
@@ -16,7 +18,8 @@ struct attempt {
 	char id[ULID_TEXT];
 	const struct tool *tool;
 	int64_t timeout_us;
-	bool quick, begun;
+	bool quick, begun, plan;
+	bool refused;                   /* before it begins */
 	enum end will;
 	struct pool_end end;
 	bool may_have_effect;
@@ -106,7 +109,7 @@ static void
 finish(struct workers *w, struct attempt *a, enum pool_how how)
 {
 	a->end.how = how;
-	if (a->begun)
+	if (a->begun && !a->plan && !a->refused)
 		check_ended(w->sim->check, a->id, how, a->may_have_effect, w->host);
 	if (w->ended)
 		w->ended_tail->next = a;
@@ -139,12 +142,82 @@ lose_worker(struct workers *w, int i, struct attempt *a, enum pool_how how)
 	sim_at(w->sim, k->back_us, back, w, 0);
 }
 
+/* ---- what it touches, and the terms ---- */
+
+/* The digest is that of what others have written there by now. */
+static void
+put_touches(const struct workers *w, const struct tool *tool, char *out, size_t size)
+{
+	const struct plan *p = &w->sim->plan;
+	int64_t us = w->sim->now_us < p->heal_us ? w->sim->now_us : p->heal_us;
+
+	if (strcmp(tool->name, "file_write") == 0)
+		snprintf(out, size, "[{\"access\":\"write\",\"kind\":\"path\",\"name\":\"" PRODUCTION_PLACE
+		    "\",\"sha256\":\"%064llx\"}]", (unsigned long long)(us / p->touched_us));
+	else if (strcmp(tool->name, "http_post") == 0)
+		snprintf(out, size, "[{\"access\":\"write\",\"kind\":\"url\",\"name\":\"http://there/\",\"sha256\":null}]");
+	else
+		snprintf(out, size, "[]");
+}
+
+static bool
+is_still_so(const struct workers *w, const struct tool *tool, const char *digest)
+{
+	char touches[256], now[CANONICAL_HASH];
+	struct err e;
+	cJSON *v;
+	int rc;
+
+	put_touches(w, tool, touches, sizeof touches);
+	v = cJSON_Parse(touches);
+	rc = canonical_hash(v, now, &e);
+	cJSON_Delete(v);
+	return rc == 0 && strcmp(now, digest) == 0;
+}
+
+static bool
+names_place(const cJSON *production)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, production)
+		if (strcmp(v->valuestring, "path:" PRODUCTION_PLACE) == 0)
+			return true;
+	return false;
+}
+
+/* Right before it would begin. */
+static void
+look_at_terms(struct workers *w, struct attempt *a, const char *text, size_t len)
+{
+	cJSON *terms = cJSON_ParseWithLength(text, len);
+	const char *touches = json_text(terms, "touches");
+	bool writes = strcmp(a->tool->name, "file_write") == 0;
+
+	a->refused = true;
+	if (!terms)
+		err_set(&a->end.err, ERR_DENIED, "its terms are no JSON");
+	else if (writes && !json_is_true(terms, "approved") && names_place(cJSON_GetObjectItemCaseSensitive(terms, "production")))
+		err_set(&a->end.err, ERR_APPROVAL, "changes production: path:" PRODUCTION_PLACE);
+	else if (*touches && !is_still_so(w, a->tool, touches))
+		err_set(&a->end.err, ERR_DENIED, "what it touches has changed since it was approved");
+	else if (!w->sim->healed && chance(w, 10))
+		err_set(&a->end.err, chance(w, 500) ? ERR_DENIED : ERR_APPROVAL, "it seems so to the guard");
+	else
+		a->refused = false;
+	cJSON_Delete(terms);
+}
+
 static void
 succeed(struct workers *w, struct attempt *a)
 {
-	char text[96];
+	char text[400], touches[256];
 
-	snprintf(text, sizeof text, "{\"by\":\"%s\",\"at\":%lld}", host_name(w->host), (long long)w->sim->now_us);
+	put_touches(w, a->tool, touches, sizeof touches);
+	if (a->plan)
+		snprintf(text, sizeof text, "{\"touches\":%s,\"target\":\"there\",\"dry_run\":\"\"}", touches);
+	else
+		snprintf(text, sizeof text, "{\"by\":\"%s\",\"at\":%lld}", host_name(w->host), (long long)w->sim->now_us);
 	a->end.result = xstrdup(text);
 	a->end.result_len = strlen(text);
 	a->may_have_effect = true;
@@ -155,9 +228,11 @@ succeed(struct workers *w, struct attempt *a)
 static void
 fail(struct workers *w, struct attempt *a)
 {
-	a->end.no_effect = a->tool->effect != TOOL_EXCLUSIVE || chance(w, 500);
+	a->end.refused = a->refused;
+	a->end.no_effect = a->refused || a->tool->effect != TOOL_EXCLUSIVE || chance(w, 500);
 	a->may_have_effect = !a->end.no_effect;
-	err_set(&a->end.err, ERR_TOOL, "it did not work");
+	if (!a->refused)
+		err_set(&a->end.err, ERR_TOOL, "it did not work");
 	finish(w, a, POOL_FAILED);
 }
 
@@ -209,6 +284,11 @@ begin(struct workers *w, int i)
 	if (!a || a->begun)
 		return;
 	a->begun = true;
+	if (a->plan || a->refused) {
+		a->will = a->refused ? ENDS_BADLY : ENDS_WELL;
+		set_timer(w, i, draw(w, 100, 5 * MS));
+		return;
+	}
 	a->will = draw_end(w, a);
 	a->end.ran_us = draw_duration_us(w, a);
 	sim_log(w->sim, "%s: begins %s %s", host_name(w->host), a->tool->name, a->id);
@@ -320,6 +400,10 @@ workers_start(struct workers *w, const struct pool_start *s)
 	a->quick = s->quick;
 	a->timeout_us = s->timeout_ms * MS;
 	a->end.handle = s->handle;
+	a->plan = s->plan;
+	if (s->terms && !s->plan && a->tool->effect != TOOL_READ)
+		look_at_terms(w, a, s->terms, s->terms_len);
+	check_started(w->sim->check, w->host, s, a->refused);
 	if (i < 0) {
 		sim_fail(w->sim, a->id, "%s started an attempt without a free worker", host_name(w->host));
 		free(a);

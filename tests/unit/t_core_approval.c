@@ -654,6 +654,51 @@ an_approved_attempt_that_is_lost_is_uncertain(void **state)
 	assert_int_equal(t.nstarted, 2);
 }
 
+static void
+what_answers_from_memory_is_approved_after_a_restart_too(void **state)
+{
+	(void)state;
+	policy(1, "", "");
+	ask("noop", ",'mode':'sovereign'");
+	t.idle = t.quick = 0;
+	decide("approve");
+	restart();
+	t.idle = 4;
+	t.quick = 64;
+	turn();
+	turn();
+	assert_non_null(ct_running(&t, id));
+	assert_false(ct_running(&t, id)->quick);
+	assert_non_null(strstr(ct_running(&t, id)->terms, "\"approved\":true"));
+}
+
+/* Whoever goes on without what we knew may hand the task back to us as it was before. */
+static void
+a_decision_is_kept_after_it_was_used(void **state)
+{
+	(void)state;
+	policy(1, "", "");
+	ask("exclusive_tool", ",'mode':'sovereign'");
+	decide("approve");
+	assert_int_equal(ct_sql(&t, "SELECT count(*) FROM signed WHERE kind = 'decision'"), 1);
+}
+
+/* The sovereign saw a request that should have been gone. */
+static void
+a_decision_on_what_waits_no_longer_takes_its_request_away(void **state)
+{
+	int n;
+
+	(void)state;
+	policy(1, "", "");
+	ask("exclusive_tool", ",'mode':'sovereign'");
+	decide("deny");
+	n = t.messages;
+	decide("deny");
+	assert_int_equal(t.messages, n + 1);
+	assert_string_equal(ct_state(&t, id), "denied");
+}
+
 /* ---- grants ---- */
 
 static void
@@ -829,6 +874,22 @@ who_hears_of_more_than_he_holds_starts_nothing(void **state)
 	assert_int_equal(t.nstarted, 1);
 }
 
+static void
+who_holds_less_for_long_is_given_it_again(void **state)
+{
+	(void)state;
+	policy(3, "", "");
+	ct_forget(&t);
+	beat("{'policy':2,'halt':0,'grants':0}");
+	pass(4000);
+	beat("{'policy':2,'halt':0,'grants':0}");
+	assert_int_equal(ct_count(&t, "agent/ezra-1/sovereign/policy", NULL, NULL), 0);
+	pass(1001);
+	beat("{'policy':2,'halt':0,'grants':0}");
+	turn();
+	assert_int_equal(ct_count(&t, "agent/ezra-1/sovereign/policy", NULL, NULL), 1);
+}
+
 /* ---- houses ---- */
 
 static void
@@ -959,6 +1020,9 @@ main(void)
 		T(it_waits_for_its_time_after_it_was_approved),
 		T(what_waits_can_be_cancelled_and_its_request_goes),
 		T(an_approved_attempt_that_is_lost_is_uncertain),
+		T(what_answers_from_memory_is_approved_after_a_restart_too),
+		T(a_decision_is_kept_after_it_was_used),
+		T(a_decision_on_what_waits_no_longer_takes_its_request_away),
 		T(a_grant_releases_so_many_of_its_kind),
 		T(a_grant_ends_with_its_time_or_when_it_is_revoked),
 		T(a_grant_does_not_stand_for_mode_sovereign),
@@ -967,6 +1031,7 @@ main(void)
 		T(a_halted_house_or_tool_does_not_hold_up_others),
 		T(what_waits_for_a_worker_is_halted_too),
 		T(who_hears_of_more_than_he_holds_starts_nothing),
+		T(who_holds_less_for_long_is_given_it_again),
 		T(the_archivist_says_what_its_chain_has_read),
 		T(the_artificer_takes_nothing_without_proof),
 		T(the_judge_is_asked_for_all_that_changes_something),
