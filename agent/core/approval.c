@@ -66,6 +66,12 @@ approval_follow(struct core *c, struct task *t, const cJSON *o)
 		store_use(c, grant, &t->id);
 }
 
+static bool
+same_text(const cJSON *o, const char *name, const char *text)
+{
+	return strcmp(json_text(o, name), text) == 0;
+}
+
 static cJSON *
 approval_of(const struct task *t)
 {
@@ -440,14 +446,31 @@ approval_leave(struct core *c, struct task *t)
 	clear_request(c, topic);
 }
 
-/* One that waits no longer: its last owner could not clear it away. */
+static bool
+is_ours(const struct task *t, const struct mqtt_msg *m)
+{
+	cJSON *theirs = json_parse_object(m->payload, m->len, NULL), *ours = approval_of(t);
+	bool same = theirs && same_text(theirs, "hash", json_text(ours, "hash"));
+
+	cJSON_Delete(theirs);
+	cJSON_Delete(ours);
+	return same;
+}
+
+/* One that waits no longer: its last owner could not clear it away. Of one that waits, what the owner says is there to
+ * be decided, and nothing else. m: what is there now; NULL: something. */
 static void
-look_at_request(struct core *c, struct house *h, const struct ulid *id)
+look_at_request(struct core *c, struct house *h, const struct ulid *id, const struct mqtt_msg *m)
 {
 	struct task *t = task_by_id(c, h, id);
 	char topic[TOPIC_MAX], text[ULID_TEXT];
 
-	if (t && t->state == TASK_WAITING && t->stage == APPROVAL_ASKED)
+	if (t && t->state == TASK_WAITING && t->stage == APPROVAL_ASKED) {
+		if (m && !is_ours(t, m))
+			publish_request(c, t);
+		return;
+	}
+	if (m && m->len <= 1)
 		return;
 	ulid_format(id, text);
 	topic_format(topic, c->o.config->cluster, TOPIC_REQUEST, h->name, text);
@@ -492,8 +515,8 @@ approval_request_message(struct core *c, const struct topic *t, const struct mqt
 	if (!h || !ulid_parse(t->id, &id))
 		return;
 	note_request(c, h, &id, m->len > 1);
-	if (m->len > 1 && h->owned && !h->heir)
-		look_at_request(c, h, &id);
+	if (h->owned && !h->heir)
+		look_at_request(c, h, &id, m);
 }
 
 void
@@ -603,7 +626,7 @@ decided_again(struct core *c, const struct ulid *id)
 			continue;
 		note_request(c, h, id, true);
 		if (h->owned && !h->heir)
-			look_at_request(c, h, id);
+			look_at_request(c, h, id, NULL);
 	}
 }
 
@@ -754,6 +777,26 @@ approval_take_up(struct core *c, struct task *t)
 		ask_for_plan(c, t);
 }
 
+static void
+release_by_grant(struct core *c, struct task *t)
+{
+	if (t->state == TASK_WAITING && t->stage == APPROVAL_ASKED)
+		give_by_grant(c, t);
+}
+
+/* What waits may be covered by a new one. */
+void
+approval_granted(struct core *c)
+{
+	for (int i = 0; i < c->nhouses; i++) {
+		struct house *h = &c->houses[i];
+		int64_t last = 0;
+
+		while (h->owned && !h->heir && (last = store_in_state(c, h, TASK_WAITING, last, release_by_grant)))
+			;
+	}
+}
+
 void
 approval_resume(struct core *c, struct house *h)
 {
@@ -763,16 +806,10 @@ approval_resume(struct core *c, struct house *h)
 		;
 	for (const struct request *r = c->requests; r; r = r->next)
 		if (r->house == h)
-			look_at_request(c, h, &r->id);
+			look_at_request(c, h, &r->id, NULL);
 }
 
 /* ---- before it starts ---- */
-
-static bool
-same_text(const cJSON *o, const char *name, const char *text)
-{
-	return strcmp(json_text(o, name), text) == 0;
-}
 
 /* Whether what was given is for exactly this task, and still holds. */
 static int

@@ -205,6 +205,8 @@ has_changed(struct core *c, const struct sovereign *s)
 	if (s->kind == SOVEREIGN_HALT)
 		house_look_again(c);
 	work_drop_waiting(c);
+	if (s->kind == SOVEREIGN_GRANT)
+		approval_granted(c);
 	c->urgent = c->due_changed = true;
 }
 

@@ -653,6 +653,7 @@ void approval_due(struct core *c, struct task *t);
 void approval_leave(struct core *c, struct task *t);    /* it waits no longer */
 void approval_take_up(struct core *c, struct task *t);  /* it waits, and its house has become ours */
 void approval_resume(struct core *c, struct house *h);
+void approval_granted(struct core *c);
 /* Judged by what we hold: the terms for the worker, which the caller frees; NULL with e: it may not start.
  * ERR_APPROVAL: not without an approval. */
 char *approval_terms(struct core *c, const struct start *s, const cJSON *approval, const cJSON *reads, struct err *e);

@@ -739,6 +739,41 @@ a_grant_releases_so_many_of_its_kind(void **state)
 }
 
 static void
+a_grant_releases_what_waits_for_it(void **state)
+{
+	(void)state;
+	policy(1, "", "{'effect':'exclusive','then':'approve'}");
+	for (int i = 1; i < 4; i++)
+		assert_false(starts(i, "'s':'x'"));
+	grant(1, "");
+	turn();
+	assert_int_equal(ct_sql(&t, "SELECT count(*) FROM uses"), 2);
+	for (int i = 1; i < 3; i++)
+		assert_true(ct_running(&t, ct_id(i)) && !ct_running(&t, ct_id(i))->plan);
+	assert_string_equal(ct_state(&t, ct_id(3)), "waiting_approval");
+}
+
+/* Another candidate may publish there too, and clear. */
+static void
+a_request_is_what_the_owner_says(void **state)
+{
+	static const char *const others[] = { "{'hash':'00','subject':{}}", "", "x" };
+	char topic[TOPIC_MAX], hash[CANONICAL_HASH];
+
+	(void)state;
+	policy(1, "", "");
+	ask("exclusive_tool", ",'mode':'sovereign'");
+	snprintf(hash, sizeof hash, "%s", ct_str(request(), "hash"));
+	snprintf(topic, sizeof topic, "uw/home/approval/ezra/request/%s", id);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		ct_forget(&t);
+		ct_send(&t, topic, others[i], NULL, NULL);
+		turn();
+		assert_string_equal(ct_str(request(), "hash"), hash);
+	}
+}
+
+static void
 a_grant_ends_with_its_time_or_when_it_is_revoked(void **state)
 {
 	(void)state;
@@ -1024,6 +1059,8 @@ main(void)
 		T(a_decision_is_kept_after_it_was_used),
 		T(a_decision_on_what_waits_no_longer_takes_its_request_away),
 		T(a_grant_releases_so_many_of_its_kind),
+		T(a_grant_releases_what_waits_for_it),
+		T(a_request_is_what_the_owner_says),
 		T(a_grant_ends_with_its_time_or_when_it_is_revoked),
 		T(a_grant_does_not_stand_for_mode_sovereign),
 		T(a_grant_that_others_are_said_to_hold_is_waited_for),
