@@ -66,12 +66,20 @@ is_final(const struct submit *s, const char *state)
 }
 
 static void
+tell_halted(const struct submit *s, const struct client_reply *r)
+{
+	if (!s->a->json && reply_text(r, "halted"))
+		fprintf(stderr, "uni-wizard: it does not start for now: %s\n", reply_text(r, "halted"));
+}
+
+static void
 show_accepted(struct submit *s, const struct client_reply *r)
 {
 	const char *state = reply_text(r, "state"), *house = reply_text(r, "house");
 	bool waits = state && strcmp(state, "waiting_approval") == 0;
 
 	s->accepted = true;
+	tell_halted(s, r);
 	if (!is_final(s, state) || (s->wait && !waits))
 		return;
 	s->done = true;

@@ -112,7 +112,7 @@ refuse(const struct intake *in, const struct err *e)
 }
 
 static void
-put_accepted(struct buf *b, const struct house *h, const struct task *t, bool duplicate)
+put_accepted(const struct core *c, struct buf *b, const struct house *h, const struct task *t, bool duplicate)
 {
 	char id[ULID_TEXT];
 
@@ -123,6 +123,7 @@ put_accepted(struct buf *b, const struct house *h, const struct task *t, bool du
 	json_kv_int(b, "copies", copies_count(t->house && t->house->local ? t->house : h));
 	if (duplicate)
 		json_kv_bool(b, "duplicate", true);
+	signed_put_halted(c, b, t);
 }
 
 static void
@@ -134,7 +135,7 @@ reply_accepted(const struct intake *in, const struct task *t, bool duplicate)
 	if (!wants_reply(in))
 		return;
 	b = reply(in, "accepted");
-	put_accepted(b, in->house, t, duplicate);
+	put_accepted(in->c, b, in->house, t, duplicate);
 	if (in->msg.has_id && !ulid_equal(&in->msg.id, &t->id)) {
 		ulid_format(&in->msg.id, id);
 		json_kv_str(b, "sent_id", id);
@@ -153,7 +154,7 @@ tell_asker(const struct intake *in, const struct task *t)
 	b = out_reply(in->c, t->house, t->reply_topic, t->correlation, t->correlation_len);
 	json_put_open(b, '{');
 	json_kv_str(b, "type", "accepted");
-	put_accepted(b, t->house, t, false);
+	put_accepted(in->c, b, t->house, t, false);
 	out_end_line(b);
 }
 

@@ -55,7 +55,7 @@ static void
 put_times(struct buf *b, const struct task *t)
 {
 	json_kv_time(b, "accepted", t->accepted_ms);
-	if (t->due_ms && t->state != TASK_FORWARDED)
+	if (t->due_ms && t->state != TASK_FORWARDED && t->state != TASK_WAITING)
 		json_kv_time(b, "not_before", t->due_ms);
 	if (t->deadline_ms)
 		json_kv_time(b, "deadline", t->deadline_ms);
@@ -73,7 +73,7 @@ is_told(const struct task *t)
 }
 
 static void
-put_task(struct buf *b, const struct task *t, bool full)
+put_task(const struct core *c, struct buf *b, const struct task *t, bool full)
 {
 	if (full && is_told(t)) {
 		attempt_put_outcome(b, t);
@@ -91,6 +91,7 @@ put_task(struct buf *b, const struct task *t, bool full)
 	json_kv_int(b, "priority", t->priority);
 	json_kv_str(b, "mode", task_mode_name((enum task_mode)t->mode));
 	put_times(b, t);
+	signed_put_halted(c, b, t);
 	if (full && t->approval)
 		json_kv_raw(b, "approval", t->approval, strlen(t->approval));
 	if (full)
@@ -139,7 +140,7 @@ show(struct asker *a, const cJSON *req)
 
 	if (!b)
 		return;
-	put_task(b, t, true);
+	put_task(a->c, b, t, true);
 	out_end_line(b);
 }
 
@@ -206,7 +207,7 @@ list_row(void *arg, struct task *t)
 	l->last = t->seq;
 	if (!b)
 		return;
-	put_task(b, t, false);
+	put_task(l->a->c, b, t, false);
 	out_end_line(b);
 }
 

@@ -406,6 +406,20 @@ signed_halt(const struct core *c, const char *house, const char *tool)
 	return o->envelope ? halt_covers(&o->s.u.halt, house, tool ? tool : "") : NULL;
 }
 
+void
+signed_put_halted(const struct core *c, struct buf *b, const struct task *t)
+{
+	const char *house = t->house ? task_house_name(t) : NULL;
+	const struct halt_entry *entry = house ? signed_halt(c, house, t->tool_name) : NULL;
+	bool begun = t->state == TASK_STARTING || t->state == TASK_RUNNING || t->state == TASK_UNCERTAIN;
+	char text[SOVEREIGN_WHY * 2];
+
+	if (!entry || begun || t->state == TASK_FORWARDED || task_state_is_terminal(t->state))
+		return;
+	halt_describe(entry, c->held[SOVEREIGN_HALT].s.u.halt.why, text);
+	json_kv_str(b, "halted", text);
+}
+
 bool
 signed_put_halted_tools(const struct core *c, struct buf *b)
 {

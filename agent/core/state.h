@@ -610,6 +610,8 @@ const struct policy *signed_policy(const struct core *c);       /* NULL: none ye
 int64_t signed_policy_number(const struct core *c);
 /* By which nothing starts there; NULL: none. tool NULL: of the house as a whole. */
 const struct halt_entry *signed_halt(const struct core *c, const char *house, const char *tool);
+/* Why a task that is open does not start for now, if that is a halt. */
+void signed_put_halted(const struct core *c, struct buf *b, const struct task *t);
 bool signed_put_halted_tools(const struct core *c, struct buf *b);      /* as a list; false: there are none */
 const struct grant *signed_grant_find(const struct core *c, const char *id);
 const struct grant *signed_grant_for(struct core *c, const struct grant_question *q, const struct ulid *task);

@@ -824,6 +824,7 @@ nothing_starts_while_the_cluster_is_halted(void **state)
 	halt(1, "{'scope':'cluster'}");
 	submit("noop", "");
 	assert_int_equal(t.nstarted, 0);
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "accepted"), "halted"), "the cluster is halted: a test");
 	/* It is obeyed before anything is heard. */
 	ct_kill(&t);
 	turn();
