@@ -808,12 +808,13 @@ leave(struct timmy *t)
 	lost(t);
 }
 
+/* Now and then anew, for a broker may have given him less than all that it has retained. */
 static void
 keep_connected(struct timmy *t)
 {
 	int64_t now = t->sim->now_us;
 
-	if (t->node.conn && (now - t->heard_us > SILENCE_US || (t->ready && now > t->leave_us && !t->mended)))
+	if (t->node.conn && (now - t->heard_us > SILENCE_US || (t->ready && now > t->leave_us)))
 		leave(t);
 	if (!t->node.conn && now >= t->retry_us) {
 		t->heard_us = now;
