@@ -133,6 +133,8 @@ db_open(struct db *d, const char *path, enum db_sharing sharing, const char *vfs
 		goto fail;
 	}
 	sqlite3_busy_timeout(d->h, sharing == DB_SHARED ? 10000 : 0);
+	/* Or it looks at what is bound, to choose another plan, and prepares some statements anew each time. */
+	sqlite3_db_config(d->h, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
 	if ((sharing == DB_OWN && db_exec(d, own, e)) || set_pragmas(d, sharing, e)) {
 		if (sharing == DB_OWN && sqlite3_errcode(d->h) == SQLITE_BUSY)
 			err_set(e, ERR_BUSY, "%s is in use by another process", path);

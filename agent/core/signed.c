@@ -210,16 +210,29 @@ has_changed(struct core *c, const struct sovereign *s)
 	c->urgent = c->due_changed = true;
 }
 
-/* Most are known: everybody passes them on. */
 static bool
-is_known(const struct core *c, enum sovereign_kind kind, int64_t n, const char *text, size_t len)
+is_text(const struct signed_object *o, const char *text, size_t len)
 {
-	if (kind != SOVEREIGN_GRANT)
-		return n <= number(c, kind) && !IS_MUTANT(MUTANT_OLD_NUMBER);
+	return o->envelope && strlen(o->envelope) == len && memcmp(o->envelope, text, len) == 0;
+}
+
+/* Most are: everybody passes them on. */
+static bool
+is_held(const struct core *c, const char *text, size_t len)
+{
+	for (int k = 0; k < SIGNED_NUMBERED; k++)
+		if (is_text(&c->held[k], text, len))
+			return true;
 	for (size_t i = 0; i < c->ngrants; i++)
-		if (strlen(c->grants[i].envelope) == len && memcmp(c->grants[i].envelope, text, len) == 0)
+		if (is_text(&c->grants[i], text, len))
 			return true;
 	return false;
+}
+
+static bool
+is_old(const struct core *c, enum sovereign_kind kind, int64_t n)
+{
+	return kind != SOVEREIGN_GRANT && n <= number(c, kind) && !IS_MUTANT(MUTANT_OLD_NUMBER);
 }
 
 int
@@ -230,9 +243,11 @@ signed_take(struct core *c, const char *text, size_t len, struct err *e)
 	struct sovereign s;
 	int64_t n;
 
+	if (is_held(c, text, len))
+		return 0;
 	if (sovereign_peek(text, len, &kind, &n) || kind >= SIGNED_NUMBERED)
 		return err_set(e, ERR_PARSE, "no policy, halt or grant");
-	if (is_known(c, kind, n, text, len))
+	if (is_old(c, kind, n))
 		return 0;
 	if (open_envelope(c, kind, text, len, &s, e))
 		return -1;
@@ -252,6 +267,8 @@ take(struct core *c, enum sovereign_kind kind, const char *text, size_t len)
 	struct err e;
 	int64_t n;
 
+	if (is_held(c, text, len))
+		return;
 	if (sovereign_peek(text, len, &said, &n) || said != kind)
 		err_set(&e, ERR_PARSE, "it is something else");
 	else if (signed_take(c, text, len, &e) == 0)
@@ -288,7 +305,7 @@ signed_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	if (!signed_is_on(c) || !trim(m, &len))
 		return;
 	if (t->kind == TOPIC_DECISION && strcmp(t->name, c->o.config->sovereign) == 0)
-		approval_decision(c, m->payload, len);
+		approval_decision(c, t->id, m->payload, len);
 	else if (t->kind == TOPIC_RELAY && relayed_kind(t->id) != SOVEREIGN_NKINDS)
 		take(c, relayed_kind(t->id), m->payload, len);
 	for (int k = 0; k < SIGNED_NUMBERED; k++)

@@ -648,7 +648,7 @@ bool approval_place(struct core *c, struct task *t);
 bool approval_is_free(const struct core *c, const struct task *t, const char *house);
 void approval_begin(struct core *c, struct task *t, const char *why);
 void approval_planned(struct core *c, struct house *h, const char *agent, cJSON *o);
-void approval_decision(struct core *c, const char *envelope, size_t len);
+void approval_decision(struct core *c, const char *task, const char *envelope, size_t len);
 void approval_request_message(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 void approval_forget_requests(struct core *c);  /* those of another broker, and at the end */
 void approval_due(struct core *c, struct task *t);
