@@ -3,6 +3,7 @@
 
 #include "coretest.h"
 #include "signedtest.h"
+#include "task.h"
 
 static struct coretest t;
 static const char *id;
@@ -485,6 +486,38 @@ a_row_that_was_changed_does_not_start(void **state)
 	restart();
 	assert_string_equal(ct_state(&t, id), "denied");
 	assert_int_equal(t.nstarted, 1);
+}
+
+static void
+a_damaged_row_starts_nothing(void **state)
+{
+	static const char *const odd[] = { "x", "[]", "{}", "null", "5", "{\"until\":\"x\"}", "{\"until\":99999999999999}",
+		"{\"hash\":5}", "{\"hash\":\"00\",\"subject\":[]}", "{\"until\":99999999999999,\"grant\":\"g\",\"subject\":{}}",
+		"{\"until\":99999999999999,\"decision\":\"{}\"}", "{\"why\":5,\"begun\":\"x\",\"attempts\":\"x\"}" };
+	static const char *const states[] = { "waiting_approval", "queued" };
+
+	(void)state;
+	policy(1, "", "");
+	for (size_t i = 0; i < 2 * (sizeof odd / sizeof *odd); i++) {
+		enum task_state in;
+		char sql[300];
+
+		id = ct_id((int)i + 1);
+		ask("exclusive_tool", ",'mode':'sovereign'");
+		assert_int_equal(task_state_parse(states[i % 2], &in), 0);
+		snprintf(sql, sizeof sql, "UPDATE tasks SET approval = '%s', state = %d WHERE state = 1", odd[i / 2], (int)in);
+		ct_sql(&t, sql);
+		restart();
+		assert_true(!ct_running(&t, id) || ct_running(&t, id)->plan);
+		pass(2000);
+		assert_true(!ct_running(&t, id) || ct_running(&t, id)->plan);
+		if (ct_running(&t, id))
+			ct_end(&t, id, POOL_SUCCEEDED, PLAN);
+		turn();
+		assert_true(!ct_running(&t, id) || ct_running(&t, id)->plan);
+		ct_sql(&t, "DELETE FROM tasks");
+		restart();
+	}
 }
 
 static void
@@ -1046,6 +1079,7 @@ main(void)
 		T(a_decision_that_came_too_early_is_kept),
 		T(what_changed_since_it_was_approved_is_denied),
 		T(a_row_that_was_changed_does_not_start),
+		T(a_damaged_row_starts_nothing),
 		T(a_task_that_cannot_be_planned_fails),
 		T(a_task_whose_tool_is_gone_does_not_wait_for_ever),
 		T(what_nobody_can_plan_ends_in_time_too),
