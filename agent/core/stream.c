@@ -654,6 +654,7 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	json_kv_bool(b, "more", more);
 	json_kv_int(b, "after", after);
 	json_kv_int(b, "head", h->stored_head);
+	json_kv_int(b, "pruned", h->pruned);
 	out_end_line(b);
 }
 
@@ -864,6 +865,9 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 	}
 	if (h->sync != SYNC_PULLS || json_is_true(o, "all") != h->pull_all)
 		return;
+	/* What was forgotten meanwhile did not come. */
+	if (json_number(o, "pruned", 0) > h->their_pruned)
+		h->their_pruned = json_number(o, "pruned", 0);
 	if (!h->pull_head)
 		h->pull_head = json_number(o, "head", 0);
 	h->pulled = json_number(o, "after", 0);
