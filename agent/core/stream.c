@@ -443,7 +443,9 @@ is_live(struct core *c, struct house *h, int64_t head)
 	    (size_t)h->ntheir * sizeof *h->terms);
 	h->nterms = h->ntheir;
 	h->terms_changed = true;
-	h->pruned = h->their_pruned;
+	/* What we forgot ourselves is missing here still, unless all rows have come anew. */
+	if (h->all_came || h->pruned < h->their_pruned)
+		h->pruned = h->their_pruned;
 	h->pruned_changed = true;
 	c->urgent = true;
 	h->in_step_ms = 0;
@@ -524,7 +526,7 @@ pull(struct core *c, struct house *h)
 static void
 begin_pull(struct core *c, struct house *h)
 {
-	h->pull_all = h->common == 0 || h->all_anew || h->pruned > h->common;
+	h->pull_all = h->all_came = h->common == 0 || h->all_anew || h->pruned > h->common;
 	if (h->pull_all)
 		h->common = 0;
 	if (h->head > h->common) {
