@@ -355,11 +355,19 @@ leave(struct broker *b, struct session *s, bool polite)
 	msg_unref(will);
 }
 
-/* That one, or an empty one. */
+static void
+expire(struct broker *b, struct session *s)
+{
+	sim_log(b->sim, "broker %d: the session of %s has expired", b->index, s->name);
+	check_session_lost(b->sim->check, s->name);
+	forget_session(b, s);
+}
+
+/* That one, or an empty one; there is one for as many as are connected, but hosts whose disks were lost leave some behind. */
 static struct session *
 session_find(struct broker *b, const char *client_id)
 {
-	struct session *empty = NULL;
+	struct session *empty = NULL, *oldest = NULL;
 
 	for (int i = 0; i < SESSIONS_MAX; i++) {
 		struct session *s = &b->now.sessions[i];
@@ -368,12 +376,16 @@ session_find(struct broker *b, const char *client_id)
 			return s;
 		if (!s->used && !empty)
 			empty = s;
+		if (!s->conn && (!oldest || s->left_us < oldest->left_us))
+			oldest = s;
 	}
-	if (!empty) {
-		fprintf(stderr, "sim: more than %d sessions\n", SESSIONS_MAX);
+	if (!empty && !oldest) {
+		fprintf(stderr, "sim: more than %d connections\n", SESSIONS_MAX);
 		abort();
 	}
-	return empty;
+	if (!empty)
+		expire(b, oldest);
+	return empty ? empty : oldest;
 }
 
 /* Packet ids begin near the end of the circle, so that every run goes around it. */
@@ -530,11 +542,8 @@ look_after(struct broker *b, struct session *s)
 		net_drop(s->conn);
 		leave(b, s, false);
 	}
-	if (s->used && !s->conn && now - s->left_us > s->expiry_us) {
-		sim_log(b->sim, "broker %d: the session of %s has expired", b->index, s->name);
-		check_session_lost(b->sim->check, s->name);
-		forget_session(b, s);
-	}
+	if (s->used && !s->conn && now - s->left_us > s->expiry_us)
+		expire(b, s);
 	drop_expired(b, s);
 }
 
