@@ -761,6 +761,7 @@ subscribe(struct timmy *t)
 	msg_unref(m);
 }
 
+/* Grants that are over by now too: the latest may list them, and then it is waited for them. */
 static void
 publish_all(struct timmy *t)
 {
@@ -768,7 +769,7 @@ publish_all(struct timmy *t)
 		const struct objects *all = &t->kinds[k];
 
 		for (int i = 0; i < all->n; i++)
-			if (i == all->n - 1 || (k == SOVEREIGN_GRANT && is_in_force(t, i)))
+			if (i == all->n - 1 || (k == SOVEREIGN_GRANT && is_latest(all, i)))
 				publish(t, all->v[i].topic, all->v[i].envelope, true, 0);
 	}
 }
