@@ -27,7 +27,6 @@
 	X(ERR_DENIED,        "denied",        "not allowed")                          \
 	X(ERR_APPROVAL,      "approval",      "needs the sovereign's approval")       \
 	X(ERR_UNPROVEN,      "unproven",      "done, but its proof does not hold")    \
-	X(ERR_HALTED,        "halted",        "the sovereign has halted it")          \
 	X(ERR_PATH,          "path",          "outside of the configured roots")      \
 	X(ERR_NOT_FOUND,     "not_found",     "the thing asked for does not exist")   \
 	X(ERR_TIMEOUT,       "timeout",       "took longer than allowed")             \
