@@ -311,6 +311,12 @@ check_is_exempt(struct check *k, const char *id)
 	return check_record(k, id)->exempt;
 }
 
+bool
+check_was_missed(struct check *k, const char *id)
+{
+	return check_missed(k, check_record(k, id));
+}
+
 void
 check_session_lost(struct check *k, const char *host)
 {

@@ -379,8 +379,8 @@ told_rejected(struct client *c, struct sub *s, const cJSON *o)
 		s->next_us = c->sim->now_us + draw(c, 2 * SECOND, 8 * SECOND);
 		return;
 	}
-	/* By policy. */
-	if (strcmp(code, "denied") == 0 && c->sim->timmy && !s->taken) {
+	/* By policy, which may have changed since an owner that is lost accepted it alone. */
+	if (strcmp(code, "denied") == 0 && c->sim->timmy && (!s->taken || check_was_missed(c->sim->check, s->id))) {
 		s->done = true;
 		return;
 	}

@@ -368,6 +368,8 @@ void check_one_key(struct check *k, const char *id, const char *other);
 void check_cancel_told(struct check *k, const char *id, bool cancelled, const char *at);
 /* A disk was lost that may have held it alone. */
 bool check_is_exempt(struct check *k, const char *id);
+/* Its house was taken over by somebody who had not heard all that was said of it. */
+bool check_was_missed(struct check *k, const char *id);
 void check_turn(struct check *k, struct host *h);
 struct host *check_owner(struct check *k, const char *house);  /* who says so last; NULL: nobody */
 bool check_is_quiet(struct check *k, struct quiet *q);
