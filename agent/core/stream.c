@@ -710,12 +710,12 @@ key_is_taken(struct core *c, struct house *h, const cJSON *o)
 	return *key && *sender && task_by_key(c, h, sender, key, &t);
 }
 
-/* Another task has its key: it is not run, nor handed on if it is not yet there. It may be, if there was an owner that
- * was alone with it. */
+/* Another task has its key: it is not run, nor handed on if it is not yet there. It may be, for who offers it may have
+ * been alone with it, and then waited for nobody. */
 static void
 supersede(struct core *c, struct task *t)
 {
-	bool sent = t->state == TASK_FORWARDED && t->house->doubt_ms;
+	bool sent = t->state == TASK_FORWARDED;
 	struct err e;
 
 	err_set(&e, ERR_CONFLICT, "another task with its key was accepted meanwhile");
