@@ -475,7 +475,7 @@ signed_grant_for(struct core *c, const struct grant_question *q, const struct ul
 
 		if (!g)
 			continue;
-		mine.used = IS_MUTANT(MUTANT_GRANT_ANY_COUNT) ? 0 : store_uses(c, g->id, task);
+		mine.used = store_uses(c, g->id, task);
 		if (grant_covers(g, &mine))
 			return g;
 	}

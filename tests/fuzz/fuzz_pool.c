@@ -59,5 +59,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		*attempt_at(&w, i) = (struct attempt){ .handle = i, .stop_ms = i % 3 == 0 };
 	if (worker_take(&p, &w, (const char *)data + 1, size - 1) > size - 1 || w.head > w.tail)
 		abort();
+	buf_free(&w.notes);
 	return 0;
 }

@@ -38,6 +38,8 @@ struct record {
 	int64_t copies;                 /* as the house told; 0: it did not yet */
 	int64_t handed_copies;          /* as told by who handed it on */
 	int losses;                     /* of disks that may have held it */
+	int handed_losses;              /* of disks of those that handed it on */
+	bool key_lost;                  /* none of these knows its key any more */
 	bool blocked;                   /* an attempt may have had the effect of an exclusive tool, or used an approval */
 	bool exclusive;                 /* its tool */
 	bool approved;                  /* the latest attempt did */
