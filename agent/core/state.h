@@ -170,6 +170,7 @@ struct house {
 	int64_t pruned;                 /* the latest version that was forgotten here */
 	bool pruned_changed;
 	bool key_taken;                 /* the task that is taken in has one that stands for another */
+	int64_t came;                   /* rows, since we asked for them last */
 	bool all_came;                  /* all rows, since we began to get in step */
 	bool pull_all;                  /* all rows come, by their own numbers; else those changed since, by version */
 	int64_t pulled;                 /* such numbers up to here have come */

@@ -519,6 +519,7 @@ pull(struct core *c, struct house *h)
 	out_end_line(b);
 	h->sync = SYNC_PULLS;
 	h->asked_ms = c->now.mono_ms;
+	h->came = 0;
 }
 
 /* What we have beyond the common part is with the owner: forget that it was so. If we have forgotten a task since
@@ -547,6 +548,7 @@ struct rows {
 	struct core *c;
 	struct house *h;
 	const char *to, *op;
+	int n;
 };
 
 static void
@@ -562,12 +564,13 @@ add_row(void *arg, struct task *t)
 	json_kv_bool(b, "own", strcmp(r->h->log.agent, r->c->o.agent) == 0);
 	put_row(b, t);
 	out_end_line(b);
+	r->n++;
 }
 
 static void
 offer(struct core *c, struct house *h)
 {
-	struct rows r = { c, h, h->term.agent, "offer" };
+	struct rows r = { c, h, h->term.agent, "offer", 0 };
 	bool more = store_rows(c, h, false, &h->offered, BATCH, add_row, &r);
 	struct buf *b = work_line(c, r.to, h, "offers");
 
@@ -638,7 +641,7 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
 	bool all = json_is_true(o, "all"), more;
 	int64_t after = json_number(o, "after", 0);
-	struct rows r = { c, h, from->name, "row" };
+	struct rows r = { c, h, from->name, "row", 0 };
 	struct buf *b;
 
 	/* Some of what changed since is forgotten meanwhile. */
@@ -654,6 +657,7 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	b = work_line(c, from->name, h, "rows");
 	json_kv_bool(b, "all", all);
 	json_kv_bool(b, "more", more);
+	json_kv_int(b, "count", r.n);
 	json_kv_int(b, "after", after);
 	json_kv_int(b, "head", h->stored_head);
 	json_kv_int(b, "pruned", h->pruned);
@@ -867,6 +871,9 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 	}
 	if (h->sync != SYNC_PULLS || json_is_true(o, "all") != h->pull_all)
 		return;
+	/* A broker may have dropped a large message and passed on the small one after it: we ask anew when it is time. */
+	if (h->came < json_number(o, "count", 0))
+		return;
 	/* What was forgotten meanwhile did not come. */
 	if (json_number(o, "pruned", 0) > h->their_pruned)
 		h->their_pruned = json_number(o, "pruned", 0);
@@ -889,6 +896,7 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 static void
 take_row(struct core *c, struct house *h, const cJSON *o)
 {
+	h->came++;
 	if (h->sync == SYNC_PULLS && !(IS_MUTANT(MUTANT_SYNC_SKIPS) && json_number(o, "version", 0) % 7 == 0))
 		apply_task(c, h, o, NULL, json_number(o, "version", 0));
 }
