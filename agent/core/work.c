@@ -152,6 +152,13 @@ work_stop(struct core *c, struct task *t)
 	out_end_line(b);
 }
 
+/* Who was there before we had to connect anew, and is not heard here yet, is on his way too. */
+static bool
+may_answer(const struct core *c, const struct peer *p)
+{
+	return peer_is_alive(c, p, SILENT_MS) || (!p->offline && p->heard_ms && p->heard_ms < c->up_mono_ms);
+}
+
 /* To everybody who may run something of it. */
 void
 work_ask(struct core *c, struct house *h)
@@ -163,7 +170,7 @@ work_ask(struct core *c, struct house *h)
 		if (!house_copy(h, p) && !(h->home && config_names_has(h->home, p->name)))
 			continue;
 		out_end_line(work_line(c, p->name, h, "what"));
-		if (peer_is_alive(c, p, SILENT_MS) && h->nasked < COPIES_MAX)
+		if (may_answer(c, p) && h->nasked < COPIES_MAX)
 			h->asked[h->nasked++] = p;
 	}
 	if (!h->nasked)

@@ -248,8 +248,11 @@ lose(struct check *k, struct record *r, unsigned bit)
 {
 	bool alone = r->house[0] && check_candidates(k, r->house)->n == 1;
 	int64_t copies = r->copies ? r->copies : alone ? 1 : r->handed_copies;
-	unsigned holders = r->hosts | (copies > 1 ? check_candidate_bits(k, r->copies ? r->house : "_") : r->runners);
+	unsigned holders = r->hosts | (copies > 1 ? check_candidate_bits(k, r->house) : r->runners);
 
+	/* One of the two may be who handed it on, the other the house's. */
+	if (copies > 1 && !r->copies)
+		holders |= check_candidate_bits(k, "_");
 	if (holders & bit && ++r->losses >= copies)
 		r->exempt = true;
 	holders = r->hosts | (r->handed_copies > 1 ? check_candidate_bits(k, "_") : 0);
