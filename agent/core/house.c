@@ -370,11 +370,13 @@ let_task_go(struct core *c, struct house *h, struct task *t)
 void
 house_let_go(struct core *c, struct house *h)
 {
+	/* What never began is reported to whoever owns it next. */
+	h->owned = false;
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
 			if (t->house == h)
 				let_task_go(c, h, t);
-	h->owned = h->spilled = false;
+	h->spilled = false;
 	h->queued = h->open = h->running = 0;
 	out_drop_held(c, h);
 }

@@ -10,10 +10,10 @@
 	X(MUTANT_NONE,            "none",              0,     "nothing")                                       \
 	X(MUTANT_NO_DEDUPE,       "no-dedupe",         10,    "an id that comes again is not looked up")       \
 	X(MUTANT_NO_KEYS,         "no-keys",           20,    "a key that comes again is not looked up")       \
-	X(MUTANT_NO_REDELIVERY,   "no-redelivery",     60,    "a message that comes again is taken for new")   \
+	X(MUTANT_NO_REDELIVERY,   "no-redelivery",     400,   "a message that comes again is taken for new")   \
 	X(MUTANT_NO_FSYNC,        "no-fsync",          20,    "what is acknowledged is not synced")            \
 	X(MUTANT_FAILED_COMMIT,   "failed-commit",     20,    "a commit that failed is taken for done")        \
-	X(MUTANT_ACK_EARLY,       "ack-early",         200,   "messages are acknowledged before the commit")   \
+	X(MUTANT_ACK_EARLY,       "ack-early",         400,   "messages are acknowledged before the commit")   \
 	X(MUTANT_REPEAT_LOST,     "repeat-lost",       20,    "exclusive work runs again after its agent died") \
 	X(MUTANT_REPEAT_FAILED,   "repeat-failed",     20,    "exclusive work that failed half-way is retried") \
 	X(MUTANT_EARLY_START,     "early-start",       40,    "exclusive work starts before it is on disk")    \
