@@ -132,8 +132,8 @@ function report_bench() {
 	info("  of one task: the three agents", "copies_cpu_agent_us", "us")
 
 	heading("Sovereignty")
-	info("tasks where a policy is in force / where no key is pinned", "signed_share", "x")
-	judge("agent's CPU for a task, the same way round", "signed_cpu", "x", "<=", 1.05)
+	judge("tasks where a policy is in force / where no key is", "signed_share", "x", ">=", 0.95)
+	info("  agent's CPU for a task, the same way round", "signed_cpu", "x")
 	judge("a decision is published until its task starts, p50", "approval_ms", "ms", "<=", 50)
 	info("  until its outcome is heard, p50", "approval_ms_outcome", "ms")
 
