@@ -21,12 +21,12 @@ tmp=$(mktemp -d /tmp/uwt.XXXXXX) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 
-# Processes whose command line names the directory of a test that has ended.
+# Processes whose command line or environment names the directory of a test that has ended.
 processes_of() {
 	if [ -d /proc/self ]; then
 		# The name must not stand in grep's own command line.
 		# shellcheck disable=SC2062
-		echo "$1" | grep -lsF -f - /proc/[0-9]*/cmdline | sed 's|/proc/||;s|/cmdline||'
+		echo "$1" | grep -lsF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ | cut -d/ -f3 | sort -u
 	else
 		ps -Ao pid=,command= | awk -v dir="$1" 'index($0, dir) && !/awk/ { print $1 }'
 	fi
@@ -105,7 +105,8 @@ for program; do
 	own_limit=$((${own_limit:-$limit} * slow))
 	mkdir "$tmp/t"
 	begun=$(date +%s)
-	UW_TMP="$tmp/t" run_one "$program" "$own_limit" >"$tmp/out" 2>&1
+	# In a shell of its own, so that nothing else has that in its environment.
+	(export UW_TMP="$tmp/t" && run_one "$program" "$own_limit") >"$tmp/out" 2>&1
 	rc=$?
 	judge "$(basename "$program")" "$tmp/out" "$rc" "$own_limit" $(($(date +%s) - begun))
 	rm -rf "$tmp/t"

@@ -24,7 +24,7 @@ YAML
 client() {
 	_who=$1 _what=$2
 	shift 2
-	"$_what" -V 5 -h 127.0.0.1 -p "$port" --cafile pki/ca.crt --cert "pki/$_who.crt" --key "pki/$_who.key" "$@"
+	${run:-} "$_what" -V 5 -h 127.0.0.1 -p "$port" --cafile pki/ca.crt --cert "pki/$_who.crt" --key "pki/$_who.key" "$@"
 }
 
 start_broker() {
@@ -73,24 +73,34 @@ payload_of() { printf '%s' "$1" | jq -r .payload | base64 -d; }
 # Both agents hold what was published, and say so, unless they are deaf.
 echo 0 | tee held.policy held.halt held.grant >deaf
 beats() {
-	n=0
-	until [ -e stop ]; do
+	n=1
+	while printf '{"agent":"%s","state":"online","boot":"b","seq":%s,"houses":[],"sovereign":{"policy":%s,"halt":%s,"grants":%s}}\n' \
+	    "$1" $n "$(cat held.policy)" "$(cat held.halt)" "$(cat held.grant)"; do
 		n=$((n + 1))
-		printf '{"agent":"%s","state":"online","boot":"b","seq":%s,"houses":[],"sovereign":{"policy":%s,"halt":%s,"grants":%s}}\n' \
-		    "$1" $n "$(cat held.policy)" "$(cat held.halt)" "$(cat held.grant)"
 		sleep 0.2
-	done | client "$1" mosquitto_pub -q 1 -l -t "uw/home/agent/$1/health/state"
+	done >"beats.$1" 2>/dev/null
 }
 holder() {
-	client ezra-1 mosquitto_sub -q 1 -t 'uw/home/sovereign/timmy/+/+' -F '%p' | while read -r line; do
+	while read -r line; do
 		[ ! -e deaf ] || continue
 		payload_of "$line" >held
 		jq -r '.n // 0' <held >held.new && mv held.new "held.$(jq -r .kind <held)"
 	done
 }
-beats ezra-1 &
-beats timmy-1 &
-on_exit 'touch stop'
+# Clients write to pipes and read from them, so that what is at the other end stops with them.
+for id in ezra-1 timmy-1; do
+	mkfifo beats.$id
+	run="exec" client $id mosquitto_pub -q 1 -l -t "uw/home/agent/$id/health/state" <beats.$id &
+	on_exit "kill $! 2>/dev/null"
+	beats $id &
+done
+# hears TOPIC FORMAT COMMAND: as ezra-1, what comes is given to the command, a line each
+hears() {
+	mkfifo "heard.$3"
+	run="exec" client ezra-1 mosquitto_sub -q 1 -t "$1" -F "$2" >"heard.$3" &
+	on_exit "kill $! 2>/dev/null"
+	"$3" <"heard.$3" &
+}
 
 uw() {
 	_verb=$1
@@ -136,8 +146,7 @@ is "it says what the file says" "$(payload_of "$envelope" | jq -c '[.kind, .clus
     '["policy","home",1,"approve","path:/srv/www"]'
 
 rm deaf
-holder &
-on_exit "kill $! 2>/dev/null"
+hears 'uw/home/sovereign/timmy/+/+' '%p' holder
 held() { [ "$(cat "held.$1")" = "$2" ]; }
 check "the agents hold it" wait_for 5 held policy 1
 is "no difference is said so" "$("$UW" policy check policy.yaml)" 'the same as policy 1, which is in force'
@@ -227,14 +236,13 @@ refuse "nor one that is not the one that was looked at" 3 uw approve $one --hash
 
 # Its owner takes a decision when it comes: here, whoever clears the request.
 taker() {
-	client ezra-1 mosquitto_sub -q 1 -t 'uw/home/sovereign/timmy/decision/+' -F '%t' | while read -r topic; do
+	while read -r topic; do
 		client ezra-1 mosquitto_pub -q 1 -r -n -t "uw/home/approval/ezra/request/${topic##*/}"
 	done
 }
 refuse "that nobody takes it is exit code 5" 5 uw approve $two --within 1
 is "it is kept for who comes" "$(payload_of "$(kept decision/$two)" | jq -c '[.decision, .task]')" '["approve","'$two'"]'
-taker &
-on_exit "kill $! 2>/dev/null"
+hears 'uw/home/sovereign/timmy/decision/+' '%t' taker
 taken() { uw approve $one --for 10m --note "go on" --json >approved; }
 check "an approval is taken" wait_for 5 taken
 is "and says so" "$(jq -c '[.task, .decision, .taken]' <approved)" '["'$one'","approve",true]'
