@@ -166,12 +166,12 @@ void
 peer_health(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 {
 	struct peer *p = peer_find(c, t->name);
-	bool ours = strcmp(t->name, c->o.agent) == 0;
+	/* Of our own, which all come back, only the will of a former connection says anything. */
+	bool ours = strcmp(t->name, c->o.agent) == 0 && strstr(m->payload, "\"offline\"");
 	cJSON *o = p || ours ? json_parse_object(m->payload, m->len, NULL) : NULL;
 
 	if (o && p)
 		hear_peer(c, p, m, o);
-	/* Our own will, of a former connection. */
 	else if (o && strcmp(json_text(o, "state"), "offline") == 0)
 		c->unsaid = true;
 	cJSON_Delete(o);

@@ -84,6 +84,8 @@ enum query {
 /* Word for word the condition of the index tasks_open, or SQLite does not use it; and not as a list of states, for
  * which each INSERT and UPDATE would build a table. */
 #define IS_OPEN "state <> 3 AND state < 9"
+/* IS, because beside IS_OPEN an = loses: SQLite would take the range and go through all that is open. */
+#define IN_STATE IS_OPEN " AND house = ?4 AND state IS ?3"
 
 static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
@@ -105,11 +107,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_COUNT_QUEUED] = "SELECT count(*) FROM tasks WHERE state = 3 AND house = ?1",
 	[Q_COUNT_OPEN] = "SELECT count(*) FROM tasks WHERE " IS_OPEN
 	    " AND (forward IS NULL OR finished_ms IS NULL) AND house = ?1",
-	[Q_IN_STATE] = SELECT_TASK "WHERE " IS_OPEN " AND house = ?4 AND state = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_IN_STATE] = SELECT_TASK "WHERE " IN_STATE " AND seq > ?1 ORDER BY seq LIMIT ?2",
 	[Q_QUEUED_AFTER] = SELECT_TASK "WHERE state = 3 AND house = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2",
-	[Q_DUE] = SELECT_TASK "WHERE " IS_OPEN " AND house = ?4 AND state = ?3 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
-	[Q_NEXT_DUE] = "SELECT due_ms FROM tasks WHERE " IS_OPEN " AND house = ?2 AND state = ?1 AND due_ms > 0"
-	    " ORDER BY due_ms LIMIT 1",
+	[Q_DUE] = SELECT_TASK "WHERE " IN_STATE " AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
+	[Q_NEXT_DUE] = "SELECT due_ms FROM tasks WHERE " IN_STATE " AND due_ms > 0 ORDER BY due_ms LIMIT 1",
 	[Q_DEADLINE] = SELECT_TASK "WHERE house = ?4 AND deadline_ms <= ?1 AND deadline_ms IS NOT NULL AND state < 9"
 	    " AND state NOT IN (4, 5, 7, 8) LIMIT ?2",
 	[Q_NEXT_DEADLINE] = "SELECT min(deadline_ms) FROM tasks WHERE house = ?1 AND deadline_ms IS NOT NULL AND state < 9"
@@ -578,8 +579,8 @@ next_in_state(struct core *c, const struct house *h, enum task_state state)
 	sqlite3_stmt *s = db_use(&c->db, Q_NEXT_DUE);
 	int64_t at;
 
-	db_int(s, 1, state);
-	db_text(s, 2, h->name);
+	db_int(s, 3, state);
+	db_text(s, 4, h->name);
 	at = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
 	sqlite3_reset(s);
 	return at;

@@ -42,6 +42,7 @@ struct session {
 	int nfilters;
 	struct delivery *first, *last;  /* not acknowledged, oldest first */
 	int64_t waiting, bytes;
+	int64_t next_expiry_us;         /* none of them expires before; 0: none does */
 	int in_flight;
 	struct msg *will;
 };
@@ -110,6 +111,8 @@ clear_state(struct state *st)
 static void
 append(struct session *s, struct delivery *d)
 {
+	int64_t expires_us = d->msg->expires_us;
+
 	d->next = NULL;
 	if (s->last)
 		s->last->next = d;
@@ -118,6 +121,8 @@ append(struct session *s, struct delivery *d)
 	s->last = d;
 	s->waiting++;
 	s->bytes += (int64_t)d->msg->len;
+	if (expires_us && (!s->next_expiry_us || expires_us < s->next_expiry_us))
+		s->next_expiry_us = expires_us;
 }
 
 static void
@@ -526,10 +531,17 @@ drop_expired(struct broker *b, struct session *s)
 {
 	struct delivery *d = s->first, *next;
 
+	if (!s->next_expiry_us || s->next_expiry_us > b->sim->now_us)
+		return;
+	s->next_expiry_us = 0;
 	for (; d; d = next) {
+		int64_t at = d->msg->expires_us;
+
 		next = d->next;
 		if (!d->sent && is_expired(b, d->msg))
 			acknowledged(s, d->mid);
+		else if (at && (!s->next_expiry_us || at < s->next_expiry_us))
+			s->next_expiry_us = at;
 	}
 }
 

@@ -55,8 +55,9 @@ struct handle {
 
 /* ---- files ---- */
 
+/* For what will be written from there on; a gap before it is zero. */
 static void
-grow(struct file *f, size_t len)
+grow(struct file *f, size_t from, size_t len)
 {
 	if (len > f->cap) {
 		f->cap = f->cap ? f->cap : 16 * PAGE;
@@ -64,8 +65,8 @@ grow(struct file *f, size_t len)
 			f->cap *= 2;
 		f->data = xrealloc(f->data, f->cap);
 	}
-	if (len > f->len)
-		memset(f->data + f->len, 0, len - f->len);
+	if (from > f->len)
+		memset(f->data + f->len, 0, from - f->len);
 	f->len = len > f->len ? len : f->len;
 }
 
@@ -163,7 +164,7 @@ lose_unsynced(struct file *f, struct rng *r)
 	bool shrinks = f->len > f->synced_len && (tear == TEAR_ALL || rng_chance(r, 300));
 
 	if (f->len < f->synced_len && (tear == TEAR_ALL || rng_chance(r, 500)))
-		grow(f, f->synced_len);
+		grow(f, f->synced_len, f->synced_len);
 	for (size_t i = 0; i < f->nundo; i++) {
 		if (tear == TEAR_TAIL && i < keep)
 			continue;
@@ -236,7 +237,7 @@ x_write(sqlite3_file *h, const void *p, int n, sqlite3_int64 at)
 		len = (size_t)rng_between(disk_rng(d), 0, n);
 	if (len) {
 		remember_range(f, (size_t)at, (size_t)at + len);
-		grow(f, (size_t)at + len);
+		grow(f, (size_t)at, (size_t)at + len);
 		memcpy(f->data + at, p, len);
 	}
 	return rc;
