@@ -136,11 +136,15 @@ cat >>"$T/c/houses.yaml" <<YAML
 retention: { audit: 20 }
 YAML
 restart_all
-for _ in 1 2 3; do submit noop --house ezra; done
-forgotten() { "$UW" audit verify --json | jq -e '[.chains[] | select(.agent == "ezra-1") | .forgotten] | .[0] > 0' >/dev/null; }
+# Who worked most is not the same each time.
+longest=$("$UW" audit verify --json | jq -r '.chains | max_by(.records) | .agent')
+submit noop --house "${longest%-*}"
+forgotten() {
+	"$UW" audit verify --json | jq -e --arg a "$longest" '.chains[] | select(.agent == $a) | .forgotten > 0' >/dev/null
+}
 check "old records are forgotten" wait_for 30 forgotten
 check "what is left is good, from a signed checkpoint on" good
-"$UW" audit export --agent ezra-1 -o "$T/short.audit"
+"$UW" audit export --agent "$longest" -o "$T/short.audit"
 check "and elsewhere" elsewhere "$T/short.audit"
 sed '2d' "$T/short.audit" >"$T/bad"
 refuse "a beginning that was cut off is not what was forgotten" 1 elsewhere "$T/bad"
