@@ -1,5 +1,7 @@
 #include "json.h"
 
+#include <limits.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,9 +143,11 @@ json_utf8_len(const char *p, size_t len)
 	return utf8_len((const unsigned char *)p, (const unsigned char *)p + len);
 }
 
+/* Past the closing quote; *plain tells whether the text has no escapes. */
 static int
-scan_string(struct scan *s)
+scan_string(struct scan *s, bool *plain)
 {
+	*plain = true;
 	for (s->p++; s->p < s->end;) {
 		unsigned char c = *s->p;
 
@@ -152,6 +156,7 @@ scan_string(struct scan *s)
 			return 0;
 		}
 		if (c == '\\') {
+			*plain = false;
 			if (scan_escape(s))
 				return -1;
 		} else if (c < 0x20) {
@@ -169,6 +174,63 @@ scan_string(struct scan *s)
 	return fail(s, "text ends inside a string");
 }
 
+static void *
+allocate(size_t size)
+{
+	void *p = cJSON_malloc(size);
+
+	if (!p)
+		abort();
+	return p;
+}
+
+static char *
+put_utf8(char *out, unsigned c)
+{
+	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	for (int i = n - 1; i > 0; i--, c >>= 6)
+		out[i] = (char)(0x80 | (c & 0x3f));
+	out[0] = (char)(lead[n > 1 ? n : 0] | c);
+	return out + n;
+}
+
+/* What stands between quotes and was found good. The caller's, from cJSON's allocator. */
+static char *
+text_of(const unsigned char *p, const unsigned char *end, bool plain)
+{
+	static const char letters[] = "bfnrt", meant[] = "\b\f\n\r\t";
+	char *text = allocate((size_t)(end - p) + 1), *out = text;
+
+	if (plain) {
+		memcpy(text, p, (size_t)(end - p));
+		text[end - p] = '\0';
+		return text;
+	}
+	while (p < end) {
+		const char *letter;
+		unsigned c = *p++;
+
+		if (c != '\\') {
+			*out++ = (char)c;
+		} else if ((c = *p++) == 'u') {
+			c = (unsigned)hex4(p, end);
+			p += 4;
+			if (c >= 0xd800 && c <= 0xdbff) {
+				c = 0x10000 + ((c - 0xd800) << 10) + ((unsigned)hex4(p + 2, end) - 0xdc00);
+				p += 6;
+			}
+			out = put_utf8(out, c);
+		} else {
+			letter = strchr(letters, (int)c);
+			*out++ = letter ? meant[letter - letters] : (char)c;
+		}
+	}
+	*out = '\0';
+	return text;
+}
+
 static void
 skip_digits(struct scan *s)
 {
@@ -176,34 +238,51 @@ skip_digits(struct scan *s)
 		s->p++;
 }
 
+/* strtod() reads the point of the locale that a program around us may have set. */
+static double
+read_real(char *text)
+{
+	char *point = strchr(text, '.');
+
+	if (point)
+		*point = *localeconv()->decimal_point;
+	return strtod(text, NULL);
+}
+
 /* Integers must survive a double, and reals must be finite. */
 static int
-check_magnitude(struct scan *s, const unsigned char *from, bool real)
+read_number(struct scan *s, const unsigned char *from, bool real, double *v)
 {
 	char text[64];
 	size_t len = (size_t)(s->p - from);
-	double v;
 
-	if (!real && len <= 15)
+	if (!real && len <= 15) {
+		int64_t n = 0;
+
+		for (const unsigned char *p = from + (*from == '-'); p < s->p; p++)
+			n = n * 10 + (*p - '0');
+		*v = *from == '-' ? -(double)n : (double)n;
 		return 0;
+	}
 	if (len >= sizeof text)
 		return fail_value(s, "number too long");
 	memcpy(text, from, len);
 	text[len] = '\0';
-	v = strtod(text, NULL);
-	if (!isfinite(v))
+	*v = read_real(text);
+	if (!isfinite(*v))
 		return fail_value(s, "number too large");
 	/* cJSON writes a real below 1e17 that happens to be whole without point or exponent. */
-	if ((!real || fabs(v) < 1e17) && fabs(v) > (double)JSON_INT_MAX)
+	if ((!real || fabs(*v) < 1e17) && fabs(*v) > (double)JSON_INT_MAX)
 		return fail_value(s, "integer beyond 2^53; send it as a string");
 	return 0;
 }
 
 static int
-scan_number(struct scan *s)
+scan_number(struct scan *s, cJSON *v)
 {
 	const unsigned char *from = s->p;
 	bool real = false;
+	double n;
 
 	if (*s->p == '-')
 		s->p++;
@@ -229,115 +308,44 @@ scan_number(struct scan *s)
 			return fail(s, "expected a digit in the exponent");
 		skip_digits(s);
 	}
-	return check_magnitude(s, from, real);
+	if (read_number(s, from, real, &n))
+		return -1;
+	if (v) {
+		v->type = cJSON_Number;
+		v->valuedouble = n;
+		v->valueint = n >= INT_MAX ? INT_MAX : n <= INT_MIN ? INT_MIN : (int)n;
+	}
+	return 0;
 }
 
 static int
-scan_word(struct scan *s, const char *word)
+scan_word(struct scan *s, const char *word, int type, cJSON *v)
 {
 	size_t n = strlen(word);
 
 	if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n) != 0)
 		return fail(s, "expected a value");
 	s->p += n;
+	if (v) {
+		v->type = type;
+		v->valueint = type == cJSON_True;
+	}
 	return 0;
 }
 
-static int scan_value(struct scan *s, int depth);
-
 static int
-scan_member(struct scan *s, int depth)
+scan_text(struct scan *s, cJSON *v)
 {
-	const unsigned char *from;
+	const unsigned char *from = s->p + 1;
+	bool plain;
 
-	skip_space(s);
-	if (s->p >= s->end || *s->p != '"')
-		return fail(s, "expected a member name in quotes");
-	from = s->p + 1;
-	s->key = NULL;
-	if (scan_string(s))
+	if (scan_string(s, &plain))
 		return -1;
-	s->key = from;
-	s->key_len = (size_t)(s->p - 1 - from);
-	skip_space(s);
-	if (s->p >= s->end || *s->p != ':')
-		return fail(s, "expected ':'");
-	s->p++;
-	return scan_value(s, depth);
-}
-
-static int
-scan_container(struct scan *s, int depth, char close)
-{
-	if (depth >= s->max_depth)
-		return err_set(s->e, ERR_PARSE, "not valid JSON at byte %zu: nested deeper than %d",
-		    (size_t)(s->p - s->start), s->max_depth);
-	s->p++;
-	skip_space(s);
-	if (s->p < s->end && *s->p == (unsigned char)close) {
-		s->p++;
-		return 0;
+	if (v) {
+		v->type = cJSON_String;
+		v->valuestring = text_of(from, s->p - 1, plain);
 	}
-	for (;;) {
-		if (close == '}' ? scan_member(s, depth + 1) : scan_value(s, depth + 1))
-			return -1;
-		skip_space(s);
-		if (s->p < s->end && *s->p == ',') {
-			s->p++;
-			continue;
-		}
-		if (s->p < s->end && *s->p == (unsigned char)close) {
-			s->p++;
-			return 0;
-		}
-		return fail(s, close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
-	}
-}
-
-static int
-scan_value(struct scan *s, int depth)
-{
-	skip_space(s);
-	if (s->p >= s->end)
-		return fail(s, "text ends where a value is expected");
-	switch (*s->p) {
-	case '{': return scan_container(s, depth, '}');
-	case '[': return scan_container(s, depth, ']');
-	case '"': return scan_string(s);
-	case 't': return scan_word(s, "true");
-	case 'f': return scan_word(s, "false");
-	case 'n': return scan_word(s, "null");
-	default:
-		if (*s->p == '-' || is_digit(*s->p))
-			return scan_number(s);
-		return fail(s, "expected a value");
-	}
-}
-
-static int
-check(const char *text, size_t len, int max_depth, struct err *e)
-{
-	struct scan s = { .start = (const unsigned char *)text, .p = (const unsigned char *)text,
-		.end = (const unsigned char *)text + len, .max_depth = max_depth, .e = e };
-
-	if (scan_value(&s, 0))
-		return -1;
-	skip_space(&s);
-	if (s.p != s.end)
-		return fail(&s, "something follows the value");
 	return 0;
-}
-
-int
-json_check(const char *text, size_t len, struct err *e)
-{
-	return check(text, len, JSON_MAX_DEPTH, e);
-}
-
-int
-json_check_inner(const char *text, size_t len, struct err *e)
-{
-	return check(text, len, JSON_INNER_DEPTH, e);
 }
 
 static int
@@ -361,8 +369,6 @@ check_unique(const cJSON *obj, struct err *e)
 	size_t n = 0;
 
 	cJSON_ArrayForEach(m, obj) {
-		if (n == JSON_MAX_KEYS)
-			return err_set(e, ERR_TOO_BIG, "an object has more than %d members", JSON_MAX_KEYS);
 		if (n < 16)
 			for (size_t i = 0; i < n; i++)
 				if (strcmp(keys[i], m->string) == 0)
@@ -378,32 +384,170 @@ check_unique(const cJSON *obj, struct err *e)
 	return 0;
 }
 
-static int
-check_keys(const cJSON *v, struct err *e)
-{
-	const cJSON *m;
+/* A set that may say yes to what is not in it: most objects need no look at their names side by side. */
+struct names {
+	uint64_t bits[16];
+	int n;
+	bool maybe_twice;
+};
 
-	if (cJSON_IsObject(v) && check_unique(v, e))
-		return -1;
-	cJSON_ArrayForEach(m, v)
-		if (m->child && check_keys(m, e))
-			return -1;
+static int
+note_name(struct names *names, const char *name, struct err *e)
+{
+	uint32_t h = 2166136261u;
+	uint64_t bit;
+
+	if (++names->n > JSON_MAX_KEYS)
+		return err_set(e, ERR_TOO_BIG, "an object has more than %d members", JSON_MAX_KEYS);
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	h ^= h >> 15;
+	bit = (uint64_t)1 << (h & 63);
+	names->maybe_twice |= (names->bits[h >> 6 & 15] & bit) != 0;
+	names->bits[h >> 6 & 15] |= bit;
 	return 0;
+}
+
+static cJSON *
+new_item(void)
+{
+	cJSON *v = allocate(sizeof *v);
+
+	memset(v, 0, sizeof *v);
+	return v;
+}
+
+static cJSON *
+append(cJSON *to)
+{
+	cJSON *m = new_item(), *first = to->child;
+
+	if (first) {
+		m->prev = first->prev;
+		first->prev->next = m;
+		first->prev = m;
+	} else {
+		to->child = m->prev = m;
+	}
+	return m;
+}
+
+static int scan_value(struct scan *s, cJSON *v, int depth);
+
+static int
+scan_member(struct scan *s, cJSON *v, struct names *names, int depth)
+{
+	const unsigned char *from;
+	bool plain;
+
+	skip_space(s);
+	if (s->p >= s->end || *s->p != '"')
+		return fail(s, "expected a member name in quotes");
+	from = s->p + 1;
+	s->key = NULL;
+	if (scan_string(s, &plain))
+		return -1;
+	s->key = from;
+	s->key_len = (size_t)(s->p - 1 - from);
+	if (v) {
+		v->string = text_of(from, s->p - 1, plain);
+		if (note_name(names, v->string, s->e))
+			return -1;
+	}
+	skip_space(s);
+	if (s->p >= s->end || *s->p != ':')
+		return fail(s, "expected ':'");
+	s->p++;
+	return scan_value(s, v, depth);
+}
+
+static int
+scan_container(struct scan *s, cJSON *v, int depth, char close)
+{
+	struct names names = { 0 };
+
+	if (depth >= s->max_depth)
+		return err_set(s->e, ERR_PARSE, "not valid JSON at byte %zu: nested deeper than %d",
+		    (size_t)(s->p - s->start), s->max_depth);
+	if (v)
+		v->type = close == '}' ? cJSON_Object : cJSON_Array;
+	s->p++;
+	skip_space(s);
+	if (s->p < s->end && *s->p == (unsigned char)close) {
+		s->p++;
+		return 0;
+	}
+	for (;;) {
+		cJSON *m = v ? append(v) : NULL;
+
+		if (close == '}' ? scan_member(s, m, &names, depth + 1) : scan_value(s, m, depth + 1))
+			return -1;
+		skip_space(s);
+		if (s->p < s->end && *s->p == ',') {
+			s->p++;
+			continue;
+		}
+		if (s->p < s->end && *s->p == (unsigned char)close) {
+			s->p++;
+			return names.maybe_twice ? check_unique(v, s->e) : 0;
+		}
+		return fail(s, close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
+	}
+}
+
+/* v: an empty item to fill, or NULL if only the syntax is asked for. */
+static int
+scan_value(struct scan *s, cJSON *v, int depth)
+{
+	skip_space(s);
+	if (s->p >= s->end)
+		return fail(s, "text ends where a value is expected");
+	switch (*s->p) {
+	case '{': return scan_container(s, v, depth, '}');
+	case '[': return scan_container(s, v, depth, ']');
+	case '"': return scan_text(s, v);
+	case 't': return scan_word(s, "true", cJSON_True, v);
+	case 'f': return scan_word(s, "false", cJSON_False, v);
+	case 'n': return scan_word(s, "null", cJSON_NULL, v);
+	default:
+		if (*s->p == '-' || is_digit(*s->p))
+			return scan_number(s, v);
+		return fail(s, "expected a value");
+	}
+}
+
+static int
+scan(const char *text, size_t len, cJSON *v, int max_depth, struct err *e)
+{
+	struct scan s = { .start = (const unsigned char *)text, .p = (const unsigned char *)text,
+		.end = (const unsigned char *)text + len, .max_depth = max_depth, .e = e };
+
+	if (scan_value(&s, v, 0))
+		return -1;
+	skip_space(&s);
+	if (s.p != s.end)
+		return fail(&s, "something follows the value");
+	return 0;
+}
+
+int
+json_check(const char *text, size_t len, struct err *e)
+{
+	return scan(text, len, NULL, JSON_MAX_DEPTH, e);
+}
+
+int
+json_check_inner(const char *text, size_t len, struct err *e)
+{
+	return scan(text, len, NULL, JSON_INNER_DEPTH, e);
 }
 
 cJSON *
 json_parse(const char *text, size_t len, struct err *e)
 {
-	cJSON *v;
+	cJSON *v = new_item();
 
-	if (json_check(text, len, e))
-		return NULL;
-	v = cJSON_ParseWithLength(text, len);
-	if (!v) {
-		err_set(e, ERR_PARSE, "not valid JSON");
-		return NULL;
-	}
-	if (check_keys(v, e)) {
+	if (scan(text, len, v, JSON_MAX_DEPTH, e)) {
 		cJSON_Delete(v);
 		return NULL;
 	}

@@ -1,7 +1,7 @@
 /*
  * json.h - strict JSON in, compact JSON out.
  *
- * In: cJSON behind one door. json_check() accepts exactly RFC 8259 with valid UTF-8 and
+ * In: cJSON's trees, from a reader of our own in one pass. json_check() accepts exactly RFC 8259 with valid UTF-8 and
  * nothing after the value, and refuses what cJSON would let through: raw control
  * characters, \u0000, lone surrogates, integers beyond 2^53, numbers that overflow, nesting
  * deeper than JSON_MAX_DEPTH. json_parse() adds: no duplicate keys in any object.
