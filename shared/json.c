@@ -821,13 +821,18 @@ json_put_str(struct buf *b, const char *s)
 void
 json_put_int(struct buf *b, int64_t n)
 {
-	char text[24];
-	int len = snprintf(text, sizeof text, "%lld", (long long)n);
+	uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	char text[24], *end = text + sizeof text, *p = end;
 
+	do
+		*--p = (char)('0' + left % 10);
+	while (left /= 10);
+	if (n < 0)
+		*--p = '-';
 	if (n > JSON_INT_MAX || n < -JSON_INT_MAX)
-		json_put_strn(b, text, (size_t)len);
+		json_put_strn(b, p, (size_t)(end - p));
 	else
-		json_put_raw(b, text, (size_t)len);
+		json_put_raw(b, p, (size_t)(end - p));
 }
 
 void

@@ -50,7 +50,7 @@ void
 task_read_body(struct core *c, struct task *t)
 {
 	struct task_msg m;
-	cJSON *tree = cJSON_ParseWithLength(t->body, t->body_len);
+	cJSON *tree = json_parse(t->body, t->body_len, NULL);
 
 	if (tree && task_msg_read(tree, &m, NULL) == 0) {
 		t->mode = (unsigned char)m.mode;

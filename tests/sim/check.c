@@ -611,7 +611,7 @@ reply_line(struct check *k, const char *from, const cJSON *o)
 static void
 take_line(struct check *k, const struct topic *t, const char *from, const char *line, size_t len)
 {
-	cJSON *o = cJSON_ParseWithLength(line, len);
+	cJSON *o = json_parse(line, len, NULL);
 
 	if (t->kind == TOPIC_EVENT)
 		event_line(k, t, line, len, o);

@@ -143,7 +143,7 @@ check_said(struct check *k, struct host *h, const struct msg *m, int64_t made_ms
 	if (t.kind == TOPIC_ECHO) {
 		x->pulses[x->npulses++ % PULSES_KEPT] = (struct pulse){ check_hash(m->payload, m->len), made_ms };
 	} else if (t.kind == TOPIC_HEALTH) {
-		cJSON *tree = cJSON_ParseWithLength(m->payload, m->len);
+		cJSON *tree = json_parse(m->payload, m->len, NULL);
 
 		note_heartbeat(k->owners, x, h, tree, made_ms);
 		cJSON_Delete(tree);
@@ -182,7 +182,7 @@ check_link_lost(struct check *k, struct host *h)
 void
 owners_claim(struct owners *o, const struct topic *t, const struct msg *m)
 {
-	cJSON *tree = m->len ? cJSON_ParseWithLength(m->payload, m->len) : NULL;
+	cJSON *tree = m->len ? json_parse(m->payload, m->len, NULL) : NULL;
 	const char *term = check_text(tree, "term");
 	struct claim *c = o->claims;
 
