@@ -806,20 +806,17 @@ approval_granted(struct core *c)
 {
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
-		int64_t last = 0;
 
-		while (h->owned && !h->heir && (last = store_in_state(c, h, TASK_WAITING, last, release_by_grant)))
-			;
+		if (h->owned && !h->heir)
+			store_in_state(c, h, TASK_WAITING, release_by_grant);
 	}
 }
 
 void
 approval_resume(struct core *c, struct house *h)
 {
-	int64_t last = 0;
-
-	while (signed_is_on(c) && (last = store_in_state(c, h, TASK_WAITING, last, approval_take_up)))
-		;
+	if (signed_is_on(c))
+		store_in_state(c, h, TASK_WAITING, approval_take_up);
 	for (const struct request *r = c->requests; r; r = r->next)
 		if (r->house == h)
 			look_at_request(c, h, &r->id, NULL);

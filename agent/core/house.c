@@ -332,15 +332,6 @@ house_refill(struct core *c)
 
 /* ---- becoming and ceasing to be the owner ---- */
 
-static void
-each_in_state(struct core *c, struct house *h, enum task_state state, task_fn *f)
-{
-	int64_t last = 0;
-
-	while ((last = store_in_state(c, h, state, last, f)))
-		;
-}
-
 /* Between turns, when all that we know of it is on disk. */
 void
 house_take_over(struct core *c, struct house *h)
@@ -352,9 +343,9 @@ house_take_over(struct core *c, struct house *h)
 	c->due_changed = true;
 	store_count(c, h);
 	for (size_t i = 0; h->unclean && i < sizeof open / sizeof *open; i++)
-		each_in_state(c, h, open[i], attempt_doubt);
-	each_in_state(c, h, TASK_STARTING, attempt_resume);
-	each_in_state(c, h, TASK_RUNNING, attempt_resume);
+		store_in_state(c, h, open[i], attempt_doubt);
+	store_in_state(c, h, TASK_STARTING, attempt_resume);
+	store_in_state(c, h, TASK_RUNNING, attempt_resume);
 	approval_resume(c, h);
 }
 

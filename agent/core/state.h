@@ -508,10 +508,10 @@ int64_t store_uses(struct core *c, const char *grant, const struct ulid *except)
 void store_each_use(struct core *c, const char *grant, int max, void (*f)(void *arg, const struct ulid *task), void *arg);
 int64_t store_next_due(struct core *c, const struct house *h, bool forwards);
 
-/* Each calls f for some tasks, not necessarily all: ask again. */
 typedef void task_fn(struct core *c, struct task *t);
-/* Those numbered after `after`, in order; returns the last one's number, 0 when there are no more. */
-int64_t store_in_state(struct core *c, const struct house *h, enum task_state state, int64_t after, task_fn *f);
+/* All of them, oldest first. */
+void store_in_state(struct core *c, const struct house *h, enum task_state state, task_fn *f);
+/* Each calls f for some of them, not necessarily all: ask again. */
 void store_due(struct core *c, const struct house *h, enum task_state state, task_fn *f);
 void store_deadlines(struct core *c, const struct house *h, task_fn *f);
 

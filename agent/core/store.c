@@ -63,13 +63,16 @@ static const char *const migrations[] = {
 	" at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL, hash BLOB NOT NULL, records BLOB, seal TEXT NOT NULL);"
 	"CREATE TABLE audit_own (n INTEGER PRIMARY KEY, envelope TEXT NOT NULL);"
 	"CREATE TABLE audit_keys (n INTEGER PRIMARY KEY, binding TEXT NOT NULL);",
+	/* A bare state < 9 would be taken for the range to go through, before any state = that is asked for. */
+	"DROP INDEX tasks_open;"
+	"CREATE INDEX tasks_open ON tasks(house, state, due_ms) WHERE state <> 3 AND +state < 9;",
 };
 
 #define USES_KEPT_MS 86400000
 
 enum query {
 	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ,
-	Q_HOUSES, Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_IN_STATE, Q_QUEUED_AFTER, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
+	Q_HOUSES, Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_BY_SEQ, Q_IN_STATE, Q_ALL_QUEUED, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
 	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET, Q_STREAM_PRUNED,
 	Q_MARK, Q_SWEEP_MARKED,
 	Q_TERM_PUT, Q_TERMS, Q_TERMS_CLEAR, Q_ROWS, Q_ROWS_SINCE, Q_SEEN_PUT, Q_SEEN_ALL, Q_SEEN_DROP,
@@ -83,9 +86,8 @@ enum query {
 #define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
 /* Word for word the condition of the index tasks_open, or SQLite does not use it; and not as a list of states, for
  * which each INSERT and UPDATE would build a table. */
-#define IS_OPEN "state <> 3 AND state < 9"
-/* IS, because beside IS_OPEN an = loses: SQLite would take the range and go through all that is open. */
-#define IN_STATE IS_OPEN " AND house = ?4 AND state IS ?3"
+#define IS_OPEN "state <> 3 AND +state < 9"
+#define IN_STATE IS_OPEN " AND house = ?4 AND state = ?3"
 
 static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
@@ -107,8 +109,9 @@ static const char *const sql[Q_COUNT] = {
 	[Q_COUNT_QUEUED] = "SELECT count(*) FROM tasks WHERE state = 3 AND house = ?1",
 	[Q_COUNT_OPEN] = "SELECT count(*) FROM tasks WHERE " IS_OPEN
 	    " AND (forward IS NULL OR finished_ms IS NULL) AND house = ?1",
-	[Q_IN_STATE] = SELECT_TASK "WHERE " IN_STATE " AND seq > ?1 ORDER BY seq LIMIT ?2",
-	[Q_QUEUED_AFTER] = SELECT_TASK "WHERE state = 3 AND house = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_BY_SEQ] = SELECT_TASK "WHERE seq = ?1",
+	[Q_IN_STATE] = "SELECT seq FROM tasks WHERE " IN_STATE,
+	[Q_ALL_QUEUED] = "SELECT seq FROM tasks WHERE state = 3 AND house = ?4",
 	[Q_DUE] = SELECT_TASK "WHERE " IN_STATE " AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
 	[Q_NEXT_DUE] = "SELECT due_ms FROM tasks WHERE " IN_STATE " AND due_ms > 0 ORDER BY due_ms LIMIT 1",
 	[Q_DEADLINE] = SELECT_TASK "WHERE house = ?4 AND deadline_ms <= ?1 AND deadline_ms IS NOT NULL AND state < 9"
@@ -531,14 +534,12 @@ store_refill(struct core *c, struct house *h, int max)
 	h->spilled = n == max || rc != 0;
 }
 
-/* Rows of a query become tasks first, since what is done with them may use the same statement. Returns the
- * last one's number, 0 when there was none. */
-static int64_t
+/* Rows of a query become tasks first, since what is done with them may use the same statement. */
+static void
 each(struct core *c, enum query q, const struct house *h, int64_t bound, enum task_state state, task_fn *f)
 {
 	sqlite3_stmt *s = db_use(&c->db, q);
 	struct task *found[STORE_BATCH];
-	int64_t last = 0;
 	int n = 0;
 
 	db_int(s, 1, bound);
@@ -548,17 +549,51 @@ each(struct core *c, enum query q, const struct house *h, int64_t bound, enum ta
 	while (n < STORE_BATCH && db_step(&c->db, s, NULL) == 1)
 		found[n++] = take_row(c, s);
 	sqlite3_reset(s);
-	for (int i = 0; i < n; i++) {
-		last = found[i]->seq;
+	for (int i = 0; i < n; i++)
 		f(c, found[i]);
-	}
-	return last;
 }
 
-int64_t
-store_in_state(struct core *c, const struct house *h, enum task_state state, int64_t after, task_fn *f)
+static struct task *
+by_seq(struct core *c, int64_t seq)
 {
-	return each(c, state == TASK_QUEUED ? Q_QUEUED_AFTER : Q_IN_STATE, h, after, state, f);
+	sqlite3_stmt *s = db_use(&c->db, Q_BY_SEQ);
+
+	db_int(s, 1, seq);
+	return find_one(c, s);
+}
+
+static int
+compare_seqs(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+void
+store_in_state(struct core *c, const struct house *h, enum task_state state, task_fn *f)
+{
+	sqlite3_stmt *s = db_use(&c->db, state == TASK_QUEUED ? Q_ALL_QUEUED : Q_IN_STATE);
+	int64_t *seqs = NULL;
+	size_t n = 0, cap = 0;
+
+	db_int(s, 3, state);
+	db_text(s, 4, h->name);
+	while (db_step(&c->db, s, NULL) == 1) {
+		if (n == cap)
+			seqs = xrealloc(seqs, (cap = cap ? 2 * cap : 64) * sizeof *seqs);
+		seqs[n++] = sqlite3_column_int64(s, 0);
+	}
+	sqlite3_reset(s);
+	if (n)
+		qsort(seqs, n, sizeof *seqs, compare_seqs);
+	for (size_t i = 0; i < n; i++) {
+		struct task *t = by_seq(c, seqs[i]);
+
+		if (t && t->state == state)
+			f(c, t);
+	}
+	free(seqs);
 }
 
 void

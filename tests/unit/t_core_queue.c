@@ -2,6 +2,8 @@
  * the window's edge, whatever comes, goes and comes back. */
 #include "coretest.h"
 
+#include <sqlite3.h>
+
 #include "state.h"
 
 #define EVENTS "house/ezra/event"
@@ -316,6 +318,28 @@ houses_take_turns(void **state)
 	assert_in_range(ezra, 10, 30);
 }
 
+/* Each statement finds its rows in the order of an index, or every turn would sort all that is open. */
+static void
+no_turn_sorts_all_that_is_open(void **state)
+{
+	sqlite3_stmt *s = NULL;
+
+	(void)state;
+	submit_some(200);
+	turn();
+	for (int i = 0; i < 500; i++)
+		ct_taskf(&t, "ezra", "me", "{'tool':'noop','not_before':%lld}", T0 + 5000LL + i);
+	turn();
+	for (int i = 0; i < 20; i++) {
+		t.now.mono_ms += 500;
+		t.now.wall_ms += 500;
+		turn();
+	}
+	while ((s = sqlite3_next_stmt(t.core->db.h, s)))
+		if (strstr(sqlite3_sql(s), "tasks") && sqlite3_stmt_status(s, SQLITE_STMTSTATUS_SORT, 0))
+			fail_msg("sorted: %s", sqlite3_sql(s));
+}
+
 int
 main(void)
 {
@@ -326,6 +350,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_falls_out_of_the_window_leaves_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_tasks_do_not_fill_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(houses_take_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_turn_sorts_all_that_is_open, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
