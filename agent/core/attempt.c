@@ -495,10 +495,11 @@ attempt_let_go(struct core *c, struct task *t)
 		list_remove(t->late ? &c->starts_late : &c->starts, t);
 		c->chosen--;
 		t->chosen = t->late = false;
-		if (!t->at)
-			work_not_run(c, t);
+		work_not_run(c, t);
 	} else if (begun && t->here) {
 		work_keep(c, t);
+	} else if (begun && t->at) {
+		work_remember(c, t);
 	}
 	if (begun)
 		free_slot(c, t);

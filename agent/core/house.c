@@ -363,6 +363,7 @@ house_let_go(struct core *c, struct house *h)
 {
 	/* What never began is reported to whoever owns it next. */
 	h->owned = false;
+	work_forget_given(h);
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
 			if (t->house == h)

@@ -107,6 +107,16 @@ struct term_base {
 
 enum lease { LEASE_NONE, LEASE_CLAIMED, LEASE_HELD };
 
+/* An attempt that another agent was given under a term of ours. */
+struct given {
+	struct given *next;
+	struct ulid id;
+	int attempt;
+	int64_t term;
+	char boot[ULID_TEXT];           /* the life of that agent */
+	bool back;                      /* in this life, and under our next term, it says that it does not run it */
+};
+
 #define COPIES_MAX CONFIG_MAX_AGENTS
 
 /* A house that this agent owns, or may own, or whose work it does. */
@@ -146,6 +156,7 @@ struct house {
 	int64_t in_step_ms;             /* mono: the owner's heartbeat named us; 0: it did not */
 	struct peer *asked[COPIES_MAX]; /* what they run for it, and have not answered yet */
 	int nasked;
+	struct given *given;            /* what others had been given when we lost it */
 	struct peer *heir;              /* being handed over to */
 	int64_t heir_ms, gave_ms;       /* mono: since; the last hand-over that we began */
 	bool taking;                    /* the heir was told */
@@ -829,6 +840,8 @@ void work_not_run(struct core *c, struct task *t);      /* it was chosen, and ne
 /* The house is ours: what runs here for its former owner runs for us. */
 void work_resume(struct core *c, struct house *h);
 void work_stop_here(struct core *c, struct task *t);
+void work_remember(struct core *c, const struct task *t);       /* another agent has been given it, and it is not ours any more */
+void work_forget_given(struct house *h);
 void work_keep(struct core *c, struct task *t);         /* it ran here, for us, and now runs for the new owner */
 void work_announce(struct core *c, struct house *h);    /* to the new owner */
 struct report *work_add_report(struct core *c, struct house *h, const struct ulid *id, int attempt, char *line);

@@ -179,6 +179,51 @@ work_ask(struct core *c, struct house *h)
 
 /* ---- the owner: what comes of it ---- */
 
+void
+work_remember(struct core *c, const struct task *t)
+{
+	struct given *g = xcalloc(1, sizeof *g);
+
+	(void)c;
+	g->id = t->id;
+	g->attempt = t->attempt;
+	g->term = t->house->log.n;
+	snprintf(g->boot, sizeof g->boot, "%s", t->at->boot);
+	g->next = t->house->given;
+	t->house->given = g;
+}
+
+void
+work_forget_given(struct house *h)
+{
+	for (struct given *g; (g = h->given);) {
+		h->given = g->next;
+		free(g);
+	}
+}
+
+/* An order of an older term is refused by whoever answers under this one: what it does not run now never begins. */
+static void
+mark_given(struct house *h, const cJSON *o)
+{
+	struct term term;
+
+	if (!term_parse(json_text(o, "term"), &term) || !term_equal(&term, &h->term))
+		return;
+	for (struct given *g = h->given; g; g = g->next)
+		g->back |= strcmp(g->boot, json_text(o, "boot")) == 0;
+}
+
+/* Nobody else can have given it to others since: no term is between ours. */
+static bool
+never_began(const struct task *t)
+{
+	for (const struct given *g = t->house->given; g; g = g->next)
+		if (g->back && g->attempt == t->attempt && g->term + 1 == t->house->term.n && ulid_equal(&g->id, &t->id))
+			return true;
+	return false;
+}
+
 static void
 each_away(struct core *c, bool (*pick)(struct core *c, struct task *t, const void *arg), const void *arg)
 {
@@ -186,8 +231,12 @@ each_away(struct core *c, bool (*pick)(struct core *c, struct task *t, const voi
 		for (struct task *t = c->by_seq[i], *next; t; t = next) {
 			next = t->next_seq;
 			if (t->house && t->house->owned && (t->state == TASK_RUNNING || t->state == TASK_STARTING) &&
-			    !t->chosen && pick(c, t, arg))
-				attempt_lost(c, t);
+			    !t->chosen && pick(c, t, arg)) {
+				if (never_began(t))
+					attempt_ended(c, t, &(struct pool_end){ .how = POOL_NOT_RUN });
+				else
+					attempt_lost(c, t);
+			}
 		}
 }
 
@@ -307,8 +356,16 @@ settle_late(struct core *c, struct task *t, const cJSON *o, const struct pool_en
 	attempt_settle(c, t, end->how == POOL_SUCCEEDED ? TASK_SUCCEEDED : TASK_FAILED);
 }
 
+/* Attempts are numbered by each owner as he knows them: an attempt of that number that never began elsewhere says
+ * nothing about the one that somebody was given since. from NULL: ourselves. */
+static bool
+is_anothers(const struct task *t, const struct peer *from, const struct pool_end *end)
+{
+	return end->how == POOL_NOT_RUN && t->at && t->at != from;
+}
+
 static void
-take_report(struct core *c, struct house *h, const cJSON *o)
+take_report(struct core *c, struct house *h, const struct peer *from, const cJSON *o)
 {
 	struct pool_end end = { .ran_us = json_number(o, "run_us", 0),
 		.no_effect = json_is_true(o, "no_effect"), .refused = json_is_true(o, "refused") };
@@ -321,6 +378,8 @@ take_report(struct core *c, struct house *h, const cJSON *o)
 	read_error(o, &end.err);
 	t = task_by_id(c, h, &id);
 	if (t && is_awaited(t, attempt)) {
+		if (is_anothers(t, from, &end))
+			return;
 		t->cancelled |= json_is_true(o, "cancelled");
 		end_attempt(c, t, o, &end);
 	} else if (t && t->attempt == attempt) {
@@ -383,11 +442,12 @@ work_told(struct core *c, struct house *h, const char *agent, cJSON *o)
 	if (!h->owned || !p || !house_may_work(c, h, agent))
 		return;
 	if (strcmp(json_text(o, "type"), "report") == 0) {
-		take_report(c, h, o);
+		take_report(c, h, p, o);
 		acknowledge(c, h, agent, o);
 	} else if (strcmp(json_text(o, "type"), "running") == 0) {
 		is_running(c, h, p, o);
 	} else if (strcmp(json_text(o, "type"), "running_all") == 0) {
+		mark_given(h, o);
 		has_answered(c, h, p);
 	} else if (strcmp(json_text(o, "type"), "planned") == 0) {
 		approval_planned(c, h, agent, o);
@@ -509,7 +569,7 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 	if (h->owned) {
 		cJSON *o = cJSON_ParseWithLength(b.data, b.len);
 
-		take_report(c, h, o);
+		take_report(c, h, NULL, o);
 		cJSON_Delete(o);
 		buf_free(&b);
 		return;
@@ -627,7 +687,10 @@ work_announce(struct core *c, struct house *h)
 			put_attempt(b, &w->id, w->attempt);
 			out_end_line(b);
 		}
-	out_end_line(line_for_owner(c, h, "running_all"));
+	b = line_for_owner(c, h, "running_all");
+	term_put(b, "term", &h->term);
+	json_kv_str(b, "boot", c->boot);
+	out_end_line(b);
 }
 
 /* What the owner says of it, judged by what we hold ourselves. */
@@ -915,7 +978,7 @@ take_own_report(struct core *c, struct report *r)
 	cJSON *o = cJSON_Parse(r->line);
 	struct ulid id = r->id;
 
-	take_report(c, r->house, o);
+	take_report(c, r->house, NULL, o);
 	cJSON_Delete(o);
 	forget_report(c, r->house, &id, r->attempt);
 }

@@ -524,6 +524,53 @@ who_does_not_say_what_he_runs_is_waited_for(void **state)
 	assert_int_equal(ct_count(node(1), "client/me", ct_id(1), "outcome"), 1);
 }
 
+/* It is given away, what was said of it is lost, and so is the broker; the same owner comes back. */
+static void
+lose_start_and_broker(bool restart)
+{
+	keep("\"op\":\"start\"");
+	task(1, "exclusive_tool");
+	net_run(&net, 100);
+	assert_int_equal(nkept, 1);
+	net.loses = NULL;
+	for (int i = 0; i < 3; i++)
+		net_down(&net, i);
+	net_run(&net, 200);
+	if (restart) {
+		net_kill(&net, 1);
+		net_start(&net, 1);
+	}
+	for (int i = 0; i < 3; i++)
+		net_up(&net, i);
+	assert_true(net_wait_owner(&net, 0, 5000) >= 0);
+	net_run(&net, 1500);
+}
+
+static void
+what_was_given_and_never_came_is_given_again(void **state)
+{
+	(void)state;
+	lose_start_and_broker(false);
+	assert_int_equal(node(1)->nstarted, 1);
+	let_through(0);
+	net_run(&net, 500);
+	end_all();
+	net_run(&net, 500);
+	assert_string_equal(state_of(1), "succeeded");
+	assert_int_equal(node(1)->nstarted, 1);
+}
+
+static void
+unless_whoever_was_given_it_lives_anew(void **state)
+{
+	(void)state;
+	lose_start_and_broker(true);
+	assert_string_equal(state_of(1), "uncertain");
+	let_through(0);
+	net_run(&net, 500);
+	assert_int_equal(node(1)->nstarted, 0);
+}
+
 static void
 what_the_former_owner_runs_goes_on_after_a_move(void **state)
 {
@@ -588,6 +635,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_new_owner_learns_what_runs_and_lets_it_run, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_nobody_says_he_runs_is_lost, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(who_does_not_say_what_he_runs_is_waited_for, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(what_was_given_and_never_came_is_given_again, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(unless_whoever_was_given_it_lives_anew, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_the_former_owner_runs_goes_on_after_a_move, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(who_runs_it_becomes_the_owner_and_goes_on, setup_away, teardown),
 	};
