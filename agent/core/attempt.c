@@ -435,11 +435,12 @@ attempt_await(struct core *c, struct task *t, int64_t ms)
 
 /* It ran under the former owner, or in our former life. */
 void
-attempt_resume(struct core *c, struct task *t)
+attempt_resume(struct core *c, struct task *t, const struct term *given)
 {
 	if ((t->state != TASK_RUNNING && t->state != TASK_STARTING) || IS_MUTANT(MUTANT_NO_RECOVERY))
 		return;
 	t->house->running++;
+	t->given = *given;
 	t->announced = true;
 	task_touch(c, t);
 	if (may_live(c, t->house))

@@ -206,6 +206,7 @@ choose(struct core *c, struct task *t, struct peer *at)
 	t->here = !at;
 	audit_chosen(c, t);
 	t->attempt++;
+	t->given = t->house->log;
 	t->started_ms = c->now.wall_ms;
 	t->lost_ms = 0;
 	t->announced = false;
@@ -332,6 +333,14 @@ house_refill(struct core *c)
 
 /* ---- becoming and ceasing to be the owner ---- */
 
+static void
+resume(struct core *c, struct task *t)
+{
+	struct term given = stream_term_at(t->house, t->version);
+
+	attempt_resume(c, t, &given);
+}
+
 /* Between turns, when all that we know of it is on disk. */
 void
 house_take_over(struct core *c, struct house *h)
@@ -344,8 +353,8 @@ house_take_over(struct core *c, struct house *h)
 	store_count(c, h);
 	for (size_t i = 0; h->unclean && i < sizeof open / sizeof *open; i++)
 		store_in_state(c, h, open[i], attempt_doubt);
-	store_in_state(c, h, TASK_STARTING, attempt_resume);
-	store_in_state(c, h, TASK_RUNNING, attempt_resume);
+	store_in_state(c, h, TASK_STARTING, resume);
+	store_in_state(c, h, TASK_RUNNING, resume);
 	approval_resume(c, h);
 }
 

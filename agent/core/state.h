@@ -17,6 +17,16 @@
  * it is given. */
 enum approval_stage { APPROVAL_NONE, APPROVAL_PLAN, APPROVAL_ASKED, APPROVAL_GIVEN };
 
+#define STORE_ID_MAX 12
+
+/* Whose turn it is to own a house: compared whole. The store makes those of an agent whose disk was lost others
+ * than those of its former life. Number 0: nobody's. */
+struct term {
+	int64_t n;
+	char agent[NAME_MAX_LEN + 1];
+	char store[STORE_ID_MAX];
+};
+
 /* One task that is in memory: queued within the window, running, or touched in this turn. */
 struct task {
 	int64_t seq;                    /* order of acceptance; row id; handle of its attempt */
@@ -45,6 +55,7 @@ struct task {
 	bool stopping;
 	char sender[NAME_MAX_LEN + 1];
 	short attempt, crashes;
+	struct term given;              /* the attempt was given under it; number 0: by whom is not known */
 	short retry_max;
 	int retry_base_s, retry_cap_s;
 	int timeout_s;
@@ -76,16 +87,6 @@ struct task_list {
 	struct task *head, *tail;
 };
 
-#define STORE_ID_MAX 12
-
-/* Whose turn it is to own a house: compared whole. The store makes those of an agent whose disk was lost others
- * than those of its former life. Number 0: nobody's. */
-struct term {
-	int64_t n;
-	char agent[NAME_MAX_LEN + 1];
-	char store[STORE_ID_MAX];
-};
-
 /* A candidate's copy of a house's stream, as it tells us. */
 struct copy {
 	struct peer *peer;
@@ -111,8 +112,7 @@ enum lease { LEASE_NONE, LEASE_CLAIMED, LEASE_HELD };
 struct given {
 	struct given *next;
 	struct ulid id;
-	int attempt;
-	int64_t term;
+	struct term term;
 	char boot[ULID_TEXT];           /* the life of that agent */
 	bool back;                      /* in this life, and under our next term, it says that it does not run it */
 };
@@ -241,6 +241,7 @@ struct work {
 	struct ulid id;
 	char id_text[ULID_TEXT];
 	int attempt;
+	struct term term;               /* it was given under this one */
 	char tool[48];
 	char *params;
 	char *terms;
@@ -594,7 +595,7 @@ void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
 void attempt_lost(struct core *c, struct task *t);
 bool attempt_is_awaited(const struct task *t);
 void attempt_await(struct core *c, struct task *t, int64_t ms);
-void attempt_resume(struct core *c, struct task *t);
+void attempt_resume(struct core *c, struct task *t, const struct term *given);
 void attempt_doubt(struct core *c, struct task *t);
 void attempt_forgotten(struct core *c, struct task *t);
 bool attempt_was_forgotten(const struct task *t);
@@ -800,6 +801,7 @@ void stream_put_task(struct buf *b, const struct task *t);
 void stream_put_hex(struct buf *b, const char *key, const char *p, size_t len);
 void stream_add_term(struct house *h, const struct term *t, int64_t base);
 bool stream_knows_term(const struct house *h, const struct term *t);
+struct term stream_term_at(const struct house *h, int64_t n);   /* whose event n is; number 0: not known */
 void stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 void stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_t head);
 void stream_tick(struct core *c, struct house *h);

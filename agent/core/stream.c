@@ -42,6 +42,15 @@ stream_knows_term(const struct house *h, const struct term *t)
 	return !t->n;
 }
 
+struct term
+stream_term_at(const struct house *h, int64_t n)
+{
+	for (int i = h->nterms - 1; i >= 0 && n > 0; i--)
+		if (h->terms[i].base < n)
+			return h->terms[i].term;
+	return (struct term){ 0 };
+}
+
 /* Only what is known of the events up to n. */
 static void
 cut_terms(struct house *h, int64_t n)
@@ -126,12 +135,23 @@ stream_put_task(struct buf *b, const struct task *t)
 	json_put_close(b, '}');
 }
 
+static bool
+has_begun(enum task_state s)
+{
+	return s == TASK_STARTING || s == TASK_RUNNING;
+}
+
 static void
 put_row(struct buf *b, const struct task *t)
 {
 	json_kv_str(b, "state", task_state_name(t->state));
 	json_kv_int(b, "attempt", t->attempt);
 	json_kv_int(b, "crashes", t->crashes);
+	if (has_begun(t->state)) {
+		struct term given = stream_term_at(t->house, t->version);
+
+		term_put(b, "given", &given);
+	}
 	if (t->due_ms)
 		json_kv_int(b, "due", t->due_ms);
 	if (t->finished_ms)
@@ -674,15 +694,9 @@ tell_row(struct core *c, struct task *t, const char *type)
 	(void)c;
 }
 
-static bool
-has_begun(enum task_state s)
-{
-	return s == TASK_STARTING || s == TASK_RUNNING;
-}
-
 /* The follower that offers it was the owner itself, and so knows whether it was begun. */
 static void
-adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
+adopt_state(struct core *c, struct task *t, enum task_state state, const struct term *given, bool knows)
 {
 	if (t->tool)
 		t->quick = (t->tool->flags & TOOL_QUICK) && t->stage == APPROVAL_NONE;
@@ -691,7 +705,7 @@ adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 		return;
 	}
 	if (has_begun(state)) {
-		attempt_resume(c, t);
+		attempt_resume(c, t, given);
 	} else if (state == TASK_QUEUED) {
 		house_enqueue(c, t);
 		if (!knows)
@@ -754,10 +768,12 @@ static void
 adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 {
 	struct task *t;
+	struct term given = { 0 };
 	bool taken, old;
 
 	if (IS_MUTANT(MUTANT_ADOPT_FORGETS))
 		return;
+	term_parse(json_text(o, "given"), &given);
 	taken = h->key_taken = key_is_taken(c, h, o);
 	t = apply_task(c, h, o, NULL, 0);
 	h->key_taken = false;
@@ -777,7 +793,7 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	} else if (taken) {
 		supersede(c, t);
 	} else {
-		adopt_state(c, t, t->state, knows);
+		adopt_state(c, t, t->state, &given, knows);
 		if (task_state_is_terminal(t->state) && t->reply_topic)
 			attempt_tell_again(c, t);
 	}

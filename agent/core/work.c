@@ -186,8 +186,7 @@ work_remember(struct core *c, const struct task *t)
 
 	(void)c;
 	g->id = t->id;
-	g->attempt = t->attempt;
-	g->term = t->house->log.n;
+	g->term = t->given;
 	snprintf(g->boot, sizeof g->boot, "%s", t->at->boot);
 	g->next = t->house->given;
 	t->house->given = g;
@@ -214,12 +213,12 @@ mark_given(struct house *h, const cJSON *o)
 		g->back |= strcmp(g->boot, json_text(o, "boot")) == 0;
 }
 
-/* Nobody else can have given it to others since: no term is between ours. */
+/* Nor has anybody else been given it since. */
 static bool
 never_began(const struct task *t)
 {
 	for (const struct given *g = t->house->given; g; g = g->next)
-		if (g->back && g->attempt == t->attempt && g->term + 1 == t->house->term.n && ulid_equal(&g->id, &t->id))
+		if (g->back && term_equal(&g->term, &t->given) && ulid_equal(&g->id, &t->id))
 			return true;
 	return false;
 }
@@ -356,16 +355,20 @@ settle_late(struct core *c, struct task *t, const cJSON *o, const struct pool_en
 	attempt_settle(c, t, end->how == POOL_SUCCEEDED ? TASK_SUCCEEDED : TASK_FAILED);
 }
 
-/* Attempts are numbered by each owner as he knows them: an attempt of that number that never began elsewhere says
- * nothing about the one that somebody was given since. from NULL: ourselves. */
+/* Owners number attempts as they know them: that one of this number came to nothing under another term says
+ * nothing about the one that was given since. Where one agent alone may own the house, it knows them all. */
 static bool
-is_anothers(const struct task *t, const struct peer *from, const struct pool_end *end)
+is_anothers(const struct task *t, const cJSON *o, const struct pool_end *end)
 {
-	return end->how == POOL_NOT_RUN && t->at && t->at != from;
+	bool came_to_nothing = end->how == POOL_NOT_RUN || end->how == POOL_STOPPED || end->no_effect || end->refused;
+	struct term term;
+
+	return came_to_nothing && lease_is_shared(t->house) &&
+	    !(term_parse(json_text(o, "term"), &term) && term_equal(&term, &t->given));
 }
 
 static void
-take_report(struct core *c, struct house *h, const struct peer *from, const cJSON *o)
+take_report(struct core *c, struct house *h, const cJSON *o)
 {
 	struct pool_end end = { .ran_us = json_number(o, "run_us", 0),
 		.no_effect = json_is_true(o, "no_effect"), .refused = json_is_true(o, "refused") };
@@ -378,7 +381,7 @@ take_report(struct core *c, struct house *h, const struct peer *from, const cJSO
 	read_error(o, &end.err);
 	t = task_by_id(c, h, &id);
 	if (t && is_awaited(t, attempt)) {
-		if (is_anothers(t, from, &end))
+		if (is_anothers(t, o, &end))
 			return;
 		t->cancelled |= json_is_true(o, "cancelled");
 		end_attempt(c, t, o, &end);
@@ -389,7 +392,7 @@ take_report(struct core *c, struct house *h, const struct peer *from, const cJSO
 
 /* Its start may not have been told when the former owner died. NULL: we do not wait for it. */
 static struct task *
-find_running(struct core *c, struct house *h, const struct ulid *id, int attempt)
+find_running(struct core *c, struct house *h, const struct ulid *id, int attempt, const struct term *term)
 {
 	struct task *t = task_by_id(c, h, id);
 
@@ -399,6 +402,7 @@ find_running(struct core *c, struct house *h, const struct ulid *id, int attempt
 			task_enter(c, t, TASK_QUEUED);
 		task_enter(c, t, TASK_RUNNING);
 		t->attempt = (short)attempt;
+		t->given = *term;
 		t->due_ms = 0;
 		h->running++;
 		task_touch(c, t);
@@ -409,10 +413,13 @@ find_running(struct core *c, struct house *h, const struct ulid *id, int attempt
 static void
 is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 {
+	struct term term = { 0 };
 	struct ulid id;
 	struct task *t;
 
-	if (!ulid_parse(json_text(o, "id"), &id) || !(t = find_running(c, h, &id, (int)json_number(o, "attempt", 0))))
+	term_parse(json_text(o, "term"), &term);
+	if (!ulid_parse(json_text(o, "id"), &id) ||
+	    !(t = find_running(c, h, &id, (int)json_number(o, "attempt", 0), &term)))
 		return;
 	attempt_await(c, t, CHECK_AGAIN_MS);
 	if (t->at == p)
@@ -442,7 +449,7 @@ work_told(struct core *c, struct house *h, const char *agent, cJSON *o)
 	if (!h->owned || !p || !house_may_work(c, h, agent))
 		return;
 	if (strcmp(json_text(o, "type"), "report") == 0) {
-		take_report(c, h, p, o);
+		take_report(c, h, o);
 		acknowledge(c, h, agent, o);
 	} else if (strcmp(json_text(o, "type"), "running") == 0) {
 		is_running(c, h, p, o);
@@ -475,7 +482,8 @@ find_attempt(struct core *c, const struct house *h, const struct ulid *id, int a
 }
 
 static struct work *
-add_work(struct core *c, struct house *h, uint64_t handle, const struct ulid *id, int attempt, const char *tool)
+add_work(struct core *c, struct house *h, uint64_t handle, const struct ulid *id, int attempt, const struct term *term,
+    const char *tool)
 {
 	struct work *w = xcalloc(1, sizeof *w), **end = &c->works;
 
@@ -484,6 +492,7 @@ add_work(struct core *c, struct house *h, uint64_t handle, const struct ulid *id
 	w->id = *id;
 	ulid_format(id, w->id_text);
 	w->attempt = attempt;
+	w->term = *term;
 	snprintf(w->tool, sizeof w->tool, "%s", tool);
 	while (*end)
 		end = &(*end)->next;
@@ -540,13 +549,15 @@ send_report(struct core *c, struct report *r)
 
 /* cancelled: its house asked for its stop. Whoever owns the house by now may not know. */
 static void
-report(struct core *c, struct house *h, const struct ulid *id, int attempt, const struct pool_end *end, bool cancelled)
+report(struct core *c, struct house *h, const struct ulid *id, int attempt, const struct term *term,
+    const struct pool_end *end, bool cancelled)
 {
 	struct buf b = { 0 };
 
 	json_put_open(&b, '{');
 	json_kv_str(&b, "type", "report");
 	put_attempt(&b, id, attempt);
+	term_put(&b, "term", term);
 	json_kv_str(&b, "how", hows[end->how]);
 	json_kv_int(&b, "run_us", end->ran_us);
 	if (end->no_effect)
@@ -569,7 +580,7 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 	if (h->owned) {
 		cJSON *o = cJSON_ParseWithLength(b.data, b.len);
 
-		take_report(c, h, NULL, o);
+		take_report(c, h, o);
 		cJSON_Delete(o);
 		buf_free(&b);
 		return;
@@ -638,6 +649,7 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 {
 	struct house *h = w->house;
 	struct ulid id = w->id;
+	struct term term = w->term;
 	int attempt = w->attempt;
 	bool cancelled = w->stopping;
 
@@ -650,19 +662,19 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 	if (w->until_ms && (end->how == POOL_SUCCEEDED || end->how == POOL_CRASHED))
 		store_use(c, USED_HERE, &w->id);
 	remove_work(c, w);
-	report(c, h, &id, attempt, end, cancelled);
+	report(c, h, &id, attempt, &term, end, cancelled);
 }
 
 void
 work_not_run(struct core *c, struct task *t)
 {
-	report(c, t->house, &t->id, t->attempt, &(struct pool_end){ .how = POOL_NOT_RUN }, false);
+	report(c, t->house, &t->id, t->attempt, &t->given, &(struct pool_end){ .how = POOL_NOT_RUN }, false);
 }
 
 void
 work_keep(struct core *c, struct task *t)
 {
-	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, t->tool_name);
+	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, &t->given, t->tool_name);
 
 	w->started = true;
 	w->until_ms = t->until_ms;
@@ -685,6 +697,7 @@ work_announce(struct core *c, struct house *h)
 		if (w->house == h && !w->plan) {
 			b = line_for_owner(c, h, "running");
 			put_attempt(b, &w->id, w->attempt);
+			term_put(b, "term", &w->term);
 			out_end_line(b);
 		}
 	b = line_for_owner(c, h, "running_all");
@@ -783,10 +796,10 @@ start(struct core *c, struct house *h, struct peer *from, const cJSON *o, const 
 	snprintf(from->work_boot, sizeof from->work_boot, "%.26s", json_text(o, "from_boot"));
 	from->work_n = json_number(o, "n", 0);
 	if (c->draining || is_late(c, json_number(o, "heard", 0)) || !may_begin(c, h, task)) {
-		report(c, h, id, attempt, &end, false);
+		report(c, h, id, attempt, &h->term, &end, false);
 		return;
 	}
-	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, attempt, json_text(task, "tool"));
+	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, attempt, &h->term, json_text(task, "tool"));
 	w->timeout_ms = json_number(o, "timeout_s", 0) * 1000;
 	if (read_task(c, task, o, w, &end.err) == 0)
 		return;
@@ -803,7 +816,7 @@ plan(struct core *c, struct house *h, const struct ulid *id, const cJSON *task)
 
 	if (find_attempt(c, h, id, 0))
 		return;
-	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, 0, json_text(task, "tool"));
+	w = add_work(c, h, WORK_HANDLES + ++c->last_work, id, 0, &h->term, json_text(task, "tool"));
 	w->plan = true;
 	w->timeout_ms = PLAN_MS;
 	if (c->draining || !may_begin(c, h, task))
@@ -978,7 +991,7 @@ take_own_report(struct core *c, struct report *r)
 	cJSON *o = cJSON_Parse(r->line);
 	struct ulid id = r->id;
 
-	take_report(c, r->house, NULL, o);
+	take_report(c, r->house, o);
 	cJSON_Delete(o);
 	forget_report(c, r->house, &id, r->attempt);
 }
@@ -1002,7 +1015,7 @@ work_resume(struct core *c, struct house *h)
 			work_end(c, w, &(struct pool_end){ .how = POOL_NOT_RUN });
 		} else if (w->plan) {
 			;
-		} else if ((t = find_running(c, h, &w->id, w->attempt))) {
+		} else if ((t = find_running(c, h, &w->id, w->attempt, &w->term))) {
 			t->works = true;
 			t->lost_ms = 0;
 		}
