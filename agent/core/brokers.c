@@ -50,12 +50,12 @@ brokers_majority(const struct core *c)
 }
 
 bool
-brokers_lost_by_most(const struct core *c, int64_t ms)
+brokers_lost_by_most(const struct core *c, int64_t from_ms, int64_t to_ms)
 {
-	int64_t n = c->former_pulse_ms && c->former_pulse_ms <= ms;
+	int64_t n = c->former_pulse_ms >= from_ms && c->former_pulse_ms <= to_ms;
 
 	for (int i = 0; i < c->npeers; i++)
-		n += is_here(c, &c->peers[i]) && c->peers[i].lost_ms && c->peers[i].lost_ms <= ms;
+		n += is_here(c, &c->peers[i]) && c->peers[i].lost_ms >= from_ms && c->peers[i].lost_ms <= to_ms;
 	return is_majority(c, n);
 }
 

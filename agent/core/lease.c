@@ -514,7 +514,8 @@ nobody_since(const struct core *c, const struct house *h)
 static bool
 came_together(const struct core *c, const struct house *h)
 {
-	return h->step_until_ms && brokers_lost_by_most(c, h->step_until_ms + TOGETHER_MS);
+	return h->step_until_ms &&
+	    brokers_lost_by_most(c, h->step_until_ms - LEASE_MS, h->step_until_ms + TOGETHER_MS);
 }
 
 /* After what time without an owner we claim. */
@@ -754,8 +755,7 @@ lease_link_down(struct core *c, bool left)
 
 		if (!lease_is_shared(h))
 			continue;
-		if (h->in_step_ms)
-			h->step_until_ms = !left && owner_was_heard(c, h) ? c->pulse_ms : 0;
+		h->step_until_ms = h->in_step_ms && !left && owner_was_heard(c, h) ? c->pulse_ms : 0;
 		if (h->owned)
 			step_down(c, h, "the broker is away");
 		h->lease = LEASE_NONE;

@@ -875,8 +875,8 @@ void audit_put_chain(struct core *c, struct buf *b);    /* members that say whic
 /* brokers.c: which broker to be on */
 bool brokers_majority(const struct core *c);
 int64_t brokers_better_s(const struct core *c);         /* -1: none has answered */
-/* Most of us, all on this broker, had their last pulse on the one before no later than this (mono). */
-bool brokers_lost_by_most(const struct core *c, int64_t ms);
+/* Most of us, all on this broker, had their last pulse on the one before between these times (mono). */
+bool brokers_lost_by_most(const struct core *c, int64_t from_ms, int64_t to_ms);
 void brokers_tick(struct core *c);
 void brokers_link_up(struct core *c);
 void brokers_link_down(struct core *c);

@@ -201,24 +201,26 @@ work_forget_given(struct house *h)
 	}
 }
 
-/* An order of an older term is refused by whoever answers under this one: what it does not run now never begins. */
+/* An order of an older term is refused by whoever answers under this one: what it does not run now never begins, or
+ * has ended while it owned the house itself. */
 static void
 mark_given(struct house *h, const cJSON *o)
 {
-	struct term term;
+	struct term term, log;
 
-	if (!term_parse(json_text(o, "term"), &term) || !term_equal(&term, &h->term))
+	if (h->unclean || !term_parse(json_text(o, "term"), &term) || !term_equal(&term, &h->term) ||
+	    !term_parse(json_text(o, "log"), &log) || !stream_knows_term(h, &log))
 		return;
 	for (struct given *g = h->given; g; g = g->next)
 		g->back |= strcmp(g->boot, json_text(o, "boot")) == 0;
 }
 
-/* Nor has anybody else been given it since. */
+/* Nor has anybody else been given it since: no term is between ours. */
 static bool
 never_began(const struct task *t)
 {
 	for (const struct given *g = t->house->given; g; g = g->next)
-		if (g->back && term_equal(&g->term, &t->given) && ulid_equal(&g->id, &t->id))
+		if (g->back && g->term.n + 1 == t->house->term.n && term_equal(&g->term, &t->given) && ulid_equal(&g->id, &t->id))
 			return true;
 	return false;
 }
@@ -702,6 +704,7 @@ work_announce(struct core *c, struct house *h)
 		}
 	b = line_for_owner(c, h, "running_all");
 	term_put(b, "term", &h->term);
+	term_put(b, "log", &h->log);
 	json_kv_str(b, "boot", c->boot);
 	out_end_line(b);
 }
