@@ -132,6 +132,15 @@ note_heartbeat(struct owners *o, struct holder *x, const struct host *h, const c
 		}
 }
 
+/* It may be gone again before its next heartbeat. */
+static void
+note_owner(struct owners *o, const char *house)
+{
+	for (int i = 0; i < o->nhouses; i++)
+		if (strcmp(o->houses[i].name, house) == 0)
+			o->houses[i].none_us = 0;
+}
+
 void
 check_said(struct check *k, struct host *h, const struct msg *m, int64_t made_ms)
 {
@@ -147,6 +156,8 @@ check_said(struct check *k, struct host *h, const struct msg *m, int64_t made_ms
 
 		note_heartbeat(k->owners, x, h, tree, made_ms);
 		cJSON_Delete(tree);
+	} else if (t.kind == TOPIC_EVENT && strstr(m->payload, "\"type\":\"owner\"")) {
+		note_owner(k->owners, t.name);
 	}
 }
 
