@@ -400,7 +400,7 @@ signed_put(const struct core *c, void (*put)(void *arg, const struct sovereign *
 bool
 signed_may_start(const struct core *c)
 {
-	return !c->signed_behind || IS_MUTANT(MUTANT_START_BEHIND);
+	return !c->signed_behind || (IS_MUTANT(MUTANT_START_BEHIND) && signed_policy(c));
 }
 
 const struct policy *
