@@ -98,7 +98,7 @@ copies_check(struct core *c, struct house *h)
 		k->in_step_ms = c->now.mono_ms;
 		log_info("house %s: %s is %s step", h->name, k->peer->name, in_step ? "in" : "out of");
 		if (!in_step)
-			out_correct_copies(h, copies_count(h));
+			out_correct_copies(c, h, copies_count(h));
 	}
 	/* Whoever is in step has told what it had alone. */
 	if (h->doubt_ms && copies_count(h) == h->ncopies + 1) {

@@ -382,7 +382,7 @@ correct(struct buf *body, int n)
 }
 
 void
-out_correct_copies(struct house *h, int n)
+out_correct_copies(struct core *c, struct house *h, int n)
 {
 	/* What wants a response is a task, and no answer. */
 	for (struct out *o = h->held; o; o = o->next)
@@ -390,6 +390,13 @@ out_correct_copies(struct house *h, int n)
 			correct(&o->body, n);
 	for (struct local_out *l = h->held_local; l; l = l->next)
 		correct(&l->body, n);
+	/* And this turn's, which will wait. */
+	for (struct out *o = c->gather; o; o = o->next)
+		if (o->gate == h && !o->response_topic)
+			correct(&o->body, n);
+	for (struct local_out *l = c->local; l; l = l->next)
+		if (l->gate == h)
+			correct(&l->body, n);
 }
 
 /* After the commit: the turn's messages join the queue, or stay on disk when memory has enough. */

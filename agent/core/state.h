@@ -727,7 +727,7 @@ void out_open_gate(struct core *c, struct house *h, int64_t seq);
 void out_forget(struct core *c, const char *topic);
 void out_drop_held(struct core *c, struct house *h);
 /* Held answers say how many copies there are: not more than this. */
-void out_correct_copies(struct house *h, int n);
+void out_correct_copies(struct core *c, struct house *h, int n);
 void out_number(struct core *c);
 void out_promote(struct core *c);
 void out_link_down(struct core *c);
