@@ -64,8 +64,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE audit_own (n INTEGER PRIMARY KEY, envelope TEXT NOT NULL);"
 	"CREATE TABLE audit_keys (n INTEGER PRIMARY KEY, binding TEXT NOT NULL);",
 	/* A bare state < 9 would be taken for the range to go through, before any state = that is asked for. */
-	"DROP INDEX tasks_open;"
-	"CREATE INDEX tasks_open ON tasks(house, state, due_ms) WHERE state <> 3 AND +state < 9;",
+	("DROP INDEX tasks_open;"
+	"CREATE INDEX tasks_open ON tasks(house, state, due_ms) WHERE state <> 3 AND +state < 9;"),
 };
 
 #define USES_KEPT_MS 86400000
