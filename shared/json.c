@@ -187,12 +187,12 @@ allocate(size_t size)
 static char *
 put_utf8(char *out, unsigned c)
 {
-	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };       /* by length */
 	int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
 
 	for (int i = n - 1; i > 0; i--, c >>= 6)
 		out[i] = (char)(0x80 | (c & 0x3f));
-	out[0] = (char)(lead[n > 1 ? n : 0] | c);
+	out[0] = (char)(lead[n] | c);
 	return out + n;
 }
 

@@ -693,14 +693,19 @@ decide_by_kept(struct core *c, struct task *t)
 
 /* ---- from plan to request ---- */
 
+static const cJSON *
+touches_of(const cJSON *approval)
+{
+	return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(approval, "subject"), "touches");
+}
+
 /* Now that it is known what it touches, production may be among it. */
 static bool
 is_denied(struct core *c, struct task *t, struct err *e)
 {
-	cJSON *o = approval_of(t), *subject = cJSON_GetObjectItemCaseSensitive(o, "subject");
+	cJSON *o = approval_of(t);
 	char why[SOVEREIGN_WHY];
-	bool no = judge(c, t->house->name, t->tool, t->sender, (enum task_mode)t->mode,
-	    cJSON_GetObjectItemCaseSensitive(subject, "touches"), why) == POLICY_DENY;
+	bool no = judge(c, t->house->name, t->tool, t->sender, (enum task_mode)t->mode, touches_of(o), why) == POLICY_DENY;
 
 	if (no) {
 		denied(e, why);
@@ -875,8 +880,7 @@ check_given(struct core *c, const struct start *s, const cJSON *approval, struct
 static int
 put_touches(struct buf *b, const cJSON *approval, struct err *e)
 {
-	const cJSON *subject = cJSON_GetObjectItemCaseSensitive(approval, "subject");
-	const cJSON *touches = cJSON_GetObjectItemCaseSensitive(subject, "touches");
+	const cJSON *touches = touches_of(approval);
 	char hash[CANONICAL_HASH];
 
 	json_kv_bool(b, "approved", true);
@@ -908,8 +912,9 @@ approval_terms(struct core *c, const struct start *s, const cJSON *approval, con
 	const struct profile *profile = policy_profile(p, s->house);
 	char why[SOVEREIGN_WHY];
 	struct buf b = { 0 };
-	enum policy_verdict v = judge(c, s->house, s->tool, s->sender, s->mode, NULL, why);
 	bool given = stage_of(approval) == APPROVAL_GIVEN;
+	/* What was given may be denied by a policy that came after it was asked for. */
+	enum policy_verdict v = judge(c, s->house, s->tool, s->sender, s->mode, given ? touches_of(approval) : NULL, why);
 
 	if (v == POLICY_DENY) {
 		denied(e, why);

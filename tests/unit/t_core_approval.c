@@ -1057,6 +1057,57 @@ what_is_held_is_passed_on(void **state)
 	ct_last(&t, "agent/ezra-1/sovereign/grant-g1", NULL, NULL);
 }
 
+/* ---- a policy that came after it was asked for ---- */
+
+#define ASKS "{'tool':'exclusive_tool','then':'approve'}"
+#define NOT_IN_PRODUCTION "{'tool':'exclusive_tool','production':true,'then':'deny'}," ASKS
+
+static void
+is_denied(void)
+{
+	turn();
+	turn();
+	assert_string_equal(ct_state(&t, id), "denied");
+	assert_null(ct_running(&t, id));
+}
+
+static void
+what_policy_denies_by_now_is_not_started_by_a_decision(void **state)
+{
+	(void)state;
+	policy(1, "'path:/srv'", ASKS);
+	ask("exclusive_tool", "");
+	policy(2, "'path:/srv'", NOT_IN_PRODUCTION);
+	decide("approve");
+	is_denied();
+}
+
+static void
+nor_by_a_grant(void **state)
+{
+	(void)state;
+	policy(1, "'path:/srv'", ASKS);
+	ask("exclusive_tool", "");
+	policy(2, "'path:/srv'", NOT_IN_PRODUCTION);
+	put_signed(&t, SOVEREIGN_GRANT, "g1", "{'n':1,'time':1,'id':'g1','house':'ezra','tool':'excl*','count':2,'not_before':1,"
+	    "'expires':%lld,'live':[{'id':'g1','n':1}]}", T0 + 100000LL);
+	is_denied();
+}
+
+static void
+nor_if_it_comes_between_the_decision_and_the_start(void **state)
+{
+	(void)state;
+	policy(1, "'path:/srv'", ASKS);
+	ask("exclusive_tool", "");
+	t.idle = t.quick = 0;
+	decide("approve");
+	assert_string_equal(ct_state(&t, id), "queued");
+	policy(2, "'path:/srv'", NOT_IN_PRODUCTION);
+	t.idle = 4;
+	is_denied();
+}
+
 int
 main(void)
 {
@@ -1069,6 +1120,9 @@ main(void)
 		T(what_a_rule_denies_is_refused_with_its_reason),
 		T(a_queued_task_is_judged_again_by_a_new_policy),
 		T(what_changes_something_is_told_what_is_production),
+		T(what_policy_denies_by_now_is_not_started_by_a_decision),
+		T(nor_by_a_grant),
+		T(nor_if_it_comes_between_the_decision_and_the_start),
 		T(what_answers_from_memory_has_no_terms),
 		T(a_sovereign_task_is_planned_asked_for_and_started_once),
 		T(the_hash_is_that_of_the_subject),
