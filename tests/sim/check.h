@@ -144,6 +144,8 @@ void orders_check(struct orders *o);
 int64_t inside_signed(const struct core *c, int kind);
 void inside_turn(struct check *k, struct host *h);
 void inside_died(struct check *k, int host, const struct core *c);
+/* The next task that waits for the sovereign, after the one of that number. */
+bool inside_waiting(const struct core *c, int64_t *seq, char house[NAME_MAX_LEN + 1], char id[ULID_TEXT]);
 bool inside_is_quiet(struct host *h, struct quiet *q);
 void inside_show(struct check *k, struct host *h);
 int64_t inside_dropped(const struct core *c);

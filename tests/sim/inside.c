@@ -130,6 +130,24 @@ is_in_step(struct core *c, struct quiet *q)
 }
 
 bool
+inside_waiting(const struct core *c, int64_t *seq, char house[NAME_MAX_LEN + 1], char id[ULID_TEXT])
+{
+	sqlite3_stmt *s = NULL;
+	bool found = false;
+
+	if (sqlite3_prepare_v2(c->db.h, "SELECT seq, house, id FROM tasks WHERE state = 1 AND seq > ?1 ORDER BY seq LIMIT 1", -1,
+	    &s, NULL) == SQLITE_OK && sqlite3_bind_int64(s, 1, *seq) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW &&
+	    sqlite3_column_bytes(s, 2) == sizeof(struct ulid)) {
+		*seq = sqlite3_column_int64(s, 0);
+		snprintf(house, NAME_MAX_LEN + 1, "%s", (const char *)sqlite3_column_text(s, 1));
+		ulid_format(sqlite3_column_blob(s, 2), id);
+		found = true;
+	}
+	sqlite3_finalize(s);
+	return found;
+}
+
+bool
 inside_is_quiet(struct host *h, struct quiet *q)
 {
 	struct core *c = host_core(h);

@@ -20,6 +20,7 @@
 #define OBJECTS_MAX 200                 /* of a kind */
 #define RULES_MAX 3
 #define GRANTS_IN_FORCE 6
+enum { SUBSCRIBED = 1, LOOKED };         /* packet ids */
 #define ASKED_MAX 1000
 #define RULING_BUCKETS 256
 #define AGAIN_US (15 * SECOND)          /* a decision that is not obeyed is made again */
@@ -96,6 +97,8 @@ struct timmy {
 	bool ready, mended;
 	int broker, mid;
 	int64_t heard_us, retry_us, leave_us, resume_us;
+	int look_host;                  /* whom he asks next what waits, after which of its tasks */
+	int64_t look_seq;
 	struct objects kinds[SOVEREIGN_DECISION];
 	struct asked asked[ASKED_MAX];
 	int nasked;
@@ -746,19 +749,42 @@ lost(struct timmy *t)
 
 /* What was asked on another broker may not be asked here, and what is, comes. */
 static void
-subscribe(struct timmy *t)
+subscribe_to(struct timmy *t, const char *house, const char *task, int mid)
 {
 	char topic[TOPIC_MAX];
 	struct msg *m;
 
+	topic_format(topic, t->sim->config.cluster, TOPIC_REQUEST, house, task);
+	m = msg_new(topic, NULL, 0, 1);
+	net_send(&t->node, PACKET_SUBSCRIBE, mid, 0, m);
+	msg_unref(m);
+}
+
+static void
+subscribe(struct timmy *t)
+{
 	for (int i = 0; i < t->nasked; i++) {
 		t->asked[i].open = false;
 		t->asked[i].next_us = t->sim->now_us + TIDY_US;
 	}
-	topic_format(topic, t->sim->config.cluster, TOPIC_REQUEST, "+", "+");
-	m = msg_new(topic, NULL, 0, 1);
-	net_send(&t->node, PACKET_SUBSCRIBE, 1, 0, m);
-	msg_unref(m);
+	subscribe_to(t, "+", "+", SUBSCRIBED);
+}
+
+/* In the end he goes through what the agents list as waiting, one by one: a broker that drops what does not fit in a
+ * queue may not give him all the requests that it has retained at once. */
+static void
+look(struct timmy *t)
+{
+	char house[NAME_MAX_LEN + 1], id[ULID_TEXT];
+	const struct core *c = host_core(t->sim->hosts[t->look_host]);
+	const struct asked *a;
+
+	if (!c || !inside_waiting(c, &t->look_seq, house, id)) {
+		t->look_host = (t->look_host + 1) % t->sim->nhosts;
+		t->look_seq = 0;
+	} else if (!(a = asked_of(t, id, false)) || !a->open) {
+		subscribe_to(t, house, id, LOOKED);
+	}
 }
 
 /* Grants that are over by now too: the latest may list them, and then it is waited for them. */
@@ -791,7 +817,7 @@ on_packet(struct node *n, struct packet *p)
 	t->heard_us = t->sim->now_us;
 	if (p->type == PACKET_CONNACK)
 		subscribe(t);
-	else if (p->type == PACKET_SUBACK)
+	else if (p->type == PACKET_SUBACK && p->mid == SUBSCRIBED)
 		is_ready(t);
 	else if (p->type == PACKET_CLOSED)
 		lost(t);
@@ -859,6 +885,8 @@ work(struct timmy *t)
 		resume(t);
 	if (!t->mended && chance(t, 10))
 		replay(t);
+	if (t->mended)
+		look(t);
 	decide_all(t);
 }
 

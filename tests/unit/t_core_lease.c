@@ -352,6 +352,41 @@ who_left_the_broker_by_itself_does_not_know_what_the_owner_did_then(void **state
 	}
 }
 
+static bool
+loses_what_node_2_follows(const struct net *n, int to, const char *topic, const char *payload)
+{
+	(void)n;
+	return to == 2 && (strstr(topic, "house/ezra/event") || (strstr(topic, "/work/") && strstr(payload, "\"ezra\"")));
+}
+
+/* That the others had all lost a broker some time ago says nothing of the one that we have lost now. */
+static void
+who_was_away_alone_does_not_know_what_the_owner_did_then(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	for (int i = 0; i < 3; i++)
+		node(i)->config.nbrokers = 2;
+	net_run(&net, 1000);
+	for (int i = 0; i < 3; i++)
+		net_down(&net, i);
+	for (int i = 0; i < 3; i++)
+		net_up(&net, i);
+	assert_true(net_wait_owner(&net, 0, 15000) >= 0);
+	assert_true(net_wait_in_step(&net, 1, 5000) >= 0);
+	net_run(&net, 6000);
+	net.loses = loses_what_node_2_follows;
+	net_task(&net, "me", "{'tool':'noop','id':'%s'}", ct_id(1));
+	net_run(&net, 6000);
+	net_down(&net, 1);
+	net_task(&net, "me", "{'tool':'noop','id':'%s'}", ct_id(2));
+	net_run(&net, 1000);
+	net_kill(&net, 0);
+	net_up(&net, 1);
+	assert_true(net_wait_owner(&net, 1, 20000) >= 0);
+	assert_true(net_house(&net, 1)->unclean);
+}
+
 /* ---- handing over ---- */
 
 static void
@@ -532,6 +567,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(who_is_not_in_step_takes_over_after_10_s_and_says_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_was_in_step_before_it_was_away_takes_over_after_3_s, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_left_the_broker_by_itself_does_not_know_what_the_owner_did_then, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_was_away_alone_does_not_know_what_the_owner_did_then, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_at_once_and_stays_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_only_to_who_can_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_heir_that_does_not_claim_leaves_the_house_where_it_is, setup, teardown),

@@ -524,6 +524,21 @@ an_answer_comes_when_all_in_step_have_it(void **state)
 	assert_int_equal(ct_num(ct_last(node(0), "client/me", ct_id(3), "accepted"), "copies"), 2);
 }
 
+/* Nor counted in any of them, in whichever turn it is given up. */
+static void
+no_answer_counts_who_is_not_waited_for(void **state)
+{
+	(void)state;
+	net.loses = loses_a_follower;
+	for (int i = 1; i <= 130; i++) {
+		task(i, "noop");
+		net_run(&net, NET_STEP_MS);
+	}
+	net_run(&net, 1000);
+	for (int i = 1; i <= 130; i++)
+		assert_int_equal(ct_num(ct_last(node(0), "client/me", ct_id(i), "accepted"), "copies"), 2);
+}
+
 /* It changes no row, and still somebody waits for it. */
 static void
 a_refusal_and_a_repeat_are_answered_as_fast(void **state)
@@ -629,6 +644,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_outcome_that_returns_is_none_where_another_was_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_that_returns_past_its_time_is_no_question, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_comes_when_all_in_step_have_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_answer_counts_who_is_not_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_and_a_repeat_are_answered_as_fast, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_waits_as_well_and_events_do_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_waits_at_the_host_waits_as_well, setup, teardown),

@@ -572,6 +572,53 @@ unless_whoever_was_given_it_lives_anew(void **state)
 }
 
 static void
+say_not_run(const struct term *term)
+{
+	char text[TERM_TEXT], line[512];
+
+	term_format(term, text);
+	snprintf(line, sizeof line, "{\"type\":\"report\",\"id\":\"%s\",\"attempt\":1,\"term\":\"%s\",\"how\":\"not_run\",\"run_us\":0}",
+	    ct_id(1), text);
+	net_publish(&net, "uw/home/house/ezra/event/timmy-1", line, NULL);
+	net_run(&net, 500);
+}
+
+static void
+what_came_to_nothing_under_another_term_was_another_attempt(void **state)
+{
+	struct term former;
+
+	(void)state;
+	task(1, "exclusive_tool");
+	net_run(&net, 500);
+	assert_non_null(ct_running(node(1), ct_id(1)));
+	former = net_house(&net, 0)->term;
+	former.n--;
+	say_not_run(&former);
+	assert_string_equal(state_of(1), "running");
+	assert_int_equal(node(1)->nstarted, 1);
+	ct_end(node(1), ct_id(1), POOL_SUCCEEDED, NULL);
+	net_run(&net, 500);
+	assert_string_equal(state_of(1), "succeeded");
+}
+
+static void
+what_came_to_nothing_under_this_one_is_given_again(void **state)
+{
+	struct term term;
+
+	(void)state;
+	keep("\"op\":\"start\"");
+	task(1, "exclusive_tool");
+	net_run(&net, 100);
+	net.loses = NULL;
+	term = net_house(&net, 0)->term;
+	say_not_run(&term);
+	assert_non_null(ct_running(node(1), ct_id(1)));
+	assert_int_equal(node(1)->nstarted, 1);
+}
+
+static void
 what_the_former_owner_runs_goes_on_after_a_move(void **state)
 {
 	(void)state;
@@ -637,6 +684,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(who_does_not_say_what_he_runs_is_waited_for, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_was_given_and_never_came_is_given_again, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(unless_whoever_was_given_it_lives_anew, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(what_came_to_nothing_under_another_term_was_another_attempt, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(what_came_to_nothing_under_this_one_is_given_again, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_the_former_owner_runs_goes_on_after_a_move, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(who_runs_it_becomes_the_owner_and_goes_on, setup_away, teardown),
 	};
