@@ -1,8 +1,8 @@
 /*
  * json.h - strict JSON in, compact JSON out.
  *
- * In: cJSON's trees, from a reader of our own in one pass. json_check() accepts exactly RFC 8259 with valid UTF-8 and
- * nothing after the value, and refuses what cJSON would let through: raw control
+ * In: cJSON's trees, from a reader of our own: what it checks it has read, so nothing is read twice. json_check()
+ * accepts exactly RFC 8259 with valid UTF-8 and nothing after the value, and refuses what cJSON would let through: raw control
  * characters, \u0000, lone surrogates, integers beyond 2^53, numbers that overflow, nesting
  * deeper than JSON_MAX_DEPTH. json_parse() adds: no duplicate keys in any object.
  *

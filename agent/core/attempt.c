@@ -435,12 +435,12 @@ attempt_await(struct core *c, struct task *t, int64_t ms)
 
 /* It ran under the former owner, or in our former life. */
 void
-attempt_resume(struct core *c, struct task *t, const struct term *given)
+attempt_resume(struct core *c, struct task *t, const struct term *term)
 {
 	if ((t->state != TASK_RUNNING && t->state != TASK_STARTING) || IS_MUTANT(MUTANT_NO_RECOVERY))
 		return;
 	t->house->running++;
-	t->given = *given;
+	t->term = *term;
 	t->announced = true;
 	task_touch(c, t);
 	if (may_live(c, t->house))
@@ -500,7 +500,7 @@ attempt_let_go(struct core *c, struct task *t)
 	} else if (begun && t->here) {
 		work_keep(c, t);
 	} else if (begun && t->at) {
-		work_remember(c, t);
+		work_given_away(t);
 	}
 	if (begun)
 		free_slot(c, t);

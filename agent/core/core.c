@@ -176,7 +176,7 @@ release_houses(struct core *c)
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 
-		work_forget_given(h);
+		work_forget_given_away(h);
 		free(h->terms);
 		free(h->their_terms);
 		free(h->move_reply);

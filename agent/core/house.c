@@ -206,7 +206,7 @@ choose(struct core *c, struct task *t, struct peer *at)
 	t->here = !at;
 	audit_chosen(c, t);
 	t->attempt++;
-	t->given = t->house->log;
+	t->term = t->house->log;
 	t->started_ms = c->now.wall_ms;
 	t->lost_ms = 0;
 	t->announced = false;
@@ -336,9 +336,9 @@ house_refill(struct core *c)
 static void
 resume(struct core *c, struct task *t)
 {
-	struct term given = stream_term_at(t->house, t->version);
+	struct term term = stream_term_at(t->house, t->version);
 
-	attempt_resume(c, t, &given);
+	attempt_resume(c, t, &term);
 }
 
 /* Between turns, when all that we know of it is on disk. */
@@ -372,7 +372,7 @@ house_let_go(struct core *c, struct house *h)
 {
 	/* What never began is reported to whoever owns it next. */
 	h->owned = false;
-	work_forget_given(h);
+	work_forget_given_away(h);
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
 			if (t->house == h)

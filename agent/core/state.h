@@ -55,7 +55,7 @@ struct task {
 	bool stopping;
 	char sender[NAME_MAX_LEN + 1];
 	short attempt, crashes;
-	struct term given;              /* the attempt was given under it; number 0: by whom is not known */
+	struct term term;               /* the attempt was given under it; number 0: by whom is not known */
 	short retry_max;
 	int retry_base_s, retry_cap_s;
 	int timeout_s;
@@ -109,8 +109,8 @@ struct term_base {
 enum lease { LEASE_NONE, LEASE_CLAIMED, LEASE_HELD };
 
 /* An attempt that another agent was given under a term of ours. */
-struct given {
-	struct given *next;
+struct given_away {
+	struct given_away *next;
 	struct ulid id;
 	struct term term;
 	char boot[ULID_TEXT];           /* the life of that agent */
@@ -156,7 +156,7 @@ struct house {
 	int64_t in_step_ms;             /* mono: the owner's heartbeat named us; 0: it did not */
 	struct peer *asked[COPIES_MAX]; /* what they run for it, and have not answered yet */
 	int nasked;
-	struct given *given;            /* what others had been given when we lost it */
+	struct given_away *given_away;  /* what others had been given when we lost it */
 	struct peer *heir;              /* being handed over to */
 	int64_t heir_ms, gave_ms;       /* mono: since; the last hand-over that we began */
 	bool taking;                    /* the heir was told */
@@ -595,7 +595,7 @@ void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
 void attempt_lost(struct core *c, struct task *t);
 bool attempt_is_awaited(const struct task *t);
 void attempt_await(struct core *c, struct task *t, int64_t ms);
-void attempt_resume(struct core *c, struct task *t, const struct term *given);
+void attempt_resume(struct core *c, struct task *t, const struct term *term);
 void attempt_doubt(struct core *c, struct task *t);
 void attempt_forgotten(struct core *c, struct task *t);
 bool attempt_was_forgotten(const struct task *t);
@@ -842,8 +842,8 @@ void work_not_run(struct core *c, struct task *t);      /* it was chosen, and ne
 /* The house is ours: what runs here for its former owner runs for us. */
 void work_resume(struct core *c, struct house *h);
 void work_stop_here(struct core *c, struct task *t);
-void work_remember(struct core *c, const struct task *t);       /* another agent has been given it, and it is not ours any more */
-void work_forget_given(struct house *h);
+void work_given_away(const struct task *t);     /* another agent has it, and its house is not ours any more */
+void work_forget_given_away(struct house *h);
 void work_keep(struct core *c, struct task *t);         /* it ran here, for us, and now runs for the new owner */
 void work_announce(struct core *c, struct house *h);    /* to the new owner */
 struct report *work_add_report(struct core *c, struct house *h, const struct ulid *id, int attempt, char *line);

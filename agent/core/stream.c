@@ -148,9 +148,9 @@ put_row(struct buf *b, const struct task *t)
 	json_kv_int(b, "attempt", t->attempt);
 	json_kv_int(b, "crashes", t->crashes);
 	if (has_begun(t->state)) {
-		struct term given = stream_term_at(t->house, t->version);
+		struct term term = stream_term_at(t->house, t->version);
 
-		term_put(b, "given", &given);
+		term_put(b, "given", &term);
 	}
 	if (t->due_ms)
 		json_kv_int(b, "due", t->due_ms);

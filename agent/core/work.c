@@ -180,23 +180,22 @@ work_ask(struct core *c, struct house *h)
 /* ---- the owner: what comes of it ---- */
 
 void
-work_remember(struct core *c, const struct task *t)
+work_given_away(const struct task *t)
 {
-	struct given *g = xcalloc(1, sizeof *g);
+	struct given_away *g = xcalloc(1, sizeof *g);
 
-	(void)c;
 	g->id = t->id;
-	g->term = t->given;
+	g->term = t->term;
 	snprintf(g->boot, sizeof g->boot, "%s", t->at->boot);
-	g->next = t->house->given;
-	t->house->given = g;
+	g->next = t->house->given_away;
+	t->house->given_away = g;
 }
 
 void
-work_forget_given(struct house *h)
+work_forget_given_away(struct house *h)
 {
-	for (struct given *g; (g = h->given);) {
-		h->given = g->next;
+	for (struct given_away *g; (g = h->given_away);) {
+		h->given_away = g->next;
 		free(g);
 	}
 }
@@ -204,14 +203,14 @@ work_forget_given(struct house *h)
 /* An order of an older term is refused by whoever answers under this one: what it does not run now never begins, or
  * has ended while it owned the house itself. */
 static void
-mark_given(struct house *h, const cJSON *o)
+mark_given_away(struct house *h, const cJSON *o)
 {
 	struct term term, log;
 
 	if (h->unclean || !term_parse(json_text(o, "term"), &term) || !term_equal(&term, &h->term) ||
 	    !term_parse(json_text(o, "log"), &log) || !stream_knows_term(h, &log))
 		return;
-	for (struct given *g = h->given; g; g = g->next)
+	for (struct given_away *g = h->given_away; g; g = g->next)
 		g->back |= strcmp(g->boot, json_text(o, "boot")) == 0;
 }
 
@@ -219,8 +218,8 @@ mark_given(struct house *h, const cJSON *o)
 static bool
 never_began(const struct task *t)
 {
-	for (const struct given *g = t->house->given; g; g = g->next)
-		if (g->back && g->term.n + 1 == t->house->term.n && term_equal(&g->term, &t->given) && ulid_equal(&g->id, &t->id))
+	for (const struct given_away *g = t->house->given_away; g; g = g->next)
+		if (g->back && g->term.n + 1 == t->house->term.n && term_equal(&g->term, &t->term) && ulid_equal(&g->id, &t->id))
 			return true;
 	return false;
 }
@@ -366,7 +365,7 @@ is_anothers(const struct task *t, const cJSON *o, const struct pool_end *end)
 	struct term term;
 
 	return came_to_nothing && lease_is_shared(t->house) &&
-	    !(term_parse(json_text(o, "term"), &term) && term_equal(&term, &t->given));
+	    !(term_parse(json_text(o, "term"), &term) && term_equal(&term, &t->term));
 }
 
 static void
@@ -404,7 +403,7 @@ find_running(struct core *c, struct house *h, const struct ulid *id, int attempt
 			task_enter(c, t, TASK_QUEUED);
 		task_enter(c, t, TASK_RUNNING);
 		t->attempt = (short)attempt;
-		t->given = *term;
+		t->term = *term;
 		t->due_ms = 0;
 		h->running++;
 		task_touch(c, t);
@@ -456,7 +455,7 @@ work_told(struct core *c, struct house *h, const char *agent, cJSON *o)
 	} else if (strcmp(json_text(o, "type"), "running") == 0) {
 		is_running(c, h, p, o);
 	} else if (strcmp(json_text(o, "type"), "running_all") == 0) {
-		mark_given(h, o);
+		mark_given_away(h, o);
 		has_answered(c, h, p);
 	} else if (strcmp(json_text(o, "type"), "planned") == 0) {
 		approval_planned(c, h, agent, o);
@@ -670,13 +669,13 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 void
 work_not_run(struct core *c, struct task *t)
 {
-	report(c, t->house, &t->id, t->attempt, &t->given, &(struct pool_end){ .how = POOL_NOT_RUN }, false);
+	report(c, t->house, &t->id, t->attempt, &t->term, &(struct pool_end){ .how = POOL_NOT_RUN }, false);
 }
 
 void
 work_keep(struct core *c, struct task *t)
 {
-	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, &t->given, t->tool_name);
+	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, &t->term, t->tool_name);
 
 	w->started = true;
 	w->until_ms = t->until_ms;
