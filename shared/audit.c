@@ -214,8 +214,8 @@ unpack_number(const unsigned char **p, const unsigned char *end, int64_t *n)
 		u |= (uint64_t)(c & 0x7f) << (7 * i);
 		if (c & 0x80)
 			continue;
-		/* A number has one form, or a record would have several. */
-		if (i && !c)
+		/* A number has one form, or a record would have several: no zeros above it, no bits beyond 64. */
+		if (i && (!c || u >> (7 * i) != c))
 			return -1;
 		*n = (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
 		return 0;
@@ -262,7 +262,7 @@ pack_value(struct buf *b, const struct audit_record *r, const struct audit_recor
 
 	switch (fields[i].kind) {
 	case INT:
-		pack_number(b, *(const int64_t *)at(r, i) - *(const int64_t *)at(last, i));
+		pack_number(b, (int64_t)((uint64_t)*(const int64_t *)at(r, i) - (uint64_t)*(const int64_t *)at(last, i)));
 		break;
 	case TEXT:
 	case JSON:

@@ -158,14 +158,16 @@ check_approval(struct orders *o, struct host *at, const struct pool_start *s, co
 static void
 check_policy(struct orders *o, struct host *at, const struct pool_start *s, bool refused)
 {
-	struct deed d = { .house = s->house, .tool = registry_find(o->sim->tools, s->tool), .sovereign = is_sovereign(s),
-		.touches = !refused && strcmp(s->tool, "file_write") == 0 };
 	cJSON *terms = s->terms ? cJSON_ParseWithLength(s->terms, s->terms_len) : NULL;
+	bool approved = json_is_true(terms, "approved");
+	/* What its worker refuses was judged by what it said that it touches: nothing, until it was asked. */
+	struct deed d = { .house = s->house, .tool = registry_find(o->sim->tools, s->tool), .sovereign = is_sovereign(s),
+		.touches = (approved || !refused) && strcmp(s->tool, "file_write") == 0 };
 	struct record *r = check_record(o->check, s->task_id);
 	enum policy_verdict v = timmy_verdict(o->sim->timmy, inside_signed(host_core(at), SOVEREIGN_POLICY), &d);
 
-	r->approved = json_is_true(terms, "approved");
-	if (r->approved)
+	r->approved = approved;
+	if (approved)
 		check_approval(o, at, s, &d, json_text(terms, "touches"));
 	else if (v == POLICY_APPROVE)
 		sim_fail(o->sim, s->task_id, "%s begins %s of house %s, which needs approval%s", host_name(at), s->tool, s->house,
