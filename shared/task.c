@@ -146,6 +146,41 @@ read_key(const cJSON *obj, struct task_msg *m, struct err *e)
 	return 0;
 }
 
+/* Whether they are tasks that may be waited for is for their house to say. */
+static int
+read_after(const cJSON *list, struct task_msg *m, struct err *e)
+{
+	struct ulid seen[TASK_AFTER_MAX];
+	const cJSON *v;
+	char got[64];
+	int n = 0;
+
+	cJSON_ArrayForEach(v, list) {
+		if (n == TASK_AFTER_MAX)
+			return err_field(e, ERR_TOO_BIG, "after", NULL, "at most %d tasks", TASK_AFTER_MAX);
+		if (!cJSON_IsString(v) || !ulid_parse(v->valuestring, &seen[n]))
+			return err_field(e, ERR_INVALID, "after", json_brief(v, got, sizeof got), "ids of tasks (26 characters each)");
+		if (m->has_id && ulid_equal(&seen[n], &m->id))
+			return err_field(e, ERR_INVALID, "after", v->valuestring, "other tasks: none can wait for itself");
+		for (int i = 0; i < n; i++)
+			if (ulid_equal(&seen[i], &seen[n]))
+				return err_field(e, ERR_INVALID, "after", v->valuestring, "each task once");
+		n++;
+	}
+	m->after = n ? list : NULL;
+	m->nafter = n;
+	return 0;
+}
+
+static int
+read_after_failed(const char *text, struct task_msg *m, struct err *e)
+{
+	m->after_any = strcmp(text, "run") == 0;
+	if (!*text || m->after_any || strcmp(text, "cancel") == 0)
+		return 0;
+	return err_field(e, ERR_INVALID, "after_failed", text, "cancel (default) or run");
+}
+
 struct retry {
 	int64_t max, base_s, cap_s;
 };
@@ -183,7 +218,7 @@ read_retry(const cJSON *obj, struct task_msg *m, struct err *e)
 }
 
 struct plain {
-	char tool[48], from[NAME_MAX_LEN + 1], traceparent[64], parent[64];
+	char tool[48], from[NAME_MAX_LEN + 1], traceparent[64], parent[64], after_failed[16];
 	int64_t priority, timeout_s;
 	const cJSON *params, *labels, *after, *reply;
 };
@@ -195,6 +230,7 @@ static const struct json_field plain_fields[] = {
 	JSON_FIELD_INT(struct plain, timeout_s, 1, 604800, false),
 	JSON_FIELD(struct plain, labels, JSON_OBJECT, false),
 	JSON_FIELD(struct plain, after, JSON_ARRAY, false),
+	JSON_FIELD(struct plain, after_failed, JSON_TEXT, false),
 	JSON_FIELD(struct plain, parent, JSON_TEXT, false),
 	JSON_FIELD(struct plain, traceparent, JSON_TEXT, false),
 	JSON_FIELD(struct plain, from, JSON_TEXT, false),
@@ -218,9 +254,8 @@ task_msg_read(const cJSON *obj, struct task_msg *m, struct err *e)
 	    read_time(obj, "not_before", &m->not_before_ms, e) ||
 	    read_time(obj, "deadline", &m->deadline_ms, e) || read_key(obj, m, e) || read_retry(obj, m, e))
 		return -1;
-	if (p.after && cJSON_GetArraySize(p.after) > 0)
-		return err_field(e, ERR_INVALID, "after", "a list of tasks",
-		    "nothing: this version does not order tasks; use not_before, or submit when the first has ended");
+	if (read_after(p.after, m, e) || read_after_failed(p.after_failed, m, e))
+		return -1;
 	memcpy(m->tool, p.tool, sizeof m->tool);
 	memcpy(m->from, p.from, sizeof m->from);
 	m->params = (cJSON *)p.params;

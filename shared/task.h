@@ -59,6 +59,7 @@ const char *task_mode_name(enum task_mode m);
 #define TASK_PRIORITIES 10      /* 0 to 9, 9 most urgent */
 #define TASK_PRIORITY_DEFAULT 4
 #define TASK_KEY_MAX 200
+#define TASK_AFTER_MAX 64       /* tasks that one may wait for */
 
 /* A task as its sender wrote it. Pointers are borrowed from the tree it was read from. */
 struct task_msg {
@@ -75,6 +76,9 @@ struct task_msg {
 	int64_t retry_base_s, retry_cap_s;
 	const char *key;                /* idempotency; NULL: none */
 	const cJSON *labels;
+	const cJSON *after;             /* list of ids, each once; NULL: it waits for none */
+	int nafter;
+	bool after_any;                 /* however they end */
 	/* Believed only from the acting owner of the house "_". */
 	char from[NAME_MAX_LEN + 1];
 	const char *reply_topic;

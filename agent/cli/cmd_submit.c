@@ -31,6 +31,10 @@ static const struct cmd_opt opts[] = {
 	  .help = "attempts altogether (default 1)" },
 	{ .name = "not-before", .kind = OPT_TEXT, .arg = "TIME",
 	  .help = "start it then at the earliest, RFC 3339" },
+	{ .name = "after", .letter = 'a', .kind = OPT_TEXT, .arg = "ID,...",
+	  .help = "start it when these tasks of its house have ended" },
+	{ .name = "after-failed", .kind = OPT_TEXT, .arg = "W", .complete = "cancel run",
+	  .help = "if one of them failed: cancel it (default) or run it all the same" },
 	{ .name = "deadline", .kind = OPT_TEXT, .arg = "TIME", .help = "do not start it later, RFC 3339" },
 	{ .name = NULL },
 };
@@ -127,16 +131,36 @@ on_reply(void *arg, const struct client_reply *r)
 		show_end(s, r);
 }
 
+/* Between commas; whether they are ids is the agent's to say. */
+static void
+put_after(struct buf *b, const char *list)
+{
+	if (!list)
+		return;
+	json_put_key(b, "after");
+	json_put_open(b, '[');
+	while (*list) {
+		size_t len = strcspn(list, ", ");
+
+		if (len)
+			json_put_strn(b, list, len);
+		list += len + (list[len] != '\0');
+	}
+	json_put_close(b, ']');
+}
+
 static void
 put_options(struct buf *b, const struct cmd_args *a)
 {
 	static const struct {
 		const char *opt, *member;
-	} texts[] = { { "mode", "mode" }, { "key", "key" }, { "not-before", "not_before" }, { "deadline", "deadline" } };
+	} texts[] = { { "mode", "mode" }, { "key", "key" }, { "not-before", "not_before" }, { "deadline", "deadline" },
+		{ "after-failed", "after_failed" } };
 
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (cmd_text(a, texts[i].opt, NULL))
 			json_kv_str(b, texts[i].member, cmd_text(a, texts[i].opt, NULL));
+	put_after(b, cmd_text(a, "after", NULL));
 	if (cmd_int(a, "priority", -1) >= 0)
 		json_kv_int(b, "priority", cmd_int(a, "priority", 0));
 	if (cmd_int(a, "timeout", 0))

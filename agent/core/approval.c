@@ -541,10 +541,7 @@ go_on(struct core *c, struct task *t)
 	if (body)
 		task_msg_read(body, &m, NULL);
 	cJSON_Delete(body);
-	t->due_ms = m.not_before_ms > c->now.wall_ms ? m.not_before_ms : 0;
-	task_enter(c, t, t->due_ms ? TASK_SCHEDULED : TASK_QUEUED);
-	if (!t->due_ms)
-		house_enqueue(c, t);
+	after_place(c, t, m.not_before_ms);
 	t->judged = signed_policy_number(c);
 	tell(c, t, "approved");
 }

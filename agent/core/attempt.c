@@ -107,6 +107,7 @@ end(struct core *c, struct task *t, enum task_state to)
 	t->finished_ms = task_ends_in(t, to) ? c->now.wall_ms : 0;
 	audit_outcome(c, t);
 	tell(c, t);
+	after_ended(c, t);
 }
 
 void
@@ -564,7 +565,7 @@ attempt_announce_all(struct core *c, const struct house *h)
 void
 attempt_due(struct core *c, struct task *t)
 {
-	if ((t->state == TASK_SCHEDULED || t->state == TASK_RETRYING))
+	if (t->state == TASK_RETRYING || (t->state == TASK_SCHEDULED && !after_holds(c, t)))
 		requeue(c, t);
 }
 

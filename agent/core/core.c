@@ -205,6 +205,7 @@ core_close(struct core *c)
 	approval_forget_requests(c);
 	store_release(c);
 	audit_release(c);
+	after_release(c);
 	release_houses(c);
 	db_close(&c->db);
 	free(c->peers);
@@ -521,6 +522,7 @@ core_tick(struct core *c)
 	seen_tick(c);
 	work_tick(c);
 	audit_tick(c);
+	after_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
 	give_back_expired(c, &c->starts);
@@ -632,13 +634,13 @@ announce(struct core *c)
 			attempt_announce(c, t);
 }
 
-/* What may not run twice waits until all in step know that it begins. */
+/* What may not run twice, or waited for others, waits until all in step know that it begins. */
 static bool
 may_go(const struct core *c, const struct task *t)
 {
 	if (t->dirty || !lease_may_start(c, t->house) || (t->until_ms && t->until_ms <= c->now.wall_ms))
 		return false;
-	return t->state != TASK_STARTING || copies_have(t->house, t->version) || IS_MUTANT(MUTANT_EARLY_GO);
+	return (t->state != TASK_STARTING && !t->nafter) || copies_have(t->house, t->version) || IS_MUTANT(MUTANT_EARLY_GO);
 }
 
 /* Those that waited for their rows may go: the rows are there. Whatever is chosen after this waits for the
@@ -758,6 +760,7 @@ core_end(struct core *c)
 	int64_t next = c->now.mono_ms + TIDY_EVERY_MS, due;
 
 	c->open = false;
+	after_turn(c);
 	let_go(c);
 	house_refill(c);
 	let_go(c);
@@ -776,7 +779,7 @@ core_end(struct core *c)
 		next = c->now.mono_ms + LAZY_COMMIT_MS;
 	if (c->lease_next_ms && c->lease_next_ms < next)
 		next = c->lease_next_ms;
-	return c->urgent ? c->now.mono_ms : next;
+	return c->urgent || after_is_due(c) ? c->now.mono_ms : next;
 }
 
 /* ---- what the shell needs ---- */

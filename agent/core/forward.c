@@ -15,6 +15,7 @@
 #include "triage.h"
 
 #define FORWARD_RESEND_MS 5000
+#define AHEAD_MS 500                    /* for tasks that this one waits for to get there */
 #define LOCAL_FIRST_MS 4000             /* without a broker */
 
 static void
@@ -147,6 +148,12 @@ send_forward(struct core *c, struct task *t)
 	bool waits = t->key && out_is_gated(t->house);
 	struct buf *b;
 
+	if (t->state == TASK_FORWARDED && after_is_ahead(c, t)) {
+		t->due_ms = c->now.wall_ms + AHEAD_MS;
+		c->due_changed = true;
+		task_dirty(c, t);
+		return;
+	}
 	if (own && own->owned && !own->heir && !waits) {
 		hand_over_here(c, own, t);
 		return;
@@ -211,6 +218,15 @@ hash_id(const struct ulid *id)
 	return h;
 }
 
+/* Tasks that wait for each other are in one house. */
+static const char *
+with_others(struct core *c, const struct task *t, const cJSON *tree)
+{
+	struct task_msg m;
+
+	return task_msg_read(tree, &m, NULL) ? NULL : after_house(c, t->house, &m, NULL);
+}
+
 /* Where the task should go: as it says itself (a local user names a house we do not own), or as the
  * router finds. NULL: it stays. */
 static const char *
@@ -218,6 +234,7 @@ target(struct core *c, struct task *t, const cJSON *tree, const char **why)
 {
 	const char *named = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "house"));
 	const struct config_house *h;
+	const char *with;
 
 	if (!t->house->local && strcmp(t->house->name, "_") != 0)
 		return NULL;
@@ -225,6 +242,10 @@ target(struct core *c, struct task *t, const cJSON *tree, const char **why)
 	*why = h ? "the sender named it" : "the router decides";
 	if (!h && t->house->local)
 		return "_";
+	if (!h && t->nafter && (with = with_others(c, t, tree))) {
+		*why = "those that it waits for are there";
+		return with;
+	}
 	if (!h)
 		h = triage(c->o.config, t->tool_name, cJSON_GetObjectItemCaseSensitive(tree, "params"), hash_id(&t->id), why);
 	return h ? h->name : NULL;
@@ -244,7 +265,8 @@ is_known(struct core *c, const struct task *t)
 static bool
 may_run_here(struct core *c, const struct task *t, const char *to)
 {
-	return t->house->local && !c->up && t->tool->effect != TOOL_EXCLUSIVE && !t->key && t->mode != MODE_SOVEREIGN &&
+	return t->house->local && !c->up && t->tool->effect != TOOL_EXCLUSIVE && !t->key && !t->nafter &&
+	    t->mode != MODE_SOVEREIGN &&
 	    c->now.mono_ms - c->down_mono_ms > LOCAL_FIRST_MS && !is_known(c, t) &&
 	    approval_is_free(c, t, to) && !signed_halt(c, to, t->tool_name);
 }

@@ -184,13 +184,14 @@ starts_once(const struct task *t)
 }
 
 /* What only reads goes out at once; what changes something waits until it is on disk that the task was
- * accepted; and what may not run twice, until it is on disk as STARTING. */
+ * accepted; and what may not run twice, until it is on disk as STARTING. So does what waited for others: that they
+ * ended has to be with the copies first. */
 static bool
 waits_for_commit(const struct task *t)
 {
 	if (IS_MUTANT(MUTANT_EARLY_START))
 		return false;
-	return starts_once(t) || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
+	return starts_once(t) || t->nafter || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
 }
 
 static void
@@ -351,6 +352,8 @@ house_take_over(struct core *c, struct house *h)
 	h->running = 0;
 	c->due_changed = true;
 	store_count(c, h);
+	if (!IS_MUTANT(MUTANT_AFTER_FORGOTTEN))
+		after_look(h);
 	for (size_t i = 0; h->unclean && i < sizeof open / sizeof *open; i++)
 		store_in_state(c, h, open[i], attempt_doubt);
 	store_in_state(c, h, TASK_STARTING, resume);

@@ -455,6 +455,9 @@ make_task(struct intake *in)
 	t->retry_max = (short)m->retry_max;
 	t->retry_base_s = (int)m->retry_base_s;
 	t->retry_cap_s = (int)m->retry_cap_s;
+	t->nafter = (unsigned char)m->nafter;
+	/* One that it waits for may end in this turn, before the rows are there. */
+	c->has_waits |= t->nafter > 0;
 	t->deadline_ms = m->deadline_ms;
 	t->accepted_ms = c->now.wall_ms;
 	t->key = m->key ? xstrdup(m->key) : NULL;
@@ -486,7 +489,8 @@ tell_scheduled(struct core *c, struct task *t)
 {
 	struct buf *b = out_task_event(c, t, "scheduled");
 
-	json_kv_time(b, "not_before", t->due_ms);
+	if (t->due_ms)
+		json_kv_time(b, "not_before", t->due_ms);
 	out_end_line(b);
 }
 
@@ -504,15 +508,10 @@ place(struct intake *in, struct task *t)
 {
 	struct core *c = in->c;
 
-	if (approval_place(c, t)) {
-		;
-	} else if (in->msg.not_before_ms > c->now.wall_ms) {
-		t->due_ms = in->msg.not_before_ms;
-		task_enter(c, t, TASK_SCHEDULED);
-		tell_scheduled(c, t);
-	} else {
-		task_enter(c, t, TASK_QUEUED);
-		house_enqueue(c, t);
+	if (!approval_place(c, t)) {
+		after_place(c, t, in->msg.not_before_ms);
+		if (t->state == TASK_SCHEDULED)
+			tell_scheduled(c, t);
 	}
 	if (may_have_run(in))
 		attempt_doubt(c, t);
@@ -568,6 +567,7 @@ admit(struct intake *in, struct err *e)
 	if ((rc = check_repeat(in, e)))
 		return rc < 0 ? -1 : 0;
 	if (check_house(in, e) || check_tool(in, e) || check_time(in, e) || check_room(in, e) ||
+	    after_admit(in->c, in->house, &in->msg, in->tree, e) ||
 	    approval_admit(in->c, in->house, in->tool, in->routed ? in->msg.from : in->sender, in->msg.mode, e))
 		return -1;
 	t = make_task(in);

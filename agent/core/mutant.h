@@ -47,7 +47,9 @@
 	X(MUTANT_START_BEHIND,    "start-behind",      10,    "what others are known to hold is not waited for") \
 	X(MUTANT_GRANT_ANY_COUNT, "grant-any-count",   20,    "grants are used more often than they allow")    \
 	X(MUTANT_OLD_NUMBER,      "old-number",        10,    "an object with a lower number is taken")        \
-	X(MUTANT_DROP_DECISION,   "drop-decision",     20,    "a decision is not kept for the next owner")
+	X(MUTANT_DROP_DECISION,   "drop-decision",     20,    "a decision is not kept for the next owner")     \
+	X(MUTANT_AFTER_FIRST,     "after-first",       20,    "a task waits for one of several only")          \
+	X(MUTANT_AFTER_FORGOTTEN, "after-forgotten",   40,    "a new owner does not look at what waits for others")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

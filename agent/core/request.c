@@ -73,7 +73,7 @@ is_told(const struct task *t)
 }
 
 static void
-put_task(const struct core *c, struct buf *b, const struct task *t, bool full)
+put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 {
 	if (full && is_told(t)) {
 		attempt_put_outcome(b, t);
@@ -92,6 +92,8 @@ put_task(const struct core *c, struct buf *b, const struct task *t, bool full)
 	json_kv_str(b, "mode", task_mode_name((enum task_mode)t->mode));
 	put_times(b, t);
 	signed_put_halted(c, b, t);
+	if (full)
+		after_put_waits(c, b, t);
 	if (full && t->approval)
 		json_kv_raw(b, "approval", t->approval, strlen(t->approval));
 	if (full)

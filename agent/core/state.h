@@ -53,6 +53,7 @@ struct task {
 	int64_t version;                /* number of its last event in the house's stream; 0: nobody follows it */
 	bool cancelled;                 /* a stop was asked for by cancel */
 	bool stopping;
+	unsigned char nafter;           /* tasks that it waits for before its first start */
 	char sender[NAME_MAX_LEN + 1];
 	short attempt, crashes;
 	struct term term;               /* the attempt was given under it; number 0: by whom is not known */
@@ -205,6 +206,8 @@ struct house {
 	bool spilled;                   /* more are on disk behind the window */
 	int last_priority;              /* of the window's last task when spilled */
 	int64_t last_seq;
+	bool look, look_next;           /* whether what waits for others still has to: see after.c */
+	int64_t looked;                 /* at tasks up to this number */
 	int64_t queued, open;           /* all queued; all that are not terminal */
 	int64_t running;
 	int64_t done[TASK_NSTATES];     /* since this agent began */
@@ -316,6 +319,11 @@ struct out {
 	struct out *next;
 };
 
+struct ended {
+	struct house *house;
+	struct ulid id;
+};
+
 struct reject {
 	char house[NAME_MAX_LEN + 1], sender[NAME_MAX_LEN + 1], id[ULID_TEXT];
 	struct buf payload, error;
@@ -415,6 +423,10 @@ struct core {
 	char start_id[ULID_TEXT];
 	struct task **touched;          /* the turn's; let go of at its end if nothing holds them */
 	size_t ntouched, touched_cap;
+	struct ended *ended;            /* tasks that others may wait for */
+	size_t nended, ended_cap, nwake;        /* nwake: of turns that are committed */
+	int64_t woken;                  /* who waits for the first of them, up to this number */
+	bool has_waits;                 /* there may be rows of the table `waits` */
 	struct reject *rejects;
 	int64_t nrejects;
 
@@ -532,6 +544,9 @@ void store_deadlines(struct core *c, const struct house *h, task_fn *f);
 typedef void row_fn(void *arg, struct task *t);
 bool store_rows(struct core *c, const struct house *h, bool all, int64_t *after, int max, row_fn *f, void *arg);
 
+/* Those after that number that wait for that task of the house, id NULL: for any; 0 when there are no more. */
+int64_t store_waiting(struct core *c, const struct house *h, const struct ulid *id, int64_t after, task_fn *f);
+
 struct store_filter {
 	const char *house;
 	int state;                      /* -1: any */
@@ -616,6 +631,24 @@ void attempt_announce_all(struct core *c, const struct house *h);
 void attempt_settle(struct core *c, struct task *t, enum task_state to);
 /* Its reply once more, as it stands now. */
 void attempt_tell_again(struct core *c, struct task *t);
+
+/* after.c: tasks that wait for others of their house */
+int after_admit(struct core *c, const struct house *h, const struct task_msg *m, const cJSON *tree, struct err *e);
+/* The house of those that it waits for; NULL: it waits for none, or they are not known. */
+const char *after_house(struct core *c, const struct house *h, const struct task_msg *m, struct err *e);
+/* Scheduled, or queued if there is nothing to wait for. */
+void after_place(struct core *c, struct task *t, int64_t not_before_ms);
+/* One that is scheduled stays so, or was cancelled. */
+bool after_holds(struct core *c, struct task *t);
+/* Those that it waits for are not yet where it is to be handed to. */
+bool after_is_ahead(struct core *c, const struct task *t);
+void after_ended(struct core *c, const struct task *t);
+void after_look(struct house *h);       /* at all that wait */
+void after_tick(struct core *c);
+void after_turn(struct core *c);        /* it is committed */
+bool after_is_due(const struct core *c);
+void after_put_waits(struct core *c, struct buf *b, const struct task *t);
+void after_release(struct core *c);
 
 /* signed.c: policy, halts and grants */
 bool signed_is_on(const struct core *c);                /* a key is pinned */

@@ -63,6 +63,9 @@ static const char *const migrations[] = {
 	" at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL, hash BLOB NOT NULL, records BLOB, seal TEXT NOT NULL);"
 	"CREATE TABLE audit_own (n INTEGER PRIMARY KEY, envelope TEXT NOT NULL);"
 	"CREATE TABLE audit_keys (n INTEGER PRIMARY KEY, binding TEXT NOT NULL);",
+	/* Who waits for whom: while a row is here its dep is not forgotten. */
+	"CREATE TABLE waits (dep BLOB, task INTEGER, PRIMARY KEY (dep, task)) WITHOUT ROWID;"
+	"CREATE INDEX waits_task ON waits(task);",
 	/* A bare state < 9 would be taken for the range to go through, before any state = that is asked for. */
 	("DROP INDEX tasks_open;"
 	"CREATE INDEX tasks_open ON tasks(house, state, due_ms) WHERE state <> 3 AND +state < 9;"),
@@ -78,7 +81,8 @@ enum query {
 	Q_TERM_PUT, Q_TERMS, Q_TERMS_CLEAR, Q_ROWS, Q_ROWS_SINCE, Q_SEEN_PUT, Q_SEEN_ALL, Q_SEEN_DROP,
 	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP, Q_QUEUED_FREE, Q_SIGNED_PUT, Q_SIGNED_ALL, Q_SIGNED_GET, Q_SIGNED_TIDY, Q_SIGNED_DROP,
 	Q_USE_PUT, Q_USE_COUNT, Q_USE_HAS, Q_USE_ALL, Q_USE_DROP,
-	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST, Q_COUNT
+	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST,
+	Q_WAITS_PUT, Q_WAITS_DROP, Q_WAITS_SWEEP, Q_WAITS_ANY, Q_WAITS_HAS, Q_WAITING, Q_WAITING_ALL, Q_COUNT
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
@@ -162,6 +166,15 @@ static const char *const sql[Q_COUNT] = {
 	[Q_REJECT_TRIM] = "DELETE FROM rejected WHERE n <= (SELECT max(n) FROM rejected) - ?1",
 	[Q_LIST] = SELECT_TASK "WHERE seq < ?1 AND (?2 IS NULL OR house = ?2) AND (?3 < 0 OR state = ?3)"
 	    " AND (?4 IS NULL OR tool = ?4) AND (?5 IS NULL OR sender = ?5) AND seq >= ?7 ORDER BY seq DESC LIMIT ?6",
+	[Q_WAITS_PUT] = "INSERT OR IGNORE INTO waits VALUES (?1, ?2)",
+	[Q_WAITS_DROP] = "DELETE FROM waits WHERE task = ?1",
+	[Q_WAITS_SWEEP] = "DELETE FROM waits WHERE task NOT IN (SELECT seq FROM tasks)",
+	[Q_WAITS_ANY] = "SELECT 1 FROM waits LIMIT 1",
+	[Q_WAITS_HAS] = "SELECT 1 FROM waits WHERE dep = ?1 LIMIT 1",
+	[Q_WAITING] = "SELECT " TASK_COLUMNS " FROM waits CROSS JOIN tasks ON seq = task WHERE dep = ?1 AND task > ?2"
+	    " AND house = ?3 ORDER BY task LIMIT ?4",
+	[Q_WAITING_ALL] = "SELECT " TASK_COLUMNS " FROM (SELECT DISTINCT task FROM waits WHERE task > ?2 ORDER BY task)"
+	    " CROSS JOIN tasks ON seq = task WHERE house = ?3 LIMIT ?4",
 };
 
 static int
@@ -403,6 +416,14 @@ load_signed(struct core *c, struct err *e)
 	return rc;
 }
 
+static bool
+has_waits(struct core *c)
+{
+	int64_t n;
+
+	return single(c, Q_WAITS_ANY, &n, NULL) || n;
+}
+
 int
 store_open(struct core *c, struct err *e)
 {
@@ -416,6 +437,7 @@ store_open(struct core *c, struct err *e)
 	    load_old_houses(c, e) || load_inbound(c, e) || load_streams(c, e) || load_seen(c, e) || load_reports(c, e) ||
 	    load_signed(c, e))
 		return err_wrap(e, "%s", c->o.store_path);
+	c->has_waits = has_waits(c);
 	c->box_spilled = c->box_last > 0;
 	return 0;
 }
@@ -608,6 +630,27 @@ store_deadlines(struct core *c, const struct house *h, task_fn *f)
 	each(c, Q_DEADLINE, h, c->now.wall_ms, TASK_NSTATES, f);
 }
 
+int64_t
+store_waiting(struct core *c, const struct house *h, const struct ulid *id, int64_t after, task_fn *f)
+{
+	sqlite3_stmt *s = db_use(&c->db, id ? Q_WAITING : Q_WAITING_ALL);
+	struct task *found[STORE_BATCH];
+	int n = 0;
+
+	if (id)
+		db_blob(s, 1, id, sizeof *id);
+	db_int(s, 2, after);
+	db_text(s, 3, h->name);
+	db_int(s, 4, STORE_BATCH);
+	while (n < STORE_BATCH && db_step(&c->db, s, NULL) == 1)
+		found[n++] = take_row(c, s);
+	sqlite3_reset(s);
+	after = n == STORE_BATCH ? found[n - 1]->seq : 0;
+	for (int i = 0; i < n; i++)
+		f(c, found[i]);
+	return after;
+}
+
 static int64_t
 next_in_state(struct core *c, const struct house *h, enum task_state state)
 {
@@ -686,6 +729,20 @@ write_pruned(struct core *c)
 	}
 }
 
+static bool
+is_waited_for(struct core *c, sqlite3_stmt *row)
+{
+	sqlite3_stmt *s = c->has_waits ? db_use(&c->db, Q_WAITS_HAS) : NULL;
+	bool found;
+
+	if (!s)
+		return false;
+	db_blob(s, 1, sqlite3_column_blob(row, 3), (size_t)sqlite3_column_bytes(row, 3));
+	found = db_step(&c->db, s, NULL) == 1;
+	sqlite3_reset(s);
+	return found;
+}
+
 /* One row of the walk: 1: to be deleted, 0: stays, -1: it and all behind it are too young. A task whose id is
  * of the future stays until that time has come: if it were forgotten, everybody's ids would be taken for stale. */
 static int
@@ -699,7 +756,7 @@ judge_row(struct core *c, sqlite3_stmt *s)
 		return -1;
 	if (sqlite3_column_bytes(s, 3) == sizeof(struct ulid))
 		id_ms = ulid_time_ms(sqlite3_column_blob(s, 3));
-	if (!finished || (!excess && finished >= old) || id_ms > c->now.wall_ms || task_by_seq(c, seq))
+	if (!finished || (!excess && finished >= old) || id_ms > c->now.wall_ms || task_by_seq(c, seq) || is_waited_for(c, s))
 		return 0;
 	note_pruned(c, id_ms);
 	note_version(house_find(c, (const char *)sqlite3_column_text(s, 4)), sqlite3_column_int64(s, 5));
@@ -782,6 +839,38 @@ bind_task(sqlite3_stmt *s, const struct task *t)
 	db_text(s, 21, t->approval);
 }
 
+/* As long as it has not passed those that it waits for; afterwards it never looks at them again. */
+static int
+write_waits(struct core *c, const struct task *t, struct err *e)
+{
+	bool waits = t->state == TASK_WAITING || t->state == TASK_SCHEDULED;
+	sqlite3_stmt *s = db_use(&c->db, Q_WAITS_DROP);
+	struct task_msg m;
+	const cJSON *v;
+	cJSON *tree;
+	int rc;
+
+	db_int(s, 1, t->seq);
+	if (!waits)
+		return db_run(&c->db, s, e);
+	tree = json_parse(t->body, t->body_len, NULL);
+	rc = tree ? task_msg_read(tree, &m, e) : err_set(e, ERR_STORE, "the task's body is damaged");
+	if (rc)
+		m.after = NULL;
+	cJSON_ArrayForEach(v, m.after) {
+		struct ulid id;
+
+		ulid_parse(v->valuestring, &id);
+		s = db_use(&c->db, Q_WAITS_PUT);
+		db_blob(s, 1, &id, sizeof id);
+		db_int(s, 2, t->seq);
+		rc |= db_run(&c->db, s, e);
+	}
+	cJSON_Delete(tree);
+	c->has_waits = true;
+	return rc;
+}
+
 static int
 write_task(struct core *c, struct task *t, struct err *e)
 {
@@ -799,7 +888,7 @@ write_task(struct core *c, struct task *t, struct err *e)
 			db_int(s, 13, t->deadline_ms);
 		db_text(s, 17, t->key);
 	}
-	if (db_run(&c->db, s, e))
+	if (db_run(&c->db, s, e) || (t->nafter && write_waits(c, t, e)))
 		return -1;
 	if (t->stored || !t->key)
 		return 0;
@@ -906,6 +995,8 @@ mark_or_sweep(struct core *c, bool sweep, struct err *e)
 		const struct house *h = &c->houses[i];
 
 		if ((sweep ? h->sweep_rows : h->mark_rows) && on_house(c, sweep ? Q_SWEEP_MARKED : Q_MARK, h, e))
+			return -1;
+		if (sweep && h->sweep_rows && db_run(&c->db, db_use(&c->db, Q_WAITS_SWEEP), e))
 			return -1;
 	}
 	return 0;
@@ -1293,6 +1384,7 @@ store_tidy(struct core *c)
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 	else
 		c->stored_pruned_id_ms = c->pruned_id_ms;
+	c->has_waits = c->has_waits && has_waits(c);
 }
 
 int64_t

@@ -715,6 +715,8 @@ adopt_state(struct core *c, struct task *t, enum task_state state, const struct 
 	}
 	tell_row(c, t, "adopted");
 	approval_take_up(c, t);
+	if (t->nafter)
+		after_look(t->house);
 	c->due_changed = true;
 }
 

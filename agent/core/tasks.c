@@ -58,6 +58,7 @@ task_read_body(struct core *c, struct task *t)
 		t->retry_max = (short)m.retry_max;
 		t->retry_base_s = (int)m.retry_base_s;
 		t->retry_cap_s = (int)m.retry_cap_s;
+		t->nafter = (unsigned char)m.nafter;
 	}
 	cJSON_Delete(tree);
 	t->tool = registry_find(c->o.tools, t->tool_name);

@@ -142,7 +142,10 @@ printf '%s\n' \
     'retry.forever	invalid	{"tool":"noop","retry":{"forever":true}}' \
     'labels	invalid	{"tool":"noop","labels":"x"}' \
     'labels	invalid	{"tool":"noop","labels":[]}' \
-    "after	invalid	{\"tool\":\"noop\",\"after\":[\"$id\"]}" \
+    "after	unknown_task	{\"tool\":\"noop\",\"after\":[\"$id\"]}" \
+    "after	invalid	{\"tool\":\"noop\",\"id\":\"$id\",\"after\":[\"$id\"]}" \
+    "after	invalid	{\"tool\":\"noop\",\"after\":[\"$id\",\"$id\"]}" \
+    'after_failed	invalid	{"tool":"noop","after_failed":"hope"}' \
     'after	invalid	{"tool":"noop","after":"x"}' \
     'parent	invalid	{"tool":"noop","parent":1}' \
     'traceparent	invalid	{"tool":"noop","traceparent":{}}' \

@@ -160,6 +160,46 @@ is_repeated(const struct check *k, const struct record *r, const struct tool *to
 }
 
 void
+check_follows(struct check *k, const char *id, const char *other)
+{
+	struct record *r = check_record(k, id);
+
+	r->others[r->nothers++] = check_record(k, other);
+}
+
+static bool
+may_be_missed(const struct check *k, const struct record *r)
+{
+	return r->exempt || r->key_lost || r->refused || check_missed(k, r);
+}
+
+bool
+check_may_miss_others(struct check *k, const char *id)
+{
+	const struct record *r = check_record(k, id);
+
+	for (int i = 0; i < r->nothers; i++)
+		if (may_be_missed(k, r->others[i]))
+			return true;
+	return r->exempt;
+}
+
+/* All that it waits for have ended, as far as its house knows, and none of them begins again. */
+static void
+check_order(struct check *k, struct record *r)
+{
+	if (r->followed && !may_be_missed(k, r))
+		sim_fail(k->sim, r->id, "began after a task that waits for it");
+	for (int i = 0; i < r->nothers; i++) {
+		struct record *d = r->others[i];
+
+		d->followed = true;
+		if (!may_be_missed(k, d) && inside_is_open(k, r->house, d->id))
+			sim_fail(k->sim, r->id, "began before %s ended, for which it waits", d->id);
+	}
+}
+
+void
 check_begun(struct check *k, const char *id, const struct tool *tool, const char *host)
 {
 	struct record *r = check_record(k, id);
@@ -168,6 +208,7 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	r->exclusive = tool->effect == TOOL_EXCLUSIVE;
 	if (r->exempt)
 		return;
+	check_order(k, r);
 	if (is_repeated(k, r, tool))
 		sim_fail(k->sim, id, "%s %s began again after an attempt that may have had its effect",
 		    tool->effect == TOOL_EXCLUSIVE ? "exclusive" : "approved", tool->name);

@@ -18,6 +18,7 @@ struct owners;
 struct orders;
 
 #define SAID_MAX 8
+#define OTHERS_MAX 3
 
 /* What was said of a task in one stream: the last event. */
 struct said {
@@ -57,6 +58,9 @@ struct record {
 	struct said said[SAID_MAX];
 	int nsaid;
 	bool overflow;                  /* more was said */
+	struct record *others[OTHERS_MAX];      /* that it waits for */
+	int nothers;
+	bool followed;                  /* one that waits for it has begun */
 	struct record *next;
 };
 
@@ -151,6 +155,8 @@ void inside_show(struct check *k, struct host *h);
 int64_t inside_dropped(const struct core *c);
 /* In which term one of these hosts owns the house, by what it holds itself; 0: none does. */
 int64_t inside_term(const struct check *k, const char *house, unsigned hosts);
+/* Whoever owns that house says that the task has not ended. */
+bool inside_is_open(const struct check *k, const char *house, const char *id);
 void inside_check(struct check *k);
 void audits_check(struct check *k);     /* audit.c */
 

@@ -14,6 +14,7 @@
 #define PATIENCE 3                      /* sendings without an answer until another broker is tried */
 #define PATIENCE_US (12 * SECOND)       /* and nothing was heard for so long */
 #define BATCH_MAX 12
+#define AFTER_AMONG 30
 #define OPERATOR "operator"
 
 enum client_kind { SENDER, PLAIN, LOCAL };
@@ -26,6 +27,9 @@ struct sub {
 	bool alone;                     /* by key: sent alone, told by its correlation */
 	bool accepted, done, wants_cancel;
 	bool taken;                     /* by its house, not only handed on */
+	bool waits;                     /* for others */
+	bool needed;                    /* others wait for it */
+	bool uncertain;                 /* as was told last */
 	int sendings;
 	int64_t next_us;
 };
@@ -141,6 +145,30 @@ put_task(struct client *c, struct buf *b)
 	buf_free(&options);
 }
 
+/* For some of the latest that its house has accepted. */
+static void
+put_after(struct client *c, struct sub *s, struct buf *b)
+{
+	size_t from = c->n > AFTER_AMONG ? c->n - AFTER_AMONG : 0, max = (size_t)draw(c, 1, 3), n = 0;
+
+	for (size_t i = c->n - 1; i-- > from && n < max;) {
+		struct sub *o = &c->subs[i];
+
+		if (!o->accepted || o->alone || strcmp(o->house, s->house) != 0 || chance(c, 300))
+			continue;
+		buf_addf(b, "%s\"%s\"", n++ ? "," : "\"after\":[", o->id);
+		o->needed = true;
+		o->done &= !o->uncertain;
+		c->first = o->done ? c->first : 0;
+		check_follows(c->sim->check, s->id, o->id);
+	}
+	s->waits = n > 0;
+	if (n)
+		buf_adds(b, "],");
+	if (n && chance(c, 500))
+		buf_adds(b, "\"after_failed\":\"run\",");
+}
+
 static void
 make_task(struct client *c)
 {
@@ -155,6 +183,8 @@ make_task(struct client *c)
 	} else {
 		make_id(c, s->id);
 		buf_addf(&b, "\"id\":\"%s\",", s->id);
+		if (c->kind == SENDER && chance(c, 150))
+			put_after(c, s, &b);
 	}
 	if (c->kind == LOCAL && s->house[0] && strcmp(s->house, "_") != 0)
 		buf_addf(&b, "\"house\":\"%s\",", s->house);
@@ -288,7 +318,7 @@ pursue(struct client *c, struct sub *s)
 		hang_up(c);
 	s->next_us = c->sim->now_us + draw(c, 8 * SECOND, 25 * SECOND);
 	s->sendings++;
-	if (s->wants_cancel) {
+	if (s->wants_cancel || (s->uncertain && chance(c, 500))) {
 		request(c, s, TOPIC_CANCEL);
 		s->wants_cancel = false;
 	} else if (chance(c, 500)) {
@@ -384,6 +414,12 @@ told_rejected(struct client *c, struct sub *s, const cJSON *o)
 		s->done = true;
 		return;
 	}
+	/* Those that it waits for are forgotten, or were lost on the way. */
+	if (s->waits && strcmp(code, "unknown_task") == 0 &&
+	    (c->sim->plan.short_memory || check_may_miss_others(c->sim->check, s->id))) {
+		s->done = true;
+		return;
+	}
 	/* Of a task that was accepted before: forgotten by now. */
 	if (strcmp(code, "stale") != 0 && strcmp(code, "invalid") != 0 && !check_is_exempt(c->sim->check, s->id))
 		sim_fail(c->sim, s->id, "refused as %s: %s", code, text_of(e, "message"));
@@ -398,10 +434,24 @@ told_outcome(struct client *c, struct sub *s, const cJSON *o)
 	if (!what)
 		what = cJSON_GetObjectItemCaseSensitive(o, "error");
 	check_outcome(c->sim->check, text_of(o, "id"), text_of(o, "state"), what);
-	s->done = true;
+	s->uncertain = strcmp(text_of(o, "state"), "uncertain") == 0;
+	/* What nobody decides holds up what waits for it. */
+	s->done = !(s->uncertain && s->needed);
 	/* Many decide at once not to find out. */
-	if (strcmp(text_of(o, "state"), "uncertain") == 0 && chance(c, 700))
+	if (s->uncertain && chance(c, 700))
 		request(c, s, TOPIC_CANCEL);
+}
+
+/* Some have returned after they were forgotten, and their sender does not know. */
+static void
+decide_others(struct client *c, const cJSON *o)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "waits_for"))
+		for (size_t i = 0; i < c->n; i++)
+			if (c->subs[i].done && c->sim->plan.short_memory && strcmp(c->subs[i].id, cJSON_GetStringValue(v)) == 0)
+				request(c, &c->subs[i], TOPIC_CANCEL);
 }
 
 static void
@@ -412,6 +462,7 @@ told_task(struct client *c, struct sub *s, const cJSON *o)
 	if (task_state_parse(text_of(o, "state"), &state) == 0 &&
 	    (task_state_is_terminal(state) || state == TASK_UNCERTAIN))
 		told_outcome(c, s, o);
+	decide_others(c, o);
 }
 
 static void

@@ -346,6 +346,10 @@ struct check *check_new(struct sim *s);
 void check_free(struct check *k);
 /* What the checker is told while it happens. */
 void check_published(struct check *k, const char *from, const struct msg *m);
+/* The first waits for the other. */
+void check_follows(struct check *k, const char *id, const char *other);
+/* One that it waits for may not be known to its house. */
+bool check_may_miss_others(struct check *k, const char *id);
 void check_begun(struct check *k, const char *id, const struct tool *tool, const char *host);
 /* Handed to a worker; refused: it will not run, for its terms forbid it. */
 void check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused);
