@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "batch.h"
 #include "clock.h"
 #include "json.h"
 #include "params.h"
@@ -36,6 +37,10 @@ static const struct cmd_opt opts[] = {
 	{ .name = "after-failed", .kind = OPT_TEXT, .arg = "W", .complete = "cancel run",
 	  .help = "if one of them failed: cancel it (default) or run it all the same" },
 	{ .name = "deadline", .kind = OPT_TEXT, .arg = "TIME", .help = "do not start it later, RFC 3339" },
+	{ .name = "batch", .letter = 'b', .kind = OPT_TEXT, .arg = "FILE", .complete = "files",
+	  .help = "the tasks of this file, one JSON object a line, instead of TOOL" },
+	{ .name = "window", .kind = OPT_INT, .arg = "N", .min = 1, .max = BATCH_WINDOW_MAX,
+	  .help = "of a batch: so many tasks are out at a time (default 256)" },
 	{ .name = NULL },
 };
 
@@ -273,8 +278,14 @@ submit_run(const struct cmd_args *a)
 {
 	struct submit s = { .a = a, .wait = cmd_flag(a, "wait") };
 	struct buf b = { 0 };
-	int rc = remote_open(&s.r, a, on_reply, NULL, &s);
+	int rc;
 
+	if (cmd_text(a, "batch", NULL))
+		return a->argc ? cmd_fail(EXIT_USAGE, "--batch: the tasks are in the file; expected no TOOL, got \"%s\"", a->argv[0]) :
+		    batch_run(a, cmd_text(a, "batch", NULL));
+	if (!a->argc)
+		return cmd_fail(EXIT_USAGE, "submit: expected TOOL, or --batch FILE");
+	rc = remote_open(&s.r, a, on_reply, NULL, &s);
 	if (rc)
 		return rc;
 	rc = submit_in(&s, &b);
@@ -285,14 +296,18 @@ submit_run(const struct cmd_args *a)
 
 const struct cmd cmd_submit = {
 	.name = "submit",
-	.args = "TOOL [KEY=VALUE...]",
+	.args = "TOOL [KEY=VALUE...] | --batch FILE",
 	.help = "Give a task to a house",
 	.more = "Without --wait it returns once the house has the task on its disk (accepted). When no house answers in\n"
 	        "time the task stays in the local outbox (exit code 4) and goes out later.\n\n"
 	        "  uni-wizard submit git_status repo_path=/srv/site --house ezra --wait\n"
-	        "  uni-wizard submit file_write path=/srv/site/a.txt content=@a.txt --key a-1",
+	        "  uni-wizard submit file_write path=/srv/site/a.txt content=@a.txt --key a-1\n\n"
+	        "With --batch FILE each line is a task such as {\"tool\":\"noop\",\"house\":\"ezra\"}. How far it is stands in\n"
+	        "FILE.progress: the same command goes on where it was, and no task is given twice. --wait waits for all\n"
+	        "outcomes, --within for so long without an answer.\n\n"
+	        "  uni-wizard submit --batch tasks.jsonl --house ezra --wait",
 	.opts = opts,
-	.min_args = 1,
+	.min_args = 0,
 	.max_args = -1,
 	.flags = CMD_JSON,
 	.complete = "call",
