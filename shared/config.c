@@ -121,6 +121,10 @@ config_release(struct config *c)
 	config_values_clear("", c);
 	for (size_t i = 0; i < c->nhouses; i++)
 		config_values_clear("houses.*", &c->houses[i]);
+	for (size_t i = 0; i < c->nschedules; i++) {
+		config_values_clear("schedules.*", &c->schedules[i]);
+		zone_free(c->schedules[i].zone);
+	}
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cron.h"
 #include "sign.h"
 #include "topic.h"
 
@@ -26,6 +27,7 @@ struct err;
 #define CONFIG_MAX_PATHS 64
 #define CONFIG_MAX_SECRETS 64
 #define CONFIG_MAX_SIGNERS 8
+#define CONFIG_MAX_SCHEDULES 64
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
@@ -67,6 +69,15 @@ struct config_secret {
 	char *value;                    /* from file: or env:, already read; never printed */
 	char *file;                     /* NULL: from env: */
 	char *origin;                   /* "https://host:port": HTTP tools may send it there; NULL: nowhere */
+};
+
+struct config_schedule {
+	config_name name, house;
+	char *cron_text, *zone_name;
+	char *task;                     /* JSON, an object */
+	char *missed;                   /* once none all */
+	struct cron cron;
+	struct zone *zone;
 };
 
 struct config {
@@ -121,6 +132,8 @@ struct config {
 	struct config_paths tool_dirs;  /* own tools: directories with *.json manifests */
 	struct config_secret secrets[CONFIG_MAX_SECRETS];
 	size_t nsecrets;
+	struct config_schedule schedules[CONFIG_MAX_SCHEDULES];
+	size_t nschedules;
 };
 
 /* The message of e names file, line, key, what was expected and what came. On failure *c is

@@ -1,4 +1,6 @@
 #include "config_impl.h"
+#include "json.h"
+#include "task.h"
 
 #include "nearest.h"
 
@@ -241,6 +243,54 @@ check_roots(struct config_reader *r, const char *key, const struct config_paths 
 			}
 }
 
+static int
+schedule_fail(struct config_reader *r, const struct config_schedule *s, const char *member, const char *why)
+{
+	char path[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "schedules.%s.%s", s->name, member);
+	return config_fail(r, config_line_of(r, path), "%s: %s", path, why);
+}
+
+/* Checked as a house would, but for what only its agents know: the tool and its parameters. */
+static int
+check_schedule_task(struct config_reader *r, const struct config_schedule *s)
+{
+	static const char *const ours[] = { "id", "key", "not_before", "deadline", "from", "reply", "house", "after" };
+	struct task_msg m;
+	struct err e;
+	cJSON *o = json_parse_object(s->task, strlen(s->task), &e);
+	int rc = -1;
+
+	if (!o || task_msg_read(o, &m, &e)) {
+		rc = schedule_fail(r, s, "task", e.msg);
+		goto out;
+	}
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (cJSON_HasObjectItem(o, ours[i])) {
+			rc = schedule_fail(r, s, "task", "expected a task without id, key, times, house and the like");
+			goto out;
+		}
+	rc = 0;
+out:
+	cJSON_Delete(o);
+	return rc;
+}
+
+static int
+check_schedule(struct config_reader *r, struct config_schedule *s)
+{
+	struct err e;
+
+	if (!s->cron_text || cron_parse(s->cron_text, &s->cron, &e))
+		return schedule_fail(r, s, "cron", s->cron_text ? e.msg : "expected five fields, got nothing");
+	if (!(s->zone = zone_open(s->zone_name, &e)))
+		return schedule_fail(r, s, "zone", e.msg);
+	if (!config_house_find(r->c, s->house))
+		return schedule_fail(r, s, "house", "expected a house of this file");
+	return s->task ? check_schedule_task(r, s) : schedule_fail(r, s, "task", "expected a task, got nothing");
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -250,6 +300,11 @@ config_check(struct config_reader *r)
 		return -1;
 	for (size_t i = 0; i < c->nhouses; i++)
 		if (check_house(r, &c->houses[i]))
+			return -1;
+	if (c->nschedules && config_identity_kind(c, "schedule") != IDENTITY_UNKNOWN)
+		return config_fail(r, config_line_of(r, "schedules"), "schedules: nobody else may be called schedule, the sender of their tasks");
+	for (size_t i = 0; i < c->nschedules; i++)
+		if (check_schedule(r, &r->c->schedules[i]))
 			return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;

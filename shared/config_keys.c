@@ -10,6 +10,7 @@
 
 #define CONF(member) .offset = offsetof(struct config, member)
 #define HOUSE(member) .offset = offsetof(struct config_house, member)
+#define SCHEDULE(member) .offset = offsetof(struct config_schedule, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
 #define MiB ((int64_t)1 << 20)
@@ -64,6 +65,17 @@ const struct config_key config_keys[] = {
 	    .help = "Agents, of any house, that may own this one, in order: exactly these." },
 	{ "houses.*.copies", &TYPE_CHOICE, "all", .allowed = "all 1", HOUSE(copies),
 	    .help = "What `accepted` waits for: every candidate that keeps up, or the owner's disk alone." },
+
+	{ "schedules.*.cron", &TYPE_TEXT, SCHEDULE(cron_text),
+	    .help = "When: minute, hour, day of the month, month, day of the week as in crontab; or `@daily` and the like." },
+	{ "schedules.*.zone", &TYPE_TEXT, "UTC", SCHEDULE(zone_name),
+	    .help = "The time zone that this is meant in, such as `Europe/Berlin`." },
+	{ "schedules.*.house", &TYPE_NAME, SCHEDULE(house),
+	    .help = "The house whose owner makes the tasks, and which does them." },
+	{ "schedules.*.task", &TYPE_TEXT, SCHEDULE(task),
+	    .help = "The task as somebody would submit it, without id, key and times: `'{\"tool\":\"git_pull\",\"params\":{...}}'`." },
+	{ "schedules.*.missed", &TYPE_CHOICE, "once", .allowed = "once none all", SCHEDULE(missed),
+	    .help = "When nobody could run it in time: one late run, however many were missed; none; or all, at most the last 100." },
 
 	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
 	    CONF(max_payload_bytes), .help = "Largest MQTT message." },

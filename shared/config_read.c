@@ -276,12 +276,34 @@ secret_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 	return rc;
 }
 
+/* The house may come later in the file: see config_check.c. */
+static int
+schedule_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	struct config *c = r->c;
+	struct config_schedule *s = &c->schedules[c->nschedules];
+	const char *name = config_text(key);
+	char shown[CONFIG_FIELD_MAX];
+
+	if (!name_ok(name))
+		return config_fail_field(r, config_line(key), "schedules",
+		    "names of schedules ([a-z0-9-], at most 32)", config_brief(key));
+	if (c->nschedules == CONFIG_MAX_SCHEDULES)
+		return config_fail(r, config_line(key), "schedules: more than %d", CONFIG_MAX_SCHEDULES);
+	c->nschedules++;
+	snprintf(s->name, sizeof s->name, "%s", name);
+	snprintf(shown, sizeof shown, "schedules.%s", name);
+	config_defaults_put(r, "schedules.*", s);
+	return config_mapping_read(r, "schedules.*", shown, value, s);
+}
+
 static const struct free_map {
 	const char *path;
 	ptrdiff_t max;
 	int (*add)(struct config_reader *r, yaml_node_t *key, yaml_node_t *value);
 } free_maps[] = {
 	{ "houses", CONFIG_MAX_HOUSES, house_add },
+	{ "schedules", CONFIG_MAX_SCHEDULES, schedule_add },
 	{ "secrets", CONFIG_MAX_SECRETS, secret_add },
 };
 

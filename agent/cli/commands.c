@@ -12,6 +12,8 @@
 	C(watch)             \
 	C(outbox_list)       \
 	C(outbox_send)       \
+	C(schedule_list)     \
+	C(schedule_show)     \
 	X("Houses")          \
 	C(house_list)        \
 	C(house_move)        \

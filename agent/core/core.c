@@ -523,6 +523,7 @@ core_tick(struct core *c)
 	work_tick(c);
 	audit_tick(c);
 	after_tick(c);
+	schedule_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
 	give_back_expired(c, &c->starts);

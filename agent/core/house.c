@@ -354,6 +354,7 @@ house_take_over(struct core *c, struct house *h)
 	store_count(c, h);
 	if (!IS_MUTANT(MUTANT_AFTER_FORGOTTEN))
 		after_look(h);
+	schedule_take_up(c, h);
 	for (size_t i = 0; h->unclean && i < sizeof open / sizeof *open; i++)
 		store_in_state(c, h, open[i], attempt_doubt);
 	store_in_state(c, h, TASK_STARTING, resume);

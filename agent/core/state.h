@@ -427,6 +427,8 @@ struct core {
 	size_t nended, ended_cap, nwake;        /* nwake: of turns that are committed */
 	int64_t woken;                  /* who waits for the first of them, up to this number */
 	bool has_waits;                 /* there may be rows of the table `waits` */
+	int64_t schedule_ms[CONFIG_MAX_SCHEDULES];      /* wall: of the run that was made last; 0: look */
+	int64_t schedule_again_ms[CONFIG_MAX_SCHEDULES]; /* mono: not before */
 	struct reject *rejects;
 	int64_t nrejects;
 
@@ -649,6 +651,12 @@ void after_turn(struct core *c);        /* it is committed */
 bool after_is_due(const struct core *c);
 void after_put_waits(struct core *c, struct buf *b, const struct task *t);
 void after_release(struct core *c);
+
+/* schedule.c: tasks that come again */
+#define SCHEDULE_SENDER "schedule"
+void schedule_id(const struct config_schedule *s, int64_t at_ms, struct ulid *id);
+void schedule_take_up(struct core *c, const struct house *h);
+void schedule_tick(struct core *c);
 
 /* signed.c: policy, halts and grants */
 bool signed_is_on(const struct core *c);                /* a key is pinned */

@@ -765,6 +765,7 @@ check_end(struct check *k)
 {
 	check_conflicts(k);
 	inside_check(k);
+	inside_check_schedules(k);
 	audits_check(k);
 	owners_check(k->owners);
 	orders_check(k->orders);

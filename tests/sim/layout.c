@@ -118,6 +118,11 @@ put_text(struct sim *s, struct buf *b)
 		buf_adds(b, "witnesses: [witness]\n");
 	if (s->plan.sovereign)
 		timmy_pin(s, b);
+	/* In the first minutes, then not for a year. */
+	buf_adds(b, "schedules:\n");
+	for (int h = 0; h < s->plan.nhouses; h++)
+		buf_addf(b, "  each-%s: {cron: \"0-9 8 15 1 *\", house: %s, missed: all, task: '{\"tool\":\"%s\",\"params\":{%s}}'}\n", houses[h],
+		    houses[h], h % 2 ? "http_post" : "noop", h % 2 ? "\"url\":\"http://there/\",\"json\":0" : "\"payload\":0");
 }
 
 static void

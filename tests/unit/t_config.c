@@ -575,6 +575,22 @@ every_key_is_documented(void **state)
 	buf_free(&b);
 }
 
+static void
+schedules_are_checked(void **state)
+{
+	(void)state;
+	bad(HOUSE "operators: [schedule]\nschedules: {a: {cron: '@daily', house: ezra, task: '{\"tool\":\"noop\"}'}}\n",
+	    "3: schedules: nobody else may be called schedule, the sender of their tasks");
+	bad(HOUSE "schedules: {A: {}}\n", "2: schedules: expected names of schedules ([a-z0-9-], at most 32), got A");
+	bad(HOUSE "schedules:\n  a:\n    cron: '@daily'\n    house: nowhere\n", "5: schedules.a.house: expected a house of this file");
+	bad(HOUSE "schedules:\n  a:\n    cron: '@daily'\n    house: ezra\n", "4: schedules.a.task: expected a task, got nothing");
+	good(HOUSE "schedules: {a: {cron: '@daily', house: ezra, task: '{\"tool\":\"noop\"}'}}\n");
+	assert_int_equal(conf.nschedules, 1);
+	assert_string_equal(conf.schedules[0].zone_name, "UTC");
+	assert_string_equal(conf.schedules[0].missed, "once");
+	done();
+}
+
 int
 main(void)
 {
@@ -595,6 +611,7 @@ main(void)
 		cmocka_unit_test(names_must_not_collide),
 		cmocka_unit_test(identities_have_kinds),
 		cmocka_unit_test(secrets_come_from_files_and_the_environment),
+		cmocka_unit_test(schedules_are_checked),
 		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),
 		cmocka_unit_test(a_root_that_holds_what_is_the_agents_is_a_warning),
