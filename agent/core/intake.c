@@ -353,19 +353,16 @@ check_house(const struct intake *in, struct err *e)
 	    "a house of the configuration");
 }
 
-static int
-check_room(struct intake *in, struct err *e)
+int
+intake_room(const struct core *c, const struct house *h, struct err *e)
 {
-	const struct core *c = in->c;
-
 	if (c->disk_low)
 		return err_set(e, ERR_BUSY, "the agent's disk is nearly full; retry after 30 s");
-	if (in->house->held_bytes > HELD_MAX)
-		return err_set(e, ERR_BUSY, "house %s waits for its copies with %zu bytes of answers; retry after 5 s",
-		    in->house->name, in->house->held_bytes);
-	if (in->house->open >= c->o.config->max_queued)
-		return err_set(e, ERR_BUSY, "house %s has %lld open tasks, its limit; retry after 5 s",
-		    in->house->name, (long long)in->house->open);
+	if (h->held_bytes > HELD_MAX)
+		return err_set(e, ERR_BUSY, "house %s waits for its copies with %zu bytes of answers; retry after 5 s", h->name,
+		    h->held_bytes);
+	if (h->open >= c->o.config->max_queued)
+		return err_set(e, ERR_BUSY, "house %s has %lld open tasks, its limit; retry after 5 s", h->name, (long long)h->open);
 	return 0;
 }
 
@@ -573,7 +570,7 @@ admit(struct intake *in, struct err *e)
 		return -1;
 	if ((rc = check_repeat(in, e)))
 		return rc < 0 ? -1 : 0;
-	if (check_house(in, e) || check_tool(in, e) || check_time(in, e) || check_room(in, e) ||
+	if (check_house(in, e) || check_tool(in, e) || check_time(in, e) || intake_room(in->c, in->house, e) ||
 	    after_admit(in->c, in->house, &in->msg, in->tree, e) ||
 	    approval_admit(in->c, in->house, in->tool, in->routed ? in->msg.from : in->sender, in->msg.mode, e))
 		return -1;

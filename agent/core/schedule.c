@@ -45,7 +45,8 @@ is_made(struct core *c, const struct house *h, const struct config_schedule *s, 
 	return task_by_id(c, h, &id) != NULL;
 }
 
-/* The house refuses what it would refuse from anybody; then it is made later, if it still can be. */
+/* When the house is busy it is made later. What it refuses, by policy or for its tool, it refuses as from anybody: an event says
+ * so, and that run is over. */
 static bool
 make(struct core *c, struct house *h, const struct config_schedule *s, int64_t at_ms)
 {
@@ -56,6 +57,8 @@ make(struct core *c, struct house *h, const struct config_schedule *s, int64_t a
 
 	if (is_made(c, h, s, at_ms) || at_ms <= c->pruned_id_ms)
 		return true;
+	if (intake_room(c, h, NULL))
+		return false;
 	schedule_id(s, at_ms, &id);
 	if (IS_MUTANT(MUTANT_SCHEDULE_ANY_ID))
 		core_new_id(c, &id);
@@ -74,7 +77,7 @@ make(struct core *c, struct house *h, const struct config_schedule *s, int64_t a
 	intake_line(c, h, SCHEDULE_SENDER, b.data, b.len, 0, NULL, 0);
 	cJSON_Delete(o);
 	buf_free(&b);
-	return is_made(c, h, s, at_ms);
+	return true;
 }
 
 /* The last that was made, as far as that is looked for; 0: none, so the schedule is new. */

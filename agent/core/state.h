@@ -726,6 +726,8 @@ int approval_attempts(const struct task *t);            /* those that do not cou
 cJSON *intake_parse(const char *text, size_t len, struct err *e);
 void intake_line(struct core *c, struct house *h, const char *sender, const char *line, size_t len, int nline,
     const struct mqtt_msg *m, uint64_t conn);
+/* 0: the house takes more; else e is ERR_BUSY. */
+int intake_room(const struct core *c, const struct house *h, struct err *e);
 /* What the router, which is we, hands to a house that is ours: t. */
 int intake_handed(struct core *c, struct house *h, struct task *t, const char *line, size_t len, struct err *e);
 /* A payload that is refused whole. */

@@ -623,6 +623,8 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))
 		plain_of(k, t->name, check_text(o, "sender"))->taken++;
+	else if (strcmp(type, "rejected") == 0 && strcmp(check_text(o, "sender"), "schedule") == 0)
+		check_record(k, id)->denied = true;
 	else if (strcmp(type, "approved") == 0)
 		event_approved(k, o);
 	else if (strcmp(type, "outcome") == 0)

@@ -35,6 +35,7 @@ struct record {
 	bool told, exempt;
 	bool audited;                   /* its outcome is in a chain */
 	bool refused;                   /* by policy, after it was handed on */
+	bool denied;                    /* a run of a schedule, by policy */
 	bool alias;                     /* of a task that a house has under another id, for its key */
 	int64_t copies;                 /* as the house told; 0: it did not yet */
 	int64_t handed_copies;          /* as told by who handed it on */

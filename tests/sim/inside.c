@@ -162,11 +162,11 @@ check_schedule(struct check *k, const struct config_schedule *s)
 		schedule_id(s, at, &id);
 		ulid_format(&id, text);
 		known = inside_knows(c, s->house, &id);
-		if (began && !known && !check_record(k, text)->exempt)
+		if (began && !known && !check_record(k, text)->exempt && !check_record(k, text)->denied)
 			sim_fail(k->sim, text, "schedule %s was not run at %lld", s->name, (long long)at);
 		began |= known;
 	}
-	if (c && !began)
+	if (c && !began && !k->sim->timmy)
 		sim_fail(k->sim, s->name, "schedule %s was never run", s->name);
 	if (c && inside_runs(c, s) > 11)
 		sim_fail(k->sim, s->name, "schedule %s was run %lld times", s->name, (long long)inside_runs(c, s));
@@ -203,7 +203,7 @@ ask(struct core *c, const char *sql, const char *arg)
 #define FAR_OFF_MS 1810000000000
 #define FAR_OFF_TEXT "1810000000000"
 #define UNSETTLED " FROM tasks WHERE (state IN (0, 1, 2, 3, 4, 5, 6) OR (state = 8 AND finished_ms IS NULL))" \
-	" AND NOT (state = 2 AND due_ms > " FAR_OFF_TEXT ")"
+	" AND NOT (state = 2 AND coalesce(due_ms, 0) > " FAR_OFF_TEXT ")"
 
 /* One of those that have not ended, to look into. */
 static void
