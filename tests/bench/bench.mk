@@ -2,11 +2,12 @@
 # make bench QUICK=1    the same in about a minute, fewer repetitions
 # make bench JSON=F     writes the figures to F too
 # make bench-beats      what heartbeats cost, for docs/scaling.md
+# make bench-intelligence   how good predictions are, and routing by them; exits 1 if a limit is missed
 # make bench-peers      beside beanstalkd and BullMQ, where they are installed (tests/bench/peers.sh says how)
 
 BENCHDIR   = $(B)/tests/bench
 BENCHPROCS = $(BENCHDIR)/procs.o $(BENCHDIR)/procs_$(if $(filter Darwin,$(shell uname -s)),darwin,linux).o
-BENCHBIN   = $(addprefix $(BENCHDIR)/,raw disk quantiles load ready fill cpu audit beanstalk approve)
+BENCHBIN   = $(addprefix $(BENCHDIR)/,raw disk quantiles load ready fill cpu audit beanstalk approve intelligence)
 
 $(BENCHDIR)/%.o: CPPFLAGS += -Itests/bench
 $(BENCHDIR)/raw $(BENCHDIR)/disk $(BENCHDIR)/quantiles: $(BENCHDIR)/hist.o
@@ -14,16 +15,21 @@ $(BENCHDIR)/load: $(BENCHDIR)/hist.o $(BENCHPROCS)
 $(BENCHDIR)/ready $(BENCHDIR)/approve: $(BENCHDIR)/wire.o
 $(BENCHDIR)/cpu: $(BENCHPROCS)
 $(BENCHDIR)/beanstalk: $(BENCHDIR)/hist.o
+$(BENCHDIR)/intelligence $(B)/tests/unit/t_model: $(BENCHDIR)/workload.o
+$(B)/tests/unit/t_model.o: CPPFLAGS += -Itests/bench
 
 $(BENCHBIN): $(BENCHDIR)/%: $(BENCHDIR)/%.o $(LIBA)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBA) $(LIBS)
 
-.PHONY: bench bench-beats bench-peers
+.PHONY: bench bench-beats bench-intelligence bench-peers
 bench: $(BIN) $(BENCHBIN)
 	tests/bench/bench.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
 
 bench-beats: $(BIN) $(BENCHBIN)
 	tests/bench/beats.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick)
+
+bench-intelligence: $(BENCHDIR)/intelligence
+	$< $(if $(QUICK),-q)
 
 bench-peers: $(BIN) $(BENCHBIN)
 	tests/bench/peers.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
