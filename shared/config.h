@@ -57,6 +57,7 @@ struct config_house {
 	struct config_names agents;     /* home agents; default <house>-1 */
 	struct config_names candidates; /* may own the house, in order; default its agents, then others */
 	char *copies;                   /* all 1: whose commits an accepted reply waits for */
+	int64_t timeout_cap_s;          /* of an attempt in this house; 0: max_timeout_s alone */
 };
 
 struct config_broker {
@@ -119,6 +120,7 @@ struct config {
 	int64_t max_output_bytes;       /* one tool result; 256 KiB */
 	int64_t max_timeout_s;          /* cap on a task's timeout_s; 86,400 */
 	int64_t max_crashes;            /* crash budget; 3 */
+	int64_t max_retry_after_s;      /* how long somebody who was asked may have us wait; 3,600 */
 	int64_t worker_memory_bytes;    /* RLIMIT_AS of a worker and its children; 2 GiB, 0: none */
 	int64_t worker_file_bytes;      /* RLIMIT_FSIZE; 4 GiB, 0: none */
 	int64_t worker_open_files;      /* RLIMIT_NOFILE; 1,024 */

@@ -63,6 +63,8 @@ const struct config_key config_keys[] = {
 	{ "houses.*.candidates", &TYPE_NAMES, NULL, "the house's agents, then others up to three", .min = 1,
 	    .max = CONFIG_MAX_AGENTS, HOUSE(candidates),
 	    .help = "Agents, of any house, that may own this one, in order: exactly these." },
+	{ "houses.*.timeout_cap_s", &TYPE_TIME, "0", .min = 0, .max = 30 * DAY, HOUSE(timeout_cap_s),
+	    .help = "Longest time an attempt of this house may take; 0: `workers.timeout_cap_s` alone." },
 	{ "houses.*.copies", &TYPE_CHOICE, "all", .allowed = "all 1", HOUSE(copies),
 	    .help = "What `accepted` waits for: every candidate that keeps up, or the owner's disk alone." },
 
@@ -115,6 +117,8 @@ const struct config_key config_keys[] = {
 	    .help = "Longest time a task may ask for." },
 	{ "workers.crashes", &TYPE_INT, "3", .min = 1, .max = 100, CONF(max_crashes),
 	    .help = "Workers a task may kill before it is given up." },
+	{ "workers.retry_after_cap_s", &TYPE_TIME, "1h", .min = 1, .max = 7 * DAY, CONF(max_retry_after_s),
+	    .help = "Longest wait before another try that a server may ask for (Retry-After)." },
 	{ "workers.memory_bytes", &TYPE_BYTES, "2GiB", .min = 0, .max = 1024 * GiB, CONF(worker_memory_bytes),
 	    .help = "Address space of a worker and what it starts; 0: no limit." },
 	{ "workers.file_bytes", &TYPE_BYTES, "4GiB", .min = 0, .max = 1024 * GiB, CONF(worker_file_bytes),

@@ -9,7 +9,8 @@
  *   hello      body: empty; seq is FRAME_VERSION
  *   broken     body: why the worker cannot serve, ended by NUL; it ends after that
  *   result     body: one JSON value, ended by NUL
- *   failure    body: the code (uint32_t), then field, expected, got and message, each ended by NUL
+ *   failure    body: the code and when to come again in seconds (uint32_t each), then field, expected, got and message,
+ *              each ended by NUL
  *   skipped    body: empty; the attempt was called off before it began
  *   log        body: live output of the tool, not ended
  *   notes      body: one JSON object, ended by NUL; goes before the result or failure that it belongs to
@@ -24,7 +25,7 @@
 
 #include "pool.h"
 
-#define FRAME_VERSION 2
+#define FRAME_VERSION 3
 #define FRAME_SOCKET 3          /* descriptors of the worker */
 #define FRAME_PAGE 4
 #define FRAME_LOG_MAX 8192u     /* body of one log frame */
@@ -40,6 +41,7 @@ enum frame_kind { FRAME_REQUEST, FRAME_HELLO, FRAME_BROKEN, FRAME_RESULT, FRAME_
 #define FRAME_PLAN 4u           /* request: only the plan is asked for */
 #define FRAME_TERMS 8u          /* request: it has terms */
 #define FRAME_REFUSED 16u       /* failure: these kept it from running */
+#define FRAME_HOPELESS 32u      /* failure: another try would end like this one */
 
 struct frame {
 	uint32_t len;           /* of the whole frame, this header included */

@@ -96,8 +96,11 @@ int http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e);
 	"\"max_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":4194304,\"default\":131072," \
 	"\"description\":\"Of the body; the transfer ends there, and truncated says so.\"}"
 
+/* Statuses by which a server says that it may go well later. */
+extern const struct retry_rule http_retry;
+
 /* The answer as the result of a tool; a status from 400 on is ERR_TOOL. Secrets are masked. */
-int http_answer_put(const struct tool_run *r, const struct http_request *q, struct http_answer *a,
+int http_answer_put(struct tool_run *r, const struct http_request *q, struct http_answer *a,
     struct buf *result, struct err *e);
 
 #endif

@@ -24,4 +24,5 @@ const struct tool tool_http_get = {
 	.effect = TOOL_READ,
 	.timeout_s = 60,
 	.run = http_get_run,
+	.retry = &http_retry,
 };

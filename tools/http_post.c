@@ -160,4 +160,5 @@ const struct tool tool_http_post = {
 	.run = http_post_run,
 	.plan = http_post_plan,
 	.prove = http_post_prove,
+	.retry = &http_retry,
 };

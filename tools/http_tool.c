@@ -14,6 +14,8 @@
 #define SPARE_MS 500            /* to report a timeout before the worker is stopped */
 #define ROOM 1024               /* of the result, for what is neither header, URL nor body */
 
+const struct retry_rule http_retry = { .on = { 408, 425, 429, 500, 502, 503, 504 } };
+
 int
 http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e)
 {
@@ -227,12 +229,14 @@ put_url(const struct tool_run *r, const struct http_answer *a, struct buf *resul
 }
 
 int
-http_answer_put(const struct tool_run *r, const struct http_request *q, struct http_answer *a,
+http_answer_put(struct tool_run *r, const struct http_request *q, struct http_answer *a,
     struct buf *result, struct err *e)
 {
 	secret_mask(r->env->config, &a->body);
-	if (a->status >= 400)
+	if (a->status >= 400) {
+		tool_failed_with(r, a->status, a->retry_after_s);
 		return status_failure(q, a, e);
+	}
 	json_put_open(result, '{');
 	put_url(r, a, result);
 	json_kv_int(result, "status", a->status);

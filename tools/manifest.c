@@ -66,6 +66,11 @@ const char manifest_schema[] =
     "\"no_effect\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
     "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255},"
     "\"description\":\"Exit codes by which the program says that it changed nothing.\"},"
+    "\"retry\":{\"type\":\"object\",\"default\":{},\"description\":\"Exit codes after which another try is worth it.\","
+    "\"properties\":{\"on\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":31,"
+    "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255}},"
+    "\"not\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":31,"
+    "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255}}}},"
     "\"limits\":{\"type\":\"object\",\"default\":{},\"description\":\"Limits of one run; 0: none of its "
     "own.\","
     "\"properties\":{"
@@ -185,6 +190,17 @@ effect_of(const char *name)
 
 static int own_run(struct tool_run *r, struct buf *result, struct err *e);
 
+/* The schema has looked at number and range. */
+static void
+read_codes(const cJSON *list, short out[RETRY_NUMBERS_MAX])
+{
+	const cJSON *v;
+	size_t n = 0;
+
+	cJSON_ArrayForEach(v, list)
+		out[n++] = (short)v->valueint;
+}
+
 static void
 manifest_fill(struct manifest *m, const char *dir, const char *source)
 {
@@ -208,6 +224,8 @@ manifest_fill(struct manifest *m, const char *dir, const char *source)
 		.open_files = number(limits, "open_files"),
 	};
 	m->max_output = number(limits, "max_output_bytes");
+	read_codes(member(member(m->doc, "retry"), "on"), m->retry.on);
+	read_codes(member(member(m->doc, "retry"), "not"), m->retry.not);
 	m->tool = (struct tool){
 		.name = member(m->doc, "name")->valuestring,
 		.summary = member(m->doc, "summary")->valuestring,
@@ -217,6 +235,7 @@ manifest_fill(struct manifest *m, const char *dir, const char *source)
 		.run = own_run,
 		.plan = member(m->doc, "touches") ? own_plan : NULL,
 		.prove = member(m->doc, "proof") ? own_prove : NULL,
+		.retry = &m->retry,
 		.manifest = m,
 	};
 }
@@ -593,6 +612,7 @@ own_end(struct tool_run *r, const struct proc_end *end, size_t max, struct buf *
 	const struct manifest *m = r->tool->manifest;
 
 	if (end->signal || end->status != 0) {
+		tool_failed_with(r, end->status > 0 ? end->status : 0, 0);
 		if (is_no_effect(m, end->status))
 			tool_effect_none(r);
 		return own_failed(m, end, e);

@@ -21,6 +21,7 @@ struct manifest {
 	int64_t max_output;             /* 0: the worker's */
 	char program[FILE_HASH_HEX];    /* sha256 of exec; empty if it could not be read */
 	const char *writes[MAX_WRITES + 1];     /* borrowed from doc */
+	struct retry_rule retry;
 };
 
 /* One task for the program: its environment, and its parameters with absolute paths. */

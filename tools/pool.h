@@ -45,6 +45,8 @@ struct pool_end {
 	struct err err;         /* POOL_FAILED, POOL_CRASHED ("killed by signal 11"), POOL_TIMEOUT */
 	bool no_effect;         /* POOL_FAILED: the tool knows that nothing was changed */
 	bool refused;           /* POOL_FAILED: it did not run, for its terms forbid it */
+	bool hopeless;          /* POOL_FAILED: another try would end like this one (retry.h) */
+	int64_t retry_after_s;  /* POOL_FAILED: not before that, says whoever was asked; 0: nobody does */
 	const char *notes;      /* what it read, wrote and proved (notes.h), one line; NULL: no terms. Borrowed */
 	size_t notes_len;
 	int64_t ran_us;         /* time in the tool */

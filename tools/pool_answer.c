@@ -57,7 +57,8 @@ end_oldest(struct pool *p, struct worker *w, enum pool_how how, int64_t ran_us)
 	p->o.on_end(p->o.arg, end);
 	end->result = NULL;
 	end->result_len = 0;
-	end->no_effect = end->refused = false;
+	end->no_effect = end->refused = end->hopeless = false;
+	end->retry_after_s = 0;
 	end->notes = NULL;
 	end->notes_len = 0;
 	buf_clear(&w->notes);
@@ -220,17 +221,18 @@ take_text(const char *p, const char *end, char *out, size_t size)
 }
 
 static int
-take_err(const char *body, size_t len, struct err *e)
+take_err(const char *body, size_t len, struct err *e, int64_t *retry_after_s)
 {
-	const char *p = body + sizeof(uint32_t), *end = body + len;
-	uint32_t code;
+	uint32_t head[2];
+	const char *p = body + sizeof head, *end = body + len;
 
-	if (len < sizeof code)
+	if (len < sizeof head)
 		return -1;
-	memcpy(&code, body, sizeof code);
-	if (code == ERR_NONE || code >= ERR_NCODES)
+	memcpy(head, body, sizeof head);
+	if (head[0] == ERR_NONE || head[0] >= ERR_NCODES)
 		return -1;
-	e->code = (enum err_code)code;
+	e->code = (enum err_code)head[0];
+	*retry_after_s = head[1];
 	if (!(p = take_text(p, end, e->field, sizeof e->field)) ||
 	    !(p = take_text(p, end, e->expected, sizeof e->expected)) ||
 	    !(p = take_text(p, end, e->got, sizeof e->got)) ||
@@ -260,13 +262,15 @@ take_failure(struct pool *p, struct worker *w, const struct frame *f, const char
 {
 	if (!answers_oldest(w, f))
 		return;
-	if (take_err(body, len, &p->end.err)) {
+	if (take_err(body, len, &p->end.err, &p->end.retry_after_s)) {
 		p->end.err = (struct err){ .code = ERR_NONE };
+		p->end.retry_after_s = 0;
 		bad_reply(w, "failure without an error");
 		return;
 	}
 	p->end.no_effect = f->flags & FRAME_NO_EFFECT;
 	p->end.refused = f->flags & FRAME_REFUSED;
+	p->end.hopeless = f->flags & FRAME_HOPELESS;
 	end_oldest(p, w, POOL_FAILED, time_in_tool(f));
 }
 

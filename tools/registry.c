@@ -88,6 +88,13 @@ tool_effect_none(struct tool_run *r)
 	r->effect_begun = false;
 }
 
+void
+tool_failed_with(struct tool_run *r, int number, int64_t retry_after_s)
+{
+	r->failed_with = number;
+	r->retry_after_s = retry_after_s;
+}
+
 static int
 compare(const void *a, const void *b)
 {
@@ -297,6 +304,8 @@ tool_put(struct buf *b, const struct tool *t)
 	json_kv_str(b, "effect", tool_effect_name(t->effect));
 	json_kv_bool(b, "quick", t->flags & TOOL_QUICK);
 	json_kv_int(b, "timeout_s", t->timeout_s);
+	json_put_key(b, "retry");
+	retry_put(b, t);
 	json_kv_bool(b, "plans", t->plan || t->effect == TOOL_READ);
 	json_kv_bool(b, "proves", t->prove);
 	if (t->manifest)

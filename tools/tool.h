@@ -22,6 +22,7 @@
 #include "err.h"
 #include "json.h"
 #include "path.h"
+#include "retry.h"
 
 /* What a second run could do. Decides what is repeated after a crash. */
 #define TOOL_EFFECTS(X)                                                             \
@@ -61,6 +62,8 @@ struct tool_run {
 	size_t max_output;              /* bytes the result may have */
 	bool effect_begun;              /* see tool_effect_begins() */
 	bool refused;                   /* its terms kept it from its effect */
+	int failed_with;                /* see tool_failed_with() */
+	int64_t retry_after_s;
 	const struct plan *agreed;      /* what it may touch and how that must be now; NULL: not asked. plan.h */
 	struct notes *notes;            /* what it read and wrote goes there; NULL: nobody asks. notes.h */
 	void (*log)(void *arg, const char *text, size_t len);   /* live output; may be NULL */
@@ -82,6 +85,7 @@ struct tool {
 	/* Called after run(), with what that had for a result: looks whether it is so. -1 with e if not. NULL: it
 	 * has no proof. */
 	int (*prove)(struct tool_run *r, const cJSON *result, struct err *e);
+	const struct retry_rule *retry; /* which failures are worth another try, see retry.h; NULL: the usual ones */
 	const struct manifest *manifest;        /* own tools only */
 };
 
@@ -90,6 +94,10 @@ struct tool {
 void tool_effect_begins(struct tool_run *r);
 /* ... and this when it learned that the attempt changed nothing after all (a refused push). */
 void tool_effect_none(struct tool_run *r);
+
+/* Before it reports a failure: the exit code or status by which retry.h judges, and when to come again if somebody said
+ * so (0: nobody did). */
+void tool_failed_with(struct tool_run *r, int number, int64_t retry_after_s);
 
 /* The registry: built-in tools, then own ones from the configured directories. A bad manifest is
  * reported through warn and left out; the other tools work. */

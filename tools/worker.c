@@ -327,16 +327,16 @@ mask_err(struct err *e)
 }
 
 static void
-put_failure(const struct err *e, unsigned flags, int64_t ran_us)
+put_failure(const struct err *e, unsigned flags, int64_t retry_after_s, int64_t ran_us)
 {
 	const char *texts[] = { e->field, e->expected, e->got, e->msg };
-	uint32_t code = e->code == ERR_NONE ? ERR_TOOL : e->code;
-	size_t body = sizeof code;
+	uint32_t head[2] = { e->code, retry_after_s > UINT32_MAX ? UINT32_MAX : retry_after_s < 0 ? 0 : (uint32_t)retry_after_s };
+	size_t body = sizeof head;
 
 	for (int i = 0; i < 4; i++)
 		body += strlen(texts[i]) + 1;
 	put_frame(FRAME_FAILURE, flags, self.seq, ran_us, body);
-	buf_add(&self.out, &code, sizeof code);
+	buf_add(&self.out, head, sizeof head);
 	for (int i = 0; i < 4; i++)
 		buf_add(&self.out, texts[i], strlen(texts[i]) + 1);
 }
@@ -506,11 +506,13 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 	now_us = clock_mono_us();
 	if (!self.out.len)
 		self.oldest_us = now_us;
+	if (rc && e.code == ERR_NONE)
+		e.code = ERR_TOOL;
 	if (rc)
 		mask_err(&e);
 	if (rc)
-		put_failure(&e, (!t || had_no_effect(&run) ? FRAME_NO_EFFECT : 0) |
-		    (run.refused ? FRAME_REFUSED : 0), now_us - began_us);
+		put_failure(&e, (!t || had_no_effect(&run) ? FRAME_NO_EFFECT : 0) | (run.refused ? FRAME_REFUSED : 0) |
+		    (!t || !retry_is_worth(t, &e, run.failed_with) ? FRAME_HOPELESS : 0), run.retry_after_s, now_us - began_us);
 	else
 		put_result(&result, now_us - began_us);
 	if (self.out.len >= OUT_GATHER || now_us - self.oldest_us >= OUT_AGE_US || !clean)

@@ -1083,13 +1083,3 @@ approval_refused(struct core *c, struct task *t, const struct err *e)
 		attempt_finish(c, t, TASK_DENIED, &why);
 	return true;
 }
-
-int
-approval_attempts(const struct task *t)
-{
-	cJSON *o = approval_of(t);
-	int n = (int)json_number(o, "attempts", 0);
-
-	cJSON_Delete(o);
-	return n;
-}

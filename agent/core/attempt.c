@@ -9,6 +9,14 @@
 
 #define LOST_MS 6000                    /* after a change of owner: who runs something reports it by then */
 
+int64_t
+attempt_timeout_ms(const struct house *h, const struct tool *tool, int64_t asked_s)
+{
+	int64_t s = asked_s ? asked_s : tool->timeout_s;
+
+	return (s < h->timeout_cap_s ? s : h->timeout_cap_s) * 1000;
+}
+
 /* "result":... or "error":..., and what was noted on the way, with the braces of an object around it. */
 static void
 set_outcome(struct task *t, const char *key, const char *json, size_t len, const struct pool_end *p)
@@ -83,6 +91,17 @@ attempt_reply_outcome(struct buf *b, const struct task *t)
 	out_end_line(b);
 }
 
+/* What whoever follows must know to go on from there. */
+static void
+put_budget(struct buf *b, const struct task *t)
+{
+	if (t->crashes)
+		json_kv_int(b, "crashes", t->crashes);
+	if (t->failures)
+		json_kv_int(b, "failures", t->failures);
+	history_put(b, t);
+}
+
 /* Tells everybody who should know: the stream, whoever set a reply address, a local connection. */
 static void
 tell(struct core *c, struct task *t)
@@ -92,6 +111,7 @@ tell(struct core *c, struct task *t)
 	out_version(c, t);
 	attempt_put_outcome(b, t);
 	json_kv_str(b, "sender", t->sender);
+	put_budget(b, t);
 	out_end_line(b);
 	if (t->reply_topic)
 		attempt_reply_outcome(out_reply(c, t->house, t->reply_topic, t->correlation, t->correlation_len), t);
@@ -103,6 +123,7 @@ static void
 end(struct core *c, struct task *t, enum task_state to)
 {
 	t->due_ms = 0;
+	t->cancelled = t->stopping = false;
 	task_enter(c, t, to);
 	t->finished_ms = task_ends_in(t, to) ? c->now.wall_ms : 0;
 	audit_outcome(c, t);
@@ -132,7 +153,7 @@ attempt_announce(struct core *c, struct task *t)
 	t->announced = true;
 }
 
-/* Told only to those who were told that it had begun. */
+/* Told only to those who were told that it had begun, or have to hear what became of it. */
 static void
 requeue(struct core *c, struct task *t)
 {
@@ -141,12 +162,11 @@ requeue(struct core *c, struct task *t)
 	t->due_ms = 0;
 	task_enter(c, t, TASK_QUEUED);
 	house_enqueue(c, t);
-	if (!t->announced || !lease_is_shared(t->house))
+	if ((!t->announced && !t->history) || !lease_is_shared(t->house))
 		return;
 	b = out_task_event(c, t, "requeued");
 	json_kv_int(b, "attempt", t->attempt);
-	if (t->crashes)
-		json_kv_int(b, "crashes", t->crashes);
+	put_budget(b, t);
 	out_end_line(b);
 	t->announced = false;
 }
@@ -157,27 +177,37 @@ backoff_ms(struct core *c, const struct task *t)
 {
 	int64_t limit = t->retry_base_s * 1000LL, cap = t->retry_cap_s * 1000LL;
 
-	for (int i = 1; i < t->attempt && limit < cap; i++)
+	for (int i = 1; i < t->failures && limit < cap; i++)
 		limit *= 2;
 	if (limit > cap)
 		limit = cap;
 	return 1 + (int64_t)(core_random(c) % (uint64_t)limit);
 }
 
+/* Whoever was asked may say when to come again: not before that, but what he says is bounded. */
+static int64_t
+wait_ms(struct core *c, const struct task *t, int64_t after_s)
+{
+	int64_t ms = backoff_ms(c, t), most = c->o.config->max_retry_after_s;
+
+	if (after_s > most)
+		after_s = most;
+	return after_s * 1000 > ms ? after_s * 1000 : ms;
+}
+
 static void
-retry_later(struct core *c, struct task *t, const struct err *why)
+retry_later(struct core *c, struct task *t, const struct pool_end *p)
 {
 	struct buf *b;
 
-	t->due_ms = c->now.wall_ms + backoff_ms(c, t);
+	t->due_ms = c->now.wall_ms + wait_ms(c, t, p->retry_after_s);
 	task_enter(c, t, TASK_RETRYING);
 	b = out_task_event(c, t, "retrying");
 	json_kv_int(b, "attempt", t->attempt);
-	if (t->crashes)
-		json_kv_int(b, "crashes", t->crashes);
+	put_budget(b, t);
 	json_kv_time(b, "not_before", t->due_ms);
 	json_put_key(b, "error");
-	json_put_err(b, why);
+	json_put_err(b, &p->err);
 	out_end_line(b);
 }
 
@@ -209,13 +239,19 @@ static void
 failed(struct core *c, struct task *t, const struct pool_end *p)
 {
 	bool repeatable = !has_exclusive_tool(t) || p->no_effect || IS_MUTANT(MUTANT_REPEAT_FAILED);
+	bool hopeless = p->hopeless && !IS_MUTANT(MUTANT_REPEAT_HOPELESS);
+	struct err e = p->err;
 
-	if (!repeatable)
-		ask(c, t, &p->err);
-	else if (t->attempt - t->crashes - approval_attempts(t) < t->retry_max)
-		retry_later(c, t, &p->err);
-	else
-		attempt_finish(c, t, t->retry_max > 1 ? TASK_DEAD : TASK_FAILED, &p->err);
+	t->failures += !IS_MUTANT(MUTANT_RETRY_BUDGET);
+	if (!repeatable) {
+		ask(c, t, &e);
+	} else if (!hopeless && t->failures < t->retry_max) {
+		retry_later(c, t, p);
+	} else {
+		if (hopeless && t->failures < t->retry_max)
+			err_wrap(&e, "another try would not help");
+		attempt_finish(c, t, t->retry_max > 1 ? TASK_DEAD : TASK_FAILED, &e);
+	}
 }
 
 static void
@@ -244,12 +280,21 @@ is_cancelled(const struct task *t, const struct pool_end *p)
 	return p->how == POOL_STOPPED || p->how == POOL_NOT_RUN || !is_exclusive(t) || p->no_effect;
 }
 
+/* What is known of its processes. The pool says that it was stopped when their group is gone, and not before. p NULL:
+ * whoever ran it is gone. */
 static void
-cancelled(struct core *c, struct task *t)
+cancelled(struct core *c, struct task *t, const struct pool_end *p)
 {
 	struct err e;
 
-	err_set(&e, ERR_DENIED, "cancelled while it ran; its processes are gone");
+	if (!p)
+		err_set(&e, ERR_LOST, "cancelled; the agent that ran it is gone, and nobody saw its processes end");
+	else if (p->how == POOL_NOT_RUN)
+		err_set(&e, ERR_DENIED, "cancelled before it began");
+	else if (p->how == POOL_STOPPED)
+		err_set(&e, ERR_DENIED, "cancelled while it ran; its processes are gone");
+	else
+		err_set(&e, ERR_DENIED, "cancelled while it ran; it ended before it was stopped: %.300s", p->err.msg);
 	attempt_finish(c, t, TASK_CANCELLED, &e);
 }
 
@@ -287,10 +332,12 @@ void
 attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 {
 	audit_ran(c, t, p);
+	if (p->how != POOL_SUCCEEDED && p->how != POOL_NOT_RUN && !p->refused)
+		history_add(c, t, p, &p->err);
 	free_slot(c, t);
 	t->run_us = p->ran_us;
 	if (is_cancelled(t, p)) {
-		cancelled(c, t);
+		cancelled(c, t, p);
 		return;
 	}
 	switch (p->how) {
@@ -301,6 +348,8 @@ attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 	case POOL_FAILED:
 		if (p->refused && approval_refused(c, t, &p->err))
 			break;
+		if (p->refused)
+			history_add(c, t, p, &p->err);
 		failed(c, t, p);
 		break;
 	case POOL_TIMEOUT:
@@ -376,6 +425,25 @@ attempt_unchoose(struct core *c, struct task *t)
 	requeue(c, t);
 }
 
+/* That a stop was asked for is with all who may own the house before whoever asked is told: the next owner goes on with
+ * it. Those who did not know that it runs hear it first. */
+static void
+note_cancelled(struct core *c, struct task *t)
+{
+	struct buf *b;
+
+	if (t->cancelled)
+		return;
+	t->cancelled = true;
+	if (!t->announced && lease_is_shared(t->house))
+		attempt_announce(c, t);
+	b = out_task_event(c, t, "cancelling");
+	json_kv_int(b, "attempt", t->attempt);
+	json_kv_bool(b, "cancelled", true);
+	out_end_line(b);
+	task_dirty(c, t);
+}
+
 /* Chosen but not handed out, it never began; running, its group is stopped first. So is what may run somewhere, as
  * far as a new owner knows. */
 void
@@ -392,7 +460,8 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 			core_queue_stop(c, (uint64_t)t->seq);
 		else if (!t->stopping && t->works)
 			work_stop_here(c, t);
-		t->cancelled = t->stopping = true;
+		t->stopping = true;
+		note_cancelled(c, t);
 		return;
 	}
 	house_unqueue(c, t);
@@ -407,9 +476,10 @@ attempt_lost(struct core *c, struct task *t)
 	struct err e;
 
 	err_set(&e, ERR_LOST, "the agent that ran it died");
+	history_add(c, t, NULL, &e);
 	free_slot(c, t);
 	if (t->cancelled && !is_exclusive(t))
-		cancelled(c, t);
+		cancelled(c, t, NULL);
 	else if (is_exclusive(t) && !IS_MUTANT(MUTANT_REPEAT_LOST))
 		ask(c, t, &e);
 	else

@@ -568,7 +568,6 @@ bool
 core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start *s)
 {
 	struct task *t = c->starts.head;
-	int64_t timeout_s;
 
 	if (work_next_start(c, idle, quick, s))
 		return true;
@@ -578,12 +577,9 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	c->chosen--;
 	is_started(c, t);
 	ulid_format(&t->id, c->start_id);
-	timeout_s = t->timeout_s ? t->timeout_s : t->tool->timeout_s;
-	if (timeout_s > c->o.config->max_timeout_s)
-		timeout_s = c->o.config->max_timeout_s;
 	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = task_house_name(t),
 		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
-		.timeout_ms = timeout_s * 1000, .quick = t->quick, .terms = t->terms,
+		.timeout_ms = attempt_timeout_ms(t->house, t->tool, t->timeout_s), .quick = t->quick, .terms = t->terms,
 		.terms_len = t->terms ? strlen(t->terms) : 0 };
 	return true;
 }

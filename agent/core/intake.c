@@ -316,6 +316,7 @@ static int
 check_tool(struct intake *in, struct err *e)
 {
 	cJSON *params = in->msg.params;
+	char got[24];
 
 	in->tool = registry_find(in->c->o.tools, in->msg.tool);
 	if (!in->tool)
@@ -331,10 +332,11 @@ check_tool(struct intake *in, struct err *e)
 	if (in->tool->effect == TOOL_EXCLUSIVE && !in->msg.has_id && !in->msg.key)
 		return err_field(e, ERR_ID_REQUIRED, "id", "nothing",
 		    "an id or key, since %s must not run twice if the message comes twice", in->tool->name);
-	if (in->msg.timeout_s > in->c->o.config->max_timeout_s)
-		return err_field(e, ERR_INVALID, "timeout_s", NULL, "at most %lld seconds",
-		    (long long)in->c->o.config->max_timeout_s);
-	return 0;
+	if (in->msg.timeout_s <= in->house->timeout_cap_s)
+		return 0;
+	snprintf(got, sizeof got, "%lld", (long long)in->msg.timeout_s);
+	return err_field(e, ERR_INVALID, "timeout_s", got, "at most %lld seconds in house %s",
+	    (long long)in->house->timeout_cap_s, in->house->name);
 }
 
 /* A task for the router may name its house itself. */

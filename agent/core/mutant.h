@@ -24,6 +24,10 @@
 	X(MUTANT_FORGET_DIRTY,    "forget-dirty",      10,    "the last of a turn's tasks is not written")     \
 	X(MUTANT_REFILL_SKIPS,    "refill-skips",      40,    "a refill of the window skips a task")           \
 	X(MUTANT_CRASH_BUDGET,    "crash-budget",      20,    "crashes are not counted")                       \
+	X(MUTANT_RETRY_BUDGET,    "retry-budget",      20,    "failures are not counted")                      \
+	X(MUTANT_REPEAT_HOPELESS, "repeat-hopeless",   20,    "what failed for good is tried again")           \
+	X(MUTANT_CANCEL_FORGOTTEN, "cancel-forgotten", 60,    "the next owner does not know of a cancel")      \
+	X(MUTANT_HISTORY_UNTOLD,  "history-untold",    20,    "followers do not hear what became of attempts") \
 	X(MUTANT_EVENT_NUMBERS,   "event-numbers",     10,    "the numbers of events are not on disk")         \
 	X(MUTANT_OPEN_COUNT,      "open-count",        40,    "expired tasks stay counted as open")            \
 	X(MUTANT_NO_STALE,        "no-stale",          60,    "an id that was forgotten is taken for new")       \

@@ -94,6 +94,10 @@ put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 	signed_put_halted(c, b, t);
 	if (full)
 		after_put_waits(c, b, t);
+	if (t->cancelled)
+		json_kv_bool(b, "cancelling", true);
+	if (full)
+		history_put(b, t);
 	if (full && t->approval)
 		json_kv_raw(b, "approval", t->approval, strlen(t->approval));
 	if (full)

@@ -51,12 +51,13 @@ struct task {
 	bool asked;                     /* whether it lives */
 	int64_t lost_ms;                /* given up at this time if nobody reports it by then (mono); 0: never */
 	int64_t version;                /* number of its last event in the house's stream; 0: nobody follows it */
-	bool cancelled;                 /* a stop was asked for by cancel */
+	bool cancelled;                 /* a stop was asked for by cancel; its house knows that until it ends */
 	bool stopping;
 	unsigned char nafter;           /* tasks that it waits for before its first start */
 	char sender[NAME_MAX_LEN + 1];
 	short attempt, crashes;
 	struct term term;               /* the attempt was given under it; number 0: by whom is not known */
+	short failures;                 /* attempts that failed or ran out of time: these are what retry_max is about */
 	short retry_max;
 	int retry_base_s, retry_cap_s;
 	int timeout_s;
@@ -75,6 +76,7 @@ struct task {
 	size_t correlation_len;
 	char *key;
 	char *outcome;                  /* JSON: result or error; NULL: none yet */
+	char *history;                  /* JSON: attempts that came to nothing, see history.c; NULL: none */
 	char *forward;                  /* house it was handed to */
 	struct audit_sum params_sum;    /* of the attempt's parameters */
 	const char *executor;           /* the agent that ran it last; NULL: none, or it is not known */
@@ -127,6 +129,7 @@ struct house {
 	bool local;                     /* "~": what our own users hand on through us; nobody else knows it */
 	const struct config_names *home;        /* agents that do its work */
 	int place;                      /* ours among its candidates; -1: we are none */
+	int64_t timeout_cap_s;          /* of its attempts */
 	struct copy copies[COPIES_MAX]; /* of the other candidates, in order */
 	int ncopies;
 	bool wait_copies;               /* replies wait for copies */
@@ -613,6 +616,8 @@ void attempt_lost(struct core *c, struct task *t);
 bool attempt_is_awaited(const struct task *t);
 void attempt_await(struct core *c, struct task *t, int64_t ms);
 void attempt_resume(struct core *c, struct task *t, const struct term *term);
+/* Every attempt has one: as the task asks (0: it does not), or the tool's, and the house's cap. */
+int64_t attempt_timeout_ms(const struct house *h, const struct tool *tool, int64_t asked_s);
 void attempt_doubt(struct core *c, struct task *t);
 void attempt_forgotten(struct core *c, struct task *t);
 bool attempt_was_forgotten(const struct task *t);
@@ -657,6 +662,12 @@ void after_release(struct core *c);
 void schedule_id(const struct config_schedule *s, int64_t at_ms, struct ulid *id);
 void schedule_take_up(struct core *c, const struct house *h);
 void schedule_tick(struct core *c);
+
+/* history.c: what became of a task's attempts */
+/* p NULL: whoever ran it is gone. Before its slot is given back. */
+void history_add(struct core *c, struct task *t, const struct pool_end *p, const struct err *e);
+void history_put(struct buf *b, const struct task *t);  /* a member of others' object */
+void history_follow(struct task *t, const cJSON *o);    /* as the owner has it, if he says so */
 
 /* signed.c: policy, halts and grants */
 bool signed_is_on(const struct core *c);                /* a key is pinned */
@@ -719,7 +730,6 @@ cJSON *approval_reads(struct core *c, const struct task *t);    /* what its chai
 /* The owner, before each start. False: it does not start, and was taken from the queue. */
 bool approval_may_start(struct core *c, struct task *t);
 bool approval_refused(struct core *c, struct task *t, const struct err *e);
-int approval_attempts(const struct task *t);            /* those that do not count */
 
 /* intake.c: what others ask for */
 /* One JSON object; where no member is at fault the payload is. */

@@ -69,6 +69,10 @@ static const char *const migrations[] = {
 	/* A bare state < 9 would be taken for the range to go through, before any state = that is asked for. */
 	("DROP INDEX tasks_open;"
 	"CREATE INDEX tasks_open ON tasks(house, state, due_ms) WHERE state <> 3 AND +state < 9;"),
+	/* What became of attempts, and that a stop was asked for. NULL: nothing, and it was not. */
+	("ALTER TABLE tasks ADD COLUMN failures INTEGER;"
+	"ALTER TABLE tasks ADD COLUMN cancelled INTEGER;"
+	"ALTER TABLE tasks ADD COLUMN history TEXT;"),
 };
 
 #define USES_KEPT_MS 86400000
@@ -86,7 +90,7 @@ enum query {
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
-	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version, approval"
+	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version, approval, failures, cancelled, history"
 #define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
 /* Word for word the condition of the index tasks_open, or SQLite does not use it; and not as a list of states, for
  * which each INSERT and UPDATE would build a table. */
@@ -97,10 +101,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
 	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
 	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
-	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19, version = ?20, approval = ?21"
-	    " WHERE seq = ?1",
+	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19, version = ?20, approval = ?21,"
+	    " failures = ?22, cancelled = ?23, history = ?24 WHERE seq = ?1",
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1 AND house = ?2",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -471,6 +475,9 @@ read_row(struct core *c, sqlite3_stmt *s, struct task *t)
 	t->forward = column_dup(s, 18);
 	t->version = sqlite3_column_int64(s, 19);
 	approval_set(t, column_dup(s, 20));
+	t->failures = (short)sqlite3_column_int(s, 21);
+	t->cancelled = sqlite3_column_int(s, 22);
+	t->history = column_dup(s, 23);
 	t->stored = true;
 	task_read_body(c, t);
 }
@@ -837,6 +844,11 @@ bind_task(sqlite3_stmt *s, const struct task *t)
 	if (t->version)
 		db_int(s, 20, t->version);
 	db_text(s, 21, t->approval);
+	if (t->failures)
+		db_int(s, 22, t->failures);
+	if (t->cancelled && !IS_MUTANT(MUTANT_CANCEL_FORGOTTEN))
+		db_int(s, 23, true);
+	db_text(s, 24, t->history);
 }
 
 /* As long as it has not passed those that it waits for; afterwards it never looks at them again. */

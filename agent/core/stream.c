@@ -152,6 +152,11 @@ put_row(struct buf *b, const struct task *t)
 
 		term_put(b, "given", &term);
 	}
+	if (t->failures)
+		json_kv_int(b, "failures", t->failures);
+	if (t->cancelled)
+		json_kv_bool(b, "cancelled", true);
+	history_put(b, t);
 	if (t->due_ms)
 		json_kv_int(b, "due", t->due_ms);
 	if (t->finished_ms)
@@ -273,7 +278,10 @@ clear_members(struct task *t)
 	free(t->outcome);
 	free(t->forward);
 	free(t->approval);
-	t->outcome = t->forward = t->approval = NULL;
+	free(t->history);
+	t->outcome = t->forward = t->approval = t->history = NULL;
+	t->failures = 0;
+	t->cancelled = false;
 	t->stage = APPROVAL_NONE;
 	task_reply_to(t, NULL, NULL, 0);
 }
@@ -291,6 +299,13 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 		t->attempt = (short)v->valuedouble;
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "crashes")))
 		t->crashes = (short)v->valuedouble;
+	if ((v = cJSON_GetObjectItemCaseSensitive(o, "failures")))
+		t->failures = (short)v->valuedouble;
+	if ((v = cJSON_GetObjectItemCaseSensitive(o, "cancelled")))
+		t->cancelled = cJSON_IsTrue(v) && !IS_MUTANT(MUTANT_CANCEL_FORGOTTEN);
+	history_follow(t, o);
+	if (type && strcmp(type, "outcome") == 0)
+		t->cancelled = t->stopping = false;
 	if (*to && !t->forward)
 		t->forward = xstrdup(to);
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "reply")))

@@ -29,6 +29,7 @@ task_free(struct task *t)
 	free(t->correlation);
 	free(t->key);
 	free(t->outcome);
+	free(t->history);
 	free(t->forward);
 	free(t->notes);
 	free(t);

@@ -372,7 +372,8 @@ static void
 take_report(struct core *c, struct house *h, const cJSON *o)
 {
 	struct pool_end end = { .ran_us = json_number(o, "run_us", 0),
-		.no_effect = json_is_true(o, "no_effect"), .refused = json_is_true(o, "refused") };
+		.no_effect = json_is_true(o, "no_effect"), .refused = json_is_true(o, "refused"),
+		.hopeless = json_is_true(o, "hopeless"), .retry_after_s = json_number(o, "retry_after_s", 0) };
 	int attempt = (int)json_number(o, "attempt", 0);
 	struct ulid id;
 	struct task *t;
@@ -411,6 +412,19 @@ find_running(struct core *c, struct house *h, const struct ulid *id, int attempt
 	return t && is_awaited(t, attempt) ? t : NULL;
 }
 
+/* The former owner may not have got to it, or his word not to whoever runs it. */
+static void
+stop_again(struct core *c, struct task *t)
+{
+	if (!t->cancelled)
+		return;
+	t->stopping = true;
+	if (t->at)
+		work_stop(c, t);
+	else
+		work_stop_here(c, t);
+}
+
 static void
 is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 {
@@ -423,12 +437,13 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 	    !(t = find_running(c, h, &id, (int)json_number(o, "attempt", 0), &term)))
 		return;
 	attempt_await(c, t, CHECK_AGAIN_MS);
-	if (t->at == p)
-		return;
-	if (t->at && t->at->given)
-		t->at->given--;
-	t->at = p;
-	p->given++;
+	if (t->at != p) {
+		if (t->at && t->at->given)
+			t->at->given--;
+		t->at = p;
+		p->given++;
+	}
+	stop_again(c, t);
 }
 
 static void
@@ -567,6 +582,10 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 		json_kv_bool(&b, "refused", true);
 	if (cancelled)
 		json_kv_bool(&b, "cancelled", true);
+	if (end->hopeless)
+		json_kv_bool(&b, "hopeless", true);
+	if (end->retry_after_s)
+		json_kv_int(&b, "retry_after_s", end->retry_after_s);
 	if (end->how == POOL_SUCCEEDED) {
 		json_kv_raw(&b, "result", end->result, end->result_len);
 	} else if (end->err.code) {
@@ -751,10 +770,8 @@ read_task(struct core *c, const cJSON *task, const cJSON *o, struct work *w, str
 	if (!rc)
 		w->params = task_params_text(params);
 	cJSON_Delete(params);
-	if (!w->timeout_ms)
-		w->timeout_ms = tool->timeout_s * 1000;
-	if (w->timeout_ms > c->o.config->max_timeout_s * 1000)
-		w->timeout_ms = c->o.config->max_timeout_s * 1000;
+	if (!w->plan)
+		w->timeout_ms = attempt_timeout_ms(w->house, tool, w->timeout_ms / 1000);
 	return rc;
 }
 
@@ -1020,6 +1037,7 @@ work_resume(struct core *c, struct house *h)
 		} else if ((t = find_running(c, h, &w->id, w->attempt, &w->term))) {
 			t->works = true;
 			t->lost_ms = 0;
+			stop_again(c, t);
 		}
 	}
 }

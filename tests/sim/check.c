@@ -139,13 +139,25 @@ is_too_late(const struct check *k, const struct record *r, const struct tool *to
 	    (strcmp(r->state, "denied") == 0 || k->sim->now_us - r->ended_us > LATE_START_US));
 }
 
-/* The owner who said so knows of it. Another does not from his first turn on, in which he may begin what only reads
- * before anything of him is heard. */
+/* Every owner of the house knows of it by then. */
 static bool
 is_stopping(const struct check *k, const struct record *r)
 {
-	return r->stopping && k->sim->now_us - r->stopping_us > LATE_STOP_US &&
-	    inside_term(k, r->house, ~0u) <= r->stopping_term;
+	return r->stopping && k->sim->now_us - r->stopping_us > LATE_STOP_US && !check_missed(k, r);
+}
+
+/* One more may have been given up before it ended so. */
+static void
+check_budgets(struct check *k, const struct record *r)
+{
+	if (check_missed(k, r))
+		return;
+	if (r->crashes - r->crashes_allowed > k->sim->config.max_crashes)
+		sim_fail(k->sim, r->id, "began again after it had killed %d workers", r->crashes);
+	if (r->tries && r->failures - r->failures_allowed > r->tries)
+		sim_fail(k->sim, r->id, "began again after %d failures, of %d that were asked for", r->failures, r->tries);
+	if (r->hopeless - r->hopeless_allowed > 1)
+		sim_fail(k->sim, r->id, "began again after it had failed for good %d times", r->hopeless);
 }
 
 /* What is approved and not exclusive may begin once more under an owner who does not know that it has. */
@@ -214,12 +226,11 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 		    tool->effect == TOOL_EXCLUSIVE ? "exclusive" : "approved", tool->name);
 	if (is_stopping(k, r))
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
-	/* One more may have been given up before it crashed. */
-	if (r->crashes - r->crashes_allowed > k->sim->config.max_crashes && !check_missed(k, r))
-		sim_fail(k->sim, id, "began again after it had killed %d workers", r->crashes);
+	check_budgets(k, r);
 	if (is_too_late(k, r, tool))
 		sim_fail(k->sim, id, "began after it was %s", r->cancelled ? "cancelled" : r->state);
 	r->blocked = tool->effect == TOOL_EXCLUSIVE || r->approved;
+	r->approved_once |= r->approved;
 }
 
 /* By the owner of the task's house. */
@@ -232,27 +243,36 @@ is_heard(struct check *k, const struct record *r, const struct host *at)
 	    !host_node((struct host *)(uintptr_t)at)->lag_us);
 }
 
-/* A crash that its agent cannot tell in time is not counted: the attempt may be given up before. */
+/* An end that its agent cannot tell in time is not counted: the attempt may be given up before. */
 void
-check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_effect, struct host *at)
+check_ended(struct check *k, const char *id, const struct pool_end *end, bool may_have_effect, struct host *at)
 {
 	struct record *r = check_record(k, id);
+	enum pool_how how = end->how;
+	bool heard = is_heard(k, r, at);
 
 	r->blocked &= may_have_effect && !(r->approved && !r->exclusive && (how == POOL_FAILED || how == POOL_TIMEOUT));
-	r->crashes += how == POOL_CRASHED && is_heard(k, r, at);
+	r->crashes += how == POOL_CRASHED && heard;
+	r->failures += (how == POOL_FAILED || how == POOL_TIMEOUT) && heard;
+	r->hopeless += how == POOL_FAILED && end->hopeless && heard;
+}
+
+static void
+allow(int n, int *allowed)
+{
+	*allowed += n - *allowed > 2 ? 2 : n - *allowed;
 }
 
 static void
 forgive_one(struct record *r)
 {
-	int more = r->crashes - r->crashes_allowed;
-
-	r->crashes_allowed += more > 2 ? 2 : more;
-	r->stopping = false;
+	allow(r->crashes, &r->crashes_allowed);
+	allow(r->failures, &r->failures_allowed);
+	allow(r->hopeless, &r->hopeless_allowed);
 }
 
-/* What the agent had not yet counted or stopped is not held against it: a crash that it did not commit, and one
- * more of the attempt that it began in the same turn. */
+/* What the agent had not yet counted is not held against it: an end that it did not commit, and one more of the
+ * attempt that it began in the same turn. */
 static void
 forgive(struct check *k, unsigned bit)
 {
@@ -279,7 +299,6 @@ check_agent_died(struct check *k, const char *host, const struct core *c)
 	inside_died(k, i, c);
 	orders_died(k->orders, i);
 	k->turns[i] = 0;
-	k->died_us[i] = k->sim->now_us;
 	forgive(k, 1u << i);
 }
 
@@ -460,15 +479,6 @@ check_accepted(struct check *k, const char *id, const char *house, const char *s
 	r->told = true;
 }
 
-/* By whom that was said; his word may come late, after another has the house. */
-static void
-say_stopping(const struct check *k, struct record *r, const char *host)
-{
-	int64_t term = inside_term(k, r->house, check_bit(k, host));
-
-	r->stopping_term = term ? term : INT64_MAX;
-}
-
 static void
 note_stopping(const struct check *k, struct record *r)
 {
@@ -477,21 +487,19 @@ note_stopping(const struct check *k, struct record *r)
 	r->stopping = true;
 }
 
-/* That it is being stopped holds for the life of the agent; what a former life said may still be on its way. */
+/* Whoever owns the house from then on knows that it is being stopped. */
 void
-check_cancel_told(struct check *k, const char *id, bool cancelled, const char *at)
+check_cancel_told(struct check *k, const char *id, bool cancelled)
 {
 	struct record *r = check_record(k, id);
 
-	if (at)
-		say_stopping(k, r, at);
 	if (cancelled && !r->exempt && r->state[0] && !k->sim->plan.short_memory && strcmp(r->state, "cancelled") != 0)
 		check_conflict(k, r->id, "told as cancelled after it was %s", r->state);
 	if (cancelled && !r->cancelled)
 		r->ended_us = k->sim->now_us;
 	if (cancelled)
 		r->cancelled = true;
-	else if (!is_recent(k, k->died_us, r->hosts | r->runners))
+	else
 		note_stopping(k, r);
 }
 
@@ -573,6 +581,7 @@ event_accepted(struct check *k, const struct topic *t, const cJSON *o, const str
 
 	note_holder(k, r, check_bit(k, t->id));
 	r->exempt |= is_lost(k, check_text(o, "store"));
+	r->tries = (int)json_number(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(o, "task"), "retry"), "max", 1);
 	/* Whoever lost his disk does not know what he had, and runs his own users' tasks while nobody can be reached. */
 	if (!cJSON_HasObjectItem(o, "term") && r->losses)
 		r->exempt = true;
@@ -643,8 +652,6 @@ reply_line(struct check *k, const char *from, const cJSON *o)
 		check_accepted(k, id, check_text(o, "house"), check_text(o, "state"), copies, from);
 		if (check_text(o, "sent_id")[0])
 			check_record(k, check_text(o, "sent_id"))->alias = true;
-	} else if (strcmp(type, "cancel") == 0) {
-		say_stopping(k, check_record(k, id), from);
 	} else if (strcmp(type, "outcome") == 0) {
 		check_outcome(k, id, check_text(o, "state"), cJSON_GetObjectItemCaseSensitive(o,
 		    cJSON_HasObjectItem(o, "result") ? "result" : "error"));
@@ -752,9 +759,22 @@ check_show(struct check *k)
 		inside_show(k, k->sim->hosts[i]);
 }
 
+/* A cancel wins, unless all had gone well before, or an effect would have to be told. */
+static void
+check_stopped(struct check *k, const struct record *r)
+{
+	if (!r->stopping || r->exempt || r->exclusive || r->approved || check_missed(k, r) || k->sim->plan.short_memory)
+		return;
+	if (strcmp(r->state, "failed") == 0 || strcmp(r->state, "dead") == 0 || strcmp(r->state, "expired") == 0)
+		sim_fail(k->sim, r->id, "its sender was told that it is being cancelled, but it is %s", r->state);
+}
+
 static void
 check_conflicts(struct check *k)
 {
+	for (int i = 0; i < BUCKETS; i++)
+		for (const struct record *r = k->records[i]; r; r = r->next)
+			check_stopped(k, r);
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct record *r = k->records[i]; r; r = r->next)
 			if (r->conflict[0] && !r->exempt && !check_missed(k, r) &&

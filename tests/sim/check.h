@@ -45,11 +45,14 @@ struct record {
 	bool blocked;                   /* an attempt may have had the effect of an exclusive tool, or used an approval */
 	bool exclusive;                 /* its tool */
 	bool approved;                  /* the latest attempt did */
+	bool approved_once;             /* some attempt that began did */
 	char grant[NAME_MAX_LEN + 1];   /* by which it was approved; empty: none */
 	int crashes, crashes_allowed;
+	int tries;                      /* that its sender asked for; 0: not known */
+	int failures, failures_allowed; /* attempts that its owner heard fail */
+	int hopeless, hopeless_allowed; /* ... for good */
 	bool stopping, cancelled;       /* as told to who cancelled */
 	int64_t stopping_us;
-	int64_t stopping_term;          /* of the house's owner who says so; INT64_MAX: he has none */
 	char state[20];                 /* outcome, first one that is final */
 	int64_t ended_us;               /* when that was told */
 	uint64_t what;
@@ -90,7 +93,6 @@ struct check {
 	unsigned unreliable;            /* hosts whose sessions or disks lost something */
 	int64_t dropped[HOSTS_MAX];     /* events, in former lives */
 	int64_t turns[HOSTS_MAX], turns_from_us[HOSTS_MAX];
-	int64_t died_us[HOSTS_MAX];     /* the agent, the last time */
 	int64_t lost_us[HOSTS_MAX];     /* its disk */
 	int losses;                     /* of disks */
 	char store[HOSTS_MAX][12];      /* the last one it had */

@@ -468,8 +468,7 @@ told_task(struct client *c, struct sub *s, const cJSON *o)
 static void
 told_cancel(struct client *c, struct sub *s, const cJSON *o)
 {
-	check_cancel_told(c->sim->check, s->id, strcmp(text_of(o, "state"), "cancelled") == 0,
-	    c->kind == LOCAL ? host_name(c->host) : NULL);
+	check_cancel_told(c->sim->check, s->id, strcmp(text_of(o, "state"), "cancelled") == 0);
 }
 
 static void

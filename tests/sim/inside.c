@@ -352,10 +352,12 @@ struct row {
 	bool elsewhere;                 /* handed on */
 	enum task_state state;
 	uint64_t what;
+	uint64_t history;               /* of attempts that came to nothing; 0: none did */
+	int failures;
 	unsigned have;                  /* hosts */
 };
 
-static const char sql_rows[] = "SELECT house, state, outcome, forward FROM tasks WHERE id = ?1";
+static const char sql_rows[] = "SELECT house, state, outcome, forward, history, failures FROM tasks WHERE id = ?1";
 
 /* s: sql_rows, of a host. */
 static int
@@ -377,6 +379,9 @@ read_rows(sqlite3_stmt *s, const char *id, struct row out[ROWS_MAX])
 		snprintf(r->house, sizeof r->house, "%s", (const char *)sqlite3_column_text(s, 0));
 		r->elsewhere = sqlite3_column_type(s, 3) != SQLITE_NULL && !task_state_is_terminal(r->state);
 		cJSON_Delete(o);
+		text = (const char *)sqlite3_column_text(s, 4);
+		r->history = text ? check_hash(text, strlen(text)) : 0;
+		r->failures = sqlite3_column_int(s, 5);
 	}
 	sqlite3_reset(s);
 	return n;
@@ -404,6 +409,8 @@ check_told(struct check *k, struct record *r, const struct row *row, const char 
 		return;
 	if (r->state[0] && (strcmp(r->state, state) != 0 || r->what != row->what))
 		sim_fail(k->sim, r->id, "told as %s, but %s has it as %s", r->state, host, state);
+	if (row->state == TASK_DEAD && row->failures && !row->history)
+		sim_fail(k->sim, r->id, "dead at %s, and nothing is known of its attempts", host);
 	if (r->cancelled && row->state != TASK_CANCELLED)
 		sim_fail(k->sim, r->id, "told as cancelled, but %s has it as %s", host, state);
 }
@@ -416,6 +423,9 @@ check_same(struct check *k, const struct record *r, struct row *first, const str
 		sim_fail(k->sim, r->id, "house %s: %s has it as %s%s, others as %s", row->house,
 		    host_name(k->sim->hosts[host]), task_state_name(row->state), row->state == first->state ? " too, but otherwise" : "",
 		    task_state_name(first->state));
+	else if (row->history != first->history || row->failures != first->failures)
+		sim_fail(k->sim, r->id, "house %s: %s has another history of it than others", row->house,
+		    host_name(k->sim->hosts[host]));
 	first->have |= 1u << host;
 }
 

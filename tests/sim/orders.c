@@ -224,7 +224,7 @@ count_uses(struct orders *o, const struct record *of)
 
 	for (int i = 0; i < BUCKETS; i++)
 		for (const struct record *r = o->check->records[i]; r; r = r->next) {
-			if (!r->runners || strcmp(r->grant, of->grant) != 0)
+			if (!r->approved_once || strcmp(r->grant, of->grant) != 0)
 				continue;
 			if (r->exempt || r->losses || check_missed(o->check, r))
 				return 0;

@@ -353,7 +353,7 @@ bool check_may_miss_others(struct check *k, const char *id);
 void check_begun(struct check *k, const char *id, const struct tool *tool, const char *host);
 /* Handed to a worker; refused: it will not run, for its terms forbid it. */
 void check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused);
-void check_ended(struct check *k, const char *id, enum pool_how how, bool may_have_effect, struct host *at);
+void check_ended(struct check *k, const char *id, const struct pool_end *end, bool may_have_effect, struct host *at);
 void check_agent_died(struct check *k, const char *host, const struct core *c);
 void check_disk_lost(struct check *k, const char *host);
 /* Messages without ids for this host, or for all, may have been lost or come twice. */
@@ -369,7 +369,7 @@ void check_outcome(struct check *k, const char *id, const char *state, const cJS
 void check_conflict(struct check *k, const char *id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void check_one_key(struct check *k, const char *id, const char *other);
 /* at: the host, over its socket; NULL: over a broker. */
-void check_cancel_told(struct check *k, const char *id, bool cancelled, const char *at);
+void check_cancel_told(struct check *k, const char *id, bool cancelled);
 /* A disk was lost that may have held it alone. */
 bool check_is_exempt(struct check *k, const char *id);
 /* Its house was taken over by somebody who had not heard all that was said of it. */

@@ -11,6 +11,7 @@
 
 #define WORKERS_MAX 8
 #define GRACE_US (5 * SECOND)
+#define DOOMED 20               /* of 1,000 tasks */
 
 enum end { ENDS_WELL, ENDS_BADLY, ENDS_IN_CRASH, ENDS_LATE, ENDS_STOPPED };
 
@@ -55,15 +56,29 @@ chance(struct workers *w, int permille)
 	return rng_chance(&w->sim->rng[RNG_WORK], permille);
 }
 
-/* Some tasks kill whatever runs them, always. */
-static bool
-is_crashy(const struct workers *w, const struct attempt *a)
+/* 0 to 999, always the same of a task. */
+static int
+fate(const struct attempt *a)
 {
 	unsigned h = 0;
 
 	for (const char *p = a->id + 10; *p; p++)
 		h = h * 31 + (unsigned char)*p;
-	return (int)(h % 1000) < w->sim->plan.crashy;
+	return (int)(h % 1000);
+}
+
+/* Some tasks kill whatever runs them, always. */
+static bool
+is_crashy(const struct workers *w, const struct attempt *a)
+{
+	return fate(a) < w->sim->plan.crashy;
+}
+
+/* Some can never go well, and say so. */
+static bool
+is_doomed(const struct workers *w, const struct attempt *a)
+{
+	return !is_crashy(w, a) && fate(a) >= 1000 - DOOMED;
 }
 
 static enum end
@@ -74,6 +89,8 @@ draw_end(struct workers *w, const struct attempt *a)
 
 	if (is_crashy(w, a))
 		return ENDS_IN_CRASH;
+	if (is_doomed(w, a))
+		return ENDS_BADLY;
 	if (w->sim->healed)
 		return at < 20 ? ENDS_BADLY : ENDS_WELL;
 	return at < p->fail ? ENDS_BADLY : at < p->fail + p->crash ? ENDS_IN_CRASH :
@@ -110,7 +127,7 @@ finish(struct workers *w, struct attempt *a, enum pool_how how)
 {
 	a->end.how = how;
 	if (a->begun && !a->plan && !a->refused)
-		check_ended(w->sim->check, a->id, how, a->may_have_effect, w->host);
+		check_ended(w->sim->check, a->id, &a->end, a->may_have_effect, w->host);
 	if (w->ended)
 		w->ended_tail->next = a;
 	else
@@ -233,6 +250,8 @@ fail(struct workers *w, struct attempt *a)
 	a->may_have_effect = !a->end.no_effect;
 	if (!a->refused)
 		err_set(&a->end.err, ERR_TOOL, "it did not work");
+	a->end.hopeless = !a->refused && is_doomed(w, a);
+	a->end.retry_after_s = !a->refused && chance(w, 100) ? draw(w, 1, 20) : 0;
 	finish(w, a, POOL_FAILED);
 }
 

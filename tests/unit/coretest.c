@@ -483,6 +483,14 @@ ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result
 }
 
 void
+ct_end_with(struct coretest *t, const char *id, const struct pool_end *end)
+{
+	struct pool_end p = *end;
+
+	end_with(t, running_at(t, id), &p);
+}
+
+void
 ct_end_all(struct coretest *t)
 {
 	while (t->nrun)

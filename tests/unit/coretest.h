@@ -97,6 +97,7 @@ void ct_local(struct coretest *t, uint64_t conn, const char *text);
 /* Ends of attempts, in an open turn. */
 struct started *ct_running(struct coretest *t, const char *id);
 void ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result);
+void ct_end_with(struct coretest *t, const char *id, const struct pool_end *end);        /* all but its handle */
 void ct_end_all(struct coretest *t);            /* all that runs has succeeded */
 /* Its terms kept it from running. */
 void ct_refuse(struct coretest *t, const char *id, enum err_code code, const char *why);

@@ -267,6 +267,194 @@ crashes_do_not_use_up_retries(void **state)
 	assert_string_equal(ct_state(&t, id), "retrying");
 }
 
+/* Those that never began or were lost with their agent are no failures. */
+static void
+only_failures_use_up_retries(void **state)
+{
+	(void)state;
+	submit("noop", ",'retry':{'max':2,'base_s':1,'cap_s':1}");
+	for (int i = 0; i < 3; i++) {
+		ct_end(&t, id, POOL_NOT_RUN, NULL);
+		turn();
+	}
+	ct_kill(&t);
+	ct_up(&t, true);
+	turn();
+	ct_end(&t, id, POOL_FAILED, NULL);
+	turn();
+	assert_string_equal(ct_state(&t, id), "retrying");
+	ct_kill(&t);
+	ct_up(&t, true);
+	ct_pass(&t, 1000);
+	turn();
+	turn();
+	ct_end(&t, id, POOL_TIMEOUT, NULL);
+	turn();
+	assert_string_equal(ct_state(&t, id), "dead");
+	is_idle();
+}
+
+static void
+what_is_not_worth_another_try_gets_none(void **state)
+{
+	struct pool_end end = { .how = POOL_FAILED, .no_effect = true, .hopeless = true };
+
+	(void)state;
+	err_set(&end.err, ERR_NOT_FOUND, "there is no such thing");
+	submit("noop", ",'retry':{'max':5}");
+	ct_end_with(&t, id, &end);
+	turn();
+	assert_string_equal(ct_state(&t, id), "dead");
+	assert_int_equal(t.nstarted, 1);
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "error.code"), "not_found");
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "error.message"),
+	    "another try would not help: there is no such thing");
+	id = ct_id(2);
+	submit("noop", "");
+	ct_end_with(&t, id, &end);
+	turn();
+	assert_string_equal(ct_state(&t, id), "failed");
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "error.message"), "there is no such thing");
+	is_idle();
+}
+
+static int64_t
+wait_after(int64_t retry_after_s)
+{
+	static int n = 100;
+	struct pool_end end = { .how = POOL_FAILED, .no_effect = true, .retry_after_s = retry_after_s };
+	char sql[100];
+
+	err_set(&end.err, ERR_TOOL, "status 503");
+	id = ct_id(n++);
+	submit("noop", ",'retry':{'max':2,'base_s':2}");
+	ct_end_with(&t, id, &end);
+	turn();
+	assert_string_equal(ct_state(&t, id), "retrying");
+	snprintf(sql, sizeof sql, "SELECT due_ms FROM tasks ORDER BY seq DESC LIMIT 1");
+	return ct_sql(&t, sql) - t.now.wall_ms;
+}
+
+static void
+a_server_may_ask_for_a_longer_wait_but_not_for_any(void **state)
+{
+	(void)state;
+	assert_in_range(wait_after(0), 1, 2000);
+	assert_int_equal(wait_after(90), 90000);
+	assert_in_range(wait_after(-5), 1, 2000);
+	assert_int_equal(wait_after(3600), 3600000);
+	assert_int_equal(wait_after(3601), 3600000);
+	assert_int_equal(wait_after(INT64_C(1) << 40), 3600000);
+}
+
+static const cJSON *
+history(void)
+{
+	char text[100];
+
+	snprintf(text, sizeof text, "{'op':'query','id':'%s'}", id);
+	ct_local(&t, 1, text);
+	turn();
+	return cJSON_GetObjectItemCaseSensitive(ct_last(&t, "local", id, "task"), "history");
+}
+
+static void
+a_dead_task_says_what_became_of_its_attempts(void **state)
+{
+	const cJSON *h;
+
+	(void)state;
+	submit("noop", ",'retry':{'max':2,'base_s':1,'cap_s':1}");
+	assert_null(history());
+	ct_end(&t, id, POOL_CRASHED, NULL);
+	turn();
+	ct_pass(&t, 1000);
+	ct_end(&t, id, POOL_FAILED, NULL);
+	turn();
+	ct_kill(&t);
+	ct_up(&t, true);
+	ct_pass(&t, 1000);
+	turn();
+	turn();
+	ct_end(&t, id, POOL_TIMEOUT, NULL);
+	turn();
+	assert_string_equal(ct_state(&t, id), "dead");
+	h = history();
+	assert_int_equal(cJSON_GetArraySize(h), 3);
+	assert_int_equal(ct_num(cJSON_GetArrayItem(h, 0), "attempt"), 1);
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 0), "how"), "crashed");
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 1), "how"), "failed");
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 1), "code"), "tool");
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 1), "message"), "it ended badly");
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 1), "agent"), t.agent);
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 1), "began"), "2025-11-24T16:00:00.000Z");
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 1), "ended"), "2025-11-24T16:00:01.000Z");
+	assert_string_equal(ct_str(cJSON_GetArrayItem(h, 2), "how"), "timeout");
+}
+
+static void
+a_history_keeps_the_latest_ten(void **state)
+{
+	const cJSON *h;
+
+	(void)state;
+	submit("noop", ",'retry':{'max':25,'base_s':1,'cap_s':1}");
+	for (int i = 0; i < 25; i++) {
+		ct_end(&t, id, POOL_FAILED, NULL);
+		turn();
+		ct_pass(&t, 1000);
+		turn();
+		turn();
+	}
+	assert_string_equal(ct_state(&t, id), "dead");
+	h = history();
+	assert_int_equal(cJSON_GetArraySize(h), 10);
+	assert_int_equal(ct_num(cJSON_GetArrayItem(h, 0), "attempt"), 16);
+	assert_int_equal(ct_num(cJSON_GetArrayItem(h, 9), "attempt"), 25);
+}
+
+/* Told as "stopping", it is not run again by the next life of the agent. */
+static void
+a_cancel_of_running_work_outlives_its_agent(void **state)
+{
+	(void)state;
+	submit("read_tool", ",'retry':{'max':5}");
+	assert_non_null(ct_running(&t, id));
+	cancel(id);
+	assert_string_equal(ct_str(ct_last(&t, "local", id, "cancel"), "state"), "stopping");
+	assert_int_equal(ct_sql(&t, "SELECT cancelled FROM tasks"), 1);
+	ct_kill(&t);
+	ct_up(&t, true);
+	turn();
+	for (int i = 0; i < 10; i++) {
+		ct_pass(&t, 1000);
+		turn();
+	}
+	assert_string_equal(ct_state(&t, id), "cancelled");
+	assert_int_equal(t.nstarted, 1);
+	is_idle();
+}
+
+static void
+a_cancel_says_what_is_known_of_the_processes(void **state)
+{
+	(void)state;
+	submit("read_tool", "");
+	cancel(id);
+	ct_end(&t, id, POOL_STOPPED, NULL);
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "error.message"),
+	    "cancelled while it ran; its processes are gone");
+	id = ct_id(2);
+	submit("read_tool", "");
+	cancel(id);
+	ct_end(&t, id, POOL_CRASHED, NULL);
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "error.message"),
+	    "cancelled while it ran; it ended before it was stopped: it ended badly");
+	is_idle();
+}
+
 static void
 a_task_waits_until_its_time(void **state)
 {
@@ -435,6 +623,13 @@ main(void)
 		cmocka_unit_test_setup_teardown(retries_back_off_within_bounds_and_end_dead, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_task_that_kills_its_workers_is_dead_at_the_third, setup, teardown),
 		cmocka_unit_test_setup_teardown(crashes_do_not_use_up_retries, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_failures_use_up_retries, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_not_worth_another_try_gets_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_server_may_ask_for_a_longer_wait_but_not_for_any, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_dead_task_says_what_became_of_its_attempts, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_history_keeps_the_latest_ten, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cancel_of_running_work_outlives_its_agent, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cancel_says_what_is_known_of_the_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_task_waits_until_its_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_ends_what_has_not_begun, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_that_passes_while_it_runs_does_not_wake_the_agent_for_nothing, setup,

@@ -461,6 +461,53 @@ a_cancel_reaches_what_waits_elsewhere(void **state)
 	assert_int_equal(net_started(&net), 0);
 }
 
+/* Its owner died with what he had said of it; he who runs it hears of the stop from the next one. */
+static void
+a_cancel_is_the_next_owners_too(void **state)
+{
+	(void)state;
+	net_teardown(&net);
+	setup_with("agents: [bezalel-1]");
+	task(1, "read_tool");
+	net_run(&net, 1000);
+	assert_non_null(ct_running(node(2), ct_id(1)));
+	keep("\"op\":\"stop\"");
+	net_query(&net, "cancel", "{'id':'%s'}", ct_id(1));
+	net_run(&net, 500);
+	assert_string_equal(ct_str(ct_last(node(0), "client/me/reply/q", ct_id(1), "cancel"), "state"), "stopping");
+	net.loses = NULL;
+	assert_int_equal(node(2)->nstopped, 0);
+	net_kill(&net, 0);
+	assert_true(net_wait_owner(&net, 1, 2000) >= 0);
+	net_run(&net, 1000);
+	assert_int_equal(node(2)->nstopped, 1);
+	ct_end(node(2), ct_id(1), POOL_FAILED, NULL);
+	net_run(&net, 1000);
+	assert_string_equal(state_of(1), "cancelled");
+	assert_int_equal(net_started(&net), 1);
+}
+
+/* Nobody knows whether its processes are gone, so nobody says so; but it does not run again. */
+static void
+a_cancel_of_what_died_with_its_agent_claims_nothing(void **state)
+{
+	const cJSON *o;
+
+	(void)state;
+	task(1, "read_tool");
+	net_run(&net, 1000);
+	assert_non_null(ct_running(node(1), ct_id(1)));
+	net_query(&net, "cancel", "{'id':'%s'}", ct_id(1));
+	net_run(&net, 300);
+	net_kill(&net, 1);
+	net_run(&net, 8000);
+	assert_string_equal(state_of(1), "cancelled");
+	o = ct_last(node(0), "client/me/reply", ct_id(1), "outcome");
+	assert_string_equal(ct_str(o, "error.code"), "lost");
+	assert_null(strstr(ct_str(o, "error.message"), "are gone"));
+	assert_int_equal(net_started(&net), 1);
+}
+
 /* ---- a new owner ---- */
 
 static void
@@ -679,6 +726,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_was_not_begun_here_may_have_been_elsewhere_if_much_was_missed, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_reaches_who_runs_it, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_reaches_what_waits_elsewhere, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(a_cancel_is_the_next_owners_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cancel_of_what_died_with_its_agent_claims_nothing, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_new_owner_learns_what_runs_and_lets_it_run, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_nobody_says_he_runs_is_lost, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(who_does_not_say_what_he_runs_is_waited_for, setup_away, teardown),

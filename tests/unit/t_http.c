@@ -194,6 +194,23 @@ a_status_from_400_on_is_a_failure_that_carries_it(void **state)
 }
 
 static void
+what_may_go_well_later_is_told_by_the_status(void **state)
+{
+	static const struct {
+		int status;
+		bool worth;
+	} cases[] = { { 400, false }, { 401, false }, { 404, false }, { 408, true }, { 410, false }, { 429, true }, { 500, true },
+		{ 501, false }, { 502, true }, { 503, true }, { 504, true }, { 0, true } };
+	const struct tool *t = registry_find(fx.registry, "http_get");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(retry_is_worth(t, &(struct err){ .code = ERR_TOOL }, cases[i].status), cases[i].worth);
+	assert_true(retry_is_worth(t, &(struct err){ .code = ERR_NETWORK }, 0));
+	assert_false(retry_is_worth(t, &(struct err){ .code = ERR_DENIED }, 0));
+}
+
+static void
 a_server_that_is_slow_or_silent_ends_in_a_timeout(void **state)
 {
 	int64_t began = clock_mono_ms();
@@ -421,6 +438,7 @@ main(void)
 		cmocka_unit_test(no_redirect_leads_to_another_protocol),
 		cmocka_unit_test(metadata_addresses_are_refused_however_they_are_written),
 		cmocka_unit_test(a_status_from_400_on_is_a_failure_that_carries_it),
+		cmocka_unit_test(what_may_go_well_later_is_told_by_the_status),
 		cmocka_unit_test(a_server_that_is_slow_or_silent_ends_in_a_timeout),
 		cmocka_unit_test(the_deadline_of_the_task_shortens_the_timeout),
 		cmocka_unit_test(servers_that_break_off_or_speak_nonsense_are_failures),

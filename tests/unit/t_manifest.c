@@ -64,6 +64,9 @@ a_wrong_manifest_names_its_field(void **state)
 	refused("{" GOOD ",'timeout_s':'5'}", "timeout_s");
 	refused("{" GOOD ",'no_effect':[0]}", "no_effect.0");
 	refused("{" GOOD ",'no_effect':[256]}", "no_effect.0");
+	refused("{" GOOD ",'retry':{'on':[0]}}", "retry.on.0");
+	refused("{" GOOD ",'retry':{'not':[256]}}", "retry.not.0");
+	refused("{" GOOD ",'retry':{'always':[1]}}", "retry.always");
 	refused("{" GOOD ",'secrets':['lower']}", "secrets.0");
 	refused("{" GOOD ",'env':{'A':1}}", "env.A");
 	refused("{" GOOD ",'env':{'UW_ROOTS':'/'}}", "env.UW_ROOTS");
@@ -178,6 +181,40 @@ declared_exit_codes_had_no_effect(void **state)
 	make_tool("#!/bin/sh\nsleep 60", ",'no_effect':[3]");
 	fx_failed(fx_run("own", "{}"), ERR_TIMEOUT, NULL);
 	assert_true(fx.effect);
+}
+
+static bool
+is_worth(const struct tool *t, enum err_code code, int number)
+{
+	return retry_is_worth(t, &(struct err){ .code = code }, number);
+}
+
+static void
+a_manifest_says_after_which_exit_codes_another_try_is_worth_it(void **state)
+{
+	struct tool *t = parse("{" GOOD "}");
+	struct buf b = { 0 };
+
+	(void)state;
+	assert_true(is_worth(t, ERR_TOOL, 1));
+	assert_true(is_worth(t, ERR_TIMEOUT, 0));
+	assert_true(is_worth(t, ERR_NETWORK, 0));
+	assert_false(is_worth(t, ERR_INVALID, 0));
+	assert_false(is_worth(t, ERR_DENIED, 0));
+	assert_false(is_worth(t, ERR_NOT_FOUND, 0));
+	manifest_free(t);
+	t = parse("{" GOOD ",'retry':{'on':[75,76]}}");
+	assert_true(is_worth(t, ERR_TOOL, 75));
+	assert_true(is_worth(t, ERR_TOOL, 0));          /* killed by a signal, no result */
+	assert_false(is_worth(t, ERR_TOOL, 1));
+	manifest_free(t);
+	t = parse("{" GOOD ",'retry':{'not':[2,64]}}");
+	assert_true(is_worth(t, ERR_TOOL, 1));
+	assert_false(is_worth(t, ERR_TOOL, 64));
+	tool_put(&b, t);
+	assert_non_null(strstr(b.data, "\"not\":[2,64]"));
+	buf_free(&b);
+	manifest_free(t);
 }
 
 static void
@@ -399,6 +436,7 @@ main(void)
 		T(a_result_that_is_not_one_value_is_a_clear_error),
 		T(a_failure_carries_the_end_of_standard_error),
 		T(declared_exit_codes_had_no_effect),
+		T(a_manifest_says_after_which_exit_codes_another_try_is_worth_it),
 		T(only_named_secrets_are_given),
 		T(path_parameters_stay_beneath_the_roots),
 		T(one_bad_manifest_does_not_stop_the_others),
