@@ -67,7 +67,7 @@ struct walk {
 	double before[MODEL_LEVELS];
 	double each[MODEL_LEVELS][STRENGTHS];
 	double p, n;
-	double mean, var, dn;
+	double mean, var, dn, timed;
 };
 
 static const char *const failures[FAILURE_COUNT] = {
@@ -178,7 +178,7 @@ go_down(const struct model *m, const struct about *a, int64_t now_ms, struct wal
 {
 	w->p = 0.8;     /* before anything was seen */
 	w->n = 2;
-	w->mean = w->var = w->dn = 0;
+	w->mean = w->var = w->dn = w->timed = 0;
 	for (int l = 0; l < MODEL_LEVELS; l++) {
 		struct cell *c = w->cell[l] = find(m, w->key[l] = key_of(l, a));
 		double n = 0, base = logit(w->p), p = 0, evidence = 0;
@@ -210,6 +210,8 @@ go_down(const struct model *m, const struct about *a, int64_t now_ms, struct wal
 			w->var = share * c->var + (1 - share) * w->var + (w->dn > 0 ? share * (1 - share) * apart * apart : 0);
 			w->mean += share * apart;
 			w->dn = dn;
+			if (levels[l].what & TOOL)
+				w->timed = fmax(w->timed, dn);
 		}
 		if (f) {
 			f->by[l] = w->p;
@@ -249,6 +251,7 @@ model_predict(const struct model *m, const struct about *a, int64_t now_ms, stru
 	f->p = w.p;
 	f->evidence = w.n;
 	interval(f);
+	f->timed = w.timed;
 	if (w.dn > 0) {
 		f->median_ms = exp(w.mean);
 		f->p95_ms = exp(w.mean + d->quantile * sqrt(w.var + 1e-4));

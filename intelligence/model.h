@@ -56,6 +56,7 @@ struct forecast {
 	double low, high;       /* 95 % credible */
 	double evidence;        /* attempts it rests on, as they count now */
 	double median_ms, p95_ms;       /* 0: nothing is known */
+	double timed;           /* attempts of this tool that these rest on */
 	enum failure why;       /* if it fails */
 	double why_p;
 	double by[MODEL_LEVELS];        /* p after each level */

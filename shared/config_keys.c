@@ -106,6 +106,8 @@ const struct config_key config_keys[] = {
 	    .help = "How many audit records are kept at most." },
 	{ "retention.audit_bytes", &TYPE_BYTES, "1GiB", .min = 64 * KiB, .max = 64 * GiB, CONF(keep_audit_bytes),
 	    .help = "Most that the audit records take on disk." },
+	{ "retention.patterns", &TYPE_INT, "100000", .min = 1000, .max = 10000000, CONF(keep_patterns),
+	    .help = "Attempts that an agent remembers to learn from; those of the sovereign's own house keep all, to 10000000." },
 
 	{ "workers.count", &TYPE_INT, "0", .min = 0, .max = 512, CONF(workers),
 	    .help = "Worker processes of an agent; 0: one per processor, at least 2." },

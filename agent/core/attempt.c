@@ -102,6 +102,14 @@ put_budget(struct buf *b, const struct task *t)
 	history_put(b, t);
 }
 
+/* Unless it is we. */
+static void
+put_executor(const struct core *c, struct buf *b, const struct task *t)
+{
+	if (t->executor && t->executor != c->o.agent)
+		json_kv_str(b, "agent", t->executor);
+}
+
 /* Tells everybody who should know: the stream, whoever set a reply address, a local connection. */
 static void
 tell(struct core *c, struct task *t)
@@ -110,6 +118,7 @@ tell(struct core *c, struct task *t)
 
 	out_version(c, t);
 	attempt_put_outcome(b, t);
+	put_executor(c, b, t);
 	json_kv_str(b, "sender", t->sender);
 	put_budget(b, t);
 	out_end_line(b);
@@ -206,6 +215,9 @@ retry_later(struct core *c, struct task *t, const struct pool_end *p)
 	json_kv_int(b, "attempt", t->attempt);
 	put_budget(b, t);
 	json_kv_time(b, "not_before", t->due_ms);
+	put_executor(c, b, t);
+	if (t->run_us)
+		json_kv_num(b, "run_ms", (double)t->run_us / 1000);
 	json_put_key(b, "error");
 	json_put_err(b, &p->err);
 	out_end_line(b);
@@ -334,6 +346,7 @@ attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 	audit_ran(c, t, p);
 	if (p->how != POOL_SUCCEEDED && p->how != POOL_NOT_RUN && !p->refused)
 		history_add(c, t, p, &p->err);
+	learn_ended(c, t, p);
 	free_slot(c, t);
 	t->run_us = p->ran_us;
 	if (is_cancelled(t, p)) {

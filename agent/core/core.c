@@ -137,7 +137,7 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	take_houses(c);
 	topic_format(c->health_topic, o->config->cluster, TOPIC_HEALTH, o->agent, "state");
 	topic_format(c->echo_topic, o->config->cluster, TOPIC_ECHO, o->agent, "self");
-	if (store_open(c, e) || audit_open(c, e) || open_houses(c, e)) {
+	if (store_open(c, e) || audit_open(c, e) || learn_open(c, e) || open_houses(c, e)) {
 		core_close(c);
 		return -1;
 	}
@@ -205,6 +205,7 @@ core_close(struct core *c)
 	approval_forget_requests(c);
 	store_release(c);
 	audit_release(c);
+	learn_release(c);
 	after_release(c);
 	release_houses(c);
 	db_close(&c->db);

@@ -210,6 +210,7 @@ choose(struct core *c, struct task *t, struct peer *at)
 		take_slot(c, t);
 	t->here = !at;
 	audit_chosen(c, t);
+	learn_expect(c, t);
 	t->attempt++;
 	t->term = t->house->log;
 	t->started_ms = c->now.wall_ms;

@@ -5,6 +5,7 @@
 
 #include "json.h"
 #include "log.h"
+#include "shape.h"
 #include "state.h"
 
 /* Tasks and their results are put inside events, whose readers stop at JSON_MAX_DEPTH. */
@@ -25,6 +26,7 @@ struct intake {
 	cJSON *tree;
 	struct task_msg msg;
 	const struct tool *tool;
+	uint64_t shape;                 /* of the parameters, before defaults come to them */
 	bool routed;                    /* the router speaks for msg.from */
 	struct task *handed;            /* the router's own, and the router is we; NULL: another way */
 	struct buf correlation;         /* of msg.reply */
@@ -322,6 +324,7 @@ check_tool(struct intake *in, struct err *e)
 	if (!in->tool)
 		return err_field(e, ERR_UNKNOWN_TOOL, "tool", in->msg.tool,
 		    "the name of a tool; `uni-wizard tool list` shows them");
+	in->shape = shape_of(params);
 	if (!params)
 		params = in->msg.params = cJSON_AddObjectToObject(in->tree, "params");
 	if (registry_check(in->c->o.tools, in->tool, params, e))
@@ -453,6 +456,7 @@ make_task(struct intake *in)
 		new_id(c, in->house, &t->id);
 	t->tool = in->tool;
 	t->quick = in->tool->flags & TOOL_QUICK;
+	t->shape = in->shape;
 	memcpy(t->tool_name, m->tool, sizeof t->tool_name);
 	snprintf(t->sender, sizeof t->sender, "%s", in->routed ? m->from : in->sender);
 	t->priority = (unsigned char)m->priority;

@@ -80,6 +80,10 @@ struct task {
 	char *forward;                  /* house it was handed to */
 	struct audit_sum params_sum;    /* of the attempt's parameters */
 	const char *executor;           /* the agent that ran it last; NULL: none, or it is not known */
+	uint64_t shape;                 /* of its parameters as sent, see shape.h */
+	struct {                        /* what was said of the attempt before it began; p 0: nothing was */
+		double p, p_all, p_tool, p95_ms;
+	} said;
 	char *notes;                    /* what that worker noted; NULL: nothing */
 	struct task *prev, *next;       /* in a list */
 	struct task *next_dirty;
@@ -214,6 +218,7 @@ struct house {
 	int64_t queued, open;           /* all queued; all that are not terminal */
 	int64_t running;
 	int64_t done[TASK_NSTATES];     /* since this agent began */
+	char last_tool[48];             /* whose attempt ended last, as far as is known here */
 };
 
 /* Another agent. */
@@ -249,6 +254,7 @@ struct work {
 	int attempt;
 	struct term term;               /* it was given under this one */
 	char tool[48];
+	uint64_t shape;                 /* of the parameters as sent */
 	char *params;
 	char *terms;
 	int64_t timeout_ms;
@@ -383,6 +389,7 @@ struct core {
 	uint64_t random[2];
 	struct db db;
 	struct audit *audit;
+	struct learn *learn;
 	char store_id[STORE_ID_MAX];
 	char client_id[NAME_MAX_LEN + 48];
 	char boot[ULID_TEXT];
@@ -924,6 +931,18 @@ void audit_put_health(const struct core *c, struct buf *b);
 /* Pages from that number on, or from that time, each on a line; returns where to go on, 0 at the end. */
 int64_t audit_answer(struct core *c, int64_t page, int64_t since_ms, struct buf *(*line)(void *arg), void *arg);
 void audit_put_chain(struct core *c, struct buf *b);    /* members that say which chain it is */
+
+/* learn.c: what attempts came to, and what is to be expected of the next */
+int learn_open(struct core *c, struct err *e);
+void learn_release(struct core *c);
+void learn_expect(struct core *c, struct task *t);      /* it is chosen, and begins next */
+void learn_ended(struct core *c, struct task *t, const struct pool_end *p);     /* while it is known where it ran */
+void learn_work(struct core *c, const struct work *w, const struct pool_end *p);
+void learn_heard(struct core *c, const struct task *t, const cJSON *event, const char *type);
+/* With a commit, as with audit.c. */
+int learn_write(struct core *c, struct err *e);
+void learn_is_stored(struct core *c);
+int learn_prune(struct core *c);
 
 /* brokers.c: which broker to be on */
 bool brokers_majority(const struct core *c);

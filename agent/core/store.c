@@ -73,6 +73,9 @@ static const char *const migrations[] = {
 	("ALTER TABLE tasks ADD COLUMN failures INTEGER;"
 	"ALTER TABLE tasks ADD COLUMN cancelled INTEGER;"
 	"ALTER TABLE tasks ADD COLUMN history TEXT;"),
+	/* What attempts came to, packed, a page a commit: see past.h. */
+	"CREATE TABLE patterns (page INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
+	" at_ms INTEGER NOT NULL, records BLOB NOT NULL);",
 };
 
 #define USES_KEPT_MS 86400000
@@ -1319,6 +1322,7 @@ is_stored(struct core *c)
 	c->inbound_broker_stored = c->inbound_broker;
 	c->inbound_cleared = false;
 	audit_is_stored(c);
+	learn_is_stored(c);
 }
 
 int
@@ -1328,7 +1332,7 @@ store_commit(struct core *c, struct err *e)
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
-	    write_rejects(c, e) || write_pruned_id(c, e) || audit_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_rejects(c, e) || write_pruned_id(c, e) || audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;
@@ -1392,7 +1396,7 @@ store_tidy(struct core *c)
 	db_int(s, 1, c->now.wall_ms);
 	db_run(&c->db, s, NULL);
 	tidy_uses(c);
-	if (audit_prune(c) || db_exec(&c->db, "COMMIT", NULL))
+	if (audit_prune(c) || learn_prune(c) || db_exec(&c->db, "COMMIT", NULL))
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 	else
 		c->stored_pruned_id_ms = c->pruned_id_ms;

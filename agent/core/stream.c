@@ -335,6 +335,8 @@ apply_task(struct core *c, struct house *h, const cJSON *o, const char *type, in
 		return NULL;
 	read_members(c, t, o, type);
 	t->version = version;
+	if (type)
+		learn_heard(c, t, o, type);
 	return t;
 }
 

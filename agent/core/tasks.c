@@ -6,6 +6,7 @@
 
 #include "canonical.h"
 #include "log.h"
+#include "shape.h"
 #include "state.h"
 
 struct task *
@@ -60,6 +61,7 @@ task_read_body(struct core *c, struct task *t)
 		t->retry_base_s = (int)m.retry_base_s;
 		t->retry_cap_s = (int)m.retry_cap_s;
 		t->nafter = (unsigned char)m.nafter;
+		t->shape = shape_of(m.params);
 	}
 	cJSON_Delete(tree);
 	t->tool = registry_find(c->o.tools, t->tool_name);

@@ -9,6 +9,7 @@
 
 #include "json.h"
 #include "log.h"
+#include "shape.h"
 #include "state.h"
 
 #define ALIVE_MS 3000           /* heard within this time: may be given work */
@@ -678,6 +679,7 @@ work_end(struct core *c, struct work *w, const struct pool_end *end)
 		return;
 	}
 	audit_attempt(c, w, end);
+	learn_work(c, w, end);
 	/* Whatever an owner says: what was approved once runs once. A failure may be followed by another try. */
 	if (w->until_ms && (end->how == POOL_SUCCEEDED || end->how == POOL_CRASHED))
 		store_use(c, USED_HERE, &w->id);
@@ -697,6 +699,7 @@ work_keep(struct core *c, struct task *t)
 	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, &t->term, t->tool_name);
 
 	w->started = true;
+	w->shape = t->shape;
 	w->until_ms = t->until_ms;
 	w->quick = t->quick;
 	w->stopping = t->stopping;
@@ -762,6 +765,7 @@ read_task(struct core *c, const cJSON *task, const cJSON *o, struct work *w, str
 
 	if (!tool)
 		return err_field(e, ERR_UNKNOWN_TOOL, "tool", json_text(task, "tool"), "a tool that agent %s has", c->o.agent);
+	w->shape = shape_of(params);
 	params = params ? cJSON_Duplicate(params, true) : cJSON_CreateObject();
 	w->quick = (tool->flags & TOOL_QUICK) && !w->plan;
 	rc = registry_check(c->o.tools, tool, params, e);

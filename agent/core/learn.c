@@ -1,0 +1,336 @@
+/*
+ * learn.c - what attempts came to, and what is to be expected of the next one: see learner.h.
+ *
+ * Learned is what ran here, what others ran for our houses, and what the owners of houses that we follow say of theirs:
+ * each attempt once. It goes to the disk with the turn that it ended in, packed, a page a commit; when the agent begins, the
+ * newest pages are learned again in their order. What was said of an attempt before it began is kept with how it ended.
+ */
+#include "learner.h"
+
+#include <string.h>
+
+#include "json.h"
+#include "log.h"
+#include "shape.h"
+#include "state.h"
+
+#define REPLAY_MAX 50000                /* attempts learned anew at the start: about 100 ms */
+#define PATTERNS_MAX 10000000           /* that the sovereign's own house keeps */
+#define PRUNE_PAGES 512                 /* looked at in one go */
+
+enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_COUNT };
+
+static const char *const sql[L_COUNT] = {
+	[L_PUT] = "INSERT INTO patterns VALUES (?1, ?2, ?3, ?4, ?5)",
+	[L_LAST] = "SELECT page, first + count - 1 FROM patterns ORDER BY page DESC LIMIT 1",
+	[L_NEWEST] = "SELECT page, first FROM patterns ORDER BY page DESC",
+	[L_FROM] = "SELECT records FROM patterns WHERE page >= ?1 ORDER BY page",
+	[L_OLDEST] = "SELECT page, first + count - 1 FROM patterns ORDER BY page LIMIT ?1",
+	[L_DROP] = "DELETE FROM patterns WHERE page <= ?1",
+};
+
+struct learn {
+	int queries;                    /* first statement */
+	struct learner *learner;
+	struct past_pack pack;          /* the open page */
+	int64_t count, at_ms;           /* its attempts; when the last of them ended */
+	int64_t page, n;                /* on disk: the last page; the last attempt */
+	int64_t max;
+};
+
+static sqlite3_stmt *
+use(struct core *c, int q)
+{
+	return db_use(&c->db, c->learn->queries + q);
+}
+
+/* ---- learning ---- */
+
+/* What an error says of the attempt. Those that are left out say nothing of it: it did not run, or nobody knows. */
+static const struct {
+	enum err_code code;
+	enum failure why;
+} failures[] = {
+	{ ERR_TOOL, FAILURE_ERROR }, { ERR_IO, FAILURE_ERROR }, { ERR_UNPROVEN, FAILURE_ERROR },
+	{ ERR_TIMEOUT, FAILURE_TIMEOUT },
+	{ ERR_CRASH, FAILURE_CRASH },
+	{ ERR_NETWORK, FAILURE_NETWORK },
+	{ ERR_BUSY, FAILURE_BUSY },
+	{ ERR_DENIED, FAILURE_DENIED },
+	{ ERR_INVALID, FAILURE_INPUT }, { ERR_PARSE, FAILURE_INPUT }, { ERR_MISSING, FAILURE_INPUT },
+	{ ERR_TOO_BIG, FAILURE_INPUT }, { ERR_PATH, FAILURE_INPUT }, { ERR_NOT_FOUND, FAILURE_INPUT },
+	{ ERR_CONFLICT, FAILURE_INPUT },
+	{ ERR_NONE, FAILURE_OTHER }, { ERR_INTERNAL, FAILURE_OTHER }, { ERR_CONFIG, FAILURE_OTHER },
+};
+
+static bool
+why_of(enum err_code code, enum failure *why)
+{
+	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+		if (failures[i].code == code) {
+			*why = failures[i].why;
+			return true;
+		}
+	return false;
+}
+
+/* False if it says nothing of the tool. */
+static bool
+read_end(const struct pool_end *p, struct past *x)
+{
+	x->ok = p->how == POOL_SUCCEEDED;
+	x->us = p->ran_us < 0 ? -1 : p->ran_us;
+	x->bytes = (int64_t)p->result_len;
+	switch (p->how) {
+	case POOL_SUCCEEDED:
+		return true;
+	case POOL_TIMEOUT:
+		x->why = FAILURE_TIMEOUT;
+		return true;
+	case POOL_CRASHED:
+		x->why = FAILURE_CRASH;
+		return true;
+	case POOL_FAILED:
+		return !p->refused && why_of(p->err.code, &x->why);
+	case POOL_STOPPED:
+	case POOL_NOT_RUN:
+		break;
+	}
+	return false;
+}
+
+static void
+fill(struct past *x, const char *house, const char *host, const char *tool, uint64_t shape)
+{
+	snprintf(x->house, sizeof x->house, "%s", house);
+	snprintf(x->host, sizeof x->host, "%s", host);
+	snprintf(x->tool, sizeof x->tool, "%s", tool);
+	x->shape = shape;
+}
+
+static void
+take(struct core *c, struct house *h, struct past *x)
+{
+	struct learn *l = c->learn;
+
+	x->at_ms = c->now.wall_ms;
+	snprintf(x->after, sizeof x->after, "%s", h->last_tool);
+	snprintf(h->last_tool, sizeof h->last_tool, "%.47s", x->tool);
+	past_pack_add(&l->pack, x);
+	learner_learn(l->learner, x);
+	l->count++;
+	l->at_ms = x->at_ms;
+	c->lazy = true;
+}
+
+static void
+about(const struct core *c, const char *house, const char *host, const char *tool, uint64_t shape, struct about *a)
+{
+	*a = (struct about){ .tool = shape_name(tool), .house = shape_name(house), .host = host ? shape_name(host) : 0,
+		.shape = shape, .hour = past_hour(c->now.wall_ms) };
+}
+
+void
+learn_expect(struct core *c, struct task *t)
+{
+	struct about a;
+	struct said s;
+
+	about(c, task_house_name(t), t->at ? t->at->name : c->o.agent, t->tool_name, t->shape, &a);
+	learner_expect(c->learn->learner, &a, c->now.wall_ms, &s);
+	t->said.p = s.f.p;
+	t->said.p_all = s.p_all;
+	t->said.p_tool = s.p_tool;
+	t->said.p95_ms = s.f.p95_ms;
+}
+
+/* One that was begun here for a former owner of the house was learned when it ended: see learn_work(). */
+void
+learn_ended(struct core *c, struct task *t, const struct pool_end *p)
+{
+	struct past x = { .us = -1 };
+	double said = t->said.p;
+
+	t->said.p = 0;
+	if (t->works || !read_end(p, &x))
+		return;
+	fill(&x, task_house_name(t), t->at ? t->at->name : t->here ? c->o.agent : "", t->tool_name, t->shape);
+	if (said > 0)
+		past_foretell(&x, said, t->said.p_all, t->said.p_tool, t->said.p95_ms);
+	take(c, t->house, &x);
+}
+
+void
+learn_work(struct core *c, const struct work *w, const struct pool_end *p)
+{
+	struct past x = { .us = -1 };
+
+	if (!w->started || w->plan || !read_end(p, &x))
+		return;
+	fill(&x, w->house->name, c->o.agent, w->tool, w->shape);
+	take(c, w->house, &x);
+}
+
+static bool
+read_heard(const cJSON *o, const char *type, struct past *x)
+{
+	const cJSON *e = cJSON_GetObjectItemCaseSensitive(o, "error"), *ms = cJSON_GetObjectItemCaseSensitive(o, "run_ms");
+	const char *state = json_text(o, "state");
+
+	if (cJSON_IsNumber(ms) && ms->valuedouble >= 0 && ms->valuedouble < 1e12)
+		x->us = (int64_t)(ms->valuedouble * 1000);
+	x->ok = strcmp(state, "succeeded") == 0;
+	x->heard = true;
+	if (strcmp(type, "retrying") != 0 &&
+	    (strcmp(type, "outcome") != 0 || (!x->ok && strcmp(state, "failed") != 0 && strcmp(state, "dead") != 0 &&
+	    strcmp(state, "uncertain") != 0)))
+		return false;
+	return x->ok || (e && why_of(err_code_parse(json_text(e, "code")), &x->why));
+}
+
+/* From the owner of its house. What ran here is known already. */
+void
+learn_heard(struct core *c, const struct task *t, const cJSON *o, const char *type)
+{
+	const char *host = json_text(o, "agent");
+	struct past x = { .us = -1 };
+
+	if (!read_heard(o, type, &x) || t->attempt < 1)
+		return;
+	if (!*host)
+		host = t->house->term.agent;
+	if (strcmp(host, c->o.agent) == 0)
+		return;
+	fill(&x, t->house->name, host, t->tool_name, t->shape);
+	take(c, t->house, &x);
+}
+
+/* ---- with a commit ---- */
+
+int
+learn_write(struct core *c, struct err *e)
+{
+	const struct learn *l = c->learn;
+	sqlite3_stmt *s;
+
+	if (!l->count)
+		return 0;
+	s = use(c, L_PUT);
+	db_int(s, 1, l->page + 1);
+	db_int(s, 2, l->n + 1);
+	db_int(s, 3, l->count);
+	db_int(s, 4, l->at_ms);
+	db_blob(s, 5, l->pack.out.data, l->pack.out.len);
+	return db_run(&c->db, s, e);
+}
+
+void
+learn_is_stored(struct core *c)
+{
+	struct learn *l = c->learn;
+
+	if (!l->count)
+		return;
+	l->page++;
+	l->n += l->count;
+	l->count = 0;
+	past_pack_clear(&l->pack);
+}
+
+/* The oldest pages that are past their number. */
+int
+learn_prune(struct core *c)
+{
+	const struct learn *l = c->learn;
+	sqlite3_stmt *s = use(c, L_OLDEST);
+	int64_t page = 0;
+
+	db_int(s, 1, PRUNE_PAGES);
+	while (db_step(&c->db, s, NULL) == 1 && sqlite3_column_int64(s, 1) <= l->n - l->max)
+		page = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	if (!page)
+		return 0;
+	s = use(c, L_DROP);
+	db_int(s, 1, page);
+	return db_run(&c->db, s, NULL);
+}
+
+/* ---- life ---- */
+
+static void
+replay(struct core *c, const unsigned char *p, size_t len)
+{
+	const unsigned char *end = p + len;
+	struct past x = { 0 };
+
+	while (p < end) {
+		struct house *h;
+
+		if (past_unpack(&p, end, &x)) {
+			log_warnx("store: a page of patterns is damaged; the rest of it is left out");
+			return;
+		}
+		learner_learn(c->learn->learner, &x);
+		if ((h = house_find(c, x.house)))
+			snprintf(h->last_tool, sizeof h->last_tool, "%.47s", x.tool);
+	}
+}
+
+static int
+load(struct core *c, struct err *e)
+{
+	struct learn *l = c->learn;
+	sqlite3_stmt *s = use(c, L_LAST);
+	int64_t from = 0;
+	int rc = db_step(&c->db, s, e);
+
+	if (rc == 1) {
+		l->page = sqlite3_column_int64(s, 0);
+		l->n = sqlite3_column_int64(s, 1);
+	}
+	sqlite3_reset(s);
+	if (rc <= 0)
+		return rc;
+	s = use(c, L_NEWEST);
+	while ((rc = db_step(&c->db, s, e)) == 1) {
+		from = sqlite3_column_int64(s, 0);
+		if (sqlite3_column_int64(s, 1) <= l->n - REPLAY_MAX)
+			break;
+	}
+	sqlite3_reset(s);
+	s = use(c, L_FROM);
+	db_int(s, 1, from);
+	while (rc >= 0 && (rc = db_step(&c->db, s, e)) == 1)
+		replay(c, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+	return rc;
+}
+
+/* An agent at home in the sovereign's own house remembers all that it has heard. */
+static bool
+keeps_all(const struct core *c)
+{
+	const struct config_house *h = config_house_find(c->o.config, c->o.config->sovereign);
+
+	return h && config_names_has(&h->agents, c->o.agent);
+}
+
+int
+learn_open(struct core *c, struct err *e)
+{
+	struct learn *l = c->learn = xcalloc(1, sizeof *l);
+
+	l->learner = learner_new();
+	l->max = keeps_all(c) ? PATTERNS_MAX : c->o.config->keep_patterns;
+	return db_more(&c->db, sql, L_COUNT, &l->queries, e) || load(c, e) ? -1 : 0;
+}
+
+void
+learn_release(struct core *c)
+{
+	if (!c->learn)
+		return;
+	past_pack_free(&c->learn->pack);
+	learner_free(c->learn->learner);
+	free(c->learn);
+}

@@ -1,0 +1,41 @@
+/*
+ * learner.h - the model, the two baselines that it is judged against, and how well all three have done.
+ *
+ * Pure, like the model: what was learned in an order is the same whenever that is learned again in this order. So the
+ * attempts that are kept (past.h) are all that is kept.
+ */
+#ifndef UW_LEARNER_H
+#define UW_LEARNER_H
+
+#include "model.h"
+#include "past.h"
+#include "score.h"
+
+#define LEARNER_TOOLS 512       /* with a rate of their own; another one takes the place of one that it collides with */
+
+struct tally {
+	uint64_t tool;
+	double n, succeeded;
+};
+
+struct learner {
+	struct model *model;
+	struct tally all, tools[LEARNER_TOOLS];
+	struct score said, by_all, by_tool;
+	int64_t n, since_ms;    /* attempts learned; when the first of them ended */
+};
+
+/* What is said before an attempt starts. */
+struct said {
+	struct forecast f;
+	double p_all, p_tool;   /* what the baselines say */
+};
+
+struct learner *learner_new(void);      /* never NULL */
+void learner_free(struct learner *l);
+void learner_clear(struct learner *l);
+
+void learner_expect(const struct learner *l, const struct about *a, int64_t now_ms, struct said *s);
+void learner_learn(struct learner *l, const struct past *x);
+
+#endif
