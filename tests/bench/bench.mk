@@ -3,6 +3,7 @@
 # make bench JSON=F     writes the figures to F too
 # make bench-beats      what heartbeats cost, for docs/scaling.md
 # make bench-intelligence   how good predictions are, and routing by them; exits 1 if a limit is missed
+# make bench-flood      a million tasks at once for one house, and what another notices
 # make bench-peers      beside beanstalkd and BullMQ, where they are installed (tests/bench/peers.sh says how)
 
 BENCHDIR   = $(B)/tests/bench
@@ -21,7 +22,7 @@ $(B)/tests/unit/t_model.o: CPPFLAGS += -Itests/bench
 $(BENCHBIN): $(BENCHDIR)/%: $(BENCHDIR)/%.o $(LIBA)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBA) $(LIBS)
 
-.PHONY: bench bench-beats bench-intelligence bench-peers
+.PHONY: bench bench-beats bench-flood bench-intelligence bench-peers
 bench: $(BIN) $(BENCHBIN)
 	tests/bench/bench.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
 
@@ -30,6 +31,9 @@ bench-beats: $(BIN) $(BENCHBIN)
 
 bench-intelligence: $(BENCHDIR)/intelligence
 	$< $(if $(QUICK),-q)
+
+bench-flood: $(BIN) $(BENCHBIN)
+	tests/bench/flood.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
 
 bench-peers: $(BIN) $(BENCHBIN)
 	tests/bench/peers.sh $(BIN) $(BENCHDIR) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")

@@ -4,13 +4,15 @@
  * load window   -n TASKS -w WINDOW        as many tasks a second as come back, WINDOW out at once
  * load pace     -n TASKS -r RATE -H HIST  RATE tasks a second; microseconds from submit to outcome go to HIST
  * load behind   -n TASKS -q QUEUED        how fast TASKS queued tasks are worked off, QUEUED more behind them
+ * load flood    -n TASKS                  all of them at once; those refused as busy are counted
  * load usage    -s SECONDS                nothing is submitted: CPU share and memory of an idle agent
  * load memory                             the agent's memory as it is
  *
  * common: -i IDENTITY -h HOUSE -d OUTBOX -b BYTES (of a task) -B BROKER-PIDS -A AGENT-PIDS; the cluster is
  * that of $UNI_WIZARD_CONFIG
  *
- * Prints figures, "name value" a line. Every task must end as succeeded, else the exit status is 1.
+ * Prints figures, "name value" a line. Every task must end as succeeded (in a flood: or be refused as busy), else
+ * the exit status is 1.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -22,11 +24,13 @@
 #include "config.h"
 #include "err.h"
 #include "hist.h"
+#include "json.h"
 #include "log.h"
 #include "procs.h"
 
 #define STALL_US 20000000       /* nothing came back for this long: give up */
 #define BLOCKERS 64             /* more than there are workers */
+#define FLOOD_LOOK_US 200000    /* memory is read so often */
 #define STEP 256                /* tasks submitted at once: as many as the client puts in a message */
 
 struct load {
@@ -42,7 +46,8 @@ struct load {
 	size_t body_len;
 	uint8_t salt[6];                /* of this run's ids */
 	long refill;                    /* tasks to keep out; 0: replies bring no new ones */
-	long put, accepted, ended, failed;
+	long put, accepted, ended, failed, busy;
+	bool may_be_busy;
 	int64_t *put_us;                /* by number, when times are wanted */
 	struct hist hist;
 	int64_t last_reply_us;
@@ -67,6 +72,12 @@ succeeded(const char *line, size_t len)
 	static const char want[] = "\"state\":\"succeeded\"";
 
 	return memmem(line, len, want, sizeof want - 1) != NULL;
+}
+
+static bool
+is_busy(const cJSON *reply)
+{
+	return strcmp(json_text(cJSON_GetObjectItemCaseSensitive(reply, "error"), "code"), "busy") == 0;
 }
 
 /* Counted tasks have their number in the last four bytes of their id, blockers have BLOCKER there. */
@@ -141,7 +152,9 @@ on_reply(void *arg, const struct client_reply *r)
 	else if (!rejected && strcmp(r->type, "outcome") != 0)
 		return;
 	else {
-		if (rejected || !succeeded(r->line, r->len))
+		if (rejected && l->may_be_busy && is_busy(r->obj))
+			l->busy++;
+		else if (rejected || !succeeded(r->line, r->len))
 			note_failure(l, r->line, r->len);
 		note_end(l, n);
 	}
@@ -331,6 +344,28 @@ run_behind(struct load *l)
 	wait_ended(l, l->tasks + l->queued);
 }
 
+/* Faster than any house takes them: the outbox holds what is not accepted. The last one put is the last accepted. */
+static void
+run_flood(struct load *l)
+{
+	int64_t start_us = clock_mono_us(), rss, most = 0, look_us = 0;
+
+	l->may_be_busy = true;
+	while (l->ended < l->tasks) {
+		for (int i = 0; i < 8 * STEP && l->put < l->tasks; i++)
+			put(l);
+		commit(l);
+		turn(l, clock_mono_us() + (l->put < l->tasks ? 0 : 1000000));
+		if (clock_mono_us() < look_us)
+			continue;
+		look_us = clock_mono_us() + FLOOD_LOOK_US;
+		rss = procs_rss_bytes(&l->agent);
+		most = rss > most ? rss : most;
+	}
+	printf("flood_accepted %ld\nflood_busy %ld\nflood_rss_bytes %" PRId64 "\n", l->accepted, l->busy, most);
+	printf("flood_tasks_per_s %.0f\n", (double)l->tasks * 1e6 / (double)(l->last_reply_us - start_us));
+}
+
 static void
 run_usage(struct load *l)
 {
@@ -359,6 +394,7 @@ static const struct {
 	{ "window", run_window, true },
 	{ "pace", run_pace, true },
 	{ "behind", run_behind, true },
+	{ "flood", run_flood, true },
 	{ "usage", run_usage, false },
 	{ "memory", run_memory, false },
 };
@@ -428,7 +464,7 @@ main(int argc, char **argv)
 	while (i < n && (argc < 2 || strcmp(argv[1], modes[i].name) != 0))
 		i++;
 	if (i == n)
-		fatalx("usage: load window|pace|behind|usage|memory options");
+		fatalx("usage: load window|pace|behind|flood|usage|memory options");
 	read_options(&l, argc - 1, argv + 1);
 	if (modes[i].submits)
 		open_client(&l);

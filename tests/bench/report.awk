@@ -1,7 +1,7 @@
 # report.awk - medians, limits and verdicts from "name value" lines; the exit status says whether all limits hold.
 #
 # -v json=FILE writes them there too; -v about=TEXT is put into it; -v bytes=N is the size of a task;
-# -v peers=1 makes the table of `make bench-peers`.
+# -v peers=1 makes the table of `make bench-peers`, -v flood=1 that of `make bench-flood`.
 
 {
 	if (!($1 in runs))
@@ -185,6 +185,22 @@ function report_peers() {
 	report_peer("BullMQ, Redis with appendfsync always", "bullmq")
 }
 
+function report_flood() {
+	heading(tasks " tasks at once for one house")
+	info("accepted", "flood_accepted", "")
+	info("refused as busy", "flood_busy", "")
+	judge("accepted, refused", "flood_told", "", ">=", tasks)
+	info("worked off", "flood_tasks_per_s", "/s")
+	judge("agent's memory, the most", "flood_rss", "MiB", "<=", 64)
+
+	heading("Another house meanwhile, at 100 tasks/s")
+	info("p50 before", "calm_us_p50", "us")
+	info("p50 meanwhile", "flood_us_p50", "us")
+	info("p99 before", "calm_us_p99", "us")
+	judge("p99 meanwhile", "flood_us_p99", "us", "<=", times(2, median("calm_us_p99")))
+	info("the slowest meanwhile", "flood_us_max", "us")
+}
+
 function write_json(   i) {
 	gsub(/[\\"]/, "", about)
 	gsub(/\n/, "; ", about)
@@ -195,7 +211,7 @@ function write_json(   i) {
 }
 
 END {
-	n = split("disk_us disk_paced_us raw_us task_us ours_us beanstalkd_us bullmq_us", sampled_names, " ")
+	n = split("disk_us disk_paced_us raw_us task_us ours_us beanstalkd_us bullmq_us calm_us flood_us", sampled_names, " ")
 	for (i = 1; i <= n; i++)
 		sampled(sampled_names[i])
 	divide("over_trip", "raw_trip_per_s", "tasks_per_s")
@@ -208,8 +224,13 @@ END {
 	scale("rss_idle", "rss_idle_bytes", 1 / 1048576)
 	scale("rss_after", "rss_after_bytes", 1 / 1048576)
 	scale("rss_queued", "rss_queued_bytes", 1 / 1048576)
+	scale("flood_rss", "flood_rss_bytes", 1 / 1048576)
+	if (runs["flood_accepted"])
+		value["flood_told", ++runs["flood_told"]] = value["flood_accepted", 1] + value["flood_busy", 1]
 	if (peers)
 		report_peers()
+	else if (flood)
+		report_flood()
 	else
 		report_bench()
 	if (!peers)
