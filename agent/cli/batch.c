@@ -464,7 +464,8 @@ count_lines(struct batch *b)
 	free(text);
 	if (b->lines > LINES_MAX)
 		return cmd_fail(EXIT_USAGE, "%s: more than %d lines", b->path, LINES_MAX);
-	rewind(b->in);
+	if (fseek(b->in, 0, SEEK_SET))
+		return cmd_fail(EXIT_USAGE, "--batch: %s: a file is needed, for its lines are counted first: %s", b->path, strerror(errno));
 	return 0;
 }
 
