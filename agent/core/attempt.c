@@ -158,6 +158,8 @@ attempt_announce(struct core *c, struct task *t)
 	if (t->crashes)
 		json_kv_int(b, "crashes", t->crashes);
 	json_kv_str(b, "agent", t->at ? t->at->name : c->o.agent);
+	if (!term_equal(&t->term, &t->house->log))
+		term_put(b, "given", &t->term);
 	out_end_line(b);
 	t->announced = true;
 }
@@ -519,12 +521,11 @@ attempt_await(struct core *c, struct task *t, int64_t ms)
 
 /* It ran under the former owner, or in our former life. */
 void
-attempt_resume(struct core *c, struct task *t, const struct term *term)
+attempt_resume(struct core *c, struct task *t)
 {
-	if ((t->state != TASK_RUNNING && t->state != TASK_STARTING) || IS_MUTANT(MUTANT_NO_RECOVERY))
+	if (!task_has_begun(t->state) || IS_MUTANT(MUTANT_NO_RECOVERY))
 		return;
 	t->house->running++;
-	t->term = *term;
 	t->announced = true;
 	task_touch(c, t);
 	if (may_live(c, t->house))

@@ -339,14 +339,6 @@ house_refill(struct core *c)
 
 /* ---- becoming and ceasing to be the owner ---- */
 
-static void
-resume(struct core *c, struct task *t)
-{
-	struct term term = stream_term_at(t->house, t->version);
-
-	attempt_resume(c, t, &term);
-}
-
 /* Between turns, when all that we know of it is on disk. */
 void
 house_take_over(struct core *c, struct house *h)
@@ -362,8 +354,8 @@ house_take_over(struct core *c, struct house *h)
 	schedule_take_up(c, h);
 	for (size_t i = 0; h->unclean && i < sizeof open / sizeof *open; i++)
 		store_in_state(c, h, open[i], attempt_doubt);
-	store_in_state(c, h, TASK_STARTING, resume);
-	store_in_state(c, h, TASK_RUNNING, resume);
+	store_in_state(c, h, TASK_STARTING, attempt_resume);
+	store_in_state(c, h, TASK_RUNNING, attempt_resume);
 	approval_resume(c, h);
 }
 

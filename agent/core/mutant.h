@@ -27,6 +27,7 @@
 	X(MUTANT_RETRY_BUDGET,    "retry-budget",      20,    "failures are not counted")                      \
 	X(MUTANT_REPEAT_HOPELESS, "repeat-hopeless",   20,    "what failed for good is tried again")           \
 	X(MUTANT_CANCEL_FORGOTTEN, "cancel-forgotten", 60,    "the next owner does not know of a cancel")      \
+	X(MUTANT_GIVEN_UNKNOWN,   "given-unknown",     40,    "followers do not note who gave an attempt away")  \
 	X(MUTANT_HISTORY_UNTOLD,  "history-untold",    20,    "followers do not hear what became of attempts") \
 	X(MUTANT_EVENT_NUMBERS,   "event-numbers",     10,    "the numbers of events are not on disk")         \
 	X(MUTANT_OPEN_COUNT,      "open-count",        40,    "expired tasks stay counted as open")            \

@@ -594,6 +594,7 @@ void task_read_body(struct core *c, struct task *t);
 /* As others know it: where it was handed to, "_" for what our own users hand on. NULL: it is no longer known. */
 const char *task_house_name(const struct task *t);
 bool task_is_open(const struct task *t);
+bool task_has_begun(enum task_state s);
 bool task_ends_in(const struct task *t, enum task_state to);     /* here */
 void list_push(struct task_list *l, struct task *t);
 struct task *list_pop(struct task_list *l);
@@ -622,7 +623,7 @@ void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
 void attempt_lost(struct core *c, struct task *t);
 bool attempt_is_awaited(const struct task *t);
 void attempt_await(struct core *c, struct task *t, int64_t ms);
-void attempt_resume(struct core *c, struct task *t, const struct term *term);
+void attempt_resume(struct core *c, struct task *t);
 /* Every attempt has one: as the task asks (0: it does not), or the tool's, and the house's cap. */
 int64_t attempt_timeout_ms(const struct house *h, const struct tool *tool, int64_t asked_s);
 void attempt_doubt(struct core *c, struct task *t);
@@ -861,7 +862,6 @@ void stream_put_task(struct buf *b, const struct task *t);
 void stream_put_hex(struct buf *b, const char *key, const char *p, size_t len);
 void stream_add_term(struct house *h, const struct term *t, int64_t base);
 bool stream_knows_term(const struct house *h, const struct term *t);
-struct term stream_term_at(const struct house *h, int64_t n);   /* whose event n is; number 0: not known */
 void stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 void stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_t head);
 void stream_tick(struct core *c, struct house *h);

@@ -76,6 +76,8 @@ static const char *const migrations[] = {
 	/* What attempts came to, packed, a page a commit: see past.h. */
 	"CREATE TABLE patterns (page INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
 	" at_ms INTEGER NOT NULL, records BLOB NOT NULL);",
+	/* Under which term the attempt that runs was given. */
+	"ALTER TABLE tasks ADD COLUMN given TEXT;",
 };
 
 #define USES_KEPT_MS 86400000
@@ -93,7 +95,8 @@ enum query {
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
-	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version, approval, failures, cancelled, history"
+	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version, approval, failures, cancelled, history," \
+	" given"
 #define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
 /* Word for word the condition of the index tasks_open, or SQLite does not use it; and not as a list of states, for
  * which each INSERT and UPDATE would build a table. */
@@ -104,10 +107,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
 	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
 	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
 	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19, version = ?20, approval = ?21,"
-	    " failures = ?22, cancelled = ?23, history = ?24 WHERE seq = ?1",
+	    " failures = ?22, cancelled = ?23, history = ?24, given = ?25 WHERE seq = ?1",
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1 AND house = ?2",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -481,6 +484,7 @@ read_row(struct core *c, sqlite3_stmt *s, struct task *t)
 	t->failures = (short)sqlite3_column_int(s, 21);
 	t->cancelled = sqlite3_column_int(s, 22);
 	t->history = column_dup(s, 23);
+	term_parse((const char *)sqlite3_column_text(s, 24), &t->term);
 	t->stored = true;
 	task_read_body(c, t);
 }
@@ -829,7 +833,7 @@ store_load_outbox(struct core *c, size_t max_bytes)
 }
 
 static void
-bind_task(sqlite3_stmt *s, const struct task *t)
+bind_task(sqlite3_stmt *s, const struct task *t, char given[TERM_TEXT])
 {
 	db_int(s, 1, t->seq);
 	db_text(s, 3, t->house ? t->house->name : NULL);
@@ -852,6 +856,10 @@ bind_task(sqlite3_stmt *s, const struct task *t)
 	if (t->cancelled && !IS_MUTANT(MUTANT_CANCEL_FORGOTTEN))
 		db_int(s, 23, true);
 	db_text(s, 24, t->history);
+	if (!task_has_begun(t->state) || !t->term.n)
+		return;
+	term_format(&t->term, given);
+	db_text(s, 25, given);
 }
 
 /* As long as it has not passed those that it waits for; afterwards it never looks at them again. */
@@ -890,8 +898,9 @@ static int
 write_task(struct core *c, struct task *t, struct err *e)
 {
 	sqlite3_stmt *s = db_use(&c->db, t->stored ? Q_UPDATE : Q_INSERT);
+	char given[TERM_TEXT];
 
-	bind_task(s, t);
+	bind_task(s, t, given);
 	if (!t->stored) {
 		db_blob(s, 2, &t->id, sizeof t->id);
 		db_int(s, 5, t->priority);

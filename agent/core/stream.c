@@ -42,15 +42,6 @@ stream_knows_term(const struct house *h, const struct term *t)
 	return !t->n;
 }
 
-struct term
-stream_term_at(const struct house *h, int64_t n)
-{
-	for (int i = h->nterms - 1; i >= 0 && n > 0; i--)
-		if (h->terms[i].base < n)
-			return h->terms[i].term;
-	return (struct term){ 0 };
-}
-
 /* Only what is known of the events up to n. */
 static void
 cut_terms(struct house *h, int64_t n)
@@ -135,23 +126,14 @@ stream_put_task(struct buf *b, const struct task *t)
 	json_put_close(b, '}');
 }
 
-static bool
-has_begun(enum task_state s)
-{
-	return s == TASK_STARTING || s == TASK_RUNNING;
-}
-
 static void
 put_row(struct buf *b, const struct task *t)
 {
 	json_kv_str(b, "state", task_state_name(t->state));
 	json_kv_int(b, "attempt", t->attempt);
 	json_kv_int(b, "crashes", t->crashes);
-	if (has_begun(t->state)) {
-		struct term term = stream_term_at(t->house, t->version);
-
-		term_put(b, "given", &term);
-	}
+	if (task_has_begun(t->state))
+		term_put(b, "given", &t->term);
 	if (t->failures)
 		json_kv_int(b, "failures", t->failures);
 	if (t->cancelled)
@@ -282,8 +264,23 @@ clear_members(struct task *t)
 	t->outcome = t->forward = t->approval = t->history = NULL;
 	t->failures = 0;
 	t->cancelled = false;
+	t->term = (struct term){ 0 };
 	t->stage = APPROVAL_NONE;
 	task_reply_to(t, NULL, NULL, 0);
+}
+
+/* An attempt that is told of for the first time was given by whoever tells it, unless he says that he found it. */
+static void
+read_given(struct task *t, const cJSON *o, const char *type)
+{
+	bool begins = type && (strcmp(type, "starting") == 0 || strcmp(type, "started") == 0);
+
+	if (IS_MUTANT(MUTANT_GIVEN_UNKNOWN))
+		return;
+	if (cJSON_HasObjectItem(o, "given") || begins)
+		t->term = (struct term){ 0 };
+	if (!term_parse(json_text(o, "given"), &t->term) && begins)
+		term_parse(json_text(o, "term"), &t->term);
 }
 
 static void
@@ -303,6 +300,7 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 		t->failures = (short)v->valuedouble;
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "cancelled")))
 		t->cancelled = cJSON_IsTrue(v) && !IS_MUTANT(MUTANT_CANCEL_FORGOTTEN);
+	read_given(t, o, type);
 	history_follow(t, o);
 	if (type && strcmp(type, "outcome") == 0)
 		t->cancelled = t->stopping = false;
@@ -713,7 +711,7 @@ tell_row(struct core *c, struct task *t, const char *type)
 
 /* The follower that offers it was the owner itself, and so knows whether it was begun. */
 static void
-adopt_state(struct core *c, struct task *t, enum task_state state, const struct term *given, bool knows)
+adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 {
 	if (t->tool)
 		t->quick = (t->tool->flags & TOOL_QUICK) && t->stage == APPROVAL_NONE;
@@ -721,8 +719,8 @@ adopt_state(struct core *c, struct task *t, enum task_state state, const struct 
 		tell_row(c, t, "adopted");
 		return;
 	}
-	if (has_begun(state)) {
-		attempt_resume(c, t, given);
+	if (task_has_begun(state)) {
+		attempt_resume(c, t);
 	} else if (state == TASK_QUEUED) {
 		house_enqueue(c, t);
 		if (!knows)
@@ -787,12 +785,10 @@ static void
 adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 {
 	struct task *t;
-	struct term given = { 0 };
 	bool taken, old;
 
 	if (IS_MUTANT(MUTANT_ADOPT_FORGETS))
 		return;
-	term_parse(json_text(o, "given"), &given);
 	taken = h->key_taken = key_is_taken(c, h, o);
 	t = apply_task(c, h, o, NULL, 0);
 	h->key_taken = false;
@@ -812,7 +808,7 @@ adopt(struct core *c, struct house *h, const cJSON *o, bool knows)
 	} else if (taken) {
 		supersede(c, t);
 	} else {
-		adopt_state(c, t, t->state, &given, knows);
+		adopt_state(c, t, t->state, knows);
 		if (task_state_is_terminal(t->state) && t->reply_topic)
 			attempt_tell_again(c, t);
 	}
@@ -827,10 +823,10 @@ compare(struct core *c, struct task *t, const cJSON *o)
 	/* Of an attempt that nobody else can have run, or of one that we know nothing of. */
 	if (task_state_is_terminal(theirs) && !t->forward && !task_state_is_terminal(t->state) &&
 	    !attempt_was_forgotten(t) &&
-	    (!has_begun(t->state) || (attempt_is_awaited(t) && t->attempt == json_number(o, "attempt", 0)))) {
+	    (!task_has_begun(t->state) || (attempt_is_awaited(t) && t->attempt == json_number(o, "attempt", 0)))) {
 		attempt_take_outcome(t, o);
 		attempt_settle(c, t, theirs);
-	} else if (has_begun(theirs) && !task_state_is_terminal(t->state) && !has_begun(t->state) &&
+	} else if (task_has_begun(theirs) && !task_state_is_terminal(t->state) && !task_has_begun(t->state) &&
 	    t->attempt < json_number(o, "attempt", 0)) {
 		attempt_doubt(c, t);
 	}

@@ -225,6 +225,12 @@ task_house_name(const struct task *t)
 
 /* What another house has accepted is open there, not here, and so is the question how it ended. */
 bool
+task_has_begun(enum task_state s)
+{
+	return s == TASK_STARTING || s == TASK_RUNNING;
+}
+
+bool
 task_is_open(const struct task *t)
 {
 	return !task_state_is_terminal(t->state) && !(t->forward && t->finished_ms);

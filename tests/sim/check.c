@@ -258,6 +258,8 @@ check_ended(struct check *k, const char *id, const struct pool_end *end, bool ma
 	enum pool_how how = end->how;
 	bool heard = is_heard(k, r, at);
 
+	if (!r->exempt && !check_missed(k, r))
+		inside_given(k, r, at);
 	r->blocked &= may_have_effect && !(r->approved && !r->exclusive && (how == POOL_FAILED || how == POOL_TIMEOUT));
 	r->crashes += how == POOL_CRASHED && heard;
 	r->failures += (how == POOL_FAILED || how == POOL_TIMEOUT) && heard;

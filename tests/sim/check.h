@@ -160,6 +160,8 @@ int64_t inside_dropped(const struct core *c);
 int64_t inside_term(const struct check *k, const char *house, unsigned hosts);
 /* Whoever owns that house says that the task has not ended. */
 bool inside_is_open(const struct check *k, const char *house, const char *id);
+/* That host ends an attempt of it: its owner knows by whom and under which term it was given. */
+void inside_given(struct check *k, const struct record *r, const struct host *at);
 void inside_check_schedules(struct check *k);
 void inside_check(struct check *k);
 void audits_check(struct check *k);     /* audit.c */

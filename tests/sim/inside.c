@@ -122,21 +122,46 @@ inside_runs(const struct core *c, const struct config_schedule *x)
 	return n;
 }
 
+static const struct task *
+find_in_memory(const struct core *c, const char *house, const struct ulid *id)
+{
+	for (int i = 0; i < TASK_BUCKETS; i++)
+		for (const struct task *t = c->by_id[i]; t; t = t->next_id)
+			if (t->house && strcmp(t->house->name, house) == 0 && ulid_equal(&t->id, id))
+				return t;
+	return NULL;
+}
+
+void
+inside_given(struct check *k, const struct record *r, const struct host *at)
+{
+	const struct core *c = owner_of(k, r->house), *runner = host_core((struct host *)(uintptr_t)at);
+	const struct task *t;
+	struct ulid id;
+
+	if (!c || !runner || !ulid_parse(r->id, &id) || !(t = find_in_memory(c, r->house, &id)) || !task_has_begun(t->state))
+		return;
+	for (const struct work *w = runner->works; w; w = w->next)
+		if (ulid_equal(&w->id, &id) && w->attempt == t->attempt && strcmp(w->house->name, r->house) == 0 &&
+		    t->at && strcmp(t->at->name, host_name(at)) == 0 && !term_equal(&w->term, &t->term))
+			sim_fail(k->sim, r->id, "%s ends an attempt given under term %lld of %s, its owner takes it for one of term %lld of %s",
+			    host_name(at), (long long)w->term.n, w->term.agent, (long long)t->term.n, t->term.agent);
+}
+
 /* The core's own way to find it would keep it in memory. */
 bool
 inside_is_open(const struct check *k, const char *house, const char *text)
 {
 	const struct core *c = owner_of(k, house);
+	const struct task *t;
 	sqlite3_stmt *s = NULL;
 	struct ulid id;
 	bool open = false;
 
 	if (!c || !ulid_parse(text, &id))
 		return false;
-	for (int i = 0; i < TASK_BUCKETS; i++)
-		for (const struct task *t = c->by_id[i]; t; t = t->next_id)
-			if (t->house && strcmp(t->house->name, house) == 0 && ulid_equal(&t->id, &id))
-				return !task_state_is_terminal(t->state);
+	if ((t = find_in_memory(c, house, &id)))
+		return !task_state_is_terminal(t->state);
 	if (sqlite3_prepare_v2(c->db.h, "SELECT state < 9 FROM tasks WHERE id = ?1 AND house = ?2", -1, &s, NULL) == SQLITE_OK) {
 		sqlite3_bind_blob(s, 1, &id, sizeof id, SQLITE_STATIC);
 		sqlite3_bind_text(s, 2, house, -1, SQLITE_STATIC);

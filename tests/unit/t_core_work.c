@@ -487,6 +487,73 @@ a_cancel_is_the_next_owners_too(void **state)
 	assert_int_equal(net_started(&net), 1);
 }
 
+static void
+move_to(int i, const char *agent)
+{
+	char text[100];
+
+	snprintf(text, sizeof text, "{'op':'move','house':'ezra','to':'%s'}", agent);
+	ct_local(node(net_owner(&net)), 7, text);
+	assert_true(net_wait_owner(&net, i, 3000) >= 0);
+	net_run(&net, 1000);
+}
+
+/* Given under one term, cancelled under the next, and reported under the third: it is still the same attempt. */
+static void
+a_stop_is_believed_after_two_changes_of_owner(void **state)
+{
+	(void)state;
+	net_teardown(&net);
+	setup_with("agents: [bezalel-1]");
+	task(1, "exclusive_tool");
+	net_run(&net, 1000);
+	assert_non_null(ct_running(node(2), ct_id(1)));
+	move_to(1, "timmy-1");
+	net_query(&net, "cancel", "{'id':'%s'}", ct_id(1));
+	net_run(&net, 500);
+	assert_int_equal(node(2)->nstopped, 1);
+	move_to(0, "ezra-1");
+	ct_end(node(2), ct_id(1), POOL_STOPPED, NULL);
+	net_run(&net, 500);
+	assert_string_equal(state_of(1), "cancelled");
+	assert_int_equal(net_started(&net), 1);
+}
+
+/* The first owner died before he could say that he had given it away, so the next one tells of it; the third knows all the
+ * same who gave it. */
+static void
+what_a_former_owner_did_not_tell_is_told_as_his(void **state)
+{
+	struct pool_end end = { .how = POOL_FAILED, .no_effect = true };
+
+	(void)state;
+	net_teardown(&net);
+	setup_with("agents: [bezalel-1]");
+	for (int i = 1; i <= 5; i++)
+		task(i, "read_tool");
+	net_run(&net, 1000);
+	assert_int_equal(node(2)->nrun, 4);
+	keep("\"type\":\"started\"");
+	ct_end(node(2), ct_id(1), POOL_SUCCEEDED, NULL);
+	for (int i = 0; i < 10 && !ct_running(node(2), ct_id(5)); i++)
+		net_run(&net, NET_STEP_MS);
+	assert_non_null(ct_running(node(2), ct_id(5)));
+	net_kill(&net, 0);
+	net.loses = NULL;
+	assert_true(net_wait_owner(&net, 1, 2000) >= 0);
+	net_run(&net, 1000);
+	assert_string_equal(state_of(5), "running");
+	net_start(&net, 0);
+	net_up(&net, 0);
+	assert_true(net_wait_in_step(&net, 0, 10000) >= 0);
+	move_to(0, "ezra-1");
+	err_set(&end.err, ERR_TOOL, "it did nothing");
+	ct_end_with(node(2), ct_id(5), &end);
+	net_run(&net, 500);
+	assert_string_equal(state_of(5), "failed");
+	assert_int_equal(net_started(&net), 5);
+}
+
 /* Nobody knows whether its processes are gone, so nobody says so; but it does not run again. */
 static void
 a_cancel_of_what_died_with_its_agent_claims_nothing(void **state)
@@ -727,6 +794,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_cancel_reaches_who_runs_it, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_reaches_what_waits_elsewhere, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_is_the_next_owners_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stop_is_believed_after_two_changes_of_owner, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_former_owner_did_not_tell_is_told_as_his, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_of_what_died_with_its_agent_claims_nothing, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_new_owner_learns_what_runs_and_lets_it_run, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_nobody_says_he_runs_is_lost, setup_away, teardown),
