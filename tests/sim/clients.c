@@ -437,6 +437,7 @@ told_outcome(struct client *c, struct sub *s, const cJSON *o)
 	s->uncertain = strcmp(text_of(o, "state"), "uncertain") == 0;
 	/* What nobody decides holds up what waits for it. */
 	s->done = !(s->uncertain && s->needed);
+	c->first = s->done ? c->first : 0;
 	/* Many decide at once not to find out. */
 	if (s->uncertain && chance(c, 700))
 		request(c, s, TOPIC_CANCEL);
