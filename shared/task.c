@@ -218,7 +218,7 @@ read_retry(const cJSON *obj, struct task_msg *m, struct err *e)
 }
 
 struct plain {
-	char tool[48], from[NAME_MAX_LEN + 1], traceparent[64], parent[64], after_failed[16];
+	char tool[48], from[NAME_MAX_LEN + 1], traceparent[64], parent[64], retry_of[64], after_failed[16];
 	int64_t priority, timeout_s;
 	const cJSON *params, *labels, *after, *reply;
 };
@@ -232,6 +232,7 @@ static const struct json_field plain_fields[] = {
 	JSON_FIELD(struct plain, after, JSON_ARRAY, false),
 	JSON_FIELD(struct plain, after_failed, JSON_TEXT, false),
 	JSON_FIELD(struct plain, parent, JSON_TEXT, false),
+	JSON_FIELD(struct plain, retry_of, JSON_TEXT, false),
 	JSON_FIELD(struct plain, traceparent, JSON_TEXT, false),
 	JSON_FIELD(struct plain, from, JSON_TEXT, false),
 	JSON_FIELD(struct plain, reply, JSON_OBJECT, false),

@@ -1,15 +1,10 @@
 #include <string.h>
 
 #include "batch.h"
-#include "clock.h"
 #include "json.h"
 #include "params.h"
-#include "remote.h"
-#include "spool.h"
+#include "submit.h"
 #include "tool.h"
-
-#define ACCEPT_MS 5000
-#define ACCEPT_OTHER_MS 15000           /* with several brokers: agents that have to change need some of that */
 
 static const struct cmd_opt opts[] = {
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .complete = "houses",
@@ -43,98 +38,6 @@ static const struct cmd_opt opts[] = {
 	  .help = "of a batch: so many tasks are out at a time (default 256)" },
 	{ .name = NULL },
 };
-
-struct submit {
-	const struct cmd_args *a;
-	struct remote r;
-	struct ulid id;
-	char id_text[ULID_TEXT];
-	bool wait;
-	bool accepted, done;
-	int rc;
-};
-
-static void
-print_error(const cJSON *e)
-{
-	const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "code"));
-	const char *msg = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "message"));
-
-	if (msg)
-		fprintf(stderr, "uni-wizard: %s: %s\n", code ? code : "error", msg);
-}
-
-/* The router's word comes first, with state "forwarded"; whether the task waits for approval is the house's
- * to say. */
-static bool
-is_final(const struct submit *s, const char *state)
-{
-	const char *mode = cmd_text(s->a, "mode", "simple");
-
-	return !state || strcmp(state, "forwarded") != 0 || strcmp(mode, "sovereign") != 0;
-}
-
-static void
-tell_halted(const struct submit *s, const struct client_reply *r)
-{
-	if (!s->a->json && reply_text(r, "halted"))
-		fprintf(stderr, "uni-wizard: it does not start for now: %s\n", reply_text(r, "halted"));
-}
-
-static void
-show_accepted(struct submit *s, const struct client_reply *r)
-{
-	const char *state = reply_text(r, "state"), *house = reply_text(r, "house");
-	bool waits = state && strcmp(state, "waiting_approval") == 0;
-
-	s->accepted = true;
-	tell_halted(s, r);
-	if (!is_final(s, state) || (s->wait && !waits))
-		return;
-	s->done = true;
-	s->rc = waits ? EXIT_WAITING : EXIT_OK;
-	if (s->a->json)
-		printf("%.*s\n", (int)r->len, r->line);
-	else
-		printf("%s %s by house %s%s\n", s->id_text, waits ? "waits for approval, accepted" : "accepted",
-		    house ? house : "?", cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(r->obj, "duplicate")) ?
-		    " (it had it already)" : "");
-}
-
-static void
-show_end(struct submit *s, const struct client_reply *r)
-{
-	const char *state = reply_text(r, "state");
-	const cJSON *result = cJSON_GetObjectItemCaseSensitive(r->obj, "result");
-
-	if (!state)
-		state = r->type;
-	s->accepted = s->done = true;   /* whatever was waited for */
-	s->rc = state_exit(state);
-	if (s->a->json) {
-		printf("%.*s\n", (int)r->len, r->line);
-		return;
-	}
-	fprintf(stderr, "%s %s%s%s\n", s->id_text, cmd_color(2, state_color(state)), state, cmd_color(2, "reset"));
-	if (result)
-		print_pretty(result);
-	print_error(cJSON_GetObjectItemCaseSensitive(r->obj, "error"));
-}
-
-static void
-on_reply(void *arg, const struct client_reply *r)
-{
-	struct submit *s = arg;
-
-	if (s->done || !ulid_equal(&r->id, &s->id))
-		return;
-	if (reply_text(r, "id"))
-		snprintf(s->id_text, sizeof s->id_text, "%s", reply_text(r, "id"));
-	if (strcmp(r->type, "accepted") == 0)
-		show_accepted(s, r);
-	else if ((strcmp(r->type, "outcome") == 0 && s->wait) || strcmp(r->type, "rejected") == 0)
-		show_end(s, r);
-}
 
 /* Between commas; whether they are ids is the agent's to say. */
 static void
@@ -210,73 +113,25 @@ choose_id(struct submit *s)
 		ulid_now(&s->id);
 	else if (!ulid_parse(text, &s->id))
 		return cmd_fail(EXIT_USAGE, "--id: expected a ULID (26 characters), got \"%s\"; for a name of your own use --key", text);
-	ulid_format(&s->id, s->id_text);
 	return 0;
-}
-
-static int
-spooled(struct submit *s)
-{
-	const char *why = client_is_up(s->r.client) ? "its house did not answer" : client_why_down(s->r.client);
-	struct err e;
-
-	if (spool_start(&s->r.config, s->a->identity ? s->a->identity : s->r.config.identity, &e))
-		cmd_warn(e.msg, NULL);
-	if (s->a->json)
-		printf("{\"type\":\"spooled\",\"id\":\"%s\"}\n", s->id_text);
-	else
-		printf("%s spooled: %s. It is in the local outbox and goes out by itself; `uni-wizard outbox list`.\n",
-		    s->id_text, why[0] ? why : "the broker does not answer");
-	return EXIT_SPOOLED;
-}
-
-static int
-send_and_wait(struct submit *s)
-{
-	int64_t within = cmd_int(s->a, "within", 0) * 1000, begun = clock_mono_ms();
-	int64_t accept = s->r.config.nbrokers > 1 ? ACCEPT_OTHER_MS : ACCEPT_MS;
-	int rc;
-
-	rc = remote_wait(&s->r, s->wait ? &s->accepted : &s->done, within && within < accept ? within : accept);
-	if (s->done)
-		return s->rc;
-	if (rc == EXIT_NO_ANSWER && !s->accepted)
-		return spooled(s);
-	if (rc == EXIT_REJECTED)
-		client_drop(s->r.client, &s->id, NULL);
-	if (rc && !s->accepted)
-		return rc;
-	if (!s->wait) {
-		printf("%s accepted by the router; its house has not answered yet\n", s->id_text);
-		return EXIT_OK;
-	}
-	within = (within ? within : 3600000) - (clock_mono_ms() - begun);
-	rc = remote_wait(&s->r, &s->done, within);
-	if (rc == EXIT_NO_ANSWER)
-		return cmd_fail(rc, "task %s was accepted but has no outcome yet; see `uni-wizard task show %s`",
-		    s->id_text, s->id_text);
-	return rc ? rc : s->rc;
 }
 
 static int
 submit_in(struct submit *s, struct buf *b)
 {
 	const char *house = cmd_text(s->a, "house", "_");
-	struct err e;
 	int rc;
 
 	if ((rc = remote_check_house(&s->r, house)) || (rc = choose_id(s)) || (rc = make_task(s, b)))
 		return rc;
-	if (client_submit(s->r.client, house, b->data, b->len, &s->id, s->wait, &e) ||
-	    client_commit(s->r.client, &e))
-		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
-	return send_and_wait(s);
+	return submit_give(s, house, b->data, b->len);
 }
 
 static int
 submit_run(const struct cmd_args *a)
 {
-	struct submit s = { .a = a, .wait = cmd_flag(a, "wait") };
+	struct submit s = { .a = a, .wait = cmd_flag(a, "wait"), .within_ms = cmd_int(a, "within", 0) * 1000,
+		.sovereign = strcmp(cmd_text(a, "mode", ""), "sovereign") == 0 };
 	struct buf b = { 0 };
 	int rc;
 
@@ -285,8 +140,7 @@ submit_run(const struct cmd_args *a)
 		    batch_run(a, cmd_text(a, "batch", NULL));
 	if (!a->argc)
 		return cmd_fail(EXIT_USAGE, "submit: expected TOOL, or --batch FILE");
-	rc = remote_open(&s.r, a, on_reply, NULL, &s);
-	if (rc)
+	if ((rc = submit_open(&s)))
 		return rc;
 	rc = submit_in(&s, &b);
 	buf_free(&b);

@@ -17,7 +17,19 @@ static const struct cmd_opt opts[] = {
 	{ .name = NULL },
 };
 
+static const struct cmd_opt dead_opts[] = {
+	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H",
+	  .help = "only this house's", .complete = "houses" },
+	{ .name = "tool", .letter = 't', .kind = OPT_TEXT, .arg = "TOOL",
+	  .help = "only those of this tool", .complete = "tools" },
+	{ .name = "sender", .kind = OPT_TEXT, .arg = "NAME", .help = "only those of this sender" },
+	{ .name = "limit", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = 200,
+	  .help = "the newest N (default 50)" },
+	{ .name = NULL },
+};
+
 #define ROWS_MAX 16384
+#define WHY_MAX 100
 
 struct listing {
 	const struct cmd_args *a;
@@ -121,6 +133,37 @@ print_text(struct listing *l)
 	table_print(t);
 }
 
+/* Its first line, cut at a character's end. */
+static int
+why_len(const char *text)
+{
+	size_t n = strcspn(text, "\n");
+
+	for (n = n > WHY_MAX ? WHY_MAX : n; n && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
+		;
+	return (int)n;
+}
+
+static void
+print_dead(struct listing *l)
+{
+	static const char *const heads[] = { "ID", "HOUSE", "TOOL", "TRY", "SENDER", "ENDED", "WHY", NULL };
+	struct table *t = table_new(heads);
+
+	for (int i = 0; i < l->n; i++) {
+		const cJSON *row = l->rows[i], *e = cJSON_GetObjectItemCaseSensitive(row, "error");
+
+		table_cell(t, "%s", cell(row, "id"));
+		table_cell(t, "%s", cell(row, "house"));
+		table_cell(t, "%s", cell(row, "tool"));
+		table_cell(t, "%d", (int)json_number(row, "attempt", 0));
+		table_cell(t, "%s", cell(row, "sender"));
+		table_cell(t, "%s", cell(row, "finished"));
+		table_cell(t, "%s: %.*s", cell(e, "code"), why_len(cell(e, "message")), cell(e, "message"));
+	}
+	table_print(t);
+}
+
 static void
 print_json(struct listing *l)
 {
@@ -135,13 +178,15 @@ print_json(struct listing *l)
 }
 
 static void
-put_request(struct buf *b, const struct cmd_args *a)
+put_request(struct buf *b, const struct cmd_args *a, const char *state)
 {
-	static const char *const texts[] = { "state", "tool", "sender", NULL };
+	static const char *const texts[] = { "tool", "sender", NULL };
 
 	json_put_open(b, '{');
 	json_put_key(b, "list");
 	json_put_open(b, '{');
+	if (state)
+		json_kv_str(b, "state", state);
 	for (const char *const *p = texts; *p; p++)
 		if (cmd_text(a, *p, NULL))
 			json_kv_str(b, *p, cmd_text(a, *p, NULL));
@@ -151,7 +196,7 @@ put_request(struct buf *b, const struct cmd_args *a)
 }
 
 static int
-list_run(const struct cmd_args *a)
+list_tasks(const struct cmd_args *a, const char *state, void (*print)(struct listing *l))
 {
 	struct listing *l = xcalloc(1, sizeof *l);
 	struct buf b = { 0 };
@@ -161,7 +206,7 @@ list_run(const struct cmd_args *a)
 	if (!rc && (rc = remote_check_house(&l->r, cmd_text(a, "house", NULL))))
 		remote_close(&l->r);
 	if (!rc) {
-		put_request(&b, a);
+		put_request(&b, a, state);
 		l->asked = remote_ask(&l->r, TOPIC_QUERY, cmd_text(a, "house", NULL), b.data);
 		rc = remote_wait(&l->r, &l->done, remote_answer_ms(&l->r));
 		if (rc == EXIT_NO_ANSWER && l->answered) {
@@ -176,7 +221,7 @@ list_run(const struct cmd_args *a)
 			drop_handed_on(l);
 			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], newest_first);
 			keep_newest(l, (int)cmd_int(a, "limit", 50));
-			(a->json ? print_json : print_text)(l);
+			(a->json ? print_json : print)(l);
 		}
 		remote_close(&l->r);
 	}
@@ -187,10 +232,33 @@ list_run(const struct cmd_args *a)
 	return rc;
 }
 
+static int
+list_run(const struct cmd_args *a)
+{
+	return list_tasks(a, cmd_text(a, "state", NULL), print_text);
+}
+
+static int
+dead_run(const struct cmd_args *a)
+{
+	return list_tasks(a, "dead", print_dead);
+}
+
 const struct cmd cmd_task_list = {
 	.name = "task list",
 	.help = "List tasks, newest first",
 	.opts = opts,
 	.flags = CMD_JSON,
 	.run = list_run,
+};
+
+const struct cmd cmd_task_dead = {
+	.name = "task dead",
+	.help = "List tasks that were given up, newest first, and why",
+	.more = "A task is dead when it has used up its tries, failed in a way that another try would not mend though it had\n"
+	        "tries left, or killed its workers too often. `task show` has what became of its attempts, `task retry` gives\n"
+	        "it again.",
+	.opts = dead_opts,
+	.flags = CMD_JSON,
+	.run = dead_run,
 };

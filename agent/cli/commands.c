@@ -9,6 +9,8 @@
 	C(task_list)         \
 	C(task_show)         \
 	C(task_cancel)       \
+	C(task_dead)         \
+	C(task_retry)        \
 	C(watch)             \
 	C(outbox_list)       \
 	C(outbox_send)       \

@@ -30,6 +30,14 @@ message_len(const char *msg)
 	return n;
 }
 
+void
+history_put_why(struct buf *b, const char *code, const char *message)
+{
+	json_kv_str(b, "code", code);
+	json_put_key(b, "message");
+	json_put_strn(b, message, message_len(message));
+}
+
 static void
 put_entry(struct core *c, struct buf *b, const struct task *t, const struct pool_end *p, const struct err *e)
 {
@@ -43,11 +51,8 @@ put_entry(struct core *c, struct buf *b, const struct task *t, const struct pool
 		json_kv_time(b, "began", began);
 	json_kv_time(b, "ended", c->now.wall_ms);
 	json_kv_str(b, "how", p ? work_how(p->how) : "lost");
-	if (e->code != ERR_NONE) {
-		json_kv_str(b, "code", err_code_name(e->code));
-		json_put_key(b, "message");
-		json_put_strn(b, e->msg, message_len(e->msg));
-	}
+	if (e->code != ERR_NONE)
+		history_put_why(b, err_code_name(e->code), e->msg);
 	if (p && p->hopeless)
 		json_kv_bool(b, "hopeless", true);
 	if (p && p->retry_after_s)

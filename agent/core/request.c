@@ -72,6 +72,22 @@ is_told(const struct task *t)
 	return !h || h->owned || !lease_is_shared(h) || !task_state_is_terminal(t->state) || t->version <= h->heard_told;
 }
 
+/* Of one that has ended badly: why, in short. */
+static void
+put_why(struct buf *b, const struct task *t)
+{
+	cJSON *o = is_told(t) && t->outcome && t->state != TASK_SUCCEEDED ? cJSON_Parse(t->outcome) : NULL;
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, "error");
+
+	if (cJSON_IsObject(v)) {
+		json_put_key(b, "error");
+		json_put_open(b, '{');
+		history_put_why(b, json_text(v, "code"), json_text(v, "message"));
+		json_put_close(b, '}');
+	}
+	cJSON_Delete(o);
+}
+
 static void
 put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 {
@@ -86,7 +102,12 @@ put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 		json_kv_str(b, "tool", t->tool_name);
 		json_kv_str(b, "state", task_state_name(is_told(t) ? t->state : TASK_RUNNING));
 		json_kv_int(b, "attempt", t->attempt);
+		put_why(b, t);
 	}
+	if (t->failures)
+		json_kv_int(b, "failures", t->failures);
+	if (t->crashes)
+		json_kv_int(b, "crashes", t->crashes);
 	json_kv_str(b, "sender", t->sender);
 	json_kv_int(b, "priority", t->priority);
 	json_kv_str(b, "mode", task_mode_name((enum task_mode)t->mode));

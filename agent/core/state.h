@@ -674,6 +674,7 @@ void schedule_tick(struct core *c);
 /* history.c: what became of a task's attempts */
 /* p NULL: whoever ran it is gone. Before its slot is given back. */
 void history_add(struct core *c, struct task *t, const struct pool_end *p, const struct err *e);
+void history_put_why(struct buf *b, const char *code, const char *message);     /* two members, the message cut */
 void history_put(struct buf *b, const struct task *t);  /* a member of others' object */
 void history_follow(struct task *t, const cJSON *o);    /* as the owner has it, if he says so */
 

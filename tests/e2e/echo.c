@@ -2,9 +2,11 @@
  * echo.c - an HTTP server of the end-to-end tests that says back what it was sent: in the body, and the Authorization
  * header in a header.
  *
- *   echo >port
+ *   echo [LOG] >port
  *
- * Prints its port on the loopback, and serves one connection after the other until it is killed.
+ * Prints its port on the loopback, and serves one connection after the other until it is killed. What is asked of
+ * /STATUS/AFTER/TIMES is answered with that status and, if not 0, that Retry-After, for the first times; then it is well.
+ * A line is appended to LOG for each request: when in milliseconds, the status, the path.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -36,13 +39,48 @@ read_request(int fd, struct buf *b)
 	}
 }
 
+struct request {
+	char path[256];
+	int status, after_s;
+};
+
+static struct request
+read_path(const struct buf *b)
+{
+	static int served;
+	struct request r = { .status = 200 };
+	int status, after_s, times;
+
+	sscanf(buf_str(b), "%*s %255s", r.path);
+	if (sscanf(r.path, "/%d/%d/%d", &status, &after_s, &times) == 3 && served++ < times) {
+		r.status = status;
+		r.after_s = after_s;
+	}
+	return r;
+}
+
 static void
-answer(int fd, const struct buf *request)
+note(const char *path, const struct request *r)
+{
+	FILE *f = path ? fopen(path, "a") : NULL;
+	struct timespec t;
+
+	if (!f)
+		return;
+	clock_gettime(CLOCK_REALTIME, &t);
+	fprintf(f, "%lld %d %s\n", (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000, r->status, r->path);
+	fclose(f);
+}
+
+static void
+answer(int fd, const struct buf *request, const struct request *r)
 {
 	const char *auth = strstr(buf_str(request), "Authorization: ");
 	struct buf b = { 0 };
 
-	buf_addf(&b, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n");
+	buf_addf(&b, "HTTP/1.1 %d Here\r\nContent-Type: text/plain\r\nConnection: close\r\n", r->status);
+	if (r->after_s)
+		buf_addf(&b, "Retry-After: %d\r\n", r->after_s);
 	if (auth)
 		buf_addf(&b, "X-Echo: %.*s\r\n", (int)strcspn(auth, "\r\n"), auth);
 	buf_addf(&b, "Content-Length: %zu\r\n\r\n", request->len);
@@ -61,7 +99,7 @@ answer(int fd, const struct buf *request)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof a;
@@ -78,8 +116,12 @@ main(void)
 	while ((one = accept(fd, NULL, NULL)) >= 0) {
 		struct buf request = { 0 };
 
+		struct request r;
+
 		read_request(one, &request);
-		answer(one, &request);
+		r = read_path(&request);
+		note(argc > 1 ? argv[1] : NULL, &r);
+		answer(one, &request, &r);
 		close(one);
 		buf_free(&request);
 	}

@@ -307,6 +307,40 @@ a_list_is_filtered(void **state)
 }
 
 static void
+a_list_says_why_in_short(void **state)
+{
+	struct pool_end end = { .how = POOL_FAILED, .no_effect = true };
+	char message[400];
+	const cJSON *v;
+
+	(void)state;
+	memset(message, 'x', sizeof message - 1);
+	message[sizeof message - 1] = '\0';
+	err_set(&end.err, ERR_TOOL, "%s", message);
+	submit("noop", ",'retry':{'max':2,'base_s':1,'cap_s':1}");
+	for (int i = 0; i < 2; i++) {
+		ct_end_with(&t, id, &end);
+		turn();
+		ct_pass(&t, 1000);
+		turn();
+		turn();
+	}
+	ask("query", "you", "{'list':{'state':'dead'}}");
+	v = ct_last(&t, "reply/q", id, "task");
+	assert_string_equal(ct_str(v, "error.code"), "tool");
+	assert_int_equal(strlen(ct_str(v, "error.message")), 200);
+	assert_int_equal(ct_num(v, "failures"), 2);
+	assert_null(cJSON_GetObjectItemCaseSensitive(v, "crashes"));
+	assert_null(cJSON_GetObjectItemCaseSensitive(v, "history"));
+	id = ct_id(2);
+	submit("noop", "");
+	ct_end(&t, id, POOL_SUCCEEDED, "{\"error\":{\"code\":\"none of ours\"}}");
+	turn();
+	ask("query", "you", "{'list':{'state':'succeeded'}}");
+	assert_null(cJSON_GetObjectItemCaseSensitive(ct_last(&t, "reply/q", id, "task"), "error"));
+}
+
+static void
 a_list_is_paged_newest_first(void **state)
 {
 	char text[100] = "{'list':{'limit':7}}";
@@ -438,6 +472,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(bad_requests_get_precise_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(several_requests_may_share_a_message_but_not_endlessly, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_is_filtered, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_list_says_why_in_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_is_paged_newest_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_local_socket_answers_each_op, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_local_client_waits_for_its_outcome, setup, teardown),

@@ -126,7 +126,7 @@ every_field_is_read(void **state)
 	(void)state;
 	assert_int_equal(read_task("{'id':'01kav9ft000000000000000001','tool':'noop','params':{'a':1},'mode':'sovereign','priority':9,"
 	    "'not_before':'2025-11-24T17:00:00+01:00','deadline':1764000001000,'timeout_s':30,"
-	    "'retry':{'max':7},'key':'k','labels':{'x':'y'},'after':[],'parent':'p','traceparent':'t','from':'me',"
+	    "'retry':{'max':7},'key':'k','labels':{'x':'y'},'after':[],'parent':'p','retry_of':'r','traceparent':'t','from':'me',"
 	    "'reply':{'topic':'a','correlation':'00'}}", &m, &e), 0);
 	ulid_format(&m.id, id);
 	assert_string_equal(id, "01KAV9FT000000000000000001");
@@ -163,7 +163,7 @@ a_wrong_field_is_named(void **state)
 		{ "{'tool':'a','retry':{'max':101}}", "retry.max" }, { "{'tool':'a','retry':{'base_s':0}}", "retry.base_s" },
 		{ "{'tool':'a','retry':{'cap_s':'x'}}", "retry.cap_s" }, { "{'tool':'a','retry':[]}", "retry" },
 		{ "{'tool':'a','key':5}", "key" }, { "{'tool':'a','labels':[]}", "labels" }, { "{'tool':'a','after':{}}", "after" },
-		{ "{'tool':'a','after':['b']}", "after" }, { "{'tool':'a','parent':1}", "parent" }, { "{'tool':'a','traceparent':1}", "traceparent" },
+		{ "{'tool':'a','after':['b']}", "after" }, { "{'tool':'a','parent':1}", "parent" }, { "{'tool':'a','retry_of':1}", "retry_of" }, { "{'tool':'a','traceparent':1}", "traceparent" },
 		{ "{'tool':'a','from':'a-name-that-is-longer-than-thirty-two'}", "from" }, { "{'tool':'a','reply':'x'}", "reply" },
 	};
 

@@ -1,0 +1,151 @@
+#include "submit.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "spool.h"
+
+#define ACCEPT_MS 5000
+#define ACCEPT_OTHER_MS 15000           /* with several brokers: agents that have to change need some of that */
+
+static void
+print_error(const cJSON *e)
+{
+	const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "code"));
+	const char *msg = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "message"));
+
+	if (msg)
+		fprintf(stderr, "uni-wizard: %s: %s\n", code ? code : "error", msg);
+}
+
+/* The router's word comes first, with state "forwarded"; whether the task waits for approval is the house's
+ * to say. */
+static bool
+is_final(const struct submit *s, const char *state)
+{
+	return !state || strcmp(state, "forwarded") != 0 || !s->sovereign;
+}
+
+static void
+tell_halted(const struct submit *s, const struct client_reply *r)
+{
+	if (!s->a->json && reply_text(r, "halted"))
+		fprintf(stderr, "uni-wizard: it does not start for now: %s\n", reply_text(r, "halted"));
+}
+
+static void
+show_accepted(struct submit *s, const struct client_reply *r)
+{
+	const char *state = reply_text(r, "state"), *house = reply_text(r, "house");
+	bool waits = state && strcmp(state, "waiting_approval") == 0;
+
+	s->accepted = true;
+	tell_halted(s, r);
+	if (!is_final(s, state) || (s->wait && !waits))
+		return;
+	s->done = true;
+	s->rc = waits ? EXIT_WAITING : EXIT_OK;
+	if (s->a->json)
+		printf("%.*s\n", (int)r->len, r->line);
+	else
+		printf("%s %s by house %s%s\n", s->id_text, waits ? "waits for approval, accepted" : "accepted",
+		    house ? house : "?", cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(r->obj, "duplicate")) ?
+		    " (it had it already)" : "");
+}
+
+static void
+show_end(struct submit *s, const struct client_reply *r)
+{
+	const char *state = reply_text(r, "state");
+	const cJSON *result = cJSON_GetObjectItemCaseSensitive(r->obj, "result");
+
+	if (!state)
+		state = r->type;
+	s->accepted = s->done = true;   /* whatever was waited for */
+	s->rc = state_exit(state);
+	if (s->a->json) {
+		printf("%.*s\n", (int)r->len, r->line);
+		return;
+	}
+	fprintf(stderr, "%s %s%s%s\n", s->id_text, cmd_color(2, state_color(state)), state, cmd_color(2, "reset"));
+	if (result)
+		print_pretty(result);
+	print_error(cJSON_GetObjectItemCaseSensitive(r->obj, "error"));
+}
+
+static void
+on_reply(void *arg, const struct client_reply *r)
+{
+	struct submit *s = arg;
+
+	if (s->done || !ulid_equal(&r->id, &s->id))
+		return;
+	if (reply_text(r, "id"))
+		snprintf(s->id_text, sizeof s->id_text, "%s", reply_text(r, "id"));
+	if (strcmp(r->type, "accepted") == 0)
+		show_accepted(s, r);
+	else if ((strcmp(r->type, "outcome") == 0 && s->wait) || strcmp(r->type, "rejected") == 0)
+		show_end(s, r);
+}
+
+static int
+spooled(struct submit *s)
+{
+	const char *why = client_is_up(s->r.client) ? "its house did not answer" : client_why_down(s->r.client);
+	struct err e;
+
+	if (spool_start(&s->r.config, s->a->identity ? s->a->identity : s->r.config.identity, &e))
+		cmd_warn(e.msg, NULL);
+	if (s->a->json)
+		printf("{\"type\":\"spooled\",\"id\":\"%s\"}\n", s->id_text);
+	else
+		printf("%s spooled: %s. It is in the local outbox and goes out by itself; `uni-wizard outbox list`.\n",
+		    s->id_text, why[0] ? why : "the broker does not answer");
+	return EXIT_SPOOLED;
+}
+
+static int
+send_and_wait(struct submit *s)
+{
+	int64_t within = s->within_ms, begun = clock_mono_ms();
+	int64_t accept = s->r.config.nbrokers > 1 ? ACCEPT_OTHER_MS : ACCEPT_MS;
+	int rc;
+
+	rc = remote_wait(&s->r, s->wait ? &s->accepted : &s->done, within && within < accept ? within : accept);
+	if (s->done)
+		return s->rc;
+	if (rc == EXIT_NO_ANSWER && !s->accepted)
+		return spooled(s);
+	if (rc == EXIT_REJECTED)
+		client_drop(s->r.client, &s->id, NULL);
+	if (rc && !s->accepted)
+		return rc;
+	if (!s->wait) {
+		printf("%s accepted by the router; its house has not answered yet\n", s->id_text);
+		return EXIT_OK;
+	}
+	within = (within ? within : 3600000) - (clock_mono_ms() - begun);
+	rc = remote_wait(&s->r, &s->done, within);
+	if (rc == EXIT_NO_ANSWER)
+		return cmd_fail(rc, "task %s was accepted but has no outcome yet; see `uni-wizard task show %s`",
+		    s->id_text, s->id_text);
+	return rc ? rc : s->rc;
+}
+
+int
+submit_open(struct submit *s)
+{
+	return remote_open(&s->r, s->a, on_reply, NULL, s);
+}
+
+int
+submit_give(struct submit *s, const char *house, const char *task, size_t len)
+{
+	struct err e;
+
+	ulid_format(&s->id, s->id_text);
+	if (client_submit(s->r.client, house, task, len, &s->id, s->wait, &e) || client_commit(s->r.client, &e))
+		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
+	return send_and_wait(s);
+}

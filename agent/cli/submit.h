@@ -1,0 +1,27 @@
+/*
+ * submit.h - one task is given to a house, and what becomes of it is printed: what `submit` and `task retry` share.
+ */
+#ifndef UW_SUBMIT_H
+#define UW_SUBMIT_H
+
+#include "remote.h"
+
+struct submit {
+	const struct cmd_args *a;
+	bool wait;                      /* for its outcome */
+	int64_t within_ms;              /* 0: 5 seconds for accepted, an hour for the outcome */
+	bool sovereign;                 /* as far as is known here */
+	struct ulid id;                 /* the task's */
+	struct remote r;
+
+	/* Its own. */
+	char id_text[ULID_TEXT];
+	bool accepted, done;
+	int rc;
+};
+
+/* Both return 0 or an exit code, with the error printed. s->r is open after the first; the caller closes it. */
+int submit_open(struct submit *s);
+int submit_give(struct submit *s, const char *house, const char *task, size_t len);
+
+#endif
