@@ -101,9 +101,9 @@ on_end(void *arg, const struct pool_end *end)
 static int64_t
 timeout_ms(const struct uw_harness *h, const struct tool *t)
 {
-	int64_t s = h->timeout_s ? h->timeout_s : t->timeout_s;
+	int64_t s = h->timeout_s ? h->timeout_s : t->timeout_s, cap_s = config_timeout_cap_s(&h->config, h->house);
 
-	return 1000 * (s > h->config.max_timeout_s ? h->config.max_timeout_s : s);
+	return 1000 * (s > cap_s ? cap_s : s);
 }
 
 static bool

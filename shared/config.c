@@ -154,6 +154,14 @@ config_house_find(const struct config *c, const char *name)
 	return NULL;
 }
 
+int64_t
+config_timeout_cap_s(const struct config *c, const char *house)
+{
+	const struct config_house *h = config_house_find(c, house);
+
+	return h && h->timeout_cap_s && h->timeout_cap_s < c->max_timeout_s ? h->timeout_cap_s : c->max_timeout_s;
+}
+
 const struct config_names *
 config_candidates(const struct config *c, const char *house)
 {

@@ -152,6 +152,9 @@ const char *config_path(const char *option);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
 
+/* Longest time of an attempt there; of a house that is not configured: of any. */
+int64_t config_timeout_cap_s(const struct config *c, const char *house);
+
 /* Who may own the house, in order; "_" is the router's. NULL if there is no such house. */
 const struct config_names *config_candidates(const struct config *c, const char *house);
 

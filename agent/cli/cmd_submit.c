@@ -24,7 +24,7 @@ static const struct cmd_opt opts[] = {
 	{ .name = "timeout", .letter = 't', .kind = OPT_INT, .arg = "S", .min = 1, .max = 604800,
 	  .help = "seconds that one attempt may take (default: the tool's)" },
 	{ .name = "retries", .kind = OPT_INT, .arg = "N", .min = 1, .max = 100,
-	  .help = "attempts altogether (default 1)" },
+	  .help = "give it up when so many attempts have failed (default 1)" },
 	{ .name = "not-before", .kind = OPT_TEXT, .arg = "TIME",
 	  .help = "start it then at the earliest, RFC 3339" },
 	{ .name = "after", .letter = 'a', .kind = OPT_TEXT, .arg = "ID,...",

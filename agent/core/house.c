@@ -24,16 +24,13 @@ struct house *
 house_add(struct core *c, const char *name)
 {
 	struct house *h = c->nhouses < HOUSES_MAX ? &c->houses[c->nhouses] : NULL;
-	const struct config_house *f = config_house_find(c->o.config, name);
 
 	if (!h)
 		return NULL;
 	c->nhouses++;
 	snprintf(h->name, sizeof h->name, "%s", name);
 	h->place = -1;
-	h->timeout_cap_s = c->o.config->max_timeout_s;
-	if (f && f->timeout_cap_s && f->timeout_cap_s < h->timeout_cap_s)
-		h->timeout_cap_s = f->timeout_cap_s;
+	h->timeout_cap_s = config_timeout_cap_s(c->o.config, name);
 	return h;
 }
 

@@ -455,6 +455,34 @@ a_cancel_says_what_is_known_of_the_processes(void **state)
 	is_idle();
 }
 
+static int64_t
+timeout_of(int n, const char *more)
+{
+	id = ct_id(n);
+	submit("noop", more);
+	return ct_running(&t, id)->timeout_ms;
+}
+
+static void
+a_house_bounds_the_time_of_its_attempts(void **state)
+{
+	(void)state;
+	assert_int_equal(timeout_of(1, ",'timeout_s':9"), 9000);
+	for (size_t i = 0; i < t.config.nhouses; i++)
+		if (strcmp(t.config.houses[i].name, "ezra") == 0)
+			t.config.houses[i].timeout_cap_s = 5;
+	ct_kill(&t);
+	ct_up(&t, true);
+	turn();
+	assert_int_equal(timeout_of(2, ""), 5000);
+	assert_int_equal(timeout_of(3, ",'timeout_s':4"), 4000);
+	id = ct_id(4);
+	submit("noop", ",'timeout_s':6");
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "rejected"), "error.field"), "timeout_s");
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "rejected"), "error.got"), "6");
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "rejected"), "error.expected"), "at most 5 seconds in house ezra");
+}
+
 static void
 a_task_waits_until_its_time(void **state)
 {
@@ -630,6 +658,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_history_keeps_the_latest_ten, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_of_running_work_outlives_its_agent, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cancel_says_what_is_known_of_the_processes, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_house_bounds_the_time_of_its_attempts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_task_waits_until_its_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_ends_what_has_not_begun, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_that_passes_while_it_runs_does_not_wake_the_agent_for_nothing, setup,
