@@ -34,6 +34,7 @@
 #define MODEL_CELLS   8192      /* 48 bytes each */
 #define MODEL_WAYS    8         /* of a bucket */
 #define MODEL_LEVELS  10
+#define MODEL_TOOL    1         /* the level of a tool alone */
 #define MODEL_TOOLS   256       /* whose durations have a correction, and whose failures have classes, of their own */
 
 enum failure { FAILURE_ERROR, FAILURE_TIMEOUT, FAILURE_CRASH, FAILURE_NETWORK, FAILURE_BUSY, FAILURE_DENIED,

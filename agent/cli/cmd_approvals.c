@@ -133,9 +133,14 @@ print_predicted(const cJSON *o)
 {
 	const cJSON *p = cJSON_GetObjectItemCaseSensitive(o, "predicted"), *rate = cJSON_GetObjectItemCaseSensitive(p, "success");
 
-	if (cJSON_IsNumber(rate))
-		printf("  %-12s%.0f %% of the last %lld of this kind succeeded\n", "predicted", 100 * rate->valuedouble,
-		    (long long)json_number(p, "of", 0));
+	const cJSON *low = cJSON_GetObjectItemCaseSensitive(p, "low"), *high = cJSON_GetObjectItemCaseSensitive(p, "high");
+
+	if (!cJSON_IsNumber(rate))
+		return;
+	printf("  %-12s%.0f of 100 like it succeed", "predicted", 100 * rate->valuedouble);
+	if (cJSON_IsNumber(low) && cJSON_IsNumber(high))
+		printf(" (%.0f to %.0f)", 100 * low->valuedouble, 100 * high->valuedouble);
+	printf(", by %lld that were seen\n", (long long)json_number(p, "of", 0));
 }
 
 static void

@@ -40,6 +40,11 @@
 	C(audit_show)        \
 	C(audit_verify)      \
 	C(audit_export)      \
+	X("Intelligence")    \
+	C(predict)           \
+	C(intelligence_report) \
+	C(intelligence_show) \
+	C(intelligence_reset) \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \

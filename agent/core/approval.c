@@ -27,8 +27,6 @@
 #define APPROVAL_S 86400                /* how long a request waits, without a policy that says so */
 #define CHAIN_MAX 16                    /* tasks back from one to the next by "parent" */
 #define READS_MAX 256                   /* of a chain */
-#define HISTORY 100                     /* tasks that a prediction is made from */
-#define HISTORY_SCAN 2000               /* among so many last ones: each of many requests looks for them */
 
 /* ---- what is known of it ---- */
 
@@ -346,37 +344,6 @@ add_plan(struct core *c, struct task *t, cJSON *plan, const char *agent, const c
 
 /* ---- the request ---- */
 
-struct history {
-	int ended, succeeded;
-};
-
-static void
-look_back(void *arg, struct task *t)
-{
-	struct history *h = arg;
-
-	h->ended += task_state_is_terminal(t->state) && t->state != TASK_CANCELLED && t->state != TASK_DENIED;
-	h->succeeded += t->state == TASK_SUCCEEDED;
-}
-
-/* How the tool's last tasks ended in this house. */
-static void
-put_predicted(struct buf *b, struct core *c, const struct task *t)
-{
-	struct store_filter f = { .house = t->house->name, .state = -1, .tool = t->tool_name, .limit = HISTORY,
-		.scan = HISTORY_SCAN };
-	struct history h = { 0 };
-
-	store_list(c, &f, look_back, &h);
-	if (!h.ended)
-		return;
-	json_put_key(b, "predicted");
-	json_put_open(b, '{');
-	json_kv_num(b, "success", (double)(h.succeeded * 100 / h.ended) / 100);
-	json_kv_int(b, "of", h.ended);
-	json_put_close(b, '}');
-}
-
 static void
 request_topic(const struct core *c, const struct task *t, char topic[TOPIC_MAX])
 {
@@ -422,7 +389,7 @@ publish_request(struct core *c, struct task *t)
 	put_member(b, o, "why");
 	put_member(b, o, "target");
 	put_member(b, o, "dry_run");
-	put_predicted(b, c, t);
+	learn_put_predicted(c, b, t);
 	out_end_line(b);
 	cJSON_Delete(o);
 }

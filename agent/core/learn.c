@@ -18,7 +18,7 @@
 #define PATTERNS_MAX 10000000           /* that the sovereign's own house keeps */
 #define PRUNE_PAGES 512                 /* looked at in one go */
 
-enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_COUNT };
+enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_CLEAR, L_COUNT };
 
 static const char *const sql[L_COUNT] = {
 	[L_PUT] = "INSERT INTO patterns VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -27,6 +27,7 @@ static const char *const sql[L_COUNT] = {
 	[L_FROM] = "SELECT records FROM patterns WHERE page >= ?1 ORDER BY page",
 	[L_OLDEST] = "SELECT page, first + count - 1 FROM patterns ORDER BY page LIMIT ?1",
 	[L_DROP] = "DELETE FROM patterns WHERE page <= ?1",
+	[L_CLEAR] = "DELETE FROM patterns",
 };
 
 struct learn {
@@ -36,6 +37,7 @@ struct learn {
 	int64_t count, at_ms;           /* its attempts; when the last of them ended */
 	int64_t page, n;                /* on disk: the last page; the last attempt */
 	int64_t max;
+	bool reset;                     /* with the next commit */
 };
 
 static sqlite3_stmt *
@@ -213,6 +215,8 @@ learn_write(struct core *c, struct err *e)
 	const struct learn *l = c->learn;
 	sqlite3_stmt *s;
 
+	if (l->reset && db_run(&c->db, use(c, L_CLEAR), e))
+		return -1;
 	if (!l->count)
 		return 0;
 	s = use(c, L_PUT);
@@ -229,6 +233,7 @@ learn_is_stored(struct core *c)
 {
 	struct learn *l = c->learn;
 
+	l->reset = false;
 	if (!l->count)
 		return;
 	l->page++;
@@ -254,6 +259,164 @@ learn_prune(struct core *c)
 	s = use(c, L_DROP);
 	db_int(s, 1, page);
 	return db_run(&c->db, s, NULL);
+}
+
+/* ---- what is asked of it ---- */
+
+static void
+put_share(struct buf *b, const char *key, double p)
+{
+	json_kv_num(b, key, (double)(int)(p * 1000 + 0.5) / 1000);
+}
+
+static void
+put_ms(struct buf *b, const char *key, double ms)
+{
+	json_kv_num(b, key, ms < 10 ? (double)(int)(ms * 100 + 0.5) / 100 : (double)(int64_t)(ms + 0.5));
+}
+
+static void
+put_levels(struct buf *b, const struct forecast *f)
+{
+	json_put_key(b, "levels");
+	json_put_open(b, '[');
+	for (int i = 0; i < MODEL_LEVELS; i++) {
+		if (f->seen[i] < 0.5)
+			continue;
+		json_put_open(b, '{');
+		json_kv_str(b, "name", model_level(i));
+		put_share(b, "success", f->by[i]);
+		json_kv_int(b, "attempts", (int64_t)(f->seen[i] + 0.5));
+		json_put_close(b, '}');
+	}
+	json_put_close(b, ']');
+}
+
+void
+learn_put_prediction(const struct core *c, struct buf *b, const struct question *q)
+{
+	const struct config_house *h = config_house_find(c->o.config, q->house);
+	const char *agent = q->agent ? q->agent : h && h->agents.n == 1 ? h->agents.v[0] : NULL;
+	struct about a;
+	struct said s;
+
+	about(c, q->house, agent, q->tool, shape_of(q->params), &a);
+	learner_expect(c->learn->learner, &a, c->now.wall_ms, &s);
+	json_kv_str(b, "tool", q->tool);
+	json_kv_str(b, "house", q->house);
+	if (agent)
+		json_kv_str(b, "agent", agent);
+	put_share(b, "success", s.f.p);
+	put_share(b, "low", s.f.low);
+	put_share(b, "high", s.f.high);
+	json_kv_int(b, "attempts", (int64_t)(s.f.evidence + 0.5));
+	json_kv_int(b, "of_tool", (int64_t)(s.f.seen[MODEL_TOOL] + 0.5));
+	if (s.f.timed > 0) {
+		put_ms(b, "median_ms", s.f.median_ms);
+		put_ms(b, "p95_ms", s.f.p95_ms);
+	}
+	if (s.f.why_p > 0) {
+		json_kv_str(b, "fails_by", failure_name(s.f.why));
+		put_share(b, "fails_by_share", s.f.why_p);
+	}
+	put_levels(b, &s.f);
+}
+
+/* Only if the tool was seen before. */
+void
+learn_put_predicted(struct core *c, struct buf *b, const struct task *t)
+{
+	struct about a;
+	struct said s;
+
+	about(c, task_house_name(t), NULL, t->tool_name, t->shape, &a);
+	learner_expect(c->learn->learner, &a, c->now.wall_ms, &s);
+	if (s.f.seen[MODEL_TOOL] < 0.5)
+		return;
+	json_put_key(b, "predicted");
+	json_put_open(b, '{');
+	put_share(b, "success", s.f.p);
+	put_share(b, "low", s.f.low);
+	put_share(b, "high", s.f.high);
+	json_kv_int(b, "of", (int64_t)(s.f.evidence + 0.5));
+	if (s.f.p95_ms > 0)
+		put_ms(b, "p95_ms", s.f.p95_ms);
+	json_put_close(b, '}');
+}
+
+static void
+put_score(struct buf *b, const char *key, const struct score *s)
+{
+	json_put_key(b, key);
+	json_put_open(b, '{');
+	json_kv_num(b, "brier", score_brier(s));
+	json_kv_num(b, "log_loss", score_loss(s));
+	json_kv_num(b, "ece", score_ece(s));
+	json_put_close(b, '}');
+}
+
+void
+learn_put_report(const struct core *c, struct buf *b)
+{
+	const struct learner *l = c->learn->learner;
+
+	json_kv_str(b, "agent", c->o.agent);
+	json_kv_int(b, "attempts", l->n);
+	if (l->n)
+		json_kv_time(b, "since", l->since_ms);
+	json_kv_int(b, "predictions", (int64_t)l->said.n);
+	put_score(b, "model", &l->said);
+	put_score(b, "all", &l->by_all);
+	put_score(b, "tool", &l->by_tool);
+	json_kv_num(b, "skill_all", score_skill(&l->said, &l->by_all));
+	json_kv_num(b, "skill_tool", score_skill(&l->said, &l->by_tool));
+	json_put_key(b, "p95");
+	json_put_open(b, '{');
+	json_kv_int(b, "predictions", (int64_t)l->said.timed);
+	put_share(b, "covered", score_coverage(&l->said));
+	json_put_close(b, '}');
+	json_put_key(b, "calibration");
+	json_put_open(b, '[');
+	for (int i = 0; i < SCORE_BINS; i++) {
+		const struct score_bin *x = &l->said.bins[i];
+
+		json_put_open(b, '{');
+		json_kv_num(b, "from", (double)i / SCORE_BINS);
+		json_kv_int(b, "predictions", (int64_t)x->n);
+		if (x->n) {
+			put_share(b, "said", x->said / (double)x->n);
+			put_share(b, "came", x->came / (double)x->n);
+		}
+		json_put_close(b, '}');
+	}
+	json_put_close(b, ']');
+}
+
+void
+learn_put_state(const struct core *c, struct buf *b)
+{
+	const struct learn *l = c->learn;
+
+	json_kv_str(b, "agent", c->o.agent);
+	json_kv_int(b, "attempts", l->learner->n);
+	if (l->learner->n)
+		json_kv_time(b, "since", l->learner->since_ms);
+	json_kv_int(b, "kept_at_most", l->max);
+	json_kv_int(b, "cells", model_used(l->learner->model));
+	json_kv_int(b, "cells_at_most", MODEL_CELLS);
+}
+
+/* All is forgotten, with the turn's commit. */
+void
+learn_reset(struct core *c)
+{
+	struct learn *l = c->learn;
+
+	learner_clear(l->learner);
+	past_pack_clear(&l->pack);
+	l->count = 0;
+	l->reset = true;
+	c->urgent = true;
 }
 
 /* ---- life ---- */

@@ -537,6 +537,58 @@ audit(struct asker *a, const cJSON *req)
 	out_end_line(b);
 }
 
+static int
+read_question(const struct core *c, const cJSON *req, struct question *q, struct err *e)
+{
+	*q = (struct question){ .tool = json_text(req, "tool"), .house = json_text(req, "house"),
+		.agent = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(req, "agent")),
+		.params = cJSON_GetObjectItemCaseSensitive(req, "params") };
+	if (!*q->tool || strlen(q->tool) >= sizeof ((struct task *)0)->tool_name)
+		return err_field(e, ERR_INVALID, "tool", q->tool, "the name of a tool");
+	if (strcmp(q->house, "_") != 0 && !config_house_find(c->o.config, q->house))
+		return err_field(e, ERR_UNKNOWN_HOUSE, "house", q->house, "a house of the configuration");
+	if (q->agent && config_identity_kind(c->o.config, q->agent) != IDENTITY_AGENT)
+		return err_field(e, ERR_INVALID, "agent", q->agent, "an agent of the configuration");
+	if (q->params && !cJSON_IsObject(q->params))
+		return err_field(e, ERR_INVALID, "params", NULL, "an object");
+	return 0;
+}
+
+static void
+predict(struct asker *a, const cJSON *req)
+{
+	struct question q;
+	struct buf *b;
+	struct err e;
+
+	if (read_question(a->c, req, &q, &e)) {
+		answer_error(a, NULL, &e);
+		return;
+	}
+	b = answer(a, "prediction");
+	learn_put_prediction(a->c, b, &q);
+	out_end_line(b);
+}
+
+static void
+intelligence(struct asker *a, const cJSON *req)
+{
+	const char *what = json_text(req, "do");
+	struct buf *b;
+	struct err e;
+
+	if (strcmp(what, "report") != 0 && strcmp(what, "show") != 0 && strcmp(what, "reset") != 0) {
+		err_field(&e, ERR_INVALID, "do", what, "report, show or reset");
+		answer_error(a, NULL, &e);
+		return;
+	}
+	if (strcmp(what, "reset") == 0)
+		learn_reset(a->c);
+	b = answer(a, "intelligence");
+	(strcmp(what, "report") == 0 ? learn_put_report : learn_put_state)(a->c, b);
+	out_end_line(b);
+}
+
 static const struct {
 	const char *op;
 	void (*run)(struct asker *a, const cJSON *req);
@@ -550,6 +602,8 @@ static const struct {
 	{ "move", local_move },
 	{ "drilled", local_drilled },
 	{ "signed", local_signed },
+	{ "predict", predict },
+	{ "intelligence", intelligence },
 };
 
 void
@@ -570,7 +624,7 @@ core_local(struct core *c, uint64_t conn, const char *line, size_t len, const ch
 			cJSON_Delete(req);
 			return;
 		}
-	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping, health, audit, move, drilled or signed");
+	err_field(&e, ERR_INVALID, "op", op, "submit, cancel, query, ping, health, audit, move, drilled, signed, predict or intelligence");
 	answer_error(&a, NULL, &e);
 	cJSON_Delete(req);
 }

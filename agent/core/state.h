@@ -940,6 +940,18 @@ void learn_expect(struct core *c, struct task *t);      /* it is chosen, and beg
 void learn_ended(struct core *c, struct task *t, const struct pool_end *p);     /* while it is known where it ran */
 void learn_work(struct core *c, const struct work *w, const struct pool_end *p);
 void learn_heard(struct core *c, const struct task *t, const cJSON *event, const char *type);
+struct question {
+	const char *tool, *house;
+	const char *agent;              /* that would run it; NULL: any */
+	const cJSON *params;            /* NULL: none */
+};
+/* Members of an answer. */
+void learn_put_prediction(const struct core *c, struct buf *b, const struct question *q);
+void learn_put_report(const struct core *c, struct buf *b);
+void learn_put_state(const struct core *c, struct buf *b);
+/* What is said of a task in the request for its approval. */
+void learn_put_predicted(struct core *c, struct buf *b, const struct task *t);
+void learn_reset(struct core *c);
 /* With a commit, as with audit.c. */
 int learn_write(struct core *c, struct err *e);
 void learn_is_stored(struct core *c);

@@ -226,7 +226,7 @@ ask $one operator && ask $two operator && ask $own timmy && ask $forged operator
 is "what waits is listed" "$("$UW" approvals --json | jq -c '[.[] | .valid]')" '[true,true,true,false]'
 like "also for people" "$("$UW" approvals)" "$one +ezra +file_write +operator +/srv/www/a +changes production: path:/srv/www"
 "$UW" approvals $one >shown
-like "one is shown in full" "$(tr '\n' ' ' <shown)" 'asked by +operator.*mode simple.*95 % of the last 20.*write path /srv/www/a +\(not there yet\).*\+ one'
+like "one is shown in full" "$(tr '\n' ' ' <shown)" 'asked by +operator.*mode simple.*95 of 100 like it succeed, by 20 that were seen.*write path /srv/www/a +\(not there yet\).*\+ one'
 is "nothing in it drives the terminal" "$(tr -d '\n\t[:print:]' <shown | wc -c | tr -d ' ')" 0
 refuse "one that was changed cannot be approved" 3 uw approve $forged
 like "and it is said why" "$(cat "$T/.check")" 'somebody changed it'

@@ -207,6 +207,66 @@ what_another_runs_is_learned_once_by_each(void **state)
 	net_teardown(&net);
 }
 
+static const cJSON *
+ask(const char *request, const char *type)
+{
+	const cJSON *o = NULL;
+
+	ct_begin(&t);
+	ct_local(&t, 7, request);
+	turn();
+	for (size_t i = 0; i < t.nlines; i++)
+		if (!t.lines[i].topic && strcmp(json_text(t.lines[i].v, "type"), type) == 0)
+			o = t.lines[i].v;
+	assert_non_null(o);
+	return o;
+}
+
+static double
+number(const cJSON *o, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+
+	assert_true(cJSON_IsNumber(v));
+	return v->valuedouble;
+}
+
+static void
+it_says_what_it_expects_and_how_right_it_was(void **state)
+{
+	const cJSON *o;
+
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	o = ask("{'op':'predict','tool':'noop','house':'ezra','params':{'payload':'other  text'}}", "prediction");
+	assert_int_equal(number(o, "of_tool"), 0);
+	for (int i = 1; i <= 50; i++) {
+		give(i, "");
+		end(i, i % 10 ? POOL_FAILED : POOL_SUCCEEDED);
+	}
+	/* Of the same shape, in other words. */
+	o = ask("{'op':'predict','tool':'noop','house':'ezra','params':{'payload':'other  text'}}", "prediction");
+	assert_true(number(o, "success") > 0.03 && number(o, "success") < 0.3);
+	assert_true(number(o, "low") <= number(o, "success") && number(o, "high") >= number(o, "success"));
+	assert_string_equal(json_text(o, "agent"), "ezra-1");
+	assert_true(number(o, "fails_by_share") > 0.9);
+	o = ask("{'op':'intelligence','do':'report'}", "intelligence");
+	assert_int_equal(number(o, "predictions"), 50);
+	assert_true(number(cJSON_GetObjectItem(o, "model"), "brier") < number(cJSON_GetObjectItem(o, "all"), "brier") * 1.2);
+	for (const char *const *p = (const char *const[]){ "{'op':'predict','house':'ezra'}", "{'op':'predict','tool':'noop'}",
+	    "{'op':'predict','tool':'noop','house':'ezra','params':[1]}", "{'op':'predict','tool':'noop','house':'ezra','agent':'x'}",
+	    "{'op':'intelligence','do':'dance'}", NULL }; *p; p++)
+		ask(*p, "error");
+	ask("{'op':'intelligence','do':'reset'}", "intelligence");
+	assert_int_equal(ct_sql(&t, "SELECT count(*) FROM patterns"), 0);
+	ct_kill(&t);
+	ct_up(&t, false);
+	o = ask("{'op':'intelligence','do':'show'}", "intelligence");
+	assert_int_equal(number(o, "attempts"), 0);
+	ct_teardown(&t);
+}
+
 int
 main(void)
 {
@@ -215,6 +275,7 @@ main(void)
 		cmocka_unit_test(what_did_not_run_teaches_nothing),
 		cmocka_unit_test(it_is_known_again_after_a_restart),
 		cmocka_unit_test(the_oldest_are_forgotten),
+		cmocka_unit_test(it_says_what_it_expects_and_how_right_it_was),
 		cmocka_unit_test(agents_learn_from_what_they_hear),
 		cmocka_unit_test(what_another_runs_is_learned_once_by_each),
 	};

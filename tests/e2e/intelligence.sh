@@ -1,0 +1,62 @@
+#!/bin/sh
+# What agents learn from what they run and hear, what they say of it beforehand, and how right that was.
+. "$(dirname "$0")/lib.sh"
+
+own_tool flaky idempotent <<'EOT'
+#!/bin/sh
+# Fails whenever the parameter says so.
+case $(cat) in
+*'"bad"'*) echo 'no luck' >&2; exit 1 ;;
+esac
+echo '{}'
+EOT
+cluster_up --houses ezra,timmy
+pick() { jq -r "$1"; }
+
+"$UW" predict --tool flaky --house ezra >"$T/out" 2>&1
+like "of a tool that nobody has seen it is said that it is not known" "$(cat "$T/out")" 'has not seen this tool yet'
+refuse "a prediction needs a house" 2 "$UW" predict --tool flaky
+refuse "and one that exists" 2 "$UW" predict --tool flaky --house nowhere
+refuse "and an agent that exists" 2 "$UW" predict --tool flaky --house ezra --agent nobody
+like "naming the field" "$(cat "$T/.check")" 'agent: expected an agent of the configuration'
+
+# Two shapes: long texts always fail, short ones never.
+i=0
+while [ $i -lt 60 ]; do
+	echo '{"house":"ezra","tool":"flaky","params":{"what":"ok"}}'
+	echo '{"house":"ezra","tool":"flaky","params":{"bad":"secret-word-in-a-long-text"}}'
+	i=$((i + 1))
+done >"$T/tasks"
+"$UW" submit --batch "$T/tasks" >"$T/out" 2>&1
+owner=$(owner_of ezra)
+learned() { [ "$("$UW" intelligence show --agent "$1" --json | pick .attempts)" -ge "$2" ]; }
+check "the owner has learned from all" wait_for 20 learned "$owner" 120
+other=timmy-1
+[ "$owner" != timmy-1 ] || other=ezra-1
+check "and so has who follows it" wait_for 20 learned "$other" 120
+
+"$UW" predict --tool flaky --house ezra what=ok --ask "$owner" --json >"$T/good"
+"$UW" predict --tool flaky --house ezra bad=secret-word-in-a-long-text --ask "$owner" --json >"$T/bad"
+is "what has always succeeded will" "$(pick '.success > 0.85 and .low < .success and .high > .success' <"$T/good")" true
+is "what has always failed will not" "$(pick '.success < 0.15' <"$T/bad")" true
+is "and how" "$(pick .fails_by <"$T/bad")" error
+is "it says how long it takes" "$(pick '.median_ms > 0 and .p95_ms >= .median_ms' <"$T/good")" true
+is "the follower says about the same" \
+    "$("$UW" predict --tool flaky --house ezra bad=secret-word-in-a-long-text --ask "$other" --json | pick '.success < 0.2')" true
+like "a person reads it in a few lines" "$("$UW" predict --tool flaky --house ezra what=ok --ask "$owner")" 'of 100 succeed'
+
+"$UW" intelligence report --agent "$owner" --json >"$T/report"
+is "each was predicted before it began" "$(pick '.predictions >= 120' <"$T/report")" true
+is "the model beats the rate of the tool" "$(pick '.skill_tool > 0.3' <"$T/report")" true
+is "and the rate of all" "$(pick '.skill_all > 0.3' <"$T/report")" true
+is "bins add up" "$(pick '([.calibration[].predictions] | add) == .predictions' <"$T/report")" true
+like "there is a plot" "$("$UW" intelligence report --agent "$owner")" 'o said, \* came'
+like "and a page" "$("$UW" intelligence report --agent "$owner" --html)" '<circle cx='
+
+restart_all
+check "after a restart all is known again" learned "$owner" 120
+before=$(pick .model.brier <"$T/report")
+is "the scores too" "$("$UW" intelligence report --agent "$owner" --json | jq --argjson b "$before" '(.model.brier - $b) | fabs < 0.02')" true
+check "it can be reset" "$UW" intelligence reset --agent "$owner"
+is "then it knows nothing" "$("$UW" intelligence show --agent "$owner" --json | pick .attempts)" 0
+check "the other goes on knowing" learned "$other" 120
