@@ -99,6 +99,7 @@ gather(struct agent *a)
 
 	a->messages = 0;
 	socket_feed(a);
+	http_feed(a);
 	for (;;) {
 		bool came = link_read(a);
 
@@ -140,6 +141,7 @@ turn_failed(struct agent *a, const struct err *e)
 		log_warnx("store: %s; nothing is taken in or given out until it works again", e->msg);
 	a->stuck = true;
 	uv_idle_stop(&a->again);
+	health_commit(a, e->msg);
 	/* What waits in sockets would be reported again and again. */
 	link_pause(a);
 	a->retry_ms = clock_mono_ms() + 200;
@@ -179,6 +181,7 @@ turn(struct agent *a)
 	if (a->stuck)
 		log_info("store: works again");
 	a->stuck = false;
+	health_commit(a, NULL);
 	core_release(a->core, agent_now());
 	effects(a);
 	a->open = false;
@@ -210,6 +213,8 @@ attempt_ended(void *arg, const struct pool_end *end)
 {
 	struct agent *a = arg;
 
+	if (health_attempt_end(a, end))
+		return;
 	agent_input(a);
 	core_attempt_end(a->core, end);
 }
@@ -292,6 +297,7 @@ second_callback(uv_timer_t *t)
 		link_beat(a);
 		give_memory_back(a);
 	}
+	http_second(a);
 	notify("WATCHDOG=1");
 	close_when_idle(a);
 }
@@ -314,6 +320,7 @@ end_loop(struct agent *a)
 	a->phase = AGENT_ENDS;
 	link_stop(a);
 	socket_close(a);
+	http_close(a);
 	uv_stop(&a->loop);
 }
 
@@ -525,10 +532,13 @@ agent_run(const struct agent_opts *o, struct err *e)
 	    start_pool(a, e) || socket_open(a, e))
 		goto out;
 	link_start(a);
+	health_init(a);
+	http_open(a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : 0;
 out:
 	stop_loop(a);
+	http_free(a);
 	core_close(a->core);
 	signer_close(a->signer);
 	registry_free(a->tools);

@@ -3,7 +3,7 @@
  *
  * agent.c runs the turns: it gathers inputs, lets the core commit, and then carries out its effects.
  * link.c keeps the connection to the broker, probe.c tries another one beside it, socket.c serves
- * local connections.
+ * local connections, http.c those of HTTP, and health.c looks whether all this works.
  */
 #ifndef UW_AGENT_H
 #define UW_AGENT_H
@@ -13,6 +13,8 @@
 #include "address.h"
 #include "config.h"
 #include "core.h"
+#include "health.h"
+#include "http.h"
 #include "mqtt.h"
 #include "pool.h"
 #include "tool.h"
@@ -83,9 +85,11 @@ struct agent {
 	uv_signal_t term, intr, hup;
 	uv_pipe_t listener;
 	struct socket_conn *conns;
-	uint64_t last_conn;
+	uint64_t last_conn;             /* local connections and calls of HTTP are numbered together */
 	int nconns;
 	bool listening;
+	struct http *http;              /* NULL: it is switched off, or cannot listen */
+	struct health health;
 
 	bool open;                      /* the core's turn has begun */
 	bool wanted;                    /* a turn should run */

@@ -158,10 +158,13 @@ socket_effects(struct agent *a)
 	uint64_t conn;
 	size_t len;
 
-	while (core_next_local(a->core, &conn, &text, &len))
+	while (core_next_local(a->core, &conn, &text, &len)) {
+		if (http_take(a, conn, text, len))
+			continue;
 		for (struct socket_conn *s = a->conns; s; s = s->next)
 			if (s->id == conn && !s->closing)
 				send_text(s, text, len);
+	}
 }
 
 int

@@ -63,6 +63,16 @@ houses:
 witnesses: [witness-1]
 ```
 
+Each agent answers HTTP ([http.md](http.md)), for this machine alone unless `http.listen` says otherwise: then with
+TLS, which needs a certificate (`uni-wizard pki issue http --san NAME`). Who asks for more than `/health` and `/ready`
+shows the `auth_token` of the agent's house.
+
+```yaml
+http: {listen: "[::]:8643"}
+houses:
+  ezra: {endpoint: "https://ezra.example:8643", auth_token: "${EZRA_TOKEN}"}
+```
+
 ## Keys
 
 This table is printed by `uni-wizard config keys`.

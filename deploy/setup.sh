@@ -24,10 +24,12 @@ demo lib:libcjson          libcjson-dev           cjson
 demo lib:openssl           libssl-dev             openssl@3
 demo lib:yaml-0.1          libyaml-dev            libyaml
 demo lib:libcurl           libcurl4-openssl-dev   curl
+demo lib:libmicrohttpd     libmicrohttpd-dev      libmicrohttpd
 test prog:gcc              gcc                    -
 test prog:clang            clang                  -
 test prog:git              git                    git
 test prog:jq               jq                     jq
+test prog:curl             curl                   curl
 test prog:timeout          coreutils              coreutils
 test prog:ps               procps                 -
 test prog:strace           strace?                -

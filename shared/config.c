@@ -179,6 +179,40 @@ config_home(const struct config *c, const char *agent)
 	return NULL;
 }
 
+/* Of "http://host:8643/": 0 if it names none. */
+static int
+url_port(const char *url)
+{
+	const char *host = strstr(url, "://") + 3, *bracket = strchr(host, ']');
+	const char *colon = strchr(bracket ? bracket : host, ':');
+
+	return colon ? (int)strtol(colon + 1, NULL, 10) : 0;
+}
+
+bool
+config_http(const struct config *c, const char *agent, char *address, size_t size, int *port, bool *loopback)
+{
+	const struct config_house *home = config_home(c, agent);
+	const char *text = c->http_listen, *colon;
+
+	*port = home && home->endpoint ? url_port(home->endpoint) : 0;
+	if (!*port)
+		*port = CONFIG_HTTP_PORT;
+	snprintf(address, size, "127.0.0.1");
+	*loopback = true;
+	if (!text)
+		return true;
+	if (strcmp(text, "off") == 0)
+		return false;
+	colon = strrchr(text, ':');
+	*port = (int)strtol(colon + 1, NULL, 10);
+	snprintf(address, size, "%.*s", (int)(colon - text), text);
+	if (*text == '[')
+		snprintf(address, size, "%.*s", (int)(colon - text) - 2, text + 1);
+	*loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+	return true;
+}
+
 bool
 config_names_has(const struct config_names *names, const char *name)
 {

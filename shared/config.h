@@ -91,6 +91,8 @@ struct config {
 	char *state_dir;                /* databases: <agent>.db, outbox-<identity>.db */
 	char *run_dir;                  /* <agent>.sock, <agent>.pid */
 	char *log_level;                /* warn info debug */
+	char *http_listen;              /* "127.0.0.1:8643", "off"; NULL: see config_http() */
+	char *http_certificate, *http_key;
 
 	struct config_house houses[CONFIG_MAX_HOUSES];
 	size_t nhouses;
@@ -160,6 +162,12 @@ const struct config_names *config_candidates(const struct config *c, const char 
 
 /* The house an agent calls home; NULL if nobody lists it, and for a witness. */
 const struct config_house *config_home(const struct config *c, const char *agent);
+
+#define CONFIG_HTTP_PORT 8643
+
+/* Where an agent answers HTTP: a numeric address, and a port, which may be 0. False: nowhere. loopback: only this
+ * machine can connect. */
+bool config_http(const struct config *c, const char *agent, char *address, size_t size, int *port, bool *loopback);
 
 bool config_names_has(const struct config_names *names, const char *name);
 

@@ -28,16 +28,15 @@ house_complete(struct config_reader *r, struct config_house *h)
 	return 0;
 }
 
-/* On machines of others there is no such file, and nobody asks for it. */
 static void
-key_path_complete(struct config *c)
+path_complete(const struct config *c, char **path, const char *name)
 {
 	struct buf b = { 0 };
 
-	if (c->sovereign_key)
+	if (*path)
 		return;
-	buf_addf(&b, "%s/sovereign.key", c->pki_dir);
-	c->sovereign_key = buf_take(&b);
+	buf_addf(&b, "%s/%s", c->pki_dir, name);
+	*path = buf_take(&b);
 }
 
 static void
@@ -84,7 +83,10 @@ config_complete(struct config_reader *r)
 		if (house_complete(r, &c->houses[i]))
 			return -1;
 	candidates_complete(c);
-	key_path_complete(c);
+	/* On machines of others there is no such file, and nobody asks for it. */
+	path_complete(c, &c->sovereign_key, "sovereign.key");
+	path_complete(c, &c->http_certificate, "http.crt");
+	path_complete(c, &c->http_key, "http.key");
 	return 0;
 }
 

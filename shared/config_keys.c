@@ -79,6 +79,13 @@ const struct config_key config_keys[] = {
 	{ "schedules.*.missed", &TYPE_CHOICE, "once", .allowed = "once none all", SCHEDULE(missed),
 	    .help = "When nobody could run it in time: one late run, however many were missed; none; or all, at most the last 100." },
 
+	{ "http.listen", &TYPE_LISTEN, NULL, "`127.0.0.1`, at the port of the `endpoint` of the agent's house, else 8643",
+	    CONF(http_listen), .help = "Where an agent answers HTTP: `address:port`, port 0 for one that is free, or `off`." },
+	{ "http.certificate", &TYPE_PATH, NULL, "`http.crt` in the directory `pki`", CONF(http_certificate),
+	    .help = "Certificate for HTTPS, which is spoken wherever others can connect." },
+	{ "http.key", &TYPE_PATH, NULL, "`http.key` in the directory `pki`", CONF(http_key),
+	    .help = "Private key of that certificate." },
+
 	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
 	    CONF(max_payload_bytes), .help = "Largest MQTT message." },
 	{ "limits.payload_lines", &TYPE_INT, "4096", .min = 1, .max = 65536, CONF(max_payload_lines),

@@ -1,5 +1,7 @@
 #include "config_impl.h"
 
+#include <arpa/inet.h>
+
 #include <ctype.h>
 
 static void
@@ -95,6 +97,32 @@ url_expect(const struct config_key *k, struct buf *out)
 {
 	(void)k;
 	buf_adds(out, "http://host:port or https://host:port");
+}
+
+/* Numbers only: what a name stands for may change, and with it who can connect. */
+static bool
+listen_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+	char host[64], port[8], end;
+	int n;
+
+	if (strcmp(text, "off") != 0 && sscanf(text, "[%63[0-9a-fA-F:.]]:%7[0-9]%c", host, port, &end) != 2 &&
+	    sscanf(text, "%63[0-9.]:%7[0-9]%c", host, port, &end) != 2)
+		return false;
+	if (strcmp(text, "off") != 0) {
+		n = (int)strtol(port, NULL, 10);
+		if (n > 65535 || inet_pton(*text == '[' ? AF_INET6 : AF_INET, host, address) != 1)
+			return false;
+	}
+	return text_put(r, k, text, at);
+}
+
+static void
+listen_expect(const struct config_key *k, struct buf *out)
+{
+	(void)k;
+	buf_adds(out, "address:port with a numeric address, such as 127.0.0.1:8643 or [::]:8643, or off");
 }
 
 static bool
@@ -388,6 +416,7 @@ signers_expect(const struct config_key *k, struct buf *out)
 TYPE(TYPE_TEXT, "text", false, text, text_clear);
 TYPE(TYPE_CHOICE, "word", false, choice, text_clear);
 TYPE(TYPE_URL, "URL", false, url, text_clear);
+TYPE(TYPE_LISTEN, "address", false, listen, text_clear);
 TYPE(TYPE_PATH, "path", false, path, text_clear);
 TYPE(TYPE_PATHS, "list of paths", true, paths, paths_clear);
 TYPE(TYPE_NAME, "name", false, name, NULL);

@@ -170,7 +170,8 @@ cluster_file_write(const struct cluster_up *o, const char *dir, struct err *e)
 	buf_adds(&b, "# A cluster on this machine. Change what you like, then: uni-wizard cluster down; "
 	    "uni-wizard cluster up\n");
 	put_brokers(&b, ports, rc == 0 ? n : 0);
-	buf_adds(&b, "pki: pki\nstate: state\n");
+	buf_adds(&b, "pki: pki\nstate: state\n# Each agent has a port of its own: state/<agent>.http says which.\n"
+	    "http: {listen: \"127.0.0.1:0\"}\n");
 	if (rc == 0)
 		rc = cluster_key_make(dir, &b, e);
 	if (rc == 0 && (rc = put_voters(&b, o, e)) == 0 && (rc = put_run_dir(&b, dir, e)) == 0) {

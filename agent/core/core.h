@@ -159,6 +159,16 @@ unsigned core_running(const struct core *c);
 /* After core_drain(): nothing runs here, and no house that another could take is still held. */
 bool core_is_drained(const struct core *c);
 
+/* Reads the store from the disk, or a piece of it if it is large, and makes the next commit write something. -1: it is
+ * damaged. An input, between core_begin() and core_commit(). */
+int core_look(struct core *c, struct err *e);
+
+/* When the latest pulse was made that came back, or the connection, on the mono clock; 0: there is none. */
+int64_t core_pulse_made_ms(const struct core *c);
+
+/* How many agents are heard; *ms is how far the clocks of half of them are ahead of ours, or more. */
+int core_clock_skew(const struct core *c, int64_t *ms);
+
 /* The broker to connect to. */
 int core_broker(const struct core *c);
 /* Why the connection should be given up and made anew, NULL if it should not. */

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "clock.h"
 #include "json.h"
 #include "log.h"
 #include "state.h"
@@ -131,6 +132,7 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 	p->offline = false;
 	p->heard_ms = p->beat_ms = c->now.mono_ms;
 	p->beat = json_number(o, "seq", 0);
+	p->skew_ms = clock_parse(json_text(o, "time"), &p->skew_ms, NULL) ? 0 : p->skew_ms - c->now.wall_ms;
 	p->lost_ms = json_number(o, "lost_ms", 0) > 0 ? c->now.mono_ms - json_number(o, "lost_ms", 0) : 0;
 	p->broker = (int)json_number(o, "broker", 0);
 	p->slots = (unsigned)json_number(o, "slots", 0);

@@ -229,6 +229,7 @@ struct peer {
 	bool stopping;
 	int64_t heard_ms;               /* mono; 0: never */
 	int64_t beat_ms;                /* mono: its latest heartbeat, which alone makes it count as a voter here */
+	int64_t skew_ms;                /* its clock against ours, by that heartbeat, which was some milliseconds on its way */
 	int broker;
 	int64_t beat, have_beat;        /* number of the latest heartbeat, and of the one before the latest "have" */
 	int64_t lost_ms;                /* mono: its last pulse on its former connection; 0: it does not say */
@@ -513,6 +514,8 @@ struct core {
 	int64_t next_due_ms;            /* wall; 0: none */
 	int64_t tidy_mono_ms, tidy_seq, prune_seq, pruned_id_ms;
 	int64_t stored_pruned_id_ms;
+	int64_t look_ms;                /* to be written, so that it is seen that the store takes something; 0: not */
+	int64_t looked_seq;             /* the tasks up to this one were read */
 	bool due_changed;
 	char stamp[32];                 /* the turn's time as text */
 	int64_t lazy_since_ms;

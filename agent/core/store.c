@@ -726,6 +726,17 @@ write_pruned_id(struct core *c, struct err *e)
 	return set_meta(c, "pruned_id_ms", text, e);
 }
 
+static int
+write_look(struct core *c, struct err *e)
+{
+	char text[24];
+
+	if (!c->look_ms)
+		return 0;
+	snprintf(text, sizeof text, "%lld", (long long)c->look_ms);
+	return set_meta(c, "looked_ms", text, e);
+}
+
 static void
 write_pruned(struct core *c)
 {
@@ -1305,6 +1316,7 @@ static void
 is_stored(struct core *c)
 {
 	c->stored_pruned_id_ms = c->pruned_id_ms;
+	c->look_ms = 0;
 	for (struct task *t = c->dirty; t; t = t->next_dirty) {
 		t->stored = true;
 		t->dirty = false;
@@ -1341,7 +1353,8 @@ store_commit(struct core *c, struct err *e)
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
-	    write_rejects(c, e) || write_pruned_id(c, e) || audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_rejects(c, e) || write_pruned_id(c, e) || write_look(c, e) || audit_write(c, e) || learn_write(c, e) ||
+	    db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;

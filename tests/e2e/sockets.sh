@@ -1,6 +1,6 @@
 #!/bin/sh
 # limit: 120
-# An agent, idle and at work, traced: it talks to the broker and to what tasks name, listens on its own Unix socket alone, and
+# An agent, idle and at work, traced: it talks to the broker and to what tasks name, listens on its own Unix socket and for HTTP on loopback, and
 # opens no key but its own.
 . "$(dirname "$0")/lib.sh"
 
@@ -79,9 +79,11 @@ fi
 
 sleep 5
 is "idle, it has connected to the broker and to nothing else" "$(other | grep '^connect\|^send')" "connect 127.0.0.1:$UW_PORT"
-is "it is bound to its own Unix socket and to nothing else" "$(other | grep '^bind')" "bind unix:$T/c/run/ezra-1.sock"
-like "it listens on no other" "$(calls | grep '^listen')" '^listen <UNIX[-A-Z]*$'
-is "and there once" "$(grep -c 'listen(' "$T/trace")" 1
+own="$(sed 's|http://|bind |' "$T/c/state/ezra-1.http")
+bind unix:$T/c/run/ezra-1.sock"
+is "it is bound to its own Unix socket and its port for HTTP, on loopback, and to nothing else" "$(other | grep '^bind' | sort)" "$own"
+like "that is on loopback" "$own" '^bind 127\.0\.0\.1:'
+is "it listens on these" "$(grep -c 'listen(' "$T/trace")" 2
 check "it has opened its key" grep -q 'ezra-1\.key"' "$T/trace"
 is "and nobody else's" "$(others_keys)" ""
 
@@ -98,7 +100,7 @@ did "processes" process_list
 did "a server that a task names" http_get url="http://127.0.0.1:$echo_port/"
 is "it has connected to the broker and to what the task named" "$(other | grep '^connect\|^send' | sort)" \
     "$(printf 'connect 127.0.0.1:%s\n' "$UW_PORT" "$echo_port" | sort)"
-is "it is bound to its own Unix socket still" "$(other | grep '^bind')" "bind unix:$T/c/run/ezra-1.sock"
-is "and listens on nothing more" "$(grep -c 'listen(' "$T/trace")" 1
+is "it is bound to these still" "$(other | grep '^bind' | sort)" "$own"
+is "and listens on nothing more" "$(grep -c 'listen(' "$T/trace")" 2
 is "still it has opened nobody else's key" "$(others_keys)" ""
 stop_agent

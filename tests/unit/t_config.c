@@ -144,6 +144,53 @@ everything_has_a_default(void **state)
 }
 
 static void
+it_is_said_where_http_is_answered(void **state)
+{
+	static const struct {
+		const char *text, *agent, *address;
+		int port;
+		bool loopback;
+	} cases[] = {
+		{ "houses: {ezra: }\n", "ezra-1", "127.0.0.1", 8643, true },
+		{ "houses: {ezra: {endpoint: 'http://localhost:9000/'}}\n", "ezra-1", "127.0.0.1", 9000, true },
+		{ "houses: {ezra: {endpoint: 'http://203.0.113.1'}}\n", "ezra-1", "127.0.0.1", 8643, true },
+		{ "houses: {ezra: {endpoint: 'https://[2001:db8::1]:77/x'}}\n", "ezra-1", "127.0.0.1", 77, true },
+		{ "houses: {ezra: }\nwitnesses: [w]\n", "w", "127.0.0.1", 8643, true },
+		{ "houses: {ezra: }\nhttp: {listen: '127.0.0.2:0'}\n", "ezra-1", "127.0.0.2", 0, true },
+		{ "houses: {ezra: }\nhttp: {listen: '[::1]:5'}\n", "ezra-1", "::1", 5, true },
+		{ "houses: {ezra: }\nhttp: {listen: '[::]:8643'}\n", "ezra-1", "::", 8643, false },
+		{ "houses: {ezra: }\nhttp: {listen: '0.0.0.0:8643'}\n", "ezra-1", "0.0.0.0", 8643, false },
+	};
+	char address[64];
+	bool loopback;
+	int port;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		good(cases[i].text);
+		assert_true(config_http(&conf, cases[i].agent, address, sizeof address, &port, &loopback));
+		assert_string_equal(address, cases[i].address);
+		assert_int_equal(port, cases[i].port);
+		assert_int_equal(loopback, cases[i].loopback);
+		done();
+	}
+	good("houses: {ezra: }\npki: /p\nhttp: {listen: off}\n");
+	assert_false(config_http(&conf, "ezra-1", address, sizeof address, &port, &loopback));
+	assert_string_equal(conf.http_certificate, "/p/http.crt");
+	assert_string_equal(conf.http_key, "/p/http.key");
+	done();
+	for (const char *const *p = (const char *const[]){ "localhost:8643", "127.0.0.1", "127.0.0.1:70000", "1.2.3:5", NULL }; *p;
+	    p++) {
+		char text[80], msg[200];
+
+		snprintf(text, sizeof text, "houses: {ezra: }\nhttp: {listen: '%s'}\n", *p);
+		snprintf(msg, sizeof msg, "2: http.listen: expected address:port with a numeric address, such as 127.0.0.1:8643 or "
+		    "[::]:8643, or off, got %s", *p);
+		bad(text, msg);
+	}
+}
+
+static void
 values_are_read(void **state)
 {
 	(void)state;
@@ -597,6 +644,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_founding_file_is_valid_without_its_token),
 		cmocka_unit_test(everything_has_a_default),
+		cmocka_unit_test(it_is_said_where_http_is_answered),
 		cmocka_unit_test(values_are_read),
 		cmocka_unit_test(a_house_is_stood_in_for_by_others_up_to_three),
 		cmocka_unit_test(a_witness_votes_and_owns_nothing),

@@ -1,0 +1,53 @@
+/*
+ * health.h - whether the agent can do its work, by trying it: a pulse through the broker, a commit, a task that does
+ * nothing through a worker, the disk, the clock.
+ *
+ * A look is made when somebody asks, at most one a second, and tells within LOOK_MS. It runs in the loop.
+ */
+#ifndef UW_HEALTH_H
+#define UW_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct agent;
+struct http_call;
+struct pool_end;
+
+/*        symbol          in the answer */
+#define HEALTH_CHECKS(X)                 \
+	X(HEALTH_LINK,    "link")        \
+	X(HEALTH_STORE,   "store")       \
+	X(HEALTH_WORKERS, "workers")     \
+	X(HEALTH_DISK,    "disk")        \
+	X(HEALTH_CLOCK,   "clock")
+
+enum health_check {
+#define X(sym, name) sym,
+	HEALTH_CHECKS(X)
+#undef X
+	HEALTH_NCHECKS
+};
+
+#define HEALTH_CALLS 32                 /* as many as there are connections */
+
+struct health {
+	uv_timer_t limit;               /* of the look */
+	bool looking;
+	int64_t begun_ms, ended_ms;     /* mono; 0: never */
+	int64_t canary_ms;              /* mono: the task that is with a worker; 0: none */
+	struct {
+		bool known, ok;
+		int64_t ms;
+		char detail[200];
+	} checks[HEALTH_NCHECKS];
+	struct http_call *calls[HEALTH_CALLS];
+	int ncalls;
+};
+
+void health_init(struct agent *a);
+void health_commit(struct agent *a, const char *failed);        /* a commit came through, or failed */
+bool health_attempt_end(struct agent *a, const struct pool_end *end);   /* true if it was the canary's */
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * http.h - the agent's HTTP interface.
+ *
+ * Each connection has a thread of libmicrohttpd's, and no thread touches the core: what a request wants of the agent is
+ * a call, which the loop carries out while the thread waits for a bounded time. The listening socket is the loop's until
+ * somebody connects for the first time; only then libmicrohttpd is loaded.
+ *
+ * http.c serves: socket, threads, routes and calls. health.c and the others answer.
+ */
+#ifndef UW_HTTP_H
+#define UW_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+
+struct agent;
+struct http_call;
+
+/* ---- for the loop ---- */
+
+void http_open(struct agent *a);        /* an agent that cannot listen does its work all the same */
+void http_second(struct agent *a);      /* once a second: connections that take too long are ended */
+void http_feed(struct agent *a);        /* in a turn: what was asked of the core */
+/* Lines of the core for a call; false if conn is none of ours. */
+bool http_take(struct agent *a, uint64_t conn, const char *text, size_t len);
+void http_close(struct agent *a);       /* before the loop ends */
+void http_free(struct agent *a);        /* after it */
+
+/* What the thread of a call waits for. */
+void http_call_answer(struct agent *a, struct http_call *call, const char *text, size_t len);
+
+/* ---- for what answers a request, in its connection's thread ---- */
+
+struct http_request {
+	struct agent *a;                /* only what never changes: its options */
+	void *connection;
+	const char *id;                 /* what stands for {id} in the path */
+	struct buf body;
+};
+
+struct http_reply {
+	unsigned status;                /* 0: 200 */
+	const char *type;               /* NULL: JSON */
+	struct buf body;
+	char location[64];
+};
+
+const char *http_argument(const struct http_request *r, const char *name);      /* of the query; NULL: not given */
+const char *http_header(const struct http_request *r, const char *name);
+void http_fail(struct http_reply *w, const struct err *e);      /* with the status that belongs to the code */
+
+/* Has the loop run f, at once or, with core, hand text to the core as a line of a local connection (f is NULL). Returns
+ * when http_call_answer() was called, or a line came whose type is one of last (words parted by spaces). The caller frees
+ * out. */
+typedef void http_call_fn(struct agent *a, struct http_call *call);
+int http_call(const struct http_request *r, http_call_fn *f, int64_t limit_ms, struct buf *out, struct err *e);
+int http_call_core(const struct http_request *r, const char *line, const char *last, int64_t limit_ms, struct buf *out,
+    struct err *e);
+
+/* ---- the answers ---- */
+
+typedef void http_answer_fn(const struct http_request *r, struct http_reply *w);
+http_answer_fn health_get, ready_get;
+
+#endif
