@@ -115,8 +115,8 @@ allow_read(const struct grant *g, enum topic_kind kind)
 	}
 }
 
-static void
-identity_put(struct buf *out, const struct config *c, const char *identity)
+void
+broker_acl_identity_put(struct buf *out, const struct config *c, const char *identity)
 {
 	struct grant g = { .out = out, .c = c, .identity = identity, .who = config_identity_kind(c, identity),
 		.witness = config_names_has(&c->witnesses, identity) };
@@ -140,7 +140,7 @@ broker_acl_put(struct buf *out, const struct config *c)
 	buf_adds(out, "# Written by `uni-wizard broker config` from houses.yaml: what is changed here is lost.\n"
 	    "# Whoever is not listed may do nothing.\n");
 	for (size_t i = 0; i < n; i++)
-		identity_put(out, c, who[i]);
+		broker_acl_identity_put(out, c, who[i]);
 	free(who);
 }
 
@@ -165,13 +165,13 @@ set(struct buf *out, const char *why, const char *fmt, ...)
 
 /* A message past the agents' limit must still reach them, for it is they who answer what is wrong with it;
  * and events hold a whole task together with its result. */
-static long long
-largest_message(const struct config *c)
+int64_t
+broker_message_size(const struct config *c)
 {
 	int64_t max = c->max_payload_bytes;
 
 	max = c->max_output_bytes > max ? c->max_output_bytes : max;
-	return 4 * (long long)max;
+	return 4 * max;
 }
 
 static void
@@ -196,9 +196,9 @@ limits_put(struct buf *out, const struct config *c)
 	    "max_queued_bytes %lld", (long long)c->max_outbox_bytes);
 	set(out, NULL, "max_queued_messages %d", QUEUED);
 	set(out, "Larger than the agents' own limit, so that they see what is too large and say so.",
-	    "message_size_limit %lld", largest_message(c));
+	    "message_size_limit %lld", (long long)broker_message_size(c));
 	set(out, "Far above it: what is larger is not even read.",
-	    "max_packet_size %lld", largest_message(c) * PACKET_FACTOR);
+	    "max_packet_size %lld", (long long)broker_message_size(c) * PACKET_FACTOR);
 	set(out, "A client that vanished, or reads no more, is let go after one and a half times this.",
 	    "max_keepalive 60");
 	set(out, "Sessions of agents that do not come back.", "persistent_client_expiration 14d");

@@ -9,6 +9,7 @@
 #define UW_BROKER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct buf;
 struct config;
@@ -29,6 +30,11 @@ struct broker {
 
 void broker_conf_put(struct buf *out, const struct config *c, const struct broker *b);
 void broker_acl_put(struct buf *out, const struct config *c);
+/* The block of one: "user NAME", then its lines. */
+void broker_acl_identity_put(struct buf *out, const struct config *c, const char *identity);
+
+/* Bytes of a payload that the broker has to take. */
+int64_t broker_message_size(const struct config *c);
 
 /* Writes both files, for the user b->user if this process may give files away. *changed: a running broker
  * has to be told (SIGHUP; of mosquitto.conf it re-reads most, not the listeners). */

@@ -125,6 +125,7 @@ struct marked {
 	bool prefix;
 	char *environ;
 	int killed;
+	pid_t found;
 };
 
 static bool
@@ -143,17 +144,44 @@ carries_mark(const char *env, size_t len, const struct marked *m)
 }
 
 static bool
-kill_if_marked(pid_t pid, void *arg)
+is_marked(pid_t pid, const struct marked *m)
 {
-	struct marked *m = arg;
 	char path[40];
 	ssize_t len;
 
 	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
 	len = read_file(path, m->environ, ENVIRON_MAX);
-	if (len > 0 && pid != getpid() && carries_mark(m->environ, (size_t)len, m) && kill(pid, SIGKILL) == 0)
+	return len > 0 && pid != getpid() && carries_mark(m->environ, (size_t)len, m);
+}
+
+static bool
+kill_if_marked(pid_t pid, void *arg)
+{
+	struct marked *m = arg;
+
+	if (is_marked(pid, m) && kill(pid, SIGKILL) == 0)
 		m->killed++;
 	return false;
+}
+
+static bool
+find_if_marked(pid_t pid, void *arg)
+{
+	struct marked *m = arg;
+
+	m->found = is_marked(pid, m) ? pid : 0;
+	return m->found;
+}
+
+static pid_t
+find_marked(const char *mark)
+{
+	struct marked m = { .mark = mark, .prefix = true, .environ = malloc(ENVIRON_MAX) };
+
+	if (m.environ && mark[0])
+		each_process(find_if_marked, &m);
+	free(m.environ);
+	return m.found;
 }
 
 int
@@ -211,6 +239,13 @@ group_kill_marked(const char *mark, bool prefix)
 {
 	(void)mark;
 	(void)prefix;
+	return 0;
+}
+
+static pid_t
+find_marked(const char *mark)
+{
+	(void)mark;
 	return 0;
 }
 
@@ -319,6 +354,23 @@ kill_led(const struct ledger *l)
 		if (group_start(l->v[i].pid) == l->v[i].start && kill(-l->v[i].pid, SIGKILL) == 0)
 			killed++;
 	return killed;
+}
+
+pid_t
+ledger_living(const char *path)
+{
+	struct ledger *l = xmalloc(sizeof *l);
+	pid_t pid = 0;
+
+	if (ledger_read(path, l) == 0) {
+		for (size_t i = 0; i < l->n && !pid; i++)
+			if (group_start(l->v[i].pid) == l->v[i].start)
+				pid = l->v[i].pid;
+		if (!pid)
+			pid = find_marked(l->mark);
+	}
+	free(l);
+	return pid;
 }
 
 int

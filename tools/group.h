@@ -40,4 +40,7 @@ int ledger_write(const char *path, const char *mark, const struct group *v, size
  * many groups were alive. */
 int ledger_sweep(const char *path, int64_t limit_ms);
 
+/* A process that it names, or that carries its mark, and lives; 0: none. Touches nothing. */
+pid_t ledger_living(const char *path);
+
 #endif

@@ -153,6 +153,9 @@ bool core_subscription(const struct core *c, size_t i, char topic[TOPIC_MAX], in
 /* Gives back memory that only speeds things up. */
 void core_shrink(struct core *c);
 
+/* Of the database: a newer one is refused. */
+int core_store_version(void);
+
 /* Attempts that are out. */
 unsigned core_running(const struct core *c);
 

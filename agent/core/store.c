@@ -435,10 +435,15 @@ has_waits(struct core *c)
 }
 
 int
+core_store_version(void)
+{
+	return (int)(sizeof migrations / sizeof *migrations);
+}
+
+int
 store_open(struct core *c, struct err *e)
 {
-	if (db_open(&c->db, c->o.store_path, DB_OWN, c->o.vfs, migrations, sizeof migrations / sizeof *migrations,
-	    sql, Q_COUNT, e))
+	if (db_open(&c->db, c->o.store_path, DB_OWN, c->o.vfs, migrations, core_store_version(), sql, Q_COUNT, e))
 		return -1;
 	if (IS_MUTANT(MUTANT_NO_FSYNC))
 		db_exec(&c->db, "PRAGMA synchronous=OFF", NULL);
