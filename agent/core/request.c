@@ -88,6 +88,18 @@ put_why(struct buf *b, const struct task *t)
 	cJSON_Delete(o);
 }
 
+/* What became of its attempts. */
+static void
+put_past(struct buf *b, const struct task *t, bool full)
+{
+	if (t->failures)
+		json_kv_int(b, "failures", t->failures);
+	if (t->crashes)
+		json_kv_int(b, "crashes", t->crashes);
+	if (full)
+		history_put(b, t);
+}
+
 static void
 put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 {
@@ -104,10 +116,6 @@ put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 		json_kv_int(b, "attempt", t->attempt);
 		put_why(b, t);
 	}
-	if (t->failures)
-		json_kv_int(b, "failures", t->failures);
-	if (t->crashes)
-		json_kv_int(b, "crashes", t->crashes);
 	json_kv_str(b, "sender", t->sender);
 	json_kv_int(b, "priority", t->priority);
 	json_kv_str(b, "mode", task_mode_name((enum task_mode)t->mode));
@@ -117,8 +125,8 @@ put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 		after_put_waits(c, b, t);
 	if (t->cancelled)
 		json_kv_bool(b, "cancelling", true);
-	if (full)
-		history_put(b, t);
+	if (is_told(t))
+		put_past(b, t, full);
 	if (full && t->approval)
 		json_kv_raw(b, "approval", t->approval, strlen(t->approval));
 	if (full)
