@@ -94,10 +94,54 @@ file() {
 	fi
 }
 
+troubleshooting() {
+	cat <<'END'
+# When something is wrong
+
+Ask first, on the host where it shows:
+
+```sh
+uni-wizard doctor              # everything that this host needs; changes nothing
+uni-wizard doctor --as timmy   # one identity alone;  --agent ezra-1: one agent
+```
+
+It looks at houses.yaml, certificates and what is revoked, the way to each broker (name, TCP, TLS, MQTT), the broker's settings and
+version, the access list line by line, clocks, owners, the policy that agents hold, the disk and how long a commit takes, databases,
+the outbox, tools and their walls, the sovereign's keys, processes that were left, and systemd's services. Each line says *well*,
+*note* (worth knowing, nothing to mend), *skipped* (and why) or *wrong*, with what to do. What follows from another fault is
+skipped, so begin at the top. Exit code 0: nothing is wrong; 1: something is. `--json` is for scripts:
+
+```sh
+uni-wizard doctor --json | jq -r '.results[] | select(.status == "wrong") | "\(.finding) \(.about): \(.mend)"'
+```
+
+To try what an identity may publish, it publishes in QoS 2 and never completes it: the broker says whether it would take the message, and
+delivers it to nobody. To try what it may read, it publishes to a house and an agent that do not exist. The disk is
+measured with a file that has no name. A database is copied within the state directory, and the copy is looked at: the agent has the
+original to itself. What takes longer than its time is given up and named: `doctor.stuck`.
+
+| what you see | first command |
+|---|---|
+| anything | `uni-wizard doctor` |
+| a task does not start | `uni-wizard task show ID`, then `uni-wizard approvals`: it may wait for Timmy, for other tasks, or for a time |
+| nothing starts anywhere | `uni-wizard house list` (owners), `uni-wizard policy show`, `uni-wizard halt --help` (is there a halt?) |
+| a submit ends with exit code 4 | `uni-wizard outbox list`; `uni-wizard outbox send` says why it does not go out |
+| a tool is unknown | `uni-wizard tool list` on the agent's host: it says which manifests it leaves out |
+| an agent comes and goes | its log; on one machine `uni-wizard cluster status` |
+
+## What the doctor finds
+
+This table is printed by `uni-wizard doctor --findings`. NAME is the name, file or setting that the finding is about.
+
+END
+	"$program" doctor --findings
+}
+
 reference() {
 	awk -f docs/api.awk agent/uni_wizard.h
 }
 
 file configuration.md configuration
 file API_REFERENCE.md reference
+file TROUBLESHOOTING.md troubleshooting
 exit "$bad"

@@ -50,6 +50,7 @@
 	C(tool_show)         \
 	C(test)              \
 	X("Set-up")          \
+	C(doctor)            \
 	C(cluster_up)        \
 	C(cluster_status)    \
 	C(cluster_down)      \
