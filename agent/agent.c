@@ -157,8 +157,10 @@ commit(struct agent *a, struct err *e)
 	int64_t from = clock_mono_us();
 	int rc = core_commit(a->core, e);
 
-	if (dirty && rc == 0)
+	if (dirty && rc == 0) {
 		a->commit_us += (clock_mono_us() - from - a->commit_us) / 8;
+		histogram_add(&a->metrics.commits, clock_mono_us() - from);
+	}
 	return rc;
 }
 
@@ -166,7 +168,7 @@ static void
 turn(struct agent *a)
 {
 	struct err e;
-	int64_t next, now;
+	int64_t next, now, from = clock_mono_us();
 
 	agent_input(a);
 	a->turns++;
@@ -187,6 +189,7 @@ turn(struct agent *a)
 	a->open = false;
 	next = core_end(a->core);
 	now = clock_mono_ms();
+	histogram_add(&a->metrics.turns, clock_mono_us() - from);
 	uv_update_time(&a->loop);
 	uv_timer_start(&a->due, due_callback, next > now ? (uint64_t)(next - now) : 1, 0);
 	link_watch(a);
@@ -215,6 +218,8 @@ attempt_ended(void *arg, const struct pool_end *end)
 
 	if (health_attempt_end(a, end))
 		return;
+	if (end->ran_us)
+		histogram_add(&a->metrics.attempts, end->ran_us);
 	agent_input(a);
 	core_attempt_end(a->core, end);
 }

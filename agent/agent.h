@@ -15,6 +15,7 @@
 #include "core.h"
 #include "health.h"
 #include "http.h"
+#include "metrics.h"
 #include "mqtt.h"
 #include "pool.h"
 #include "tool.h"
@@ -90,6 +91,7 @@ struct agent {
 	bool listening;
 	struct http *http;              /* NULL: it is switched off, or cannot listen */
 	struct health health;
+	struct metrics metrics;
 
 	bool open;                      /* the core's turn has begun */
 	bool wanted;                    /* a turn should run */

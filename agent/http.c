@@ -56,6 +56,7 @@ struct http {
 	uv_cond_t change;
 	struct http_call *calls;
 	struct life *lives;
+	struct histogram times;
 	bool closing;
 
 	int fd;                         /* that listens; -1: none */
@@ -80,6 +81,11 @@ static const struct route {
 } routes[] = {
 	{ "GET", "/health", health_get, OPEN, "" },
 	{ "GET", "/ready", ready_get, OPEN, "" },
+	{ "GET", "/metrics", metrics_get, !OPEN, "" },
+	{ "POST", "/v1/tasks", task_post, !OPEN, "" },
+	{ "GET", "/v1/tasks", task_list, !OPEN, "house state tool sender limit before" },
+	{ "GET", "/v1/tasks/{id}", task_get, !OPEN, "" },
+	{ "POST", "/v1/tasks/{id}/cancel", task_cancel, !OPEN, "" },
 };
 #define NROUTES (sizeof routes / sizeof *routes)
 
@@ -89,6 +95,7 @@ struct exchange {
 	const struct route *route;
 	char id[64];
 	bool begun;
+	int64_t begun_us;
 };
 
 /* "/v1/tasks/{id}/cancel" against what came; id has room for 64. */
@@ -343,6 +350,7 @@ on_request(void *arg, struct MHD_Connection *c, const char *path, const char *me
 	if (!x) {
 		x = *context = xcalloc(1, sizeof *x);
 		x->r.a = h->a;
+		x->begun_us = clock_mono_us();
 		x->r.connection = c;
 		x->r.body.max = (size_t)h->a->o.config->max_task_bytes + BODY_SPARE;
 	}
@@ -363,12 +371,16 @@ static void
 on_completed(void *arg, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode why)
 {
 	struct exchange *x = *context;
+	struct http *h = arg;
 
-	(void)arg;
 	(void)c;
 	(void)why;
-	if (x)
+	if (x) {
+		uv_mutex_lock(&h->lock);
+		histogram_add(&h->times, clock_mono_us() - x->begun_us);
+		uv_mutex_unlock(&h->lock);
 		buf_free(&x->r.body);
+	}
 	free(x);
 	*context = NULL;
 }
@@ -553,9 +565,10 @@ http_call_answer(struct agent *a, struct http_call *c, const char *text, size_t 
 	uv_mutex_unlock(&a->http->lock);
 }
 
-/* The core writes the type first. */
-static bool
-is_last(const struct http_call *c, const char *text, size_t len)
+/* How far it is to the end of the line that is waited for, 0: it is not there. More may follow, as an outcome follows
+ * accepted. The core writes the type first. */
+static size_t
+to_last(const struct http_call *c, const char *text, size_t len)
 {
 	static const char begin_text[] = "{\"type\":\"";
 	const char *end = text + len;
@@ -566,10 +579,10 @@ is_last(const struct http_call *c, const char *text, size_t len)
 
 		if (n > sizeof begin_text && strncmp(p, begin_text, sizeof begin_text - 1) == 0 &&
 		    has_word(c->last, type, strcspn(type, "\"")))
-			return true;
+			return (size_t)(p - text) + n;
 		p += n + 1;
 	}
-	return false;
+	return 0;
 }
 
 bool
@@ -577,6 +590,7 @@ http_take(struct agent *a, uint64_t conn, const char *text, size_t len)
 {
 	struct http *h = a->http;
 	struct http_call *c;
+	size_t n;
 
 	if (!h || !h->daemon)
 		return false;
@@ -584,13 +598,26 @@ http_take(struct agent *a, uint64_t conn, const char *text, size_t len)
 	for (c = h->calls; c && c->conn != conn;)
 		c = c->next;
 	if (c && !c->done && !c->left) {
-		buf_add(&c->out, text, len);
-		c->done = !buf_ok(&c->out) || is_last(c, text, len);
+		n = to_last(c, text, len);
+		buf_add(&c->out, text, n ? n : len);
+		c->done = !buf_ok(&c->out) || n;
 		if (c->done)
 			uv_cond_broadcast(&h->change);
 	}
 	uv_mutex_unlock(&h->lock);
 	return c != NULL;
+}
+
+/* A copy, for the loop alone. */
+const struct histogram *
+http_times(struct agent *a)
+{
+	static struct histogram copy;
+
+	uv_mutex_lock(&a->http->lock);
+	copy = a->http->times;
+	uv_mutex_unlock(&a->http->lock);
+	return &copy;
 }
 
 void

@@ -27,6 +27,8 @@ void http_second(struct agent *a);      /* once a second: connections that take 
 void http_feed(struct agent *a);        /* in a turn: what was asked of the core */
 /* Lines of the core for a call; false if conn is none of ours. */
 bool http_take(struct agent *a, uint64_t conn, const char *text, size_t len);
+struct histogram;
+const struct histogram *http_times(struct agent *a);      /* of requests */
 void http_close(struct agent *a);       /* before the loop ends */
 void http_free(struct agent *a);        /* after it */
 
@@ -64,6 +66,6 @@ int http_call_core(const struct http_request *r, const char *line, const char *l
 /* ---- the answers ---- */
 
 typedef void http_answer_fn(const struct http_request *r, struct http_reply *w);
-http_answer_fn health_get, ready_get;
+http_answer_fn health_get, ready_get, metrics_get, task_post, task_list, task_get, task_cancel;
 
 #endif

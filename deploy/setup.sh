@@ -36,6 +36,7 @@ test prog:strace           strace?                -
 test lib:zlib              zlib1g-dev             -
 test lib:cmocka            libcmocka-dev          cmocka
 test prog:nats-server      nats-server?           nats-server
+test prog:promtool         prometheus?            prometheus
 test fuzzer                FUZZER                 -
 END
 }

@@ -23,6 +23,7 @@
 #include "buf.h"
 #include "config.h"
 #include "err.h"
+#include "histogram.h"
 #include "mqtt.h"
 #include "pool.h"
 #include "tool.h"
@@ -171,6 +172,9 @@ int64_t core_pulse_made_ms(const struct core *c);
 
 /* How many agents are heard; *ms is how far the clocks of half of them are ahead of ours, or more. */
 int core_clock_skew(const struct core *c, int64_t *ms);
+
+/* From their acceptance to their end, of tasks of houses that we owned then. */
+const struct histogram *core_task_times(const struct core *c);
 
 /* The broker to connect to. */
 int core_broker(const struct core *c);

@@ -109,3 +109,9 @@ core_clock_skew(const struct core *c, int64_t *ms)
 		*ms = all[n / 2 - 1];
 	return n;
 }
+
+const struct histogram *
+core_task_times(const struct core *c)
+{
+	return &c->task_times;
+}

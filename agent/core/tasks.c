@@ -268,6 +268,8 @@ task_enter(struct core *c, struct task *t, enum task_state to)
 
 	assert(task_may_enter(from, to));
 	count(t, from, to);
+	if (task_state_is_terminal(to))
+		histogram_add(&c->task_times, (c->now.wall_ms - t->accepted_ms) * 1000);
 	t->state = to;
 	if (has_time(to) || has_time(from) || t->deadline_ms)
 		c->due_changed = true;

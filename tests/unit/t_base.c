@@ -1,4 +1,4 @@
-/* Buffers, errors, ids, times and topics. */
+/* Buffers, errors, histograms, ids, times and topics. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "err.h"
+#include "histogram.h"
 #include "topic.h"
 #include "ulid.h"
 
@@ -237,12 +238,31 @@ names_are_plain(void **state)
 		assert_false(name_ok(bad[i]));
 }
 
+static void
+a_time_is_in_the_first_bucket_that_holds_it(void **state)
+{
+	struct histogram h = { 0 };
+
+	(void)state;
+	for (int i = 1; i < HISTOGRAM_NENDS; i++)
+		assert_true(histogram_end_us(i) > histogram_end_us(i - 1));
+	histogram_add(&h, -5);
+	histogram_add(&h, histogram_end_us(0));
+	histogram_add(&h, histogram_end_us(0) + 1);
+	histogram_add(&h, INT64_MAX / 2);
+	assert_int_equal(h.count[0], 2);
+	assert_int_equal(h.count[1], 1);
+	assert_int_equal(h.count[HISTOGRAM_NENDS], 1);
+	assert_int_equal(h.sum_us, 2 * (uint64_t)histogram_end_us(0) + 1 + INT64_MAX / 2);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_buffer_stops_at_its_maximum_and_stays_whole),
 		cmocka_unit_test(a_field_error_is_a_sentence_without_control_characters),
+		cmocka_unit_test(a_time_is_in_the_first_bucket_that_holds_it),
 		cmocka_unit_test(an_id_is_its_text),
 		cmocka_unit_test(what_is_no_id_is_refused),
 		cmocka_unit_test(times_are_read_and_written),
