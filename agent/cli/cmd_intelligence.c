@@ -1,5 +1,5 @@
 /*
- * cmd_intelligence.c - intelligence report, show, reset: what an agent that runs here has learned, and how well it predicts.
+ * cmd_intelligence.c - intelligence report, show, freeze, reset: what an agent that runs here has learned, and how well it predicts.
  */
 
 #include "ask.h"
@@ -192,17 +192,40 @@ const struct cmd cmd_intelligence_report = {
 	.run = report_run,
 };
 
-/* ---- show, reset ---- */
+/* ---- show, freeze, reset ---- */
+
+static void
+print_adapted(const cJSON *v)
+{
+	printf("  %s  %s in %s, at %s: ", json_text(v, "time"), json_text(v, "tool"), json_text(v, "house"), json_text(v, "agent"));
+	if (json_number(v, "timeout_s", 0))
+		printf("a limit of %lld s, for 95 of 100 were expected to end within %.1f s; ", (long long)json_number(v, "timeout_s", 0),
+		    number(v, "p95_ms") / 1000);
+	if (*json_text(v, "instead_of"))
+		printf("not at %s, which has more room, by a draw of the chances; ", json_text(v, "instead_of"));
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(v, "gave_up")))
+		printf("not tried again, for that would fail as well; ");
+	printf("%.0f of 100 were expected to succeed, it has%s\n", 100 * number(v, "expected"),
+	    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(v, "succeeded")) ? "" : " not");
+}
 
 static void
 print_state(const struct cmd_args *a, const cJSON *o)
 {
+	bool frozen = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "frozen"));
+	const cJSON *v;
+
 	(void)a;
 	printf("%s has learned from %lld attempts%s%s\n", json_text(o, "agent"), (long long)json_number(o, "attempts", 0),
 	    *json_text(o, "since") ? " since " : "", json_text(o, "since"));
 	printf("  remembers   at most %lld attempts\n", (long long)json_number(o, "kept_at_most", 0));
 	printf("  model       %lld of %lld cells are in use\n", (long long)json_number(o, "cells", 0),
 	    (long long)json_number(o, "cells_at_most", 0));
+	printf("  adapts      %s\n", frozen ? "nothing: it is frozen" : "tasks in mode intelligent");
+	printf("  has adapted %lld attempts%s\n", (long long)json_number(o, "adapted_count", 0),
+	    json_number(o, "adapted_count", 0) ? ", these last:" : "");
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "adapted"))
+		print_adapted(v);
 }
 
 static int
@@ -224,9 +247,39 @@ reset_run(const struct cmd_args *a)
 	return with_answer(a, "reset", print_reset);
 }
 
+static int
+freeze_run(const struct cmd_args *a)
+{
+	return with_answer(a, "freeze", print_state);
+}
+
+static int
+thaw_run(const struct cmd_args *a)
+{
+	return with_answer(a, "thaw", print_state);
+}
+
+const struct cmd cmd_intelligence_freeze = {
+	.name = "intelligence freeze",
+	.help = "Let an agent adapt nothing for now",
+	.more = "Tasks in mode intelligent run as simple ones do, until `intelligence thaw`, also after a restart. The agent goes on learning and\n"
+	        "predicting. What counts is the agent that owns the house.",
+	.opts = opts,
+	.flags = CMD_JSON,
+	.run = freeze_run,
+};
+
+const struct cmd cmd_intelligence_thaw = {
+	.name = "intelligence thaw",
+	.help = "Let an agent adapt again",
+	.opts = opts,
+	.flags = CMD_JSON,
+	.run = thaw_run,
+};
+
 const struct cmd cmd_intelligence_show = {
 	.name = "intelligence show",
-	.help = "What an agent has learned so far",
+	.help = "What an agent has learned, and what it has adapted by that and why",
 	.opts = opts,
 	.flags = CMD_JSON,
 	.run = show_run,

@@ -27,7 +27,7 @@ static void
 print_ms(double ms)
 {
 	if (ms < 1000)
-		printf("%.*f ms", ms < 10 ? 1 : 0, ms);
+		printf("%.*f ms", ms < 1 ? 2 : ms < 10 ? 1 : 0, ms);
 	else
 		printf("%.*f s", ms < 10000 ? 1 : 0, ms / 1000);
 }

@@ -44,6 +44,8 @@
 	C(predict)           \
 	C(intelligence_report) \
 	C(intelligence_show) \
+	C(intelligence_freeze) \
+	C(intelligence_thaw) \
 	C(intelligence_reset) \
 	X("Tools")           \
 	C(tool_list)         \

@@ -259,9 +259,11 @@ failed(struct core *c, struct task *t, const struct pool_end *p)
 	t->failures += !IS_MUTANT(MUTANT_RETRY_BUDGET);
 	if (!repeatable) {
 		ask(c, t, &e);
-	} else if (!hopeless && t->failures < t->retry_max) {
+	} else if (!hopeless && !t->given_up && t->failures < t->retry_max) {
 		retry_later(c, t, p);
 	} else {
+		if (t->given_up)
+			err_wrap(&e, "given up early: by what was learned, fewer than 10 of 100 such attempts succeed");
 		if (hopeless && t->failures < t->retry_max)
 			err_wrap(&e, "another try would not help");
 		attempt_finish(c, t, t->retry_max > 1 ? TASK_DEAD : TASK_FAILED, &e);

@@ -17,8 +17,16 @@
 #define REPLAY_MAX 50000                /* attempts learned anew at the start: about 100 ms */
 #define PATTERNS_MAX 10000000           /* that the sovereign's own house keeps */
 #define PRUNE_PAGES 512                 /* looked at in one go */
+#define SHOWN_MAX 32                    /* latest adaptations that are told */
 
-enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_CLEAR, L_COUNT };
+/* What may be adapted, and how far. */
+#define TIMED_MIN 30                    /* attempts of the tool whose durations are known, before its limit is learned */
+#define TIMEOUT_TIMES 3                 /* the limit is so many times the p95, */
+#define TIMEOUT_FLOOR_S 10              /* not less than this, */
+#define TIMEOUT_RAISE 2                 /* nor more than so many times the usual one */
+#define HOPELESS 0.1                    /* a chance that is surely below is not worth another try */
+
+enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_CLEAR, L_META_GET, L_META_SET, L_COUNT };
 
 static const char *const sql[L_COUNT] = {
 	[L_PUT] = "INSERT INTO patterns VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -28,6 +36,8 @@ static const char *const sql[L_COUNT] = {
 	[L_OLDEST] = "SELECT page, first + count - 1 FROM patterns ORDER BY page LIMIT ?1",
 	[L_DROP] = "DELETE FROM patterns WHERE page <= ?1",
 	[L_CLEAR] = "DELETE FROM patterns",
+	[L_META_GET] = "SELECT value FROM meta WHERE name = 'frozen'",
+	[L_META_SET] = "INSERT OR REPLACE INTO meta VALUES ('frozen', ?1)",
 };
 
 struct learn {
@@ -38,6 +48,9 @@ struct learn {
 	int64_t page, n;                /* on disk: the last page; the last attempt */
 	int64_t max;
 	bool reset;                     /* with the next commit */
+	bool frozen, stored_frozen;     /* nothing is adapted */
+	struct past shown[SHOWN_MAX];   /* the latest that were adapted, in a ring */
+	int64_t nadapted;               /* ever, as far as they were learned here */
 };
 
 static sqlite3_stmt *
@@ -111,6 +124,13 @@ fill(struct past *x, const char *house, const char *host, const char *tool, uint
 }
 
 static void
+note_adapted(struct learn *l, const struct past *x)
+{
+	if (x->timeout_s || x->gave_up || x->instead[0])
+		l->shown[l->nadapted++ % SHOWN_MAX] = *x;
+}
+
+static void
 take(struct core *c, struct house *h, struct past *x)
 {
 	struct learn *l = c->learn;
@@ -120,6 +140,7 @@ take(struct core *c, struct house *h, struct past *x)
 	snprintf(h->last_tool, sizeof h->last_tool, "%.47s", x->tool);
 	past_pack_add(&l->pack, x);
 	learner_learn(l->learner, x);
+	note_adapted(l, x);
 	l->count++;
 	l->at_ms = x->at_ms;
 	c->lazy = true;
@@ -132,18 +153,82 @@ about(const struct core *c, const char *house, const char *host, const char *too
 		.shape = shape, .hour = past_hour(c->now.wall_ms) };
 }
 
+bool
+learn_adapts(const struct core *c, const struct task *t)
+{
+	if (IS_MUTANT(MUTANT_ADAPT_ALL))
+		return true;
+	return t->mode == MODE_INTELLIGENT && t->stage == APPROVAL_NONE && !c->learn->frozen;
+}
+
+static void
+expect(const struct core *c, const struct task *t, const char *agent, struct said *s)
+{
+	struct about a;
+
+	about(c, task_house_name(t), agent, t->tool_name, t->shape, &a);
+	learner_expect(c->learn->learner, &a, c->now.wall_ms, s);
+}
+
+/* Who asked for a limit gets it; what may not run twice is not stopped earlier than usual. */
+static int
+timeout_for(const struct core *c, const struct task *t, const struct forecast *f)
+{
+	int64_t usual = attempt_timeout_ms(t->house, t->tool, 0) / 1000, most = TIMEOUT_RAISE * usual, s;
+
+	if (!learn_adapts(c, t) || (t->timeout_s && !IS_MUTANT(MUTANT_ADAPT_ALL)) || t->tool->effect == TOOL_EXCLUSIVE || f->timed < TIMED_MIN)
+		return 0;
+	s = f->p95_ms * TIMEOUT_TIMES < 1e9 ? (int64_t)(f->p95_ms * TIMEOUT_TIMES / 1000) + 1 : most;
+	if (s < TIMEOUT_FLOOR_S)
+		s = TIMEOUT_FLOOR_S;
+	if (s > most)
+		s = most;
+	if (s > t->house->timeout_cap_s)
+		s = t->house->timeout_cap_s;
+	return s == usual ? 0 : (int)s;
+}
+
 void
 learn_expect(struct core *c, struct task *t)
 {
-	struct about a;
 	struct said s;
 
-	about(c, task_house_name(t), t->at ? t->at->name : c->o.agent, t->tool_name, t->shape, &a);
-	learner_expect(c->learn->learner, &a, c->now.wall_ms, &s);
+	expect(c, t, t->at ? t->at->name : c->o.agent, &s);
 	t->said.p = s.f.p;
 	t->said.p_all = s.p_all;
 	t->said.p_tool = s.p_tool;
 	t->said.p95_ms = s.f.p95_ms;
+	t->learned_timeout_s = timeout_for(c, t, &s.f);
+	t->given_up = false;
+}
+
+static uint64_t
+draw(void *core)
+{
+	return core_random(core);
+}
+
+double
+learn_draw(struct core *c, const struct task *t, const char *agent)
+{
+	struct said s;
+
+	expect(c, t, agent, &s);
+	return model_draw(&s.f, draw, c);
+}
+
+/* A success is worth 1, a try HOPELESS: by the best that can be believed of the chance, the next is not worth it. It may
+ * run on any agent. First tries go on, so it is noticed when that changes. */
+static bool
+is_hopeless(const struct core *c, const struct task *t, const struct pool_end *p)
+{
+	struct said s;
+
+	if (!learn_adapts(c, t) || (p->how != POOL_FAILED && p->how != POOL_TIMEOUT) || p->hopeless || t->cancelled ||
+	    !t->tool || t->tool->effect == TOOL_EXCLUSIVE || t->failures + 1 >= t->retry_max)
+		return false;
+	expect(c, t, NULL, &s);
+	return s.f.high < HOPELESS;
 }
 
 /* One that was begun here for a former owner of the house was learned when it ended: see learn_work(). */
@@ -159,6 +244,9 @@ learn_ended(struct core *c, struct task *t, const struct pool_end *p)
 	fill(&x, task_house_name(t), t->at ? t->at->name : t->here ? c->o.agent : "", t->tool_name, t->shape);
 	if (said > 0)
 		past_foretell(&x, said, t->said.p_all, t->said.p_tool, t->said.p95_ms);
+	x.timeout_s = t->learned_timeout_s;
+	snprintf(x.instead, sizeof x.instead, "%s", t->instead ? t->instead : "");
+	x.gave_up = t->given_up = is_hopeless(c, t, p);
 	take(c, t->house, &x);
 }
 
@@ -209,13 +297,25 @@ learn_heard(struct core *c, const struct task *t, const cJSON *o, const char *ty
 
 /* ---- with a commit ---- */
 
+static int
+write_frozen(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (c->learn->frozen == c->learn->stored_frozen)
+		return 0;
+	s = use(c, L_META_SET);
+	db_text(s, 1, c->learn->frozen ? "1" : "0");
+	return db_run(&c->db, s, e);
+}
+
 int
 learn_write(struct core *c, struct err *e)
 {
 	const struct learn *l = c->learn;
 	sqlite3_stmt *s;
 
-	if (l->reset && db_run(&c->db, use(c, L_CLEAR), e))
+	if ((l->reset && db_run(&c->db, use(c, L_CLEAR), e)) || write_frozen(c, e))
 		return -1;
 	if (!l->count)
 		return 0;
@@ -234,6 +334,7 @@ learn_is_stored(struct core *c)
 	struct learn *l = c->learn;
 
 	l->reset = false;
+	l->stored_frozen = l->frozen;
 	if (!l->count)
 		return;
 	l->page++;
@@ -326,11 +427,9 @@ learn_put_prediction(const struct core *c, struct buf *b, const struct question 
 void
 learn_put_predicted(struct core *c, struct buf *b, const struct task *t)
 {
-	struct about a;
 	struct said s;
 
-	about(c, task_house_name(t), NULL, t->tool_name, t->shape, &a);
-	learner_expect(c->learn->learner, &a, c->now.wall_ms, &s);
+	expect(c, t, NULL, &s);
 	if (s.f.seen[MODEL_TOOL] < 0.5)
 		return;
 	json_put_key(b, "predicted");
@@ -392,6 +491,27 @@ learn_put_report(const struct core *c, struct buf *b)
 	json_put_close(b, ']');
 }
 
+/* The numbers are those by which it was decided. */
+static void
+put_adapted(struct buf *b, const struct past *x)
+{
+	json_put_open(b, '{');
+	json_kv_time(b, "time", x->at_ms);
+	json_kv_str(b, "tool", x->tool);
+	json_kv_str(b, "house", x->house);
+	json_kv_str(b, "agent", x->host);
+	json_kv_bool(b, "succeeded", x->ok);
+	put_share(b, "expected", x->p);
+	put_ms(b, "p95_ms", x->p95_ms);
+	if (x->timeout_s)
+		json_kv_int(b, "timeout_s", x->timeout_s);
+	if (x->instead[0])
+		json_kv_str(b, "instead_of", x->instead);
+	if (x->gave_up)
+		json_kv_bool(b, "gave_up", true);
+	json_put_close(b, '}');
+}
+
 void
 learn_put_state(const struct core *c, struct buf *b)
 {
@@ -404,6 +524,13 @@ learn_put_state(const struct core *c, struct buf *b)
 	json_kv_int(b, "kept_at_most", l->max);
 	json_kv_int(b, "cells", model_used(l->learner->model));
 	json_kv_int(b, "cells_at_most", MODEL_CELLS);
+	json_kv_bool(b, "frozen", l->frozen);
+	json_kv_int(b, "adapted_count", l->nadapted);
+	json_put_key(b, "adapted");
+	json_put_open(b, '[');
+	for (int64_t i = l->nadapted > SHOWN_MAX ? l->nadapted - SHOWN_MAX : 0; i < l->nadapted; i++)
+		put_adapted(b, &l->shown[i % SHOWN_MAX]);
+	json_put_close(b, ']');
 }
 
 /* All is forgotten, with the turn's commit. */
@@ -415,7 +542,15 @@ learn_reset(struct core *c)
 	learner_clear(l->learner);
 	past_pack_clear(&l->pack);
 	l->count = 0;
+	l->nadapted = 0;
 	l->reset = true;
+	c->urgent = true;
+}
+
+void
+learn_freeze(struct core *c, bool frozen)
+{
+	c->learn->frozen = frozen;
 	c->urgent = true;
 }
 
@@ -435,9 +570,21 @@ replay(struct core *c, const unsigned char *p, size_t len)
 			return;
 		}
 		learner_learn(c->learn->learner, &x);
+		note_adapted(c->learn, &x);
 		if ((h = house_find(c, x.house)))
 			snprintf(h->last_tool, sizeof h->last_tool, "%.47s", x.tool);
 	}
+}
+
+static int
+load_frozen(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s = use(c, L_META_GET);
+	int rc = db_step(&c->db, s, e);
+
+	c->learn->frozen = c->learn->stored_frozen = rc == 1 && sqlite3_column_int(s, 0);
+	sqlite3_reset(s);
+	return rc < 0 ? -1 : 0;
 }
 
 static int
@@ -485,7 +632,7 @@ learn_open(struct core *c, struct err *e)
 
 	l->learner = learner_new();
 	l->max = keeps_all(c) ? PATTERNS_MAX : c->o.config->keep_patterns;
-	return db_more(&c->db, sql, L_COUNT, &l->queries, e) || load(c, e) ? -1 : 0;
+	return db_more(&c->db, sql, L_COUNT, &l->queries, e) || load_frozen(c, e) || load(c, e) ? -1 : 0;
 }
 
 void

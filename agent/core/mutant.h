@@ -56,7 +56,8 @@
 	X(MUTANT_AFTER_FIRST,     "after-first",       20,    "a task waits for one of several only")          \
 	X(MUTANT_AFTER_FORGOTTEN, "after-forgotten",   40,    "a new owner does not look at what waits for others") \
 	X(MUTANT_SCHEDULE_ANY_ID, "schedule-any-id",   20,    "a run of a schedule has another id with each owner") \
-	X(MUTANT_SCHEDULE_SKIPS,  "schedule-skips",    40,    "a new owner of a house does not look at what was missed")
+	X(MUTANT_SCHEDULE_SKIPS,  "schedule-skips",    40,    "a new owner of a house does not look at what was missed") \
+	X(MUTANT_ADAPT_ALL,       "adapt-all",         20,    "what was learned changes how every task is run")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

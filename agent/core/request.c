@@ -579,22 +579,48 @@ predict(struct asker *a, const cJSON *req)
 }
 
 static void
+freeze(struct core *c)
+{
+	learn_freeze(c, true);
+}
+
+static void
+thaw(struct core *c)
+{
+	learn_freeze(c, false);
+}
+
+static const struct {
+	const char *what;
+	void (*act)(struct core *c);    /* NULL: nothing */
+	void (*put)(const struct core *c, struct buf *b);
+} acts[] = {
+	{ "report", NULL, learn_put_report },
+	{ "show", NULL, learn_put_state },
+	{ "freeze", freeze, learn_put_state },
+	{ "thaw", thaw, learn_put_state },
+	{ "reset", learn_reset, learn_put_state },
+};
+
+static void
 intelligence(struct asker *a, const cJSON *req)
 {
 	const char *what = json_text(req, "do");
 	struct buf *b;
 	struct err e;
 
-	if (strcmp(what, "report") != 0 && strcmp(what, "show") != 0 && strcmp(what, "reset") != 0) {
-		err_field(&e, ERR_INVALID, "do", what, "report, show or reset");
-		answer_error(a, NULL, &e);
+	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+		if (strcmp(acts[i].what, what) != 0)
+			continue;
+		if (acts[i].act)
+			acts[i].act(a->c);
+		b = answer(a, "intelligence");
+		acts[i].put(a->c, b);
+		out_end_line(b);
 		return;
 	}
-	if (strcmp(what, "reset") == 0)
-		learn_reset(a->c);
-	b = answer(a, "intelligence");
-	(strcmp(what, "report") == 0 ? learn_put_report : learn_put_state)(a->c, b);
-	out_end_line(b);
+	err_field(&e, ERR_INVALID, "do", what, "report, show, freeze, thaw or reset");
+	answer_error(a, NULL, &e);
 }
 
 static const struct {

@@ -84,6 +84,9 @@ struct task {
 	struct {                        /* what was said of the attempt before it began; p 0: nothing was */
 		double p, p_all, p_tool, p95_ms;
 	} said;
+	int learned_timeout_s;          /* the attempt's limit by what was learned; 0: its usual one */
+	const char *instead;            /* the agent that would have had it, had nothing been learned; NULL: the same */
+	bool given_up;                  /* it failed, and what was learned says that another try would, too */
 	char *notes;                    /* what that worker noted; NULL: nothing */
 	struct task *prev, *next;       /* in a list */
 	struct task *next_dirty;
@@ -886,7 +889,7 @@ void seen_release(struct core *c);
 
 /* work.c: attempts on one agent for a house that another owns */
 /* Who should run it; *here: we. False: nobody can now. */
-bool work_choose(struct core *c, const struct house *h, const struct task *t, bool here, struct peer **p);
+bool work_choose(struct core *c, const struct house *h, struct task *t, bool here, struct peer **p);
 /* A line from us to another agent about a house; it is not kept. */
 struct buf *work_line(struct core *c, const char *agent, const struct house *h, const char *op);
 void work_ask(struct core *c, struct house *h);        /* what others run for it */
@@ -940,7 +943,11 @@ void audit_put_chain(struct core *c, struct buf *b);    /* members that say whic
 /* learn.c: what attempts came to, and what is to be expected of the next */
 int learn_open(struct core *c, struct err *e);
 void learn_release(struct core *c);
+/* Whether what was learned may change how it is run: in mode intelligent alone, and never what needs an approval. */
+bool learn_adapts(const struct core *c, const struct task *t);
 void learn_expect(struct core *c, struct task *t);      /* it is chosen, and begins next */
+/* A draw of its chance on that agent: who has the largest gets it. */
+double learn_draw(struct core *c, const struct task *t, const char *agent);
 void learn_ended(struct core *c, struct task *t, const struct pool_end *p);     /* while it is known where it ran */
 void learn_work(struct core *c, const struct work *w, const struct pool_end *p);
 void learn_heard(struct core *c, const struct task *t, const cJSON *event, const char *type);
@@ -956,6 +963,7 @@ void learn_put_state(const struct core *c, struct buf *b);
 /* What is said of a task in the request for its approval. */
 void learn_put_predicted(struct core *c, struct buf *b, const struct task *t);
 void learn_reset(struct core *c);
+void learn_freeze(struct core *c, bool frozen);
 /* With a commit, as with audit.c. */
 int learn_write(struct core *c, struct err *e);
 void learn_is_stored(struct core *c);

@@ -75,29 +75,61 @@ room_of(const struct core *c, const struct peer *p, const struct task *t)
 	return p->signed_less ? 0 : slots - (int)p->given;
 }
 
+/* Of those with room, by what was learned: each is drawn for by his chance, so that who seems worse is tried now and
+ * then, too. */
+static struct peer *
+best_offer(struct core *c, const struct task *t, struct peer *const *with_room, int n)
+{
+	struct peer *best = NULL;
+	double most = -1;
+
+	for (int i = 0; i < n; i++) {
+		double p = learn_draw(c, t, with_room[i] ? with_room[i]->name : c->o.agent);
+
+		if (p > most) {
+			most = p;
+			best = with_room[i];
+		}
+	}
+	return best;
+}
+
 /* The least loaded of the house's own agents; we stand in when none of them is there. */
 bool
-work_choose(struct core *c, const struct house *h, const struct task *t, bool here, struct peer **at)
+work_choose(struct core *c, const struct house *h, struct task *t, bool here, struct peer **at)
 {
-	int best = here ? (int)c->idle * (t->quick ? QUICK_EACH : 1) : 0;
-	bool at_home = !h->home || config_names_has(h->home, c->o.agent), any = at_home;
+	int best = here ? (int)c->idle * (t->quick ? QUICK_EACH : 1) : 0, n = 0;
+	bool at_home = !h->home || config_names_has(h->home, c->o.agent), any = at_home, chosen;
+	struct peer *with_room[CONFIG_MAX_AGENTS + 1], *usual;  /* NULL: we */
 
 	*at = NULL;
+	t->instead = NULL;
 	if (h->local || !h->home || (at_home && h->home->n == 1) || !c->up)
 		return here;
 	if (!at_home)
 		best = 0;
+	if (best > 0)
+		with_room[n++] = NULL;
 	for (size_t i = 0; i < h->home->n; i++) {
 		struct peer *p = peer_find(c, h->home->v[i]);
 		int room = p ? room_of(c, p, t) : -1;
 
 		any |= room >= 0;
+		if (room > 0)
+			with_room[n++] = p;
 		if (room > best) {
 			best = room;
 			*at = p;
 		}
 	}
-	return *at || (here && (at_home || !any));
+	chosen = *at || (here && (at_home || !any));
+	if (!chosen || n < 2 || !learn_adapts(c, t))
+		return chosen;
+	usual = *at;
+	*at = best_offer(c, t, with_room, n);
+	if (*at != usual)
+		t->instead = usual ? usual->name : c->o.agent;
+	return true;
 }
 
 void
@@ -110,7 +142,7 @@ work_send(struct core *c, struct task *t)
 	json_kv_str(b, "boot", t->at->boot);
 	json_kv_str(b, "from_boot", c->boot);
 	json_kv_int(b, "heard", t->at->beat);
-	json_kv_int(b, "timeout_s", t->timeout_s);
+	json_kv_int(b, "timeout_s", t->learned_timeout_s ? t->learned_timeout_s : t->timeout_s);
 	json_kv_str(b, "sender", t->sender);
 	if (t->approval)
 		json_kv_raw(b, "approval", t->approval, strlen(t->approval));

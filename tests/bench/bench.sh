@@ -54,6 +54,9 @@ throughput() {
 		measure raw hop $raw_tasks 100 $bytes
 		measure raw trip $raw_tasks 100 $bytes
 		load window -n $tasks -w $window
+		prefix=intelligent_
+		load window -I -n $tasks -w $window
+		prefix=
 		measure audit 200000 100
 		use_cluster unsigned unsigned_
 		load window -n $tasks -w $window

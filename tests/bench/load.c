@@ -8,7 +8,7 @@
  * load usage    -s SECONDS                nothing is submitted: CPU share and memory of an idle agent
  * load memory                             the agent's memory as it is
  *
- * common: -i IDENTITY -h HOUSE -d OUTBOX -b BYTES (of a task) -B BROKER-PIDS -A AGENT-PIDS; the cluster is
+ * common: -i IDENTITY -h HOUSE -d OUTBOX -b BYTES (of a task) -I (in mode intelligent) -B BROKER-PIDS -A AGENT-PIDS; the cluster is
  * that of $UNI_WIZARD_CONFIG
  *
  * Prints figures, "name value" a line. Every task must end as succeeded (in a flood: or be refused as busy), else
@@ -39,6 +39,7 @@ struct load {
 	const char *identity, *house, *outbox;
 	long tasks, window, rate, queued, seconds;
 	int bytes;
+	bool intelligent;
 	const char *hist_path;
 	struct procs broker, agent;
 
@@ -195,13 +196,15 @@ wait_turn(struct load *l)
 static void
 make_body(struct load *l)
 {
-	static const char head[] = "{\"tool\":\"noop\",\"params\":{\"payload\":\"", tail[] = "\"}}";
-	int fill = l->bytes - 34 - (int)(sizeof head - 1) - (int)(sizeof tail - 1);
+	static const char plain[] = "{\"tool\":\"noop\",\"params\":{\"payload\":\"", tail[] = "\"}}",
+	    intelligent[] = "{\"tool\":\"noop\",\"mode\":\"intelligent\",\"params\":{\"payload\":\"";
+	const char *head = l->intelligent ? intelligent : plain;
+	int fill = l->bytes - 34 - (int)strlen(head) - (int)(sizeof tail - 1);
 
 	if (fill < 0 || (size_t)l->bytes >= sizeof l->body)
 		fatalx("load: a task has between 80 and %zu bytes", sizeof l->body);
 	l->body_len = (size_t)snprintf(l->body, sizeof l->body, "%s%*s%s", head, fill, "", tail);
-	memset(l->body + sizeof head - 1, 'x', (size_t)fill);
+	memset(l->body + strlen(head), 'x', (size_t)fill);
 }
 
 static void
@@ -404,10 +407,11 @@ read_options(struct load *l, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:w:r:q:s:H:i:h:d:b:B:A:")) != -1) {
+	while ((c = getopt(argc, argv, "In:w:r:q:s:H:i:h:d:b:B:A:")) != -1) {
 		long n = optarg ? strtol(optarg, NULL, 10) : 0;
 
 		switch (c) {
+		case 'I': l->intelligent = true; break;
 		case 'n': l->tasks = n; break;
 		case 'w': l->window = n; break;
 		case 'r': l->rate = n; break;

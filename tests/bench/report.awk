@@ -131,6 +131,10 @@ function report_bench() {
 	info("CPU of all processes for 10,000 tasks", "copies_cpu_s_per_10k", "s")
 	info("  of one task: the three agents", "copies_cpu_agent_us", "us")
 
+	heading("Intelligence")
+	judge("tasks in mode intelligent / simple", "intelligent_share", "x", ">=", 0.9)
+	info("  agent's CPU for a task, the same way round", "intelligent_cpu", "x")
+
 	heading("Sovereignty")
 	judge("tasks where a policy is in force / where no key is", "signed_share", "x", ">=", 0.95)
 	info("  agent's CPU for a task, the same way round", "signed_cpu", "x")
@@ -217,6 +221,8 @@ END {
 	divide("over_trip", "raw_trip_per_s", "tasks_per_s")
 	divide("deep_share", "dispatch_empty_per_s", "dispatch_deep_per_s")
 	divide("copies_share", "tasks_per_s", "copies_tasks_per_s")
+	divide("intelligent_share", "tasks_per_s", "intelligent_tasks_per_s")
+	divide("intelligent_cpu", "cpu_agent_us", "intelligent_cpu_agent_us")
 	divide("signed_share", "unsigned_tasks_per_s", "tasks_per_s")
 	divide("signed_cpu", "unsigned_cpu_agent_us", "cpu_agent_us")
 	# Seconds for 10,000 are hundreds of microseconds for one.

@@ -53,7 +53,23 @@ is "bins add up" "$(pick '([.calibration[].predictions] | add) == .predictions' 
 like "there is a plot" "$("$UW" intelligence report --agent "$owner")" 'o said, \* came'
 like "and a page" "$("$UW" intelligence report --agent "$owner" --html)" '<circle cx='
 
+# What is learned changes how a task in mode intelligent is run, and no other.
+"$UW" submit flaky bad=secret-word-in-a-long-text --house ezra --mode intelligent --retries 5 --wait >"$T/out" 2>&1
+like "a hopeless one is not tried again" "$(cat "$T/out")" 'given up early'
+"$UW" intelligence show --agent "$owner" --json >"$T/show"
+is "that is noted with its reason" "$(pick '[.adapted[] | select(.gave_up)] | length == 1 and .[0].expected < 0.2' <"$T/show")" true
+like "for people, too" "$("$UW" intelligence show --agent "$owner")" 'not tried again'
+retried() { "$UW" task list --house ezra --state retrying --json | jq -e 'length > 0' >/dev/null; }
+"$UW" submit flaky bad=secret-word-in-a-long-text --house ezra --retries 5 >"$T/out" 2>&1
+check "a simple one is tried again" wait_for 10 retried
+check "it can be frozen" "$UW" intelligence freeze --agent "$owner"
+"$UW" submit flaky bad=secret-word-in-a-long-text --house ezra --mode intelligent --retries 2 --wait >"$T/out" 2>&1
+check "then that mode is as the simple one" not grep -q 'given up early' "$T/out"
+is "and nothing more is adapted" "$("$UW" intelligence show --agent "$owner" --json | pick '"\(.frozen) \(.adapted_count)"')" "true $(pick .adapted_count <"$T/show")"
+
 restart_all
+is "it stays frozen over a restart" "$("$UW" intelligence show --agent "$owner" --json | pick .frozen)" true
+check "until it is thawed" "$UW" intelligence thaw --agent "$owner"
 check "after a restart all is known again" learned "$owner" 120
 before=$(pick .model.brier <"$T/report")
 is "the scores too" "$("$UW" intelligence report --agent "$owner" --json | jq --argjson b "$before" '(.model.brier - $b) | fabs < 0.02')" true

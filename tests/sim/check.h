@@ -162,6 +162,8 @@ int64_t inside_term(const struct check *k, const char *house, unsigned hosts);
 bool inside_is_open(const struct check *k, const char *house, const char *id);
 /* That host ends an attempt of it: its owner knows by whom and under which term it was given. */
 void inside_given(struct check *k, const struct record *r, const struct host *at);
+/* Whoever owns that house runs it otherwise than usual, for what was learned. */
+bool inside_is_adapted(const struct check *k, const char *house, const char *id);
 void inside_check_schedules(struct check *k);
 void inside_check(struct check *k);
 void audits_check(struct check *k);     /* audit.c */

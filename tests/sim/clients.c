@@ -85,13 +85,20 @@ wall_ms(const struct client *c)
 	return WALL_BASE_MS + c->sim->now_us / MS;
 }
 
-/* What all tasks may have: priority, retries, times, mode. True if that is sovereign. */
+/* What all tasks may have: priority, retries, times, mode. True if that is sovereign. What was learned may set the limit
+ * where none is given. */
 static bool
-put_options(struct client *c, struct buf *b)
+put_options(struct client *c, struct buf *b, bool intelligent)
 {
-	bool sovereign = chance(c, 10);
+	bool sovereign = chance(c, 10) && c->sim->config.sovereign_keys.n;
+	int64_t timeout_s = draw(c, 1, CLIENT_TIMEOUT_S);
 
-	buf_addf(b, ",\"timeout_s\":%lld", (long long)draw(c, 1, 6));
+	if (sovereign)
+		buf_adds(b, ",\"mode\":\"sovereign\"");
+	else if (intelligent)
+		buf_adds(b, ",\"mode\":\"intelligent\"");
+	if (sovereign || !intelligent)
+		buf_addf(b, ",\"timeout_s\":%lld", (long long)timeout_s);
 	if (chance(c, 300))
 		buf_addf(b, ",\"priority\":%lld", (long long)draw(c, 0, 9));
 	if (chance(c, 500))
@@ -100,10 +107,6 @@ put_options(struct client *c, struct buf *b)
 		buf_addf(b, ",\"not_before\":%lld", (long long)(wall_ms(c) + draw(c, 100, 30000)));
 	if (chance(c, 40))
 		buf_addf(b, ",\"deadline\":%lld", (long long)(wall_ms(c) + draw(c, 500, 60000)));
-	if (!c->sim->config.sovereign_keys.n)
-		return false;
-	if (sovereign)
-		buf_adds(b, ",\"mode\":\"sovereign\"");
 	return sovereign;
 }
 
@@ -138,7 +141,7 @@ put_task(struct client *c, struct buf *b)
 	const char *what = params[draw(c, 0, 3)];
 	long long value = 2 * (long long)draw(c, 0, 100000);
 	struct buf options = { 0 };
-	bool sovereign = put_options(c, &options);
+	bool sovereign = put_options(c, &options, value % CLIENT_INTELLIGENT == 0);
 
 	buf_addf(b, what, value + sovereign);
 	buf_add(b, options.data, options.len);

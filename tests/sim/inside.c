@@ -148,6 +148,16 @@ inside_given(struct check *k, const struct record *r, const struct host *at)
 			    host_name(at), (long long)w->term.n, w->term.agent, (long long)t->term.n, t->term.agent);
 }
 
+bool
+inside_is_adapted(const struct check *k, const char *house, const char *text)
+{
+	const struct core *c = owner_of(k, house);
+	const struct task *t;
+	struct ulid id;
+
+	return c && ulid_parse(text, &id) && (t = find_in_memory(c, house, &id)) && (t->instead || t->learned_timeout_s || t->given_up);
+}
+
 /* The core's own way to find it would keep it in memory. */
 bool
 inside_is_open(const struct check *k, const char *house, const char *text)

@@ -124,24 +124,31 @@ check_numbers(struct orders *o, struct host *at, const struct pool_start *s)
 		    (long long)halt);
 }
 
-/* Clients give those in mode sovereign an odd number. */
-static bool
-is_sovereign(const struct pool_start *s)
+/* That its client gave it; -1: none. */
+static long long
+number_of(const struct pool_start *s)
 {
 	static const char *const members[] = { "payload", "ms", "content", "json" };
 	cJSON *o = cJSON_ParseWithLength(s->params, s->params_len);
-	bool odd = false;
+	long long n = -1;
 
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
 		const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, members[i]);
 
 		if (cJSON_IsNumber(v) && strcmp(s->tool, "file_write") != 0)
-			odd |= (long long)v->valuedouble & 1;
+			n = (long long)v->valuedouble;
 		else if (cJSON_IsString(v) && strcmp(s->tool, "file_write") == 0)
-			odd |= strtoll(v->valuestring, NULL, 10) & 1;
+			n = strtoll(v->valuestring, NULL, 10);
 	}
 	cJSON_Delete(o);
-	return odd;
+	return n;
+}
+
+/* Clients give those in mode sovereign an odd number. */
+static bool
+is_sovereign(const struct pool_start *s)
+{
+	return number_of(s) > 0 && number_of(s) % 2;
 }
 
 /* Its terms say that it is approved: by what? */
@@ -184,11 +191,32 @@ is_own(const struct pool_start *s)
 	return strcmp(s->house, "~") == 0;
 }
 
+/* What was learned changes how a task is run only where its client has let it, and not beyond its bounds. */
+static void
+check_learned(struct check *k, struct host *at, const struct pool_start *s)
+{
+	int64_t n = number_of(s), usual_ms = registry_find(k->sim->tools, s->tool)->timeout_s * 1000;
+
+	if (n < 0)
+		return;
+	if (n % CLIENT_INTELLIGENT) {
+		if (s->timeout_ms > CLIENT_TIMEOUT_S * 1000)
+			sim_fail(k->sim, s->task_id, "%s begins it with a limit of %lld ms, which nobody has given it", host_name(at),
+			    (long long)s->timeout_ms);
+		if (inside_is_adapted(k, s->house, s->task_id))
+			sim_fail(k->sim, s->task_id, "%s begins it as was learned, though it is not in that mode", host_name(at));
+	} else if (s->timeout_ms > 2 * usual_ms || s->timeout_ms < 1000) {
+		sim_fail(k->sim, s->task_id, "%s begins it with a limit of %lld ms", host_name(at), (long long)s->timeout_ms);
+	}
+}
+
 void
 check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused)
 {
 	struct orders *o = k->orders;
 
+	if (!s->plan)
+		check_learned(k, at, s);
 	if (!o->sim->timmy)
 		return;
 	check_numbers(o, at, s);

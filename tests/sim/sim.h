@@ -352,6 +352,8 @@ void check_follows(struct check *k, const char *id, const char *other);
 bool check_may_miss_others(struct check *k, const char *id);
 void check_begun(struct check *k, const char *id, const struct tool *tool, const char *host);
 /* Handed to a worker; refused: it will not run, for its terms forbid it. */
+#define CLIENT_INTELLIGENT 16           /* tasks in mode intelligent have a multiple of it as their number */
+#define CLIENT_TIMEOUT_S 6              /* that others ask for, at most */
 void check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused);
 void check_ended(struct check *k, const char *id, const struct pool_end *end, bool may_have_effect, struct host *at);
 void check_agent_died(struct check *k, const char *host, const struct core *c);

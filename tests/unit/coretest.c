@@ -423,7 +423,7 @@ end_with(struct coretest *t, size_t i, struct pool_end *p)
 	struct started *r = &t->run[i];
 
 	p->handle = r->handle;
-	p->ran_us = 1500;
+	p->ran_us = p->ran_us ? p->ran_us : 1500;
 	if (r->quick)
 		t->quick++;
 	else

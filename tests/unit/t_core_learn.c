@@ -4,6 +4,8 @@
 #include "past.h"
 #include "state.h"
 
+#define EVENTS "house/ezra/event"
+
 static struct coretest t;
 static struct net net;
 
@@ -267,6 +269,150 @@ it_says_what_it_expects_and_how_right_it_was(void **state)
 	ct_teardown(&t);
 }
 
+static void
+hash(int n, const char *more)
+{
+	ct_begin(&t);
+	ct_taskf(&t, "ezra", "operator", "{'tool':'file_hash','id':'%s','params':{'path':'/srv/x'}%s}", ct_id(n), more);
+	turn();
+}
+
+/* It ends then. */
+static int64_t
+limit_of(int n)
+{
+	int64_t ms = ct_running(&t, ct_id(n))->timeout_ms;
+
+	end(n, POOL_SUCCEEDED);
+	return ms;
+}
+
+#define INTELLIGENT ",'mode':'intelligent'"
+
+static void
+the_limit_is_learned_where_nobody_gave_one(void **state)
+{
+	const cJSON *o;
+
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	hash(1, INTELLIGENT);
+	assert_int_equal(limit_of(1), 300000);
+	for (int i = 2; i <= 40; i++) {
+		hash(i, "");
+		assert_int_equal(limit_of(i), 300000);
+	}
+	hash(50, INTELLIGENT);
+	assert_int_equal(limit_of(50), 10000);
+	o = ask("{'op':'intelligence','do':'show'}", "intelligence");
+	assert_int_equal(number(o, "adapted_count"), 1);
+	assert_int_equal(number(cJSON_GetArrayItem(cJSON_GetObjectItem(o, "adapted"), 0), "timeout_s"), 10);
+	hash(51, "");
+	assert_int_equal(limit_of(51), 300000);
+	hash(52, INTELLIGENT ",'timeout_s':77");
+	assert_int_equal(limit_of(52), 77000);
+	ask("{'op':'intelligence','do':'freeze'}", "intelligence");
+	hash(53, INTELLIGENT);
+	assert_int_equal(limit_of(53), 300000);
+	ct_kill(&t);
+	ct_up(&t, false);
+	hash(54, INTELLIGENT);
+	assert_int_equal(limit_of(54), 300000);
+	ask("{'op':'intelligence','do':'thaw'}", "intelligence");
+	hash(55, INTELLIGENT);
+	assert_int_equal(limit_of(55), 10000);
+	ct_teardown(&t);
+}
+
+static void
+a_limit_is_raised_twofold_and_no_more(void **state)
+{
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	for (int i = 1; i <= 40; i++) {
+		hash(i, "");
+		ct_begin(&t);
+		ct_end_with(&t, ct_id(i), &(struct pool_end){ .how = POOL_TIMEOUT, .ran_us = 300000000, .err = { .code = ERR_TIMEOUT } });
+		turn();
+	}
+	hash(50, INTELLIGENT);
+	assert_int_equal(limit_of(50), 600000);
+	ct_teardown(&t);
+}
+
+static void
+what_is_hopeless_is_not_tried_again(void **state)
+{
+	const char *retry = ",'retry':{'max':5}";
+	char both[80];
+
+	(void)state;
+	snprintf(both, sizeof both, "%s%s", retry, INTELLIGENT);
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	hash(1, both);
+	end(1, POOL_FAILED);
+	assert_string_equal(ct_state(&t, ct_id(1)), "retrying");
+	for (int i = 2; i <= 150; i++) {
+		hash(i, "");
+		end(i, POOL_FAILED);
+	}
+	hash(200, retry);
+	end(200, POOL_FAILED);
+	assert_string_equal(ct_state(&t, ct_id(200)), "retrying");
+	hash(201, both);
+	end(201, POOL_FAILED);
+	assert_string_equal(ct_state(&t, ct_id(201)), "dead");
+	assert_non_null(strstr(ct_str(ct_last(&t, EVENTS, ct_id(201), "outcome"), "error.message"), "given up early"));
+	ct_teardown(&t);
+}
+
+/* All that timmy-1 runs fails. Returns how many of these it got. */
+static int
+run_at_two(int from, int n, const char *more)
+{
+	int at_timmy = 0;
+
+	for (int i = from; i < from + n; i++) {
+		net_task(&net, "operator", "{'tool':'file_hash','id':'%s','params':{'path':'/srv/x'}%s}", ct_id(i), more);
+		net_run(&net, 200);
+		for (int k = 0; k < 2; k++) {
+			struct coretest *x = &net.node[k].t;
+
+			at_timmy += k == 1 ? (int)x->nrun : 0;
+			while (x->nrun) {
+				ct_begin(x);
+				ct_end(x, x->run[0].id, k == 1 ? POOL_FAILED : POOL_SUCCEEDED, "{}");
+				ct_turn(x);
+			}
+		}
+		net_run(&net, 200);
+	}
+	return at_timmy;
+}
+
+static void
+agents_that_do_better_get_more(void **state)
+{
+	int simple, intelligent, sovereign;
+
+	(void)state;
+	net_setup(&net, 3, "agents: [ezra-1, timmy-1]", NULL);
+	net_begin(&net);
+	/* The one with more room is timmy-1: all goes there. */
+	net.node[0].t.idle = 2;
+	net_run(&net, 3000);
+	simple = run_at_two(1, 30, "");
+	intelligent = run_at_two(100, 30, INTELLIGENT);
+	sovereign = run_at_two(200, 10, "");
+	assert_int_equal(simple, 30);
+	assert_true(intelligent < 12);
+	assert_int_equal(sovereign, 10);
+	net_teardown(&net);
+}
+
 int
 main(void)
 {
@@ -276,6 +422,10 @@ main(void)
 		cmocka_unit_test(it_is_known_again_after_a_restart),
 		cmocka_unit_test(the_oldest_are_forgotten),
 		cmocka_unit_test(it_says_what_it_expects_and_how_right_it_was),
+		cmocka_unit_test(the_limit_is_learned_where_nobody_gave_one),
+		cmocka_unit_test(a_limit_is_raised_twofold_and_no_more),
+		cmocka_unit_test(what_is_hopeless_is_not_tried_again),
+		cmocka_unit_test(agents_that_do_better_get_more),
 		cmocka_unit_test(agents_learn_from_what_they_hear),
 		cmocka_unit_test(what_another_runs_is_learned_once_by_each),
 	};
