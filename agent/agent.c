@@ -234,6 +234,15 @@ attempt_log(void *arg, uint64_t handle, const char *text, size_t len)
 }
 
 static void
+attempt_progress(void *arg, uint64_t handle, int percent, const char *note, size_t len)
+{
+	struct agent *a = arg;
+
+	agent_input(a);
+	core_attempt_progress(a->core, handle, percent, note, len);
+}
+
+static void
 pool_has_something(void *arg)
 {
 	agent_input(arg);
@@ -258,7 +267,7 @@ start_pool(struct agent *a, struct err *e)
 	return pool_new(&a->pool, &(struct pool_opts){ .loop = &a->loop, .exe = a->o.exe, .config_path = f->path,
 	    .agent = a->o.id, .ledger = ledger, .temp_dir = f->temp_dir, .workers = workers, .grace_ms = f->stop_grace_ms,
 	    .max_output = (size_t)f->max_output_bytes, .arg = a, .on_end = attempt_ended, .on_log = attempt_log,
-	    .on_ready = pool_has_something }, e);
+	    .on_progress = attempt_progress, .on_ready = pool_has_something }, e);
 }
 
 /* ---- once a second ---- */

@@ -116,6 +116,7 @@ struct config {
 	int64_t keep_audit;             /* records; 10,000,000 */
 	int64_t keep_audit_bytes;       /* 1 GiB */
 	int64_t keep_patterns;          /* attempts; 100,000 */
+	int64_t keep_output_bytes;      /* 64 MiB; 0: none */
 	int64_t min_free_bytes;         /* disk reserve below which tasks are refused; 64 MiB */
 
 	int64_t workers;                /* processes; 0: one per core, at least 2 */

@@ -115,6 +115,8 @@ const struct config_key config_keys[] = {
 	    .help = "Most that the audit records take on disk." },
 	{ "retention.patterns", &TYPE_INT, "100000", .min = 1000, .max = 10000000, CONF(keep_patterns),
 	    .help = "Attempts that an agent remembers to learn from; those of the sovereign's own house keep all, to 10000000." },
+	{ "retention.output_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 64 * GiB, CONF(keep_output_bytes),
+	    .help = "Most that the output of tools takes on the disk of the agent that ran them; 0: none is kept." },
 
 	{ "workers.count", &TYPE_INT, "0", .min = 0, .max = 512, CONF(workers),
 	    .help = "Worker processes of an agent; 0: one per processor, at least 2." },

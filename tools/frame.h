@@ -12,7 +12,8 @@
  *   failure    body: the code and when to come again in seconds (uint32_t each), then field, expected, got and message,
  *              each ended by NUL
  *   skipped    body: empty; the attempt was called off before it began
- *   log        body: live output of the tool, not ended
+ *   log        body: live output of the tool, valid UTF-8 without NUL, not ended
+ *   progress   body: what it says of itself, likewise; time: percent, -1 if it does not know
  *   notes      body: one JSON object, ended by NUL; goes before the result or failure that it belongs to
  *
  * The worker answers requests in their order, so seq of an answer is always the oldest one out.
@@ -34,7 +35,7 @@
 #define FRAME_TEMP_MAX 288u
 
 enum frame_kind { FRAME_REQUEST, FRAME_HELLO, FRAME_BROKEN, FRAME_RESULT, FRAME_FAILURE, FRAME_SKIPPED,
-	FRAME_LOG, FRAME_NOTES, FRAME_NKINDS };
+	FRAME_LOG, FRAME_NOTES, FRAME_PROGRESS, FRAME_NKINDS };
 
 #define FRAME_QUICK 1u          /* request: the tool is TOOL_QUICK */
 #define FRAME_NO_EFFECT 2u      /* failure: nothing was changed */

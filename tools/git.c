@@ -268,6 +268,49 @@ fill_env(struct git *g)
 #define MAX_ARGS 256
 #define NFIXED (sizeof fixed_config / sizeof *fixed_config)
 
+/* "remote: Counting objects:  45% (9/20)": git ends such lines with CR until the last. */
+static bool
+is_progress(struct git *g, const char *line)
+{
+	char note[64], *end;
+
+	for (const char *colon = line; (colon = strstr(colon, ": ")); colon++) {
+		long percent = strtol(colon + 1, &end, 10);
+
+		if (*end != '%' || percent < 0 || percent > 100)
+			continue;
+		snprintf(note, sizeof note, "%.*s", (int)(colon - line), line);
+		tool_progress(g->r, (int)percent, note);
+		return true;
+	}
+	return false;
+}
+
+static void
+take_line(struct git *g, char end)
+{
+	if (g->line.len && !is_progress(g, g->line.data)) {
+		buf_addc(&g->line, end);
+		g->r->log(g->r->arg, g->line.data, g->line.len);
+	}
+	buf_clear(&g->line);
+}
+
+static void
+on_output(void *git, const char *text, size_t len)
+{
+	struct git *g = git;
+
+	if (!len)
+		g->r->log(g->r->arg, text, 0);
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '\n' || text[i] == '\r' || g->line.len >= MAX_STDERR)
+			take_line(g, '\n');
+		if (text[i] != '\n' && text[i] != '\r')
+			buf_addc(&g->line, text[i]);
+	}
+}
+
 int
 git_exec_in(struct git *g, const char *const *args, const char *in, size_t in_len, size_t max_out,
     struct err *e)
@@ -280,8 +323,9 @@ git_exec_in(struct git *g, const char *const *args, const char *in, size_t in_le
 		    .in_len = in_len,
 		.deadline_ms = g->r->deadline_ms, .grace_ms = GRACE_MS, .max_out = max_out,
 		    .max_err = MAX_STDERR,
-		.on_output = g->r->log, .live_err_only = true, .arg = g->r->arg,
+		.on_output = g->r->log ? on_output : NULL, .live_err_only = true, .arg = g,
 	};
+	int rc;
 
 	for (size_t i = 0; i < NFIXED; i++) {
 		snprintf(config[i], sizeof config[i], "%s=%s", fixed_config[i][0], fixed_config[i][1]);
@@ -295,7 +339,10 @@ git_exec_in(struct git *g, const char *const *args, const char *in, size_t in_le
 	}
 	argv[n] = NULL;
 	proc_end_release(&g->end);
-	return proc_run(&p, &g->end, e) ? -1 : g->end.signal ? 128 + g->end.signal : g->end.status;
+	rc = proc_run(&p, &g->end, e);
+	if (g->line.len)
+		take_line(g, '\n');
+	return rc ? -1 : g->end.signal ? 128 + g->end.signal : g->end.status;
 }
 
 int
@@ -431,6 +478,7 @@ git_close(struct git *g)
 	free(g->top_name);
 	free(g->place);
 	proc_end_release(&g->end);
+	buf_free(&g->line);
 }
 
 /* What git says, what it means to us, and what to do. The first that is found wins. */

@@ -45,6 +45,7 @@ struct git {
 	char *env[GIT_MAX_ENV + 1];
 	size_t nenv;
 	struct proc_end end;            /* of the last command */
+	struct buf line;                /* of its standard error, which may be progress */
 	char *top_name, *place;         /* once asked for: git_top_name(), git_place() */
 };
 

@@ -60,7 +60,7 @@ fetch(struct git *g, struct pull *p, struct err *e)
 	int code;
 
 	snprintf(ref, sizeof ref, "refs/heads/%s", p->from.branch);
-	code = GIT(g, e, "fetch", "--quiet", "--no-recurse-submodules", "--no-auto-gc", "--", p->from.name,
+	code = GIT(g, e, "fetch", "--progress", "--no-recurse-submodules", "--no-auto-gc", "--", p->from.name,
 	    ref);
 	if (code)
 		return code < 0 ? -1 : git_failed(g, "cannot fetch", e);

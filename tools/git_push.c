@@ -110,9 +110,9 @@ push(struct git *g, struct push *p, struct err *e)
 {
 	const char *expected = param_str(g->r, "expected_remote");
 	char spec[2 * GIT_NAME + 48], lease[GIT_NAME + GIT_OID + 64];
-	const char *args[16] = { "push", "--porcelain", "--no-verify", "--recurse-submodules=no",
+	const char *args[16] = { "push", "--porcelain", "--progress", "--no-verify", "--recurse-submodules=no",
 	    "--no-follow-tags" };
-	int n = 5, code;
+	int n = 6, code;
 
 	/* Elsewhere the program that receives is the server's own affair. */
 	if (p->to.local)

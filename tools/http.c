@@ -11,6 +11,7 @@
 #include "err.h"
 #include "json.h"
 #include "net.h"
+#include "tool.h"
 #include "place.h"
 
 /* One request under way. */
@@ -257,6 +258,20 @@ on_ready(void *arg, char *to, char *from, int to_port, int from_port)
 	return CURL_PREREQFUNC_OK;
 }
 
+static int
+on_transfer(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+{
+	const struct transfer *t = arg;
+	bool sends = up_total > 0 && up < up_total;
+	curl_off_t total = sends ? up_total : down_total, now = sends ? up : down;
+	char note[64];
+
+	snprintf(note, sizeof note, "%lld of %lld bytes %s", (long long)now, (long long)total, sends ? "sent" : "received");
+	if (total > 0)
+		tool_progress(t->q->run, (int)(100.0 * (double)now / (double)total), note);
+	return 0;
+}
+
 static size_t
 on_body(char *p, size_t size, size_t n, void *arg)
 {
@@ -329,7 +344,9 @@ set_callbacks(struct transfer *t)
 	    SET(t, CURLOPT_OPENSOCKETFUNCTION, on_open) && SET(t, CURLOPT_OPENSOCKETDATA, t) &&
 	    SET(t, CURLOPT_PREREQFUNCTION, on_ready) && SET(t, CURLOPT_PREREQDATA, t) &&
 	    SET(t, CURLOPT_WRITEFUNCTION, on_body) && SET(t, CURLOPT_WRITEDATA, t) &&
-	    SET(t, CURLOPT_HEADERFUNCTION, on_header) && SET(t, CURLOPT_HEADERDATA, t);
+	    SET(t, CURLOPT_HEADERFUNCTION, on_header) && SET(t, CURLOPT_HEADERDATA, t) &&
+	    (!t->q->run || (SET(t, CURLOPT_XFERINFOFUNCTION, on_transfer) && SET(t, CURLOPT_XFERINFODATA, t) &&
+	    SET(t, CURLOPT_NOPROGRESS, 0L)));
 }
 
 /* The time limits must never be 0, which is libcurl's word for none. */

@@ -33,6 +33,7 @@ struct http_request {
 	int64_t max_redirects;          /* 0: a redirect is the answer */
 	int64_t timeout_ms, connect_ms;
 	size_t max_body;                /* bytes that are kept; the transfer ends after them */
+	const struct tool_run *run;     /* is told how far it is; NULL: nobody is */
 	void (*on_send)(void *arg);     /* connected: what follows may have an effect */
 	void *arg;
 };

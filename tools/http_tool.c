@@ -54,6 +54,7 @@ int
 http_request_read(const struct tool_run *r, struct http_request *q, struct err *e)
 {
 	*q = (struct http_request){
+		.run = r,
 		.url = param_str(r, "url"),
 		.headers = cJSON_GetObjectItemCaseSensitive(r->params, "headers"),
 		.max_redirects = param_int(r, "max_redirects"),

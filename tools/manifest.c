@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "digest.h"
+#include "live.h"
 #include "manifest_impl.h"
 #include "schema.h"
 #include "secret.h"
@@ -63,6 +64,8 @@ const char manifest_schema[] =
     "\"service\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024},"
     "\"args\":{\"type\":\"array\",\"maxItems\":16,\"items\":{\"type\":\"string\",\"maxLength\":1024}}}},"
     "\"description\":\"What has to hold after success; texts may hold ${parameter} and ${result.member}.\"},"
+    "\"progress\":{\"type\":\"string\",\"pattern\":\"^[!-~]{1,32}$\","
+    "\"description\":\"Word that begins lines of progress on standard error: WORD 40 copying.\"},"
     "\"no_effect\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
     "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255},"
     "\"description\":\"Exit codes by which the program says that it changed nothing.\"},"
@@ -379,7 +382,7 @@ manifest_writes(const struct manifest *m)
 void
 manifest_put(struct buf *b, const struct manifest *m)
 {
-	static const char *const names[] = { "secrets", "paths", "writes", "no_effect", "limits", "touches",
+	static const char *const names[] = { "secrets", "paths", "writes", "progress", "no_effect", "limits", "touches",
 		"dry_run", "proof" };
 
 	json_kv_str(b, "source", m->source);
@@ -622,6 +625,12 @@ own_end(struct tool_run *r, const struct proc_end *end, size_t max, struct buf *
 	return 0;
 }
 
+static void
+on_output(void *lines, const char *text, size_t len)
+{
+	live_lines_add(lines, text, len);
+}
+
 int
 own_program(const struct own *o, const char *const *args, bool read_only, size_t max_out, struct proc_end *end,
     struct err *e)
@@ -629,6 +638,8 @@ own_program(const struct own *o, const char *const *args, bool read_only, size_t
 	struct tool_run *r = o->r;
 	const struct manifest *m = r->tool->manifest;
 	const char *argv[MAX_ARGS + 2] = { m->exec };
+	struct live_lines lines = { .word = cJSON_GetStringValue(member(m->doc, "progress")), .text = r->log,
+		.progress = r->progress, .arg = r->arg };
 	struct buf in = { 0 };
 	struct proc p = {
 		.argv = argv,
@@ -650,7 +661,13 @@ own_program(const struct own *o, const char *const *args, bool read_only, size_t
 	json_put_tree(&in, o->params);
 	p.in = in.data;
 	p.in_len = in.len;
+	if (lines.word && lines.text && lines.progress) {
+		p.on_output = on_output;
+		p.arg = &lines;
+	}
 	rc = proc_run(&p, end, e);
+	if (p.arg == &lines)
+		live_lines_end(&lines);
 	secret_mask(r->env->config, &end->err); /* before it is cut to a reason */
 	buf_free(&in);
 	return rc;

@@ -79,9 +79,11 @@ struct pool_opts {
 	int64_t grace_ms;
 	size_t max_output;
 	void *arg;
-	/* Called from pool_read() alone, so they may start and stop attempts. on_log may be NULL. */
+	/* Called from pool_read() alone, so they may start and stop attempts. on_log and on_progress, of text that is
+	 * valid UTF-8 without NUL, may be NULL. percent -1: not known. */
 	void (*on_end)(void *arg, const struct pool_end *end);
 	void (*on_log)(void *arg, uint64_t handle, const char *text, size_t len);
+	void (*on_progress)(void *arg, uint64_t handle, int percent, const char *note, size_t len);
 	/* From the loop: something to read, or a worker changed, so call pool_read() soon. NULL: the pool
 	 * does that itself, as it does once pool_close() was called. */
 	void (*on_ready)(void *arg);

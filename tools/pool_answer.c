@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "json.h"
+#include "live.h"
 #include "pool_state.h"
 
 #define READ_BUDGET (1u << 20)          /* of one worker, in one pool_read() */
@@ -286,13 +287,33 @@ take_skipped(struct pool *p, struct worker *w, const struct frame *f, const char
 		end_oldest(p, w, POOL_STOPPED, 0);
 }
 
+static bool
+is_text(const char *p, size_t len)
+{
+	for (int n; len; p += n, len -= (size_t)n)
+		if (!*p || (n = json_utf8_len(p, len)) <= 0)
+			return false;
+	return true;
+}
+
 static void
 take_log(struct pool *p, struct worker *w, const struct frame *f, const char *body, size_t len)
 {
 	if (len > FRAME_LOG_MAX)
 		bad_reply(w, "log too long");
+	else if (!is_text(body, len))
+		bad_reply(w, "log is not text");
 	else if (answers_oldest(w, f) && p->o.on_log && len)
 		p->o.on_log(p->o.arg, attempt_at(w, f->seq)->handle, body, len);
+}
+
+static void
+take_progress(struct pool *p, struct worker *w, const struct frame *f, const char *body, size_t len)
+{
+	if (len > LIVE_NOTE || !is_text(body, len) || f->time < -1 || f->time > 100)
+		bad_reply(w, "progress is not one");
+	else if (answers_oldest(w, f) && p->o.on_progress)
+		p->o.on_progress(p->o.arg, attempt_at(w, f->seq)->handle, (int)f->time, body, len);
 }
 
 static void (*const take[FRAME_NKINDS])(struct pool *, struct worker *, const struct frame *, const char *,
@@ -304,6 +325,7 @@ static void (*const take[FRAME_NKINDS])(struct pool *, struct worker *, const st
 	[FRAME_SKIPPED] = take_skipped,
 	[FRAME_LOG] = take_log,
 	[FRAME_NOTES] = take_notes,
+	[FRAME_PROGRESS] = take_progress,
 };
 
 size_t

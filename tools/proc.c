@@ -551,6 +551,8 @@ child_turn(struct child *c)
 
 	if (poll(fds, 4, wait_ms(c, clock_mono_ms())) < 0)
 		return;
+	if (c->p->on_output && !fds[0].revents && !fds[1].revents)
+		c->p->on_output(c->p->arg, "", 0);
 	if (fds[0].revents)
 		take_output(c, &c->out);
 	if (fds[1].revents)

@@ -37,7 +37,7 @@ struct proc {
 	                                 * are kept; the rest is read, counted and dropped */
 	struct proc_limits limits;
 	struct sandbox_program walls;
-	void (*on_output)(void *arg, const char *text, size_t len);     /* live; may be NULL */
+	void (*on_output)(void *arg, const char *text, size_t len);     /* live, and "" now and then; may be NULL */
 	bool live_err_only;             /* on_output sees standard error only */
 	void *arg;
 };

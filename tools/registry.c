@@ -95,6 +95,13 @@ tool_failed_with(struct tool_run *r, int number, int64_t retry_after_s)
 	r->retry_after_s = retry_after_s;
 }
 
+void
+tool_progress(const struct tool_run *r, int percent, const char *note)
+{
+	if (r->progress)
+		r->progress(r->arg, percent, note);
+}
+
 static int
 compare(const void *a, const void *b)
 {

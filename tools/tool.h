@@ -66,7 +66,10 @@ struct tool_run {
 	int64_t retry_after_s;
 	const struct plan *agreed;      /* what it may touch and how that must be now; NULL: not asked. plan.h */
 	struct notes *notes;            /* what it read and wrote goes there; NULL: nobody asks. notes.h */
-	void (*log)(void *arg, const char *text, size_t len);   /* live output; may be NULL */
+	/* Live output and how far it is; may be NULL. A tool that waits gives "" now and then, so that what had to wait
+	 * can go. */
+	void (*log)(void *arg, const char *text, size_t len);
+	void (*progress)(void *arg, int percent, const char *note);
 	void *arg;
 };
 
@@ -98,6 +101,10 @@ void tool_effect_none(struct tool_run *r);
 /* Before it reports a failure: the exit code or status by which retry.h judges, and when to come again if somebody said
  * so (0: nobody did). */
 void tool_failed_with(struct tool_run *r, int number, int64_t retry_after_s);
+
+/* How far it is, for whoever watches: cheap, and may be called as often as one likes. percent -1: not known; note
+ * NULL: nothing to say. */
+void tool_progress(const struct tool_run *r, int percent, const char *note);
 
 /* The registry: built-in tools, then own ones from the configured directories. A bad manifest is
  * reported through warn and left out; the other tools work. */

@@ -28,6 +28,7 @@ wait_run(struct tool_run *r, struct buf *result, struct err *e)
 		if (r->deadline_ms && now_ms >= r->deadline_ms)
 			return err_set(e, ERR_TIMEOUT, "stopped after %lld of %lld ms",
 			    (long long)(now_ms - began_ms), (long long)ms);
+		tool_progress(r, (int)((now_ms - began_ms) * 100 / ms), "waiting");
 		pause_ms(left_ms < STEP_MS ? left_ms : STEP_MS);
 	}
 	json_put_open(result, '{');

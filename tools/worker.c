@@ -22,6 +22,7 @@
 #include "frame.h"
 #include "group.h"
 #include "guard.h"
+#include "live.h"
 #include "log.h"
 #include "notes.h"
 #include "manifest.h"
@@ -55,7 +56,7 @@ static struct {
 	char children_path[64];
 	const struct config *config;    /* whose secrets are masked; NULL: none */
 	struct buf in, out;
-	struct buf said;                /* live output that may be the beginning of a secret */
+	struct live live;               /* of the attempt that is running */
 	size_t in_at;
 	int64_t oldest_us;              /* when the first answer in out was ready */
 	uint64_t seq;                   /* of the attempt that is running */
@@ -278,23 +279,33 @@ offer_to_oom_killer(void)
 	close(fd);
 }
 
-/* Writing, blocking: the pool always reads. */
+/* Writing. Answers may wait, for the pool always reads; live output may not. */
 
 static void
-flush(void)
+write_out(int flags)
 {
 	size_t at = 0;
 
 	while (at < self.out.len) {
-		ssize_t n = send(FRAME_SOCKET, self.out.data + at, self.out.len - at, MSG_NOSIGNAL);
+		ssize_t n = send(FRAME_SOCKET, self.out.data + at, self.out.len - at, MSG_NOSIGNAL | flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && flags && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
 		if (n < 0)
 			end_group();
 		at += (size_t)n;
 	}
-	buf_clear(&self.out);
+	memmove(self.out.data, self.out.data + at, self.out.len - at);
+	buf_cut(&self.out, self.out.len - at);
+}
+
+static void
+flush(void)
+{
+	if (self.out.len)
+		write_out(0);
 }
 
 static void
@@ -349,37 +360,50 @@ put_result(const struct buf *result, int64_t ran_us)
 }
 
 static void
-put_log(const char *text, size_t len)
+put_progress(void)
 {
-	while (len) {
-		size_t n = len < FRAME_LOG_MAX ? len : FRAME_LOG_MAX;
+	size_t len = strlen(self.live.note);
 
-		put_frame(FRAME_LOG, 0, self.seq, 0, n);
-		buf_add(&self.out, text, n);
-		flush();
-		text += n;
-		len -= n;
-	}
+	put_frame(FRAME_PROGRESS, 0, self.seq, self.live.percent, len);
+	buf_add(&self.out, self.live.note, len);
 }
 
+/* While the pool does not read, it waits here, and is bounded here. */
 static void
-log_live(void *arg, const char *text, size_t len)
+put_live(bool last)
 {
+	const char *text;
+	int64_t now_ms;
 	size_t n;
 
-	(void)arg;
-	buf_add(&self.said, text, len);
-	n = secret_mask_stream(self.config, &self.said);
-	put_log(self.said.data, n);
-	memmove(self.said.data, self.said.data + n, self.said.len - n);
-	buf_cut(&self.said, self.said.len - n);
+	if (last && !self.live.text.len)
+		return;
+	now_ms = clock_mono_ms();
+	while ((last || self.out.len < OUT_GATHER) && (n = live_peek(&self.live, now_ms, last, &text)) > 0) {
+		put_frame(FRAME_LOG, 0, self.seq, 0, n);
+		buf_add(&self.out, text, n);
+		live_drop(&self.live, n);
+	}
+	if (!last && self.out.len < OUT_GATHER && live_has_news(&self.live, now_ms))
+		put_progress();
+	if (!last && self.out.len)
+		write_out(MSG_DONTWAIT);
 }
 
 static void
-log_end(void)
+on_log(void *arg, const char *text, size_t len)
 {
-	put_log(self.said.data, self.said.len);
-	buf_clear(&self.said);
+	(void)arg;
+	live_add(&self.live, text, len);
+	put_live(false);
+}
+
+static void
+on_progress(void *arg, int percent, const char *note)
+{
+	(void)arg;
+	live_progress(&self.live, percent, note);
+	put_live(false);
 }
 
 /* Running a tool. */
@@ -489,25 +513,27 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 	struct err e = { 0 };
 	struct tool_run run = { .env = env, .tool = t, .house = q->house, .task_id = q->task,
 		.deadline_ms = began_us / 1000 + q->f.time, .max_output = self.page->max_output,
-		.log = log_live };
+		.log = on_log, .progress = on_progress };
 	int64_t now_us;
 	bool clean;
 	int rc;
 
 	buf_clear(&result);
 	result.max = run.max_output + 1;
+	live_begin(&self.live, self.config, began_us / 1000);
 	if (t)
 		rc = run_tool(&run, q, &result, &e);
 	else
 		rc = err_set(&e, ERR_UNKNOWN_TOOL, "no tool %.64s", q->tool);
 	clean = self.quick || end_children(0);
-	log_end();
 	scratch_end();
 	now_us = clock_mono_us();
 	if (!self.out.len)
 		self.oldest_us = now_us;
 	if (rc && e.code == ERR_NONE)
 		e.code = ERR_TOOL;
+	live_end(&self.live);
+	put_live(true);
 	if (rc)
 		mask_err(&e);
 	if (rc)

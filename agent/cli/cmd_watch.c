@@ -52,6 +52,10 @@ print_details(const cJSON *o)
 		printf(" %s%s%s", cmd_color(1, state_color(state)), state, cmd_color(1, "reset"));
 	if (ms)
 		printf(" in %.1f ms", ms->valuedouble);
+	if (cJSON_HasObjectItem(o, "percent"))
+		printf(" %d %%", (int)json_number(o, "percent", 0));
+	if (json_text(o, "note")[0])
+		printf(" %s", json_text(o, "note"));
 	if (json_text(o, "to")[0])
 		printf(" to %s (%s)", json_text(o, "to"), json_text(o, "why"));
 	if (e)
@@ -70,9 +74,16 @@ print_event(const char *house, const cJSON *o)
 }
 
 static void
-take_event(struct watch *w, const char *house, const char *line, size_t len)
+take_event(struct watch *w, const struct topic *t, const char *line, size_t len)
 {
 	cJSON *o = json_parse_object(line, len, NULL);
+	const char *house = t->name;
+
+	/* Output is what `logs` prints. */
+	if (t->kind == TOPIC_LOG && strcmp(json_text(o, "type"), "progress") != 0) {
+		cJSON_Delete(o);
+		return;
+	}
 
 	if (o && (!w->task || strcmp(json_text(o, "id"), w->task) == 0)) {
 		if (w->a->json && cJSON_HasObjectItem(o, "house"))
@@ -82,7 +93,7 @@ take_event(struct watch *w, const char *house, const char *line, size_t len)
 		else
 			print_event(house, o);
 		fflush(stdout);
-		if (w->left && --w->left == 0)
+		if (t->kind == TOPIC_EVENT && w->left && --w->left == 0)
 			w->done = true;
 		if (w->task && strcmp(json_text(o, "type"), "outcome") == 0)
 			w->done = true;
@@ -104,7 +115,7 @@ on_message(void *arg, const char *topic, const char *payload, size_t len)
 		size_t n = (size_t)((nl ? nl : end) - p);
 
 		if (n)
-			take_event(w, t.name, p, n);
+			take_event(w, &t, p, n);
 		p += n + 1;
 	}
 }
@@ -131,6 +142,7 @@ static int
 watch_run(const struct cmd_args *a)
 {
 	struct watch w = { .a = a, .task = cmd_text(a, "task", NULL), .left = cmd_int(a, "count", 0) };
+	static const enum topic_kind kinds[] = { TOPIC_EVENT, TOPIC_LOG };
 	char filter[TOPIC_MAX];
 	struct err e;
 	int rc = remote_open(&w.r, a, NULL, on_message, &w);
@@ -139,8 +151,11 @@ watch_run(const struct cmd_args *a)
 		return rc;
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
-	topic_format(filter, w.r.config.cluster, TOPIC_EVENT, cmd_text(a, "house", "+"), "+");
-	rc = client_subscribe(w.r.client, filter, &e) ? cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg) : follow(&w);
+	for (int i = 0; i < 2 && !rc; i++) {
+		topic_format(filter, w.r.config.cluster, kinds[i], cmd_text(a, "house", "+"), "+");
+		rc = client_subscribe(w.r.client, filter, &e) ? cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg) : 0;
+	}
+	rc = rc ? rc : follow(&w);
 	remote_close(&w.r);
 	return rc;
 }

@@ -11,6 +11,7 @@
 	C(task_cancel)       \
 	C(task_dead)         \
 	C(task_retry)        \
+	C(logs)              \
 	C(watch)             \
 	C(outbox_list)       \
 	C(outbox_send)       \

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "json.h"
+#include "meter.h"
 #include "spool.h"
 
 #define ACCEPT_MS 5000
@@ -35,6 +36,36 @@ tell_halted(const struct submit *s, const struct client_reply *r)
 }
 
 static void
+listen_to(struct submit *s, const char *house)
+{
+	char filter[TOPIC_MAX];
+
+	if (!s->wait || s->listens || s->a->json || !meter_is_on() || !house || strcmp(house, "_") == 0)
+		return;
+	topic_format(filter, s->r.config.cluster, TOPIC_LOG, house, "+");
+	s->listens = client_subscribe(s->r.client, filter, NULL) == 0;
+}
+
+static void
+on_message(void *arg, const char *topic, const char *payload, size_t len)
+{
+	const char *p = payload, *end = payload + len;
+	struct submit *s = arg;
+
+	(void)topic;
+	while (p < end && !s->done) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl ? nl : end) - p);
+		cJSON *o = memmem(p, n, s->id_text, strlen(s->id_text)) ? json_parse_object(p, n, NULL) : NULL;
+
+		if (strcmp(json_text(o, "id"), s->id_text) == 0 && strcmp(json_text(o, "type"), "progress") == 0)
+			meter_show(o);
+		cJSON_Delete(o);
+		p += n + 1;
+	}
+}
+
+static void
 show_accepted(struct submit *s, const struct client_reply *r)
 {
 	const char *state = reply_text(r, "state"), *house = reply_text(r, "house");
@@ -42,6 +73,7 @@ show_accepted(struct submit *s, const struct client_reply *r)
 
 	s->accepted = true;
 	tell_halted(s, r);
+	listen_to(s, house);
 	if (!is_final(s, state) || (s->wait && !waits))
 		return;
 	s->done = true;
@@ -68,6 +100,7 @@ show_end(struct submit *s, const struct client_reply *r)
 		printf("%.*s\n", (int)r->len, r->line);
 		return;
 	}
+	meter_clear();
 	fprintf(stderr, "%s %s%s%s\n", s->id_text, cmd_color(2, state_color(state)), state, cmd_color(2, "reset"));
 	if (result)
 		print_pretty(result);
@@ -136,7 +169,7 @@ send_and_wait(struct submit *s)
 int
 submit_open(struct submit *s)
 {
-	return remote_open(&s->r, s->a, on_reply, NULL, s);
+	return remote_open(&s->r, s->a, on_reply, on_message, s);
 }
 
 int

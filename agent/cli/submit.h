@@ -17,6 +17,7 @@ struct submit {
 	/* Its own. */
 	char id_text[ULID_TEXT];
 	bool accepted, done;
+	bool listens;                   /* to what its tool says of itself */
 	int rc;
 };
 

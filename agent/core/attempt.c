@@ -395,34 +395,13 @@ core_attempt_end(struct core *c, const struct pool_end *p)
 	struct work *w = work_find(c, p->handle);
 	struct task *t = w ? NULL : task_by_seq(c, (int64_t)p->handle);
 
+	output_end(c, p->handle);
 	if (w)
 		work_end(c, w, p);
 	else if (!t || t->state != TASK_RUNNING || !t->here)
 		log_warnx("attempt %llu ended, but is not running", (unsigned long long)p->handle);
 	else
 		attempt_ended(c, t, p);
-}
-
-void
-core_attempt_log(struct core *c, uint64_t handle, const char *text, size_t len)
-{
-	const struct work *w = work_find(c, handle);
-	const struct task *t = w ? NULL : task_by_seq(c, (int64_t)handle);
-	const struct house *h = w ? w->house : t ? t->house : NULL;
-	char topic[TOPIC_MAX], id[ULID_TEXT];
-	struct buf *b;
-
-	if (!h || !c->up)
-		return;
-	ulid_format(w ? &w->id : &t->id, id);
-	topic_format(topic, c->o.config->cluster, TOPIC_LOG, h->local ? "_" : h->name, c->o.agent);
-	b = out_once(c, topic);
-	json_put_open(b, '{');
-	json_kv_str(b, "id", id);
-	json_kv_int(b, "attempt", w ? w->attempt : t->attempt);
-	json_put_key(b, "text");
-	json_put_strn(b, text, len);
-	out_end_line(b);
 }
 
 static void

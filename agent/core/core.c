@@ -201,6 +201,7 @@ core_close(struct core *c)
 	drop_local(c);
 	seen_release(c);
 	work_release(c);
+	output_release(c);
 	signed_release(c);
 	approval_forget_requests(c);
 	store_release(c);
@@ -523,6 +524,7 @@ core_tick(struct core *c)
 	seen_tick(c);
 	work_tick(c);
 	audit_tick(c);
+	output_tick(c);
 	after_tick(c);
 	schedule_tick(c);
 	if (c->draining)
@@ -775,6 +777,8 @@ core_end(struct core *c)
 	}
 	if (c->lazy && c->now.mono_ms + LAZY_COMMIT_MS < next)
 		next = c->now.mono_ms + LAZY_COMMIT_MS;
+	if (c->output_ms && c->output_ms < next)
+		next = c->output_ms;
 	if (c->lease_next_ms && c->lease_next_ms < next)
 		next = c->lease_next_ms;
 	return c->urgent || after_is_due(c) ? c->now.mono_ms : next;

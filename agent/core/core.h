@@ -81,9 +81,10 @@ void core_sent(struct core *c, int mid, int reason);
 /* How many attempts the pool can take now. */
 void core_slots(struct core *c, unsigned idle, unsigned quick);
 
-/* An attempt ended, or wrote something. */
+/* An attempt ended, wrote something (valid UTF-8 without NUL), or says how far it is (-1: it does not know). */
 void core_attempt_end(struct core *c, const struct pool_end *end);
 void core_attempt_log(struct core *c, uint64_t handle, const char *text, size_t len);
+void core_attempt_progress(struct core *c, uint64_t handle, int percent, const char *note, size_t len);
 
 /* One request line from a local connection; replies come as effects for conn. who: the user name. */
 void core_local(struct core *c, uint64_t conn, const char *line, size_t len, const char *who);

@@ -333,9 +333,49 @@ drilled(struct asker *a, const cJSON *req, struct house *h)
 		out_end_line(b);
 }
 
+struct output_request {
+	char id[64];
+	int64_t attempt, from;
+};
+
+static const struct json_field output_fields[] = {
+	JSON_FIELD(struct output_request, id, JSON_TEXT, true),
+	JSON_FIELD_INT(struct output_request, attempt, 0, INT16_MAX, false),
+	JSON_FIELD_INT(struct output_request, from, 0, JSON_INT_MAX, false),
+	JSON_END
+};
+
+/* How the task is, and then what everybody has of its output. */
+static void
+output(struct asker *a, const cJSON *o)
+{
+	struct output_request r = { 0 };
+	struct task *t;
+	struct buf *b;
+	struct err e;
+
+	if (json_read(o, output_fields, &r, &e)) {
+		err_in(&e, "output");
+		answer_error(a, NULL, &e);
+		return;
+	}
+	t = find_task(a, o);
+	b = t ? answer(a, "logs") : NULL;
+	if (!b)
+		return;
+	json_kv_str(b, "id", r.id);
+	json_kv_str(b, "house", task_house_name(t));
+	json_kv_str(b, "state", task_state_name(is_told(t) ? t->state : TASK_RUNNING));
+	json_kv_int(b, "attempt", t->attempt);
+	output_ask(a->c, t, (int)r.attempt, r.from, a->m, b);
+	out_end_line(b);
+	output_answer(a->c, t, (int)r.attempt, r.from, a->m);
+}
+
 static void
 query(struct asker *a, const cJSON *req, const char *house)
 {
+	const cJSON *out = cJSON_GetObjectItemCaseSensitive(req, "output");
 	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list"), *mv = cJSON_GetObjectItemCaseSensitive(req, "move"),
 	    *dr = cJSON_GetObjectItemCaseSensitive(req, "drilled");
 	struct err e;
@@ -350,6 +390,8 @@ query(struct asker *a, const cJSON *req, const char *house)
 		move(a, mv, a->house);
 	} else if (dr && a->house) {
 		drilled(a, dr, a->house);
+	} else if (out && a->house) {
+		output(a, out);
 	} else {
 		show(a, req);
 	}

@@ -332,6 +332,13 @@ struct out {
 	struct out *next;
 };
 
+#ifndef OUTPUT_KEEP
+#define OUTPUT_KEEP (256u << 10)        /* bytes of output of each attempt ... */
+#endif
+#define OUTPUT_ALL (16u << 20)          /* ... and of all that run here */
+#define OUTPUT_NOTE 200
+#define OUTPUT_ALIVE_MS 5000            /* an agent heard within this time is asked for what it kept */
+
 struct ended {
 	struct house *house;
 	struct ulid id;
@@ -468,6 +475,13 @@ struct core {
 	struct signed_row *signed_rows; /* the turn's */
 	struct use_row *use_rows;
 
+	/* what tools write: see output.c */
+	struct output *outputs;         /* of attempts that run here */
+	struct output *outputs_over;    /* to be written with the turn */
+	int noutputs;                   /* in the first list */
+	int64_t output_ms;              /* mono: when it is told; 0: there is nothing to tell */
+	int64_t output_bytes;           /* rows */
+
 	/* outgoing */
 	struct out *gather;             /* this turn's, by topic */
 	struct out *gather_tail, *last_reply;
@@ -576,6 +590,12 @@ struct store_filter {
 };
 /* Newest first, at most TASK_LIST_MAX. Looks at so many tasks as scan says and returns the number of the last of them. */
 int64_t store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, struct task *t), void *arg);
+
+/* With a turn's commit, and what there is of a task, oldest first. */
+int store_put_output(struct core *c, const char *house, const struct ulid *id, int attempt, int64_t first,
+    const char *text, size_t len, struct err *e);
+void store_each_output(struct core *c, const char *house, const struct ulid *id,
+    void (*f)(void *arg, int attempt, int64_t first, const char *text, size_t len), void *arg);
 
 /* tasks.c: the tasks in memory */
 struct task *task_new(struct core *c, struct house *h);
@@ -919,6 +939,17 @@ bool work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_
 void work_release(struct core *c);
 
 const char *work_how(enum pool_how how);
+
+/* output.c: what tools write while they run here */
+void output_tick(struct core *c);
+void output_end(struct core *c, uint64_t handle);       /* that attempt is over */
+int output_write(struct core *c, struct err *e);        /* with a commit, and then it is there */
+void output_is_stored(struct core *c);
+/* Whoever may have kept some is asked, but for us; who that is becomes members of b. */
+void output_ask(struct core *c, const struct task *t, int attempt, int64_t from, const struct mqtt_msg *m, struct buf *b);
+void output_answer(struct core *c, const struct task *t, int attempt, int64_t from, const struct mqtt_msg *m);
+void output_asked(struct core *c, const struct house *h, const cJSON *o);
+void output_release(struct core *c);
 
 /* audit.c: the chain of what was decided and what ran here */
 int audit_open(struct core *c, struct err *e);

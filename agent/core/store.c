@@ -78,9 +78,14 @@ static const char *const migrations[] = {
 	" at_ms INTEGER NOT NULL, records BLOB NOT NULL);",
 	/* Under which term the attempt that runs was given. */
 	"ALTER TABLE tasks ADD COLUMN given TEXT;",
+	/* What tools wrote that ran here: the last of it, from the offset `first` on. */
+	("CREATE TABLE output (n INTEGER PRIMARY KEY, house TEXT NOT NULL, id BLOB NOT NULL, attempt INTEGER NOT NULL,"
+	" first INTEGER NOT NULL, at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL, text BLOB NOT NULL);"
+	"CREATE INDEX output_id ON output(id, house);"),
 };
 
 #define USES_KEPT_MS 86400000
+#define OUTPUT_TIDY_MAX 256
 
 enum query {
 	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ,
@@ -91,7 +96,8 @@ enum query {
 	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP, Q_QUEUED_FREE, Q_SIGNED_PUT, Q_SIGNED_ALL, Q_SIGNED_GET, Q_SIGNED_TIDY, Q_SIGNED_DROP,
 	Q_USE_PUT, Q_USE_COUNT, Q_USE_HAS, Q_USE_ALL, Q_USE_DROP,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST,
-	Q_WAITS_PUT, Q_WAITS_DROP, Q_WAITS_SWEEP, Q_WAITS_ANY, Q_WAITS_HAS, Q_WAITING, Q_WAITING_ALL, Q_COUNT
+	Q_WAITS_PUT, Q_WAITS_DROP, Q_WAITS_SWEEP, Q_WAITS_ANY, Q_WAITS_HAS, Q_WAITING, Q_WAITING_ALL,
+	Q_OUTPUT_PUT, Q_OUTPUT_OF, Q_OUTPUT_BYTES, Q_OUTPUT_OLDEST, Q_OUTPUT_DROP, Q_COUNT
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
@@ -185,6 +191,11 @@ static const char *const sql[Q_COUNT] = {
 	    " AND house = ?3 ORDER BY task LIMIT ?4",
 	[Q_WAITING_ALL] = "SELECT " TASK_COLUMNS " FROM (SELECT DISTINCT task FROM waits WHERE task > ?2 ORDER BY task)"
 	    " CROSS JOIN tasks ON seq = task WHERE house = ?3 LIMIT ?4",
+	[Q_OUTPUT_PUT] = "INSERT INTO output (house, id, attempt, first, at_ms, bytes, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[Q_OUTPUT_OF] = "SELECT attempt, first, text FROM output WHERE id = ?1 AND house = ?2 ORDER BY attempt, n",
+	[Q_OUTPUT_BYTES] = "SELECT sum(bytes) FROM output",
+	[Q_OUTPUT_OLDEST] = "SELECT n, at_ms, bytes FROM output ORDER BY n LIMIT ?1",
+	[Q_OUTPUT_DROP] = "DELETE FROM output WHERE n = ?1",
 };
 
 static int
@@ -449,6 +460,7 @@ store_open(struct core *c, struct err *e)
 		db_exec(&c->db, "PRAGMA synchronous=OFF", NULL);
 	if (load_ids(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
 	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
+	    single(c, Q_OUTPUT_BYTES, &c->output_bytes, e) ||
 	    load_old_houses(c, e) || load_inbound(c, e) || load_streams(c, e) || load_seen(c, e) || load_reports(c, e) ||
 	    load_signed(c, e))
 		return err_wrap(e, "%s", c->o.store_path);
@@ -1347,6 +1359,7 @@ is_stored(struct core *c)
 	c->inbound_stored = c->inbound_last;
 	c->inbound_broker_stored = c->inbound_broker;
 	c->inbound_cleared = false;
+	output_is_stored(c);
 	audit_is_stored(c);
 	learn_is_stored(c);
 }
@@ -1358,8 +1371,8 @@ store_commit(struct core *c, struct err *e)
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
-	    write_rejects(c, e) || write_pruned_id(c, e) || write_look(c, e) || audit_write(c, e) || learn_write(c, e) ||
-	    db_exec(&c->db, "COMMIT", e)) {
+	    write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) || audit_write(c, e) ||
+	    learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;
@@ -1405,11 +1418,59 @@ tidy_uses(struct core *c)
 	}
 }
 
+int
+store_put_output(struct core *c, const char *house, const struct ulid *id, int attempt, int64_t first, const char *text,
+    size_t len, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_OUTPUT_PUT);
+
+	db_text(s, 1, house);
+	db_blob(s, 2, id, sizeof *id);
+	db_int(s, 3, attempt);
+	db_int(s, 4, first);
+	db_int(s, 5, c->now.wall_ms);
+	db_int(s, 6, (int64_t)len);
+	db_blob(s, 7, text, len);
+	return db_run(&c->db, s, e);
+}
+
+void
+store_each_output(struct core *c, const char *house, const struct ulid *id,
+    void (*f)(void *arg, int attempt, int64_t first, const char *text, size_t len), void *arg)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_OUTPUT_OF);
+
+	db_blob(s, 1, id, sizeof *id);
+	db_text(s, 2, house);
+	while (db_step(&c->db, s, NULL) == 1)
+		f(arg, sqlite3_column_int(s, 0), sqlite3_column_int64(s, 1), sqlite3_column_blob(s, 2),
+		    (size_t)sqlite3_column_bytes(s, 2));
+	sqlite3_reset(s);
+}
+
+/* The oldest go: those of tasks that are forgotten too, and what is too much. */
+static int64_t
+tidy_output(struct core *c)
+{
+	int64_t old = c->now.wall_ms - c->o.config->keep_finished_s * 1000, gone[OUTPUT_TIDY_MAX], left = c->output_bytes;
+	sqlite3_stmt *s = db_use(&c->db, Q_OUTPUT_OLDEST);
+	int n = 0;
+
+	db_int(s, 1, OUTPUT_TIDY_MAX);
+	while (db_step(&c->db, s, NULL) == 1 && (left > c->o.config->keep_output_bytes || sqlite3_column_int64(s, 1) < old)) {
+		gone[n++] = sqlite3_column_int64(s, 0);
+		left -= sqlite3_column_int64(s, 2);
+	}
+	sqlite3_reset(s);
+	return drop_rows(c, Q_OUTPUT_DROP, gone, (size_t)n, NULL) ? c->output_bytes : left;
+}
+
 /* Between turns, beside their transactions: what is lost here is only done again. */
 void
 store_tidy(struct core *c)
 {
 	sqlite3_stmt *s;
+	int64_t output;
 
 	if (db_exec(&c->db, "BEGIN IMMEDIATE", NULL))
 		return;
@@ -1423,10 +1484,13 @@ store_tidy(struct core *c)
 	db_int(s, 1, c->now.wall_ms);
 	db_run(&c->db, s, NULL);
 	tidy_uses(c);
-	if (audit_prune(c) || learn_prune(c) || db_exec(&c->db, "COMMIT", NULL))
+	output = c->output_bytes ? tidy_output(c) : 0;
+	if (audit_prune(c) || learn_prune(c) || db_exec(&c->db, "COMMIT", NULL)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
-	else
+	} else {
 		c->stored_pruned_id_ms = c->pruned_id_ms;
+		c->output_bytes = output;
+	}
 	c->has_waits = c->has_waits && has_waits(c);
 }
 

@@ -1018,6 +1018,8 @@ one_line(struct core *c, struct peer *from, const cJSON *o)
 		lease_wont(c, h, from, o);
 	else if (strcmp(op, "seen") == 0)
 		take_seen(c, h, o);
+	else if (strcmp(op, "output") == 0)
+		output_asked(c, h, o);
 	else if (!stream_work(c, h, from, op, o) && !h->owned)
 		order(c, h, from, op, o);
 }

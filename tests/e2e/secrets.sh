@@ -4,12 +4,13 @@
 # say them on, in every way there is.
 . "$(dirname "$0")/lib.sh"
 
-own_tool teller exclusive '"secrets":["FROM_FILE","FROM_ENV"]' <<'END'
+own_tool teller exclusive '"secrets":["FROM_FILE","FROM_ENV"],"progress":"@at"' <<'END'
 #!/bin/sh
 # In live output, whole and in pieces; in the result, as value, as part and as key; in files; in an argument.
 echo "the secret is $FROM_FILE" >&2
+echo "@at 10 with $FROM_FILE" >&2
 printf %s "and ${FROM_ENV%????????}" >&2
-sleep 0.2
+sleep 0.8
 printf '%s, in pieces\n' "${FROM_ENV#"${FROM_ENV%????????}"}" >&2
 echo "$FROM_FILE" >"$TMPDIR/file"
 sh -c 'exit 0' "$FROM_FILE"
@@ -91,6 +92,7 @@ like "a tool succeeds that says its secrets" "$(jq -r .state "$T/said.teller")" 
 is "its result shows their names instead" "$(jq -c '[.result.whole, .result.part[0], .result["[secret FROM_ENV]"]]' "$T/said.teller")" \
     '["[secret FROM_FILE]","x[secret FROM_ENV]y",1]'
 like "so does its live output" "$(cat "$T/heard.timmy")" 'the secret is \[secret FROM_FILE\]'
+like "and what it says of its progress" "$(cat "$T/heard.timmy")" '"note":"with \[secret FROM_FILE\]"'
 like "also of one that came in pieces" "$(cat "$T/heard.timmy")" '\[secret FROM_ENV\], in pieces'
 said refuser submit refuser --house ezra --wait --json
 like "the reason of a failure shows names" "$(jq -r .error.message "$T/said.refuser")" 'no: \[secret FROM_FILE\], \[secret FROM_ENV\]'
@@ -112,6 +114,8 @@ said audit audit show "$(jq -r .id "$T/said.teller")"
 like "an audit record shows names" "$(cat "$T/said.audit")" teller
 said verify audit verify
 said show task show "$(jq -r .id "$T/said.teller")"
+said logs logs "$(jq -r .id "$T/said.teller")"
+like "kept output shows names" "$(cat "$T/said.logs")" '\[secret FROM_ENV\], in pieces'
 said list task list --json
 said tools tool list --json
 said tool tool show teller --json

@@ -649,6 +649,52 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		event_outcome(k, o);
 }
 
+/* ---- what tools write ---- */
+
+void
+check_wrote(struct check *k, const char *id, int64_t bytes)
+{
+	struct record *r = check_record(k, id);
+
+	r->wrote[r->nwrote++ % WROTE_MAX] = bytes;
+}
+
+/* Whoever tells or answers it: what is said to be at an offset was written there. */
+static void
+output_line_heard(struct check *k, const char *from, const cJSON *o)
+{
+	const char *id = check_text(o, "id"), *text = check_text(o, "text");
+	char line[OUTPUT_LINE + 1];
+	int64_t at = -1;
+
+	json_int(cJSON_GetObjectItemCaseSensitive(o, "offset"), &at);
+	for (const char *p = text; *p && at >= 0; p++, at++) {
+		output_line(id, at / OUTPUT_LINE, line);
+		if (*p != line[at % OUTPUT_LINE]) {
+			sim_fail(k->sim, id, "%s tells output of it that was never written at %lld", from, (long long)at);
+			return;
+		}
+	}
+	if (at < 0)
+		sim_fail(k->sim, id, "%s tells output of it without an offset", from);
+}
+
+/* Of an attempt that is over its end is known. */
+static void
+output_end_heard(struct check *k, const char *from, const cJSON *o)
+{
+	struct record *r = check_record(k, check_text(o, "id"));
+	int64_t end = -1;
+
+	json_int(cJSON_GetObjectItemCaseSensitive(o, "end"), &end);
+	if (!json_is_true(o, "over") || r->nwrote > WROTE_MAX)
+		return;
+	for (int i = 0; i < r->nwrote; i++)
+		if (r->wrote[i] == end)
+			return;
+	sim_fail(k->sim, r->id, "%s has output of it up to %lld, which is no end of it", from, (long long)end);
+}
+
 /* What somebody is told counts from here on, whether or not he hears it. */
 static void
 reply_line(struct check *k, const char *from, const cJSON *o)
@@ -664,6 +710,10 @@ reply_line(struct check *k, const char *from, const cJSON *o)
 	} else if (strcmp(type, "outcome") == 0) {
 		check_outcome(k, id, check_text(o, "state"), cJSON_GetObjectItemCaseSensitive(o,
 		    cJSON_HasObjectItem(o, "result") ? "result" : "error"));
+	} else if (strcmp(type, "output") == 0) {
+		output_line_heard(k, from, o);
+	} else if (strcmp(type, "output_end") == 0) {
+		output_end_heard(k, from, o);
 	}
 }
 
@@ -703,7 +753,7 @@ check_published(struct check *k, const char *from, const struct msg *m)
 		owners_arrived(k->owners, check_host(k, from));
 	if (t.kind == TOPIC_CLAIM)
 		owners_claim(k->owners, &t, m);
-	while ((t.kind == TOPIC_EVENT || t.kind == TOPIC_REPLY) && p < end) {
+	while ((t.kind == TOPIC_EVENT || t.kind == TOPIC_REPLY || t.kind == TOPIC_LOG) && p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t len = (size_t)((nl ? nl : end) - p);
 

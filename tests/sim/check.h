@@ -27,6 +27,8 @@ struct said {
 };
 
 /* A task, by its id. */
+#define WROTE_MAX 16
+
 struct record {
 	char id[ULID_TEXT];
 	char house[NAME_MAX_LEN + 1];   /* where it was accepted */
@@ -65,6 +67,8 @@ struct record {
 	struct record *others[OTHERS_MAX];      /* that it waits for */
 	int nothers;
 	bool followed;                  /* one that waits for it has begun */
+	int64_t wrote[WROTE_MAX];       /* what attempts of it had written when they ended */
+	int nwrote;
 	struct record *next;
 };
 

@@ -305,6 +305,16 @@ request(struct client *c, struct sub *s, enum topic_kind kind)
 	}
 }
 
+/* What its tool has written. */
+static void
+ask_output(struct client *c, const struct sub *s)
+{
+	char text[80];
+
+	snprintf(text, sizeof text, "{\"output\":{\"id\":\"%s\"}}", s->id);
+	publish(c, TOPIC_QUERY, s->owner[0] ? s->owner : s->house, text, strlen(text), "-");
+}
+
 /* Nobody waits on the old connection any more. */
 static void
 hang_up(struct client *c)
@@ -326,6 +336,8 @@ pursue(struct client *c, struct sub *s)
 		s->wants_cancel = false;
 	} else if (chance(c, 500)) {
 		request(c, s, TOPIC_QUERY);
+	} else if (c->kind != LOCAL && chance(c, 300)) {
+		ask_output(c, s);
 	} else {
 		submit(c, s);
 	}
@@ -444,6 +456,8 @@ told_outcome(struct client *c, struct sub *s, const cJSON *o)
 	/* Many decide at once not to find out. */
 	if (s->uncertain && chance(c, 700))
 		request(c, s, TOPIC_CANCEL);
+	if (c->kind != LOCAL && chance(c, 200))
+		ask_output(c, s);
 }
 
 /* Some have returned after they were forgotten, and their sender does not know. */

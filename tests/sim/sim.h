@@ -284,7 +284,10 @@ unsigned workers_idle(const struct workers *w);
 unsigned workers_quick(const struct workers *w);
 void workers_start(struct workers *w, const struct pool_start *s);
 void workers_stop(struct workers *w, uint64_t handle);
-/* Gives what has ended to the core; how many. */
+/* What a task's tool writes: line n. */
+#define OUTPUT_LINE 16
+void output_line(const char *id, int64_t n, char line[OUTPUT_LINE + 1]);
+/* Gives what was written and what has ended to the core; how many of these. */
 int workers_read(struct workers *w, struct core *c);
 bool workers_are_read(const struct workers *w);
 bool workers_are_idle(const struct workers *w);
@@ -356,6 +359,8 @@ void check_begun(struct check *k, const char *id, const struct tool *tool, const
 #define CLIENT_TIMEOUT_S 6              /* that others ask for, at most */
 void check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused);
 void check_ended(struct check *k, const char *id, const struct pool_end *end, bool may_have_effect, struct host *at);
+/* So much output, when its agent heard of its end. */
+void check_wrote(struct check *k, const char *id, int64_t bytes);
 void check_agent_died(struct check *k, const char *host, const struct core *c);
 void check_disk_lost(struct check *k, const char *host);
 /* Messages without ids for this host, or for all, may have been lost or come twice. */

@@ -22,6 +22,7 @@ struct attempt {
 	bool quick, begun, plan;
 	bool refused;                   /* before it begins */
 	enum end will;
+	int64_t begun_us, wrote;        /* bytes of output */
 	struct pool_end end;
 	bool may_have_effect;
 	struct attempt *next;
@@ -303,6 +304,7 @@ begin(struct workers *w, int i)
 	if (!a || a->begun)
 		return;
 	a->begun = true;
+	a->begun_us = w->sim->now_us;
 	if (a->plan || a->refused) {
 		a->will = a->refused ? ENDS_BADLY : ENDS_WELL;
 		set_timer(w, i, draw(w, 100, 5 * MS));
@@ -498,16 +500,49 @@ workers_kill_one(struct workers *w)
 	lose_worker(w, i, a, POOL_CRASHED);
 }
 
+/* ---- what they write while they run ---- */
+
+#define LINE_EVERY_US (20 * MS)
+
+void
+output_line(const char *id, int64_t n, char line[OUTPUT_LINE + 1])
+{
+	snprintf(line, OUTPUT_LINE + 1, "%.6s%09u\n", id + 20, (unsigned)n % 1000000000u);
+}
+
+/* One task in four writes a line now and then. Each says which it is, so that any part shows where it is from. */
+static void
+write_output(struct core *c, struct attempt *a, int64_t ran_us)
+{
+	int64_t lines = ran_us / LINE_EVERY_US;
+	char line[OUTPUT_LINE + 1];
+
+	if (a->quick || a->plan || a->refused || !a->begun || a->id[25] % 4)
+		return;
+	for (; a->wrote < lines * OUTPUT_LINE; a->wrote += OUTPUT_LINE) {
+		output_line(a->id, a->wrote / OUTPUT_LINE, line);
+		core_attempt_log(c, a->end.handle, line, OUTPUT_LINE);
+	}
+	if (a->wrote)
+		core_attempt_progress(c, a->end.handle, (int)(a->wrote / OUTPUT_LINE % 101), "so far", 6);
+}
+
 int
 workers_read(struct workers *w, struct core *c)
 {
 	struct attempt *a = w->ended;
 	int n = 0;
 
+	for (int i = 0; i < w->n; i++)
+		if (w->v[i].first)
+			write_output(c, w->v[i].first, w->sim->now_us - w->v[i].first->begun_us);
 	w->ended = w->ended_tail = NULL;
 	for (struct attempt *next; a; a = next, n++) {
 		next = a->next;
 		sim_log(w->sim, "%s: %s ended, %d", host_name(w->host), a->id, (int)a->end.how);
+		write_output(c, a, a->end.ran_us);
+		if (a->wrote)
+			check_wrote(w->sim->check, a->id, a->wrote);
 		core_attempt_end(c, &a->end);
 		attempt_free(a);
 	}

@@ -568,10 +568,6 @@ long_work_is_announced_and_short_work_is_not(void **state)
 	turn();
 	assert_int_equal(ct_count(&t, EVENTS, id, "starting"), 1);
 	assert_int_equal(ct_count(&t, EVENTS, id, "started"), 1);
-	ct_begin(&t);
-	core_attempt_log(t.core, t.run[1].handle, "hello\n\"", 7);
-	turn();
-	assert_string_equal(ct_str(ct_last(&t, "house/ezra/log", id, NULL), "text"), "hello\n\"");
 	/* Ends within the turn in which it came. */
 	id = ct_id(3);
 	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s'}", id);

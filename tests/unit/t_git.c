@@ -247,6 +247,8 @@ a_repository_starts_no_program_of_its_own(void **state)
 	IN("root/other", "pull", "-q", "--rebase");
 	IN("root/other", "push", "-q");
 	fx_ok(fx_run("git_pull", "{'repo_path':'r'}"));
+	assert_int_equal(fx.percent, 100);
+	assert_null(strstr(buf_str(&fx.log), "%"));
 	assert_true(fx_true("updated"));
 	assert_int_equal(access(fx_path("root/ran"), F_OK), -1);
 	IN("root/r", "config", "--remove-section", "core");

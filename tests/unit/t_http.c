@@ -124,6 +124,8 @@ a_body_of_exactly_max_bytes_is_not_truncated(void **state)
 {
 	(void)state;
 	fx_ok(get("/text", ",'max_bytes':6"));
+	assert_int_equal(fx.percent, 100);
+	assert_string_equal(fx.note, "6 of 6 bytes received");
 	assert_false(fx_true("truncated"));
 	fx_ok(get("/text", ",'max_bytes':5"));
 	assert_true(fx_true("truncated"));

@@ -62,6 +62,8 @@ a_wrong_manifest_names_its_field(void **state)
 	refused("{" GOOD ",'efect':'read'}", "efect");
 	refused("{" GOOD ",'timeout_s':0}", "timeout_s");
 	refused("{" GOOD ",'timeout_s':'5'}", "timeout_s");
+	refused("{" GOOD ",'progress':'two words'}", "progress");
+	refused("{" GOOD ",'progress':''}", "progress");
 	refused("{" GOOD ",'no_effect':[0]}", "no_effect.0");
 	refused("{" GOOD ",'no_effect':[256]}", "no_effect.0");
 	refused("{" GOOD ",'retry':{'on':[0]}}", "retry.on.0");
@@ -215,6 +217,20 @@ a_manifest_says_after_which_exit_codes_another_try_is_worth_it(void **state)
 	assert_non_null(strstr(b.data, "\"not\":[2,64]"));
 	buf_free(&b);
 	manifest_free(t);
+}
+
+static void
+lines_with_its_word_are_progress(void **state)
+{
+	(void)state;
+	make_tool("#!/bin/sh\necho one >&2\necho '@at 40 copying' >&2\necho two >&2\necho 1", ",'progress':'@at'");
+	fx_ok(fx_run("own", "{}"));
+	assert_string_equal(buf_str(&fx.log), "one\ntwo\n");
+	assert_int_equal(fx.percent, 40);
+	assert_string_equal(fx.note, "copying");
+	make_tool("#!/bin/sh\necho '@at 40 copying' >&2\necho 1", "");
+	fx_ok(fx_run("own", "{}"));
+	assert_string_equal(buf_str(&fx.log), "@at 40 copying\n");
 }
 
 static void
@@ -437,6 +453,7 @@ main(void)
 		T(a_failure_carries_the_end_of_standard_error),
 		T(declared_exit_codes_had_no_effect),
 		T(a_manifest_says_after_which_exit_codes_another_try_is_worth_it),
+		T(lines_with_its_word_are_progress),
 		T(only_named_secrets_are_given),
 		T(path_parameters_stay_beneath_the_roots),
 		T(one_bad_manifest_does_not_stop_the_others),

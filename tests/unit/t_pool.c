@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include "group.h"
 #include "guard.h"
 #include "json.h"
+#include "live.h"
 #include "log.h"
 #include "notes.h"
 #include "plan.h"
@@ -219,6 +221,18 @@ log_run(struct tool_run *r, struct buf *result, struct err *e)
 }
 
 static int
+steps_run(struct tool_run *r, struct buf *result, struct err *e)
+{
+	(void)e;
+	for (int64_t i = 0, ms = param_int(r, "ms"); i <= ms; i += 10) {
+		tool_progress(r, (int)(i * 100 / ms), "step");
+		poll(NULL, 0, 10);
+	}
+	buf_adds(result, "true");
+	return 0;
+}
+
+static int
 environment_run(struct tool_run *r, struct buf *result, struct err *e)
 {
 	int open_fds = 0;
@@ -295,6 +309,7 @@ static const struct tool test_tools[] = {
 	{ .name = "fail", .run = fail_run, .effect = TOOL_EXCLUSIVE },
 	{ .name = "raw", .run = raw_run, .effect = TOOL_READ },
 	{ .name = "log", .run = log_run, .effect = TOOL_READ },
+	{ .name = "steps", .run = steps_run, .effect = TOOL_READ },
 	{ .name = "environment", .run = environment_run, .effect = TOOL_READ },
 	{ .name = "scribble", .run = scribble_run, .effect = TOOL_EXCLUSIVE },
 };
@@ -339,6 +354,11 @@ static const struct lie lies[] = {
 	{ .name = "lie-short", .f = { .kind = FRAME_FAILURE, .seq = 1 }, BODY("\1\0\0\0\0\0\0\0\0\0") },
 	{ .name = "lie-rest", .f = { .kind = FRAME_FAILURE, .seq = 1 }, BODY("\1\0\0\0\0\0\0\0\0\0\0\0more") },
 	{ .name = "lie-log", .f = { .kind = FRAME_LOG, .seq = 2 }, BODY("hello") },
+	{ .name = "lie-text", .f = { .kind = FRAME_LOG, .seq = 1 }, BODY("l\xff") },
+	{ .name = "lie-nul-text", .f = { .kind = FRAME_LOG, .seq = 1 }, BODY("l\0l") },
+	{ .name = "lie-percent", .f = { .kind = FRAME_PROGRESS, .seq = 1, .time = 101 }, BODY("step") },
+	{ .name = "lie-step", .f = { .kind = FRAME_PROGRESS, .seq = 1 }, BODY("step\xc3") },
+	{ .name = "lie-progress", .f = { .kind = FRAME_PROGRESS, .seq = 2 }, BODY("step") },
 	{ .name = "lie-notes", .f = { .kind = FRAME_NOTES, .seq = 1 }, BODY("[]\0") },
 	{ .name = "lie-note", .f = { .kind = FRAME_NOTES, .seq = 1 }, BODY("{\"a\":}\0") },
 	{ .name = "lie-notes-seq", .f = { .kind = FRAME_NOTES, .seq = 2 }, BODY("{}\0") },
@@ -449,6 +469,7 @@ struct bench {
 	struct ended last[256];
 	size_t n;
 	size_t log_bytes;
+	int percent, nprogress;
 	uint64_t next;
 	bool closed;
 };
@@ -475,8 +496,19 @@ on_log(void *arg, uint64_t handle, const char *text, size_t len)
 	struct bench *b = arg;
 
 	assert_true(handle > 0);
-	assert_int_equal(text[0], 'l');
+	assert_true(text[0] == 'l' || text[0] == '\n');
 	b->log_bytes += len;
+}
+
+static void
+on_progress(void *arg, uint64_t handle, int percent, const char *note, size_t len)
+{
+	struct bench *b = arg;
+
+	assert_true(handle > 0 && percent >= b->percent);
+	assert_memory_equal(note, "step", len);
+	b->percent = percent;
+	b->nprogress++;
 }
 
 static void
@@ -509,7 +541,7 @@ bench_open(struct bench *b, const char *behaviour, unsigned workers)
 {
 	struct pool_opts o = { .loop = &b->loop, .exe = program, .config_path = behaviour, .agent = "t-1",
 		.ledger = b->ledger, .temp_dir = scratch, .workers = workers, .grace_ms = 200, .max_output = 65536, .arg = b,
-		.on_end = on_end, .on_log = on_log };
+		.on_end = on_end, .on_log = on_log, .on_progress = on_progress };
 	struct err e = { 0 };
 	static int serial;
 
@@ -803,8 +835,33 @@ live_output_arrives_whole(void **state)
 	struct bench *b = bench_ready("honest", 1);
 
 	(void)state;
-	assert_int_equal(run(b, "log", "{\"times\":200}", 5000)->end.how, POOL_SUCCEEDED);
-	assert_int_equal(b->log_bytes, 200 * 20000);
+	assert_int_equal(run(b, "log", "{\"times\":3}", 5000)->end.how, POOL_SUCCEEDED);
+	assert_int_equal(b->log_bytes, 3 * 20000);
+	bench_close(b);
+}
+
+static void
+a_flood_of_output_is_thinned(void **state)
+{
+	struct bench *b = bench_ready("honest", 1);
+
+	(void)state;
+	assert_int_equal(run(b, "log", "{\"times\":400}", 5000)->end.how, POOL_SUCCEEDED);
+	assert_true(b->log_bytes >= LIVE_BURST && b->log_bytes < 400 * 20000 / 2);
+	bench_close(b);
+}
+
+static void
+progress_arrives_of_what_lasts(void **state)
+{
+	struct bench *b = bench_ready("honest", 1);
+
+	(void)state;
+	assert_int_equal(run(b, "steps", "{\"ms\":50}", 5000)->end.how, POOL_SUCCEEDED);
+	assert_int_equal(b->nprogress, 0);
+	assert_int_equal(run(b, "steps", "{\"ms\":900}", 5000)->end.how, POOL_SUCCEEDED);
+	assert_true(b->nprogress > 1 && b->nprogress < 10);
+	assert_true(b->percent >= 80);
 	bench_close(b);
 }
 
@@ -1437,6 +1494,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(results_that_are_not_one_line_of_json_are_mended_or_failures),
 		cmocka_unit_test(ten_megabytes_of_output_are_too_big_and_harm_nobody),
 		cmocka_unit_test(live_output_arrives_whole),
+		cmocka_unit_test(a_flood_of_output_is_thinned),
+		cmocka_unit_test(progress_arrives_of_what_lasts),
 		cmocka_unit_test(a_worker_has_only_its_own_descriptors_and_no_secrets),
 		cmocka_unit_test(a_crash_is_charged_to_the_attempt_and_the_worker_replaced),
 		cmocka_unit_test(a_page_that_was_written_over_does_not_hide_that_an_attempt_began),

@@ -36,6 +36,8 @@ struct fixture {
 	size_t max_output;
 	int64_t timeout_ms;
 	struct buf log;
+	int percent;                    /* of the last progress that was told; -1: none, or not known */
+	char note[256];
 	const char *terms;              /* what the next runs are under; NULL: nothing */
 	bool plan;                      /* the next runs are only planned */
 	struct buf notes;               /* of the last run under terms */
@@ -55,6 +57,14 @@ fx_log(void *arg, const char *text, size_t len)
 {
 	(void)arg;
 	buf_add(&fx.log, text, len);
+}
+
+static UNUSED void
+fx_progress(void *arg, int percent, const char *note)
+{
+	(void)arg;
+	fx.percent = percent;
+	snprintf(fx.note, sizeof fx.note, "%s", note ? note : "");
 }
 
 /* A path beneath the fixture's directory; four may be in use at once. */
@@ -192,6 +202,7 @@ fx_call(const struct tool *t, cJSON *params, struct buf *result)
 		.deadline_ms = clock_mono_ms() + fx.timeout_ms,
 		.max_output = fx.max_output,
 		.log = fx_log,
+		.progress = fx_progress,
 	};
 	int rc;
 
@@ -229,6 +240,8 @@ fx_run(const char *tool, const char *params_fmt, ...)
 	fx.effect = false;
 	fx.e = (struct err){ 0 };
 	buf_clear(&fx.log);
+	fx.percent = -1;
+	fx.note[0] = '\0';
 	tree = json_parse_object(text, strlen(text), &fx.e);
 	if (!tree)
 		fail_msg("bad parameters in the test: %s", fx.e.msg);
