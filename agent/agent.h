@@ -15,6 +15,7 @@
 #include "core.h"
 #include "health.h"
 #include "http.h"
+#include "http_event.h"
 #include "metrics.h"
 #include "mqtt.h"
 #include "pool.h"
@@ -90,6 +91,7 @@ struct agent {
 	int nconns;
 	bool listening;
 	struct http *http;              /* NULL: it is switched off, or cannot listen */
+	struct events events;           /* of http */
 	struct health health;
 	struct metrics metrics;
 

@@ -25,6 +25,7 @@
 #define STACK_BYTES (256u << 10)
 #define BODY_SPARE 4096                 /* beyond the largest task: white space */
 #define FILE_BYTES 65536                /* certificates */
+#define STREAM_BYTES 32768              /* of a stream that are sent at once */
 #define AGAIN_MS 10000                  /* to listen on a port that was taken */
 
 struct http_call {
@@ -44,6 +45,7 @@ struct life {
 	struct life *next;
 	int fd;
 	int64_t since_ms;
+	bool streams;
 };
 
 struct http {
@@ -86,6 +88,7 @@ static const struct route {
 	{ "GET", "/v1/tasks", task_list, !OPEN, "house state tool sender limit before" },
 	{ "GET", "/v1/tasks/{id}", task_get, !OPEN, "" },
 	{ "POST", "/v1/tasks/{id}/cancel", task_cancel, !OPEN, "" },
+	{ "GET", "/v1/events", events_get, !OPEN, "house type" },
 };
 #define NROUTES (sizeof routes / sizeof *routes)
 
@@ -167,18 +170,50 @@ http_fail(struct http_reply *w, const struct err *e)
 	buf_addc(&w->body, '\n');
 }
 
+static ssize_t
+read_stream(void *arg, uint64_t at, char *to, size_t size)
+{
+	ssize_t n = stream_read(arg, to, size);
+
+	(void)at;
+	return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+static void
+free_stream(void *arg)
+{
+	stream_free(arg);
+}
+
+/* Takes the body, or the stream. */
+static struct MHD_Response *
+make_response(const struct http *h, struct http_reply *w)
+{
+	size_t len = w->body.len;
+	struct MHD_Response *m;
+	char *text;
+
+	if (w->stream) {
+		m = h->lib->create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BYTES, read_stream, w->stream, free_stream);
+		if (!m)
+			stream_free(w->stream);
+		return m;
+	}
+	text = buf_take(&w->body);
+	m = h->lib->create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+	if (!m)
+		free(text);
+	return m;
+}
+
 static enum MHD_Result
 send_reply(const struct http *h, struct MHD_Connection *c, struct http_reply *w, const char *extra, const char *value)
 {
-	size_t len = w->body.len;
-	char *text = buf_take(&w->body);
-	struct MHD_Response *m = h->lib->create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *m = make_response(h, w);
 	enum MHD_Result rc;
 
-	if (!m) {
-		free(text);
+	if (!m)
 		return MHD_NO;
-	}
 	h->lib->add_response_header(m, "Content-Type", w->type ? w->type : "application/json");
 	h->lib->add_response_header(m, "Cache-Control", "no-store");
 	h->lib->add_response_header(m, "Connection", "close");
@@ -321,8 +356,20 @@ begin(const struct http *h, struct exchange *x, const char *method, const char *
 	return rc;
 }
 
+/* A stream has no end of its own. */
+static void
+live_on(struct http *h, struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *i = h->lib->get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	uv_mutex_lock(&h->lock);
+	if (i && i->socket_context)
+		((struct life *)i->socket_context)->streams = true;
+	uv_mutex_unlock(&h->lock);
+}
+
 static enum MHD_Result
-answer(const struct http *h, struct exchange *x)
+answer(struct http *h, struct exchange *x)
 {
 	struct http_reply w = { 0 };
 	struct err e;
@@ -334,6 +381,8 @@ answer(const struct http *h, struct exchange *x)
 	}
 	x->r.id = x->id;
 	x->route->answer(&x->r, &w);
+	if (w.stream)
+		live_on(h, x->r.connection);
 	return send_reply(h, x->r.connection, &w, NULL, NULL);
 }
 
@@ -621,6 +670,13 @@ http_times(struct agent *a)
 }
 
 void
+http_heard(struct agent *a, bool ours, const char *topic, const char *payload, size_t len)
+{
+	if (a->http && a->http->daemon)
+		events_take(a, ours, topic, payload, len);
+}
+
+void
 http_second(struct agent *a)
 {
 	struct http *h = a->http;
@@ -632,7 +688,7 @@ http_second(struct agent *a)
 		return;
 	uv_mutex_lock(&h->lock);
 	for (struct life *l = h->lives; l; l = l->next)
-		if (now - l->since_ms > LIFE_MS && l->fd >= 0)
+		if (now - l->since_ms > LIFE_MS && !l->streams && l->fd >= 0)
 			shutdown(l->fd, SHUT_RDWR);
 	uv_mutex_unlock(&h->lock);
 }
@@ -857,6 +913,7 @@ init(struct http *h, struct agent *a)
 	uv_cond_init(&h->change);
 	uv_async_init(&a->loop, &h->woken, woken_callback);
 	h->woken.data = h;
+	events_init(a);
 	h->has_token = home && home->auth_token && home->auth_token[0];
 	if (h->has_token)
 		SHA256((const unsigned char *)home->auth_token, strlen(home->auth_token), h->token);
@@ -899,6 +956,7 @@ http_close(struct agent *a)
 	h->closing = true;
 	uv_cond_broadcast(&h->change);
 	uv_mutex_unlock(&h->lock);
+	events_close(a);
 	if (h->daemon)
 		h->lib->stop_daemon(h->daemon);
 	else if (h->fd >= 0)
@@ -916,6 +974,7 @@ http_free(struct agent *a)
 {
 	if (!a->http)
 		return;
+	events_release(a);
 	uv_cond_destroy(&a->http->change);
 	uv_mutex_destroy(&a->http->lock);
 	free(a->http);

@@ -29,6 +29,8 @@ void http_feed(struct agent *a);        /* in a turn: what was asked of the core
 bool http_take(struct agent *a, uint64_t conn, const char *text, size_t len);
 struct histogram;
 const struct histogram *http_times(struct agent *a);      /* of requests */
+/* What the link published (ours) or heard: for those who listen. */
+void http_heard(struct agent *a, bool ours, const char *topic, const char *payload, size_t len);
 void http_close(struct agent *a);       /* before the loop ends */
 void http_free(struct agent *a);        /* after it */
 
@@ -49,6 +51,7 @@ struct http_reply {
 	const char *type;               /* NULL: JSON */
 	struct buf body;
 	char location[64];
+	struct stream *stream;          /* instead of a body (http_event.h) */
 };
 
 const char *http_argument(const struct http_request *r, const char *name);      /* of the query; NULL: not given */
@@ -66,6 +69,6 @@ int http_call_core(const struct http_request *r, const char *line, const char *l
 /* ---- the answers ---- */
 
 typedef void http_answer_fn(const struct http_request *r, struct http_reply *w);
-http_answer_fn health_get, ready_get, metrics_get, task_post, task_list, task_get, task_cancel;
+http_answer_fn health_get, ready_get, metrics_get, task_post, task_list, task_get, task_cancel, events_get;
 
 #endif

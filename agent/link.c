@@ -129,6 +129,7 @@ on_message(void *arg, const struct mqtt_msg *m)
 	a->messages += 1 + (int)(m->len / LARGE_BYTES);
 	if (strcmp(m->topic, core_health_topic(a->core)) == 0)
 		look_for_twin(a, m);
+	http_heard(a, false, m->topic, m->payload, m->len);
 	core_message(a->core, m);
 }
 
@@ -474,6 +475,8 @@ link_effects(struct agent *a)
 		    p.correlation, p.correlation_len, p.expiry_s, &e);
 		if (mid < 0)
 			log_warnx("link: %s", e.msg);
+		else
+			http_heard(a, true, p.topic, p.payload, p.len);
 		if (mid < 0 && e.code != ERR_INVALID) {
 			on_down(a, e.msg);
 			break;

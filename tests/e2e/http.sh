@@ -134,6 +134,59 @@ gets 400 "an unknown filter is refused" GET /v1/tasks '/v1/tasks?stat=failed'
 gets 400 "and an unknown state" GET /v1/tasks '/v1/tasks?state=nope'
 gets 400 "and a limit that is none" GET /v1/tasks '/v1/tasks?limit=1000'
 
+# Events
+AUTH=Authorization:
+gets 401 "without a token no events are told" GET /v1/events /v1/events
+AUTH=
+gets 400 "an unknown filter is refused" GET /v1/events '/v1/events?what=x'
+gets 422 "and an unknown house" GET /v1/events '/v1/events?house=nope'
+stream() {
+	exec curl -sN -m "${2:-10}" -H "Authorization: Bearer $TOKEN" "$(cat "$T/c/state/ezra-1.http")/v1/events$1"
+}
+has_begun() {
+	grep -q '^: live' "$1"
+}
+(stream '?house=ezra&type=outcome') >"$T/outcomes" 2>"$T/out" &
+(stream '') >"$T/events" 2>"$T/out" &
+all=$!
+check "a stream begins at once" wait_for 5 has_begun "$T/events"
+check "and another" wait_for 5 has_begun "$T/outcomes"
+ask POST /v1/tasks /v1/tasks -d '{"tool":"noop","house":"ezra","params":{"payload":"streamed"}}'
+id=$(field .id)
+told() {
+	sed -n 's/^data: //p' "$T/$1" | jq -r --arg id "$id" 'select(.event.id == $id) | .event.type' | tr '\n' ' '
+}
+tells() {
+	[ "$(told "$1")" = "$2" ]
+}
+check "it tells what becomes of a task, once and in order" wait_for 5 tells events "accepted outcome "
+check "or only what was asked for" wait_for 5 tells outcomes "outcome "
+is "with house, agent and the line itself" "$(sed -n 's/^data: //p' "$T/outcomes" | jq -r 'select(.event.result.payload == "streamed") | .house + " " + .agent')" "ezra ezra-1"
+check "health comes each second" wait_for 5 grep -q '^event: health' "$T/events"
+pids=
+for n in 3 4 5 6 7 8; do
+	(stream '' 60) >"$T/stream$n" 2>"$T/out" &
+	pids="$pids $!"
+done
+check "eight may listen" wait_for 5 has_begun "$T/stream8"
+gets 503 "a ninth is refused" GET /v1/events /v1/events -m 2
+# Those who do not read
+# shellcheck disable=SC2086
+kill -STOP $pids
+head -c 200000 /dev/zero | tr '\0' x | awk '{ printf "{\"tool\":\"noop\",\"house\":\"ezra\",\"params\":{\"payload\":\"%s\"}}", $0 }' >"$T/large"
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	ask POST /v1/tasks /v1/tasks --data-binary "@$T/large"
+done
+listens() {
+	ask GET /v1/events /v1/events -m 2
+	[ "$status" = 200 ]
+}
+wait "$all"
+check "who does not read is dropped, and others have room" wait_for 30 listens
+check "tasks went on meanwhile" wait_for 5 owns
+# shellcheck disable=SC2086
+kill -KILL $pids
+
 # Metrics
 gets 200 "metrics are told" GET /metrics /metrics
 cp "$T/answer" "$T/metrics"
