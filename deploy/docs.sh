@@ -129,6 +129,17 @@ original to itself. What takes longer than its time is given up and named: `doct
 | a tool is unknown | `uni-wizard tool list` on the agent's host: it says which manifests it leaves out |
 | an agent comes and goes | its log; on one machine `uni-wizard cluster status` |
 
+## Asking somebody
+
+```sh
+uni-wizard support-bundle      # uni-wizard-support-<time>.tar, readable by you alone
+```
+
+In it: what the doctor says, the configuration as it was understood (that there is a token, not which), certificates by name and date, houses and
+owners, tools, versions, each agent's health, the layout of its database with the number of rows, the last lines of logs. Not in it: tasks,
+parameters, results, keys, tokens. The values of secrets that houses.yaml knows, and private keys, are replaced by `[redacted]` wherever they stand.
+Names of hosts, people and paths are in it; look through it before you send it.
+
 ## What the doctor finds
 
 This table is printed by `uni-wizard doctor --findings`. NAME is the name, file or setting that the finding is about.

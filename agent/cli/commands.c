@@ -54,6 +54,7 @@
 	C(test)              \
 	X("Set-up")          \
 	C(doctor)            \
+	C(support_bundle)    \
 	C(cluster_up)        \
 	C(cluster_status)    \
 	C(cluster_down)      \

@@ -205,13 +205,13 @@ sed '/^user operator/,/^user /{/house\/+\/cancel\/operator/d;}' "$T/kept/acl" >"
 finds "an access list of another houses.yaml" broker.acl --as operator
 hup
 finds "the same in use: a line is missing" acl.narrow --as operator
-sed '/^user operator/a topic write uw/home/sovereign/timmy/halt/+' "$T/kept/acl" >"$B/acl"
+awk '{ print } /^user operator$/ { print "topic write uw/home/sovereign/timmy/halt/+" }' "$T/kept/acl" >"$B/acl"
 hup
 finds "the operator may halt, as Timmy" acl.wide --as operator
 sed '/^user operator/,/^user /{/read uw\/home\/house\/+\/query/d;}' "$T/kept/acl" >"$B/acl"
 hup
 finds "a line to read is missing" acl.narrow --as operator
-sed '/^user ezra-1/a topic read uw/home/client/+/reply/+' "$T/kept/acl" >"$B/acl"
+awk '{ print } /^user ezra-1$/ { print "topic read uw/home/client/+/reply/+" }' "$T/kept/acl" >"$B/acl"
 hup
 finds "an agent may read others' replies" acl.wide --agent ezra-1
 back "$B"
@@ -258,7 +258,8 @@ finds "a state directory that all may read" disk.mode --as operator
 chmod 700 "$T/c/state"
 variant "s|^state:.*|state: $T/v/nowhere|"
 finds "no state directory" disk.write --config "$V" --as operator
-variant '$a limits: {min_free_bytes: 1024GiB}'
+variant
+echo 'limits: {min_free_bytes: 1024GiB}' >>"$V"
 finds "a full disk" disk.full --config "$V" --as operator
 chmod 644 "$P/sovereign.key"
 finds "the sovereign's key, for all to read" sovereign.key --as operator
@@ -276,7 +277,8 @@ rm "$T/c/tools.d/broken.json"
 mv "$T/c/work" "$T/c/worked"
 finds "a root that is not there" tools.root --as operator
 mv "$T/c/worked" "$T/c/work"
-variant '$a workers: {user: nobody-has-this-name}'
+variant
+echo 'workers: {user: nobody-has-this-name}' >>"$V"
 finds "workers of a user whom nobody knows" tools.sandbox --config "$V" --as operator
 
 mkdir "$T/bin"
@@ -319,8 +321,8 @@ fi
 
 # ---- agents ----
 
-sed 's|^houses:|&\n  ghost: {agents: [ghost-1], candidates: [ghost-1]}|' "$T/c/houses.yaml" >"$T/ghost.yaml"
-variant '/^houses:/a \  ghost: {agents: [ghost-1], candidates: [ghost-1]}'
+variant
+echo '  ghost: {agents: [ghost-1], candidates: [ghost-1]}' >>"$V"
 finds "a house that nobody owns" house.owner --config "$V" --as operator
 
 "$UW" cluster freeze ezra-1 --dir "$T/c" >/dev/null
