@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "buf.h"
 
@@ -79,6 +80,17 @@ const char *
 failure_name(enum failure f)
 {
 	return failures[f];
+}
+
+bool
+failure_parse(const char *name, enum failure *f)
+{
+	for (int i = 0; i < FAILURE_COUNT; i++)
+		if (strcmp(failures[i], name) == 0) {
+			*f = (enum failure)i;
+			return true;
+		}
+	return false;
 }
 
 const char *

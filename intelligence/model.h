@@ -78,6 +78,7 @@ double model_draw(const struct forecast *f, uint64_t (*random)(void *arg), void 
 
 const char *model_level(int level);
 const char *failure_name(enum failure f);
+bool failure_parse(const char *name, enum failure *f);
 unsigned model_used(const struct model *m);     /* cells */
 
 #endif

@@ -48,6 +48,7 @@
 	C(intelligence_freeze) \
 	C(intelligence_thaw) \
 	C(intelligence_reset) \
+	C(intelligence_import) \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \

@@ -26,7 +26,7 @@
 #define TIMEOUT_RAISE 2                 /* nor more than so many times the usual one */
 #define HOPELESS 0.1                    /* a chance that is surely below is not worth another try */
 
-enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_CLEAR, L_META_GET, L_META_SET, L_COUNT };
+enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_CLEAR, L_META_GET, L_META_SET, L_IMPORT_GET, L_IMPORT_SET, L_COUNT };
 
 static const char *const sql[L_COUNT] = {
 	[L_PUT] = "INSERT INTO patterns VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -37,6 +37,8 @@ static const char *const sql[L_COUNT] = {
 	[L_DROP] = "DELETE FROM patterns WHERE page <= ?1",
 	[L_CLEAR] = "DELETE FROM patterns",
 	[L_META_GET] = "SELECT value FROM meta WHERE name = 'frozen'",
+	[L_IMPORT_GET] = "SELECT value FROM meta WHERE name = 'import:' || ?1",
+	[L_IMPORT_SET] = "INSERT OR REPLACE INTO meta VALUES ('import:' || ?1, ?2)",
 	[L_META_SET] = "INSERT OR REPLACE INTO meta VALUES ('frozen', ?1)",
 };
 
@@ -51,6 +53,8 @@ struct learn {
 	bool frozen, stored_frozen;     /* nothing is adapted */
 	struct past shown[SHOWN_MAX];   /* the latest that were adapted, in a ring */
 	int64_t nadapted;               /* ever, as far as they were learned here */
+	char source[IMPORT_SOURCE_MAX]; /* what was imported in this turn; "": nothing */
+	int64_t upto;                   /* to there */
 };
 
 static sqlite3_stmt *
@@ -131,18 +135,22 @@ note_adapted(struct learn *l, const struct past *x)
 }
 
 static void
-take(struct core *c, struct house *h, struct past *x)
+learn_one(struct learn *l, const struct past *x)
 {
-	struct learn *l = c->learn;
-
-	x->at_ms = c->now.wall_ms;
-	snprintf(x->after, sizeof x->after, "%s", h->last_tool);
-	snprintf(h->last_tool, sizeof h->last_tool, "%.47s", x->tool);
 	past_pack_add(&l->pack, x);
 	learner_learn(l->learner, x);
 	note_adapted(l, x);
 	l->count++;
 	l->at_ms = x->at_ms;
+}
+
+static void
+take(struct core *c, struct house *h, struct past *x)
+{
+	x->at_ms = c->now.wall_ms;
+	snprintf(x->after, sizeof x->after, "%s", h->last_tool);
+	snprintf(h->last_tool, sizeof h->last_tool, "%.47s", x->tool);
+	learn_one(c->learn, x);
 	c->lazy = true;
 }
 
@@ -298,6 +306,20 @@ learn_heard(struct core *c, const struct task *t, const cJSON *o, const char *ty
 /* ---- with a commit ---- */
 
 static int
+write_imported(struct core *c, struct err *e)
+{
+	const struct learn *l = c->learn;
+	sqlite3_stmt *s;
+
+	if (!*l->source)
+		return 0;
+	s = use(c, L_IMPORT_SET);
+	db_text(s, 1, l->source);
+	db_int(s, 2, l->upto);
+	return db_run(&c->db, s, e);
+}
+
+static int
 write_frozen(struct core *c, struct err *e)
 {
 	sqlite3_stmt *s;
@@ -315,7 +337,7 @@ learn_write(struct core *c, struct err *e)
 	const struct learn *l = c->learn;
 	sqlite3_stmt *s;
 
-	if ((l->reset && db_run(&c->db, use(c, L_CLEAR), e)) || write_frozen(c, e))
+	if ((l->reset && db_run(&c->db, use(c, L_CLEAR), e)) || write_frozen(c, e) || write_imported(c, e))
 		return -1;
 	if (!l->count)
 		return 0;
@@ -335,6 +357,7 @@ learn_is_stored(struct core *c)
 
 	l->reset = false;
 	l->stored_frozen = l->frozen;
+	l->source[0] = '\0';
 	if (!l->count)
 		return;
 	l->page++;
@@ -360,6 +383,72 @@ learn_prune(struct core *c)
 	s = use(c, L_DROP);
 	db_int(s, 1, page);
 	return db_run(&c->db, s, NULL);
+}
+
+/* ---- history from elsewhere ---- */
+
+int64_t
+learn_imported(struct core *c, const char *source)
+{
+	const struct learn *l = c->learn;
+	sqlite3_stmt *s;
+	int64_t upto = 0;
+
+	if (strcmp(l->source, source) == 0)
+		return l->upto;
+	s = use(c, L_IMPORT_GET);
+	db_text(s, 1, source);
+	if (db_step(&c->db, s, NULL) == 1)
+		upto = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return upto;
+}
+
+static int
+read_attempt(const struct core *c, const cJSON *o, const char *house, struct past *x, struct err *e)
+{
+	const cJSON *us = cJSON_GetObjectItemCaseSensitive(o, "us");
+	const char *tool = json_text(o, "tool"), *why = json_text(o, "why");
+
+	*x = (struct past){ .heard = true, .us = -1, .at_ms = json_number(o, "at", 0), .ok = !*why };
+	if (!*tool || strlen(tool) >= sizeof ((struct task *)0)->tool_name)
+		return err_field(e, ERR_INVALID, "attempts.tool", tool, "a name of at most 47 bytes");
+	if (x->at_ms <= 0 || x->at_ms > c->now.wall_ms + 86400000)
+		return err_field(e, ERR_INVALID, "attempts.at", NULL, "a time that has been, in milliseconds");
+	if (*why && !failure_parse(why, &x->why))
+		return err_field(e, ERR_INVALID, "attempts.why", why, "a class of failures such as error or timeout");
+	if (cJSON_IsNumber(us) && us->valuedouble >= 0 && us->valuedouble < 1e15)
+		x->us = (int64_t)us->valuedouble;
+	fill(x, house, "", tool, strtoull(json_text(o, "shape"), NULL, 16));
+	return 0;
+}
+
+/* In a turn there is one source. All or nothing. */
+int
+learn_import(struct core *c, const struct import *i, struct err *e)
+{
+	struct learn *l = c->learn;
+	const cJSON *v;
+	struct past x;
+
+	if (strlen(i->source) >= sizeof l->source || !*i->source)
+		return err_field(e, ERR_INVALID, "source", i->source, "a name of at most %d bytes", IMPORT_SOURCE_MAX - 1);
+	if (*l->source && strcmp(l->source, i->source) != 0)
+		return err_set(e, ERR_BUSY, "another import is under way; retry after 1 s");
+	if (i->after != learn_imported(c, i->source))
+		return err_set(e, ERR_CONFLICT, "of %s all up to %lld is here already", i->source,
+		    (long long)learn_imported(c, i->source));
+	cJSON_ArrayForEach(v, i->attempts)
+		if (read_attempt(c, v, i->house, &x, e))
+			return -1;
+	cJSON_ArrayForEach(v, i->attempts) {
+		read_attempt(c, v, i->house, &x, e);
+		learn_one(l, &x);
+	}
+	snprintf(l->source, sizeof l->source, "%s", i->source);
+	l->upto = i->upto;
+	c->urgent = true;
+	return 0;
 }
 
 /* ---- what is asked of it ---- */

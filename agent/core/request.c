@@ -644,6 +644,28 @@ static const struct {
 	{ "reset", learn_reset, learn_put_state },
 };
 
+/* Without attempts: how far it has come. */
+static void
+import(struct asker *a, const cJSON *req)
+{
+	struct import i = { .source = json_text(req, "source"), .house = json_text(req, "house"),
+		.after = json_number(req, "after", 0), .upto = json_number(req, "upto", 0),
+		.attempts = cJSON_GetObjectItemCaseSensitive(req, "attempts") };
+	struct err e = { 0 };
+	struct buf *b;
+
+	if (i.attempts && !config_house_find(a->c->o.config, i.house))
+		err_field(&e, ERR_UNKNOWN_HOUSE, "house", i.house, "a house of the configuration");
+	if (e.code || (i.attempts && learn_import(a->c, &i, &e))) {
+		answer_error(a, NULL, &e);
+		return;
+	}
+	b = answer(a, "intelligence");
+	json_kv_str(b, "agent", a->c->o.agent);
+	json_kv_int(b, "upto", learn_imported(a->c, i.source));
+	out_end_line(b);
+}
+
 static void
 intelligence(struct asker *a, const cJSON *req)
 {
@@ -651,6 +673,10 @@ intelligence(struct asker *a, const cJSON *req)
 	struct buf *b;
 	struct err e;
 
+	if (strcmp(what, "import") == 0) {
+		import(a, req);
+		return;
+	}
 	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
 		if (strcmp(acts[i].what, what) != 0)
 			continue;
@@ -661,7 +687,7 @@ intelligence(struct asker *a, const cJSON *req)
 		out_end_line(b);
 		return;
 	}
-	err_field(&e, ERR_INVALID, "do", what, "report, show, freeze, thaw or reset");
+	err_field(&e, ERR_INVALID, "do", what, "report, show, freeze, thaw, reset or import");
 	answer_error(a, NULL, &e);
 }
 

@@ -995,6 +995,15 @@ void learn_put_state(const struct core *c, struct buf *b);
 void learn_put_predicted(struct core *c, struct buf *b, const struct task *t);
 void learn_reset(struct core *c);
 void learn_freeze(struct core *c, bool frozen);
+/* Attempts of another program, whose history is numbered: those after that number, up to that one. */
+#define IMPORT_SOURCE_MAX 512
+struct import {
+	const char *source, *house;
+	int64_t after, upto;
+	const cJSON *attempts;
+};
+int64_t learn_imported(struct core *c, const char *source);     /* up to there it is here */
+int learn_import(struct core *c, const struct import *i, struct err *e);
 /* With a commit, as with audit.c. */
 int learn_write(struct core *c, struct err *e);
 void learn_is_stored(struct core *c);

@@ -76,3 +76,41 @@ is "the scores too" "$("$UW" intelligence report --agent "$owner" --json | jq --
 check "it can be reset" "$UW" intelligence reset --agent "$owner"
 is "then it knows nothing" "$("$UW" intelligence show --agent "$owner" --json | pick .attempts)" 0
 check "the other goes on knowing" learned "$other" 120
+
+# ---- history of Hermes ----
+
+if command -v sqlite3 >/dev/null; then
+	# Two calls in one message: the second begins when the first has ended. Then one that fails, and one without a result.
+	at=$(($(date +%s) - 3600))
+	sqlite3 "$T/state.db" <<EOS >/dev/null
+PRAGMA journal_mode=WAL;
+CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT, role TEXT, content TEXT, tool_call_id TEXT,
+    tool_calls TEXT, tool_name TEXT, timestamp REAL, finish_reason TEXT);
+INSERT INTO messages (session_id, role, content, timestamp) VALUES ('s', 'user', 'hello', $at + 0.0);
+INSERT INTO messages (session_id, role, tool_calls, timestamp) VALUES ('s', 'assistant',
+    '[{"id":"a","type":"function","function":{"name":"terminal","arguments":"{\"command\":\"ls\"}"}},{"id":"b","type":"function","function":{"name":"terminal","arguments":"{\"command\":\"pwd\"}"}}]', $at + 1.0);
+INSERT INTO messages (session_id, role, content, tool_call_id, timestamp) VALUES ('s', 'tool', '{"output":"x","exit_code":0}', 'a', $at + 3.0);
+INSERT INTO messages (session_id, role, content, tool_call_id, timestamp) VALUES ('s', 'tool', 'plain text', 'b', $at + 3.5);
+INSERT INTO messages (session_id, role, tool_calls, timestamp) VALUES ('s', 'assistant',
+    '[{"id":"c","type":"function","function":{"name":"web_search","arguments":"not json"}},{"id":"d","type":"function","function":{"name":"terminal","arguments":"{}"}}]', $at + 10.0);
+INSERT INTO messages (session_id, role, content, tool_call_id, timestamp) VALUES ('s', 'tool', '{"error":"request timed out"}', 'c', $at + 40.0);
+EOS
+	is "what tools came to under Hermes is learned" \
+	    "$("$UW" intelligence import hermes "$T/state.db" --agent "$owner" --json | pick '"\(.attempts) \(.failed) \(.upto)"')" "3 1 6"
+	is "its tools are known by its name" "$("$UW" predict --tool hermes/web_search --house ezra --ask "$owner" --json | pick '"\(.of_tool) \(.fails_by)"')" "1 timeout"
+	is "with durations" "$("$UW" predict --tool hermes/terminal --house ezra --ask "$owner" --json | pick '.median_ms > 400 and .median_ms < 2100')" true
+	is "once" "$("$UW" intelligence import hermes "$T/state.db" --agent "$owner" --json | pick .attempts)" 0
+	sqlite3 "$T/state.db" "INSERT INTO messages (session_id, role, content, tool_call_id, timestamp) VALUES ('s', 'tool', '{}', 'd', $at + 41.0)"
+	is "what came since is taken, though its call was before" \
+	    "$("$UW" intelligence import hermes "$T/state.db" --agent "$owner" --json | pick '"\(.attempts) \(.upto)"')" "1 7"
+	restart_all
+	is "and known after a restart" "$("$UW" predict --tool hermes/terminal --house ezra --ask "$owner" --json | pick .of_tool)" 3
+	sqlite3 "$T/state.db" "DELETE FROM messages WHERE id > 2"
+	refuse "another database there is noticed" 1 "$UW" intelligence import hermes "$T/state.db" --agent "$owner"
+	echo nonsense >"$T/not.db"
+	refuse "what is no database is refused" 1 "$UW" intelligence import hermes "$T/not.db" --agent "$owner"
+	refuse "and what is not there" 2 "$UW" intelligence import hermes "$T/none.db"
+	refuse "and history of others" 2 "$UW" intelligence import zeus "$T/state.db"
+else
+	skip "history of Hermes" "no sqlite3"
+fi

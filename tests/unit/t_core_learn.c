@@ -269,6 +269,31 @@ it_says_what_it_expects_and_how_right_it_was(void **state)
 	ct_teardown(&t);
 }
 
+#define IMPORT(after, upto, what) "{'op':'intelligence','do':'import','source':'x','house':'ezra','after':" after ",'upto':" \
+	upto ",'attempts':[{'tool':'hermes/web','at':1763999000000,'us':1000," what "'shape':'1f'}]}"
+
+static void
+history_from_elsewhere_is_taken_once(void **state)
+{
+	struct past x = { 0 };
+
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	assert_int_equal(number(ask(IMPORT("0", "7", ""), "intelligence"), "upto"), 7);
+	ask(IMPORT("0", "7", ""), "error");
+	ask(IMPORT("6", "8", ""), "error");
+	ask(IMPORT("7", "9", "'why':'bad luck',"), "error");
+	assert_int_equal(number(ask(IMPORT("7", "9", "'why':'timeout',"), "intelligence"), "upto"), 9);
+	assert_int_equal(kept(&t, &x), 2);
+	assert_true(!x.ok && x.why == FAILURE_TIMEOUT && x.us == 1000 && x.shape == 0x1f && x.at_ms == 1763999000000 && !x.foretold);
+	ct_kill(&t);
+	ct_up(&t, false);
+	assert_int_equal(number(ask("{'op':'intelligence','do':'import','source':'x'}", "intelligence"), "upto"), 9);
+	assert_int_equal(number(ask("{'op':'intelligence','do':'show'}", "intelligence"), "attempts"), 2);
+	ct_teardown(&t);
+}
+
 static void
 hash(int n, const char *more)
 {
@@ -422,6 +447,7 @@ main(void)
 		cmocka_unit_test(it_is_known_again_after_a_restart),
 		cmocka_unit_test(the_oldest_are_forgotten),
 		cmocka_unit_test(it_says_what_it_expects_and_how_right_it_was),
+		cmocka_unit_test(history_from_elsewhere_is_taken_once),
 		cmocka_unit_test(the_limit_is_learned_where_nobody_gave_one),
 		cmocka_unit_test(a_limit_is_raised_twofold_and_no_more),
 		cmocka_unit_test(what_is_hopeless_is_not_tried_again),
