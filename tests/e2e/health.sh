@@ -38,7 +38,10 @@ fails_in() {
 }
 
 now_ms() {
-	date +%s%3N
+	case $(date +%3N) in
+	*N) echo "$(date +%s)000" ;;
+	*) date +%s%3N ;;
+	esac
 }
 
 # within 5 SENTENCE command...: and says how long it took.
@@ -61,8 +64,9 @@ check "an agent that works is well" wait_for 10 is_well
 is "it tells of each part that was tried" "$(jq -r '.checks | to_entries | map(.key + (if .value.ok then "" else "!" end)) | join(" ")' "$T/answer")" \
     "link store workers disk clock"
 check "and is ready" [ "$(get /ready)" = 200 ]
-is "no token is needed for that, and nobody has one here" "$(get /v1/tasks)" 404
-is "what is not there is said so" "$(jq -r .error.code "$T/answer")" not_found
+is "no token is needed for that; for more it is, and nobody has one here" "$(get /v1/tasks)" 403
+is "what is not there is not found" "$(get /nope)" 404
+is "and said so" "$(jq -r .error.code "$T/answer")" not_found
 is "another method is refused" "$(curl -s -o "$T/answer" -w '%{http_code}' -X DELETE "$(url)/health")" 405
 sleep 1.1
 is "many may ask at once" "$(for _ in 1 2 3 4 5 6 7 8 9 10; do curl -s -o /dev/null -w '%{http_code}\n' "$(url)/health" & done; wait)" \
