@@ -8,6 +8,7 @@
 	C(submit)            \
 	C(task_list)         \
 	C(task_show)         \
+	C(task_children)     \
 	C(task_cancel)       \
 	C(task_dead)         \
 	C(task_retry)        \

@@ -213,7 +213,7 @@ cancel(struct asker *a, const cJSON *req)
 }
 
 struct list_request {
-	char house[NAME_MAX_LEN + 1], state[24], tool[48], sender[NAME_MAX_LEN + 1];
+	char house[NAME_MAX_LEN + 1], state[24], tool[48], sender[NAME_MAX_LEN + 1], parent[64];
 	int64_t limit, before;
 };
 
@@ -222,6 +222,7 @@ static const struct json_field list_fields[] = {
 	JSON_FIELD(struct list_request, state, JSON_TEXT, false),
 	JSON_FIELD(struct list_request, tool, JSON_TEXT, false),
 	JSON_FIELD(struct list_request, sender, JSON_TEXT, false),
+	JSON_FIELD(struct list_request, parent, JSON_TEXT, false),
 	JSON_FIELD_INT(struct list_request, limit, 1, TASK_LIST_MAX, false),
 	JSON_FIELD_INT(struct list_request, before, 1, INT64_MAX, false),
 	JSON_END
@@ -270,6 +271,7 @@ list(struct asker *a, const cJSON *req, const char *house)
 	f.house = r.house[0] ? r.house : NULL;
 	f.tool = r.tool[0] ? r.tool : NULL;
 	f.sender = r.sender[0] ? r.sender : NULL;
+	f.parent = r.parent[0] ? r.parent : NULL;
 	f.before = r.before;
 	f.limit = r.limit;
 	scanned_to = store_list(a->c, &f, list_row, &l);

@@ -583,7 +583,7 @@ int64_t store_waiting(struct core *c, const struct house *h, const struct ulid *
 struct store_filter {
 	const char *house;
 	int state;                      /* -1: any */
-	const char *tool, *sender;
+	const char *tool, *sender, *parent;
 	int64_t before;                 /* seq; 0: newest */
 	int64_t limit;
 	int64_t scan;                   /* 0: LIST_SCAN_MAX */

@@ -181,7 +181,8 @@ static const char *const sql[Q_COUNT] = {
 	[Q_REJECT] = "INSERT INTO rejected (at_ms, house, sender, id, payload, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[Q_REJECT_TRIM] = "DELETE FROM rejected WHERE n <= (SELECT max(n) FROM rejected) - ?1",
 	[Q_LIST] = SELECT_TASK "WHERE seq < ?1 AND (?2 IS NULL OR house = ?2) AND (?3 < 0 OR state = ?3)"
-	    " AND (?4 IS NULL OR tool = ?4) AND (?5 IS NULL OR sender = ?5) AND seq >= ?7 ORDER BY seq DESC LIMIT ?6",
+	    " AND (?4 IS NULL OR tool = ?4) AND (?5 IS NULL OR sender = ?5) AND seq >= ?7"
+	    " AND (?8 IS NULL OR (instr(body, ?8) > 0 AND json_extract(body, '$.parent') = ?8)) ORDER BY seq DESC LIMIT ?6",
 	[Q_WAITS_PUT] = "INSERT OR IGNORE INTO waits VALUES (?1, ?2)",
 	[Q_WAITS_DROP] = "DELETE FROM waits WHERE task = ?1",
 	[Q_WAITS_SWEEP] = "DELETE FROM waits WHERE task NOT IN (SELECT seq FROM tasks)",
@@ -1510,6 +1511,7 @@ store_list(struct core *c, const struct store_filter *f, void (*row)(void *arg, 
 	db_text(s, 5, f->sender);
 	db_int(s, 6, f->limit);
 	db_int(s, 7, from);
+	db_text(s, 8, f->parent);
 	while (n < TASK_LIST_MAX && db_step(&c->db, s, NULL) == 1)
 		found[n++] = take_row(c, s);
 	sqlite3_reset(s);

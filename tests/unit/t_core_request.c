@@ -307,6 +307,25 @@ a_list_is_filtered(void **state)
 }
 
 static void
+a_list_has_the_children_of_a_task(void **state)
+{
+	char text[160];
+
+	(void)state;
+	t.idle = t.quick = 0;
+	fill(3);
+	for (int i = 4; i <= 9; i++)
+		ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s','%s':'%s'}", ct_id(i), i % 3 ? "parent" : "not_parent", ct_id(1));
+	turn();
+	snprintf(text, sizeof text, "{'list':{'parent':'%s'}}", ct_id(1));
+	ask("query", "me", text);
+	assert_int_equal(ct_count(&t, "reply/q", NULL, "task"), 4);
+	snprintf(text, sizeof text, "{'list':{'parent':'%s'}}", ct_id(2));
+	ask("query", "me", text);
+	assert_int_equal(ct_count(&t, "reply/q", NULL, "task"), 0);
+}
+
+static void
 a_list_says_why_in_short(void **state)
 {
 	struct pool_end end = { .how = POOL_FAILED, .no_effect = true };
@@ -472,6 +491,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(bad_requests_get_precise_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(several_requests_may_share_a_message_but_not_endlessly, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_is_filtered, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_list_has_the_children_of_a_task, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_says_why_in_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_is_paged_newest_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_local_socket_answers_each_op, setup, teardown),
