@@ -460,15 +460,17 @@ told_outcome(struct client *c, struct sub *s, const cJSON *o)
 		ask_output(c, s);
 }
 
-/* Some have returned after they were forgotten, and their sender does not know. */
+/* Some have returned after they were forgotten, or their end was lost with a disk, and their sender does not know. */
 static void
-decide_others(struct client *c, const cJSON *o)
+decide_others(struct client *c, const struct sub *s, const cJSON *o)
 {
 	const cJSON *v;
 
+	if (!c->sim->plan.short_memory && !check_may_miss_others(c->sim->check, s->id))
+		return;
 	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "waits_for"))
 		for (size_t i = 0; i < c->n; i++)
-			if (c->subs[i].done && c->sim->plan.short_memory && strcmp(c->subs[i].id, cJSON_GetStringValue(v)) == 0)
+			if (c->subs[i].done && strcmp(c->subs[i].id, cJSON_GetStringValue(v)) == 0)
 				request(c, &c->subs[i], TOPIC_CANCEL);
 }
 
@@ -480,7 +482,7 @@ told_task(struct client *c, struct sub *s, const cJSON *o)
 	if (task_state_parse(text_of(o, "state"), &state) == 0 &&
 	    (task_state_is_terminal(state) || state == TASK_UNCERTAIN))
 		told_outcome(c, s, o);
-	decide_others(c, o);
+	decide_others(c, s, o);
 }
 
 static void
