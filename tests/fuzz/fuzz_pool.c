@@ -30,11 +30,28 @@ on_end(void *arg, const struct pool_end *end)
 		abort();
 }
 
+static bool
+is_text(const char *p, size_t len)
+{
+	for (int n; len; p += n, len -= (size_t)n)
+		if (!*p || (n = json_utf8_len(p, len)) <= 0)
+			return false;
+	return true;
+}
+
 static void
 on_log(void *arg, uint64_t handle, const char *text, size_t len)
 {
 	(void)arg;
-	if (!handle || !len || !text)
+	if (!handle || !len || !is_text(text, len))
+		abort();
+}
+
+static void
+on_progress(void *arg, uint64_t handle, int percent, const char *note, size_t len)
+{
+	(void)arg;
+	if (!handle || percent < -1 || percent > 100 || !is_text(note, len))
 		abort();
 }
 
@@ -50,7 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	p = (struct pool){ .o = { .arg = &last, .on_end = on_end, .on_log = on_log, .max_output = 4096 },
+	p = (struct pool){ .o = { .arg = &last, .on_end = on_end, .on_log = on_log, .on_progress = on_progress, .max_output = 4096 },
 		.max_frame = sizeof(struct frame) + FRAME_LOG_MAX };
 	/* Killed already, so that a lie has no consequences. */
 	w = (struct worker){ .pool = &p, .stage = KILLED, .l = { .pid = 1, .page = &page }, .head = 1,
