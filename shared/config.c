@@ -125,6 +125,8 @@ config_release(struct config *c)
 		config_values_clear("schedules.*", &c->schedules[i]);
 		zone_free(c->schedules[i].zone);
 	}
+	for (size_t i = 0; i < c->nflows; i++)
+		config_values_clear("flow.*", &c->flows[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);

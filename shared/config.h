@@ -28,6 +28,7 @@ struct err;
 #define CONFIG_MAX_SECRETS 64
 #define CONFIG_MAX_SIGNERS 8
 #define CONFIG_MAX_SCHEDULES 64
+#define CONFIG_MAX_FLOWS 32
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
@@ -79,6 +80,14 @@ struct config_schedule {
 	char *missed;                   /* once none all */
 	struct cron cron;
 	struct zone *zone;
+};
+
+/* How much of something may go on at once, in each house for itself. */
+struct config_flow {
+	config_name name, house;        /* house "": every one */
+	char *tool;                     /* NULL: every one */
+	char *key;                      /* a parameter: each of its values for itself; NULL: all together */
+	int64_t running;                /* attempts at once */
 };
 
 struct config {
@@ -140,6 +149,8 @@ struct config {
 	size_t nsecrets;
 	struct config_schedule schedules[CONFIG_MAX_SCHEDULES];
 	size_t nschedules;
+	struct config_flow flows[CONFIG_MAX_FLOWS];
+	size_t nflows;
 };
 
 /* The message of e names file, line, key, what was expected and what came. On failure *c is

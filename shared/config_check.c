@@ -293,6 +293,17 @@ check_schedule(struct config_reader *r, struct config_schedule *s)
 	return s->task ? check_schedule_task(r, s) : schedule_fail(r, s, "task", "expected a task, got nothing");
 }
 
+static int
+check_flow(struct config_reader *r, const struct config_flow *f)
+{
+	char path[CONFIG_FIELD_MAX];
+
+	if (!f->house[0] || config_house_find(r->c, f->house))
+		return 0;
+	snprintf(path, sizeof path, "flow.%s.house", f->name);
+	return config_fail(r, config_line_of(r, path), "%s: expected a house of this file, got %s", path, f->house);
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -307,6 +318,9 @@ config_check(struct config_reader *r)
 		return config_fail(r, config_line_of(r, "schedules"), "schedules: nobody else may be called schedule, the sender of their tasks");
 	for (size_t i = 0; i < c->nschedules; i++)
 		if (check_schedule(r, &r->c->schedules[i]))
+			return -1;
+	for (size_t i = 0; i < c->nflows; i++)
+		if (check_flow(r, &c->flows[i]))
 			return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;

@@ -11,6 +11,7 @@
 #define CONF(member) .offset = offsetof(struct config, member)
 #define HOUSE(member) .offset = offsetof(struct config_house, member)
 #define SCHEDULE(member) .offset = offsetof(struct config_schedule, member)
+#define FLOW(member) .offset = offsetof(struct config_flow, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
 #define MiB ((int64_t)1 << 20)
@@ -85,6 +86,15 @@ const struct config_key config_keys[] = {
 	    .help = "Certificate for HTTPS, which is spoken wherever others can connect." },
 	{ "http.key", &TYPE_PATH, NULL, "`http.key` in the directory `pki`", CONF(http_key),
 	    .help = "Private key of that certificate." },
+
+	{ "flow.*.house", &TYPE_NAME, FLOW(house),
+	    .help = "The house that this is about; not given: each house, counted for itself." },
+	{ "flow.*.tool", &TYPE_TEXT, FLOW(tool),
+	    .help = "The tool that this is about; not given: all of them together." },
+	{ "flow.*.key", &TYPE_TEXT, FLOW(key),
+	    .help = "A parameter of the tool, such as `repo_path` of `git_push`: each of its values is counted for itself." },
+	{ "flow.*.running", &TYPE_INT, "1", .min = 1, .max = 1000000, FLOW(running),
+	    .help = "Attempts that may run at once; more wait in the queue, and what is not concerned passes them by." },
 
 	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
 	    CONF(max_payload_bytes), .help = "Largest MQTT message." },

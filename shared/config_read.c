@@ -297,12 +297,32 @@ schedule_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 	return config_mapping_read(r, "schedules.*", shown, value, s);
 }
 
+static int
+flow_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	struct config *c = r->c;
+	struct config_flow *f = &c->flows[c->nflows];
+	const char *name = config_text(key);
+	char shown[CONFIG_FIELD_MAX];
+
+	if (!name_ok(name))
+		return config_fail_field(r, config_line(key), "flow", "names of limits ([a-z0-9-], at most 32)", config_brief(key));
+	if (c->nflows == CONFIG_MAX_FLOWS)
+		return config_fail(r, config_line(key), "flow: more than %d", CONFIG_MAX_FLOWS);
+	c->nflows++;
+	snprintf(f->name, sizeof f->name, "%s", name);
+	snprintf(shown, sizeof shown, "flow.%s", name);
+	config_defaults_put(r, "flow.*", f);
+	return config_mapping_read(r, "flow.*", shown, value, f);
+}
+
 static const struct free_map {
 	const char *path;
 	ptrdiff_t max;
 	int (*add)(struct config_reader *r, yaml_node_t *key, yaml_node_t *value);
 } free_maps[] = {
 	{ "houses", CONFIG_MAX_HOUSES, house_add },
+	{ "flow", CONFIG_MAX_FLOWS, flow_add },
 	{ "schedules", CONFIG_MAX_SCHEDULES, schedule_add },
 	{ "secrets", CONFIG_MAX_SECRETS, secret_add },
 };

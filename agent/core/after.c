@@ -111,7 +111,7 @@ after_place(struct core *c, struct task *t, int64_t not_before_ms)
 	t->due_ms = not_before_ms > c->now.wall_ms ? not_before_ms : 0;
 	task_enter(c, t, is == READY && !t->due_ms ? TASK_QUEUED : TASK_SCHEDULED);
 	if (t->state == TASK_QUEUED)
-		house_enqueue(c, t);
+		lane_put(c, t);
 	else if (is == BROKEN)
 		after_look(t->house);
 }

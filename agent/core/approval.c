@@ -232,7 +232,7 @@ approval_begin(struct core *c, struct task *t, const char *why)
 	json_kv_int(&b, "begun", c->now.wall_ms);
 	json_put_close(&b, '}');
 	approval_set(t, buf_take(&b));
-	house_unqueue(c, t);
+	lane_leave(c, t);
 	t->due_ms = 0;
 	task_enter(c, t, TASK_WAITING);
 	tell(c, t, "waiting_approval");
@@ -242,7 +242,7 @@ approval_begin(struct core *c, struct task *t, const char *why)
 static void
 end_denied(struct core *c, struct task *t, const struct err *e)
 {
-	house_unqueue(c, t);
+	lane_leave(c, t);
 	attempt_finish(c, t, TASK_DENIED, e);
 }
 

@@ -172,7 +172,7 @@ requeue(struct core *c, struct task *t)
 
 	t->due_ms = 0;
 	task_enter(c, t, TASK_QUEUED);
-	house_enqueue(c, t);
+	lane_put(c, t);
 	if ((!t->announced && !t->history) || !lease_is_shared(t->house))
 		return;
 	b = out_task_event(c, t, "requeued");
@@ -338,7 +338,7 @@ free_slot(struct core *c, struct task *t)
 	}
 	if (t->at && t->at->given)
 		t->at->given--;
-	t->house->running--;
+	flow_ends(c, t);
 	t->here = t->works = false;
 	t->at = NULL;
 	t->lost_ms = 0;
@@ -460,7 +460,7 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 		note_cancelled(c, t);
 		return;
 	}
-	house_unqueue(c, t);
+	lane_leave(c, t);
 	err_set(&e, ERR_DENIED, "cancelled by %s", by);
 	attempt_finish(c, t, TASK_CANCELLED, &e);
 }
@@ -506,7 +506,7 @@ attempt_resume(struct core *c, struct task *t)
 {
 	if (!task_has_begun(t->state) || IS_MUTANT(MUTANT_NO_RECOVERY))
 		return;
-	t->house->running++;
+	flow_begins(c, t);
 	t->announced = true;
 	task_touch(c, t);
 	if (may_live(c, t->house))
@@ -524,7 +524,7 @@ attempt_doubt(struct core *c, struct task *t)
 	if (!is_exclusive(t) || t->forward || !task_may_enter(t->state, TASK_UNCERTAIN) || IS_MUTANT(MUTANT_NO_DOUBT))
 		return;
 	err_set(&e, ERR_LOST, "its house was taken over by an agent that may have missed that it ran");
-	house_unqueue(c, t);
+	lane_leave(c, t);
 	ask(c, t, &e);
 }
 
@@ -539,7 +539,7 @@ attempt_forgotten(struct core *c, struct task *t)
 	err_set(&e, ERR_STALE, "it is as old as tasks that its house has forgotten");
 	/* Whoever waited for it may have been told. */
 	task_reply_to(t, NULL, NULL, 0);
-	house_unqueue(c, t);
+	lane_leave(c, t);
 	ask(c, t, &e);
 }
 
@@ -586,7 +586,7 @@ attempt_settle(struct core *c, struct task *t, enum task_state to)
 {
 	if (attempt_is_awaited(t))
 		free_slot(c, t);
-	house_unqueue(c, t);
+	lane_leave(c, t);
 	if (t->state == TASK_STARTING)
 		task_enter(c, t, TASK_RUNNING);
 	if (t->state == TASK_SCHEDULED || t->state == TASK_RETRYING || t->state == TASK_WAITING)
@@ -642,7 +642,7 @@ attempt_expire(struct core *c, struct task *t)
 	if (!task_may_enter(t->state, TASK_EXPIRED) || t->state == TASK_RUNNING || t->state == TASK_STARTING ||
 	    t->state == TASK_FORWARDED)
 		return;
-	house_unqueue(c, t);
+	lane_leave(c, t);
 	err_set(&e, ERR_TIMEOUT, "its deadline passed before it could run");
 	attempt_finish(c, t, TASK_EXPIRED, &e);
 }

@@ -191,11 +191,14 @@ core_close(struct core *c)
 {
 	if (!c)
 		return;
+	for (int i = 0; i < c->nhouses; i++)
+		lane_forget(c, &c->houses[i]);
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i], *next; t; t = next) {
 			next = t->next_seq;
 			task_free(t);
 		}
+	flow_release(c);
 	out_release(c);
 	drop_rejects(c);
 	drop_local(c);
@@ -634,13 +637,14 @@ announce(struct core *c)
 			attempt_announce(c, t);
 }
 
-/* What may not run twice, or waited for others, waits until all in step know that it begins. */
+/* What may not run twice, is counted, or waited for others, waits until all in step know that it begins. */
 static bool
 may_go(const struct core *c, const struct task *t)
 {
 	if (t->dirty || !lease_may_start(c, t->house) || (t->until_ms && t->until_ms <= c->now.wall_ms))
 		return false;
-	return (t->state != TASK_STARTING && !t->nafter) || copies_have(t->house, t->version) || IS_MUTANT(MUTANT_EARLY_GO);
+	return (t->state != TASK_STARTING && !t->nafter && !t->counted) || copies_have(t->house, t->version) ||
+	    IS_MUTANT(MUTANT_EARLY_GO);
 }
 
 /* Those that waited for their rows may go: the rows are there. Whatever is chosen after this waits for the
@@ -702,7 +706,7 @@ is_held(const struct task *t)
 {
 	bool begun = t->state == TASK_RUNNING || t->state == TASK_STARTING;
 
-	return t->in_window || t->dirty || (begun && t->house && t->house->owned) ||
+	return t->lane || t->dirty || (begun && t->house && t->house->owned) ||
 	    (t->conn && !task_state_is_terminal(t->state));
 }
 
@@ -762,6 +766,7 @@ core_end(struct core *c)
 	c->open = false;
 	after_turn(c);
 	let_go(c);
+	c->refilled = false;
 	house_refill(c);
 	let_go(c);
 	if (c->now.mono_ms >= c->tidy_mono_ms || c->last_seq - c->tidy_seq >= TIDY_AFTER) {
@@ -781,7 +786,7 @@ core_end(struct core *c)
 		next = c->output_ms;
 	if (c->lease_next_ms && c->lease_next_ms < next)
 		next = c->lease_next_ms;
-	return c->urgent || after_is_due(c) ? c->now.mono_ms : next;
+	return c->urgent || c->refilled || after_is_due(c) ? c->now.mono_ms : next;
 }
 
 /* ---- what the shell needs ---- */

@@ -58,7 +58,10 @@
 	X(MUTANT_SCHEDULE_ANY_ID, "schedule-any-id",   20,    "a run of a schedule has another id with each owner") \
 	X(MUTANT_SCHEDULE_SKIPS,  "schedule-skips",    40,    "a new owner of a house does not look at what was missed") \
 	X(MUTANT_OUTPUT_OFFSET,   "output-offset",     10,    "what is cut off the front of an output is not counted whole") \
-	X(MUTANT_ADAPT_ALL,       "adapt-all",         20,    "what was learned changes how every task is run")
+	X(MUTANT_ADAPT_ALL,       "adapt-all",         20,    "what was learned changes how every task is run") \
+	X(MUTANT_NO_TURNS,        "no-turns",          40,    "a sender goes on for as long as he has tasks")    \
+	X(MUTANT_NO_AGE,          "no-age",            80,    "low priority waits for as long as there is higher") \
+	X(MUTANT_FLOW_FORGOTTEN,  "flow-forgotten",    40,    "a new owner does not count what runs already")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

@@ -202,8 +202,6 @@ has_changed(struct core *c, const struct sovereign *s)
 {
 	log_info("%s %lld of %s is in force", sovereign_kind_name(s->kind), (long long)s->n, c->o.config->sovereign);
 	house_give_back(c, NULL);
-	if (s->kind == SOVEREIGN_HALT)
-		house_look_again(c);
 	work_drop_waiting(c);
 	if (s->kind == SOVEREIGN_GRANT)
 		approval_granted(c);
@@ -435,22 +433,6 @@ signed_put_halted(const struct core *c, struct buf *b, const struct task *t)
 		return;
 	halt_describe(entry, c->held[SOVEREIGN_HALT].s.u.halt.why, text);
 	json_kv_str(b, "halted", text);
-}
-
-bool
-signed_put_halted_tools(const struct core *c, struct buf *b)
-{
-	const struct signed_object *o = &c->held[SOVEREIGN_HALT];
-	bool any = false;
-
-	json_put_open(b, '[');
-	for (size_t i = 0; o->envelope && i < o->s.u.halt.nhalts; i++)
-		if (o->s.u.halt.halts[i].scope == HALT_TOOL) {
-			json_put_str(b, o->s.u.halt.halts[i].name);
-			any = true;
-		}
-	json_put_close(b, ']');
-	return any;
 }
 
 const struct grant *

@@ -39,7 +39,7 @@ struct task {
 	unsigned char mode;
 	bool stored;                    /* has a row */
 	bool dirty;                     /* row is behind; on the turn's list */
-	bool in_window;
+	struct lane *lane;              /* the first of which it is among in memory; NULL: it is not */
 	bool touched;                   /* on the list of what the turn may let go of */
 	bool chosen;                    /* to be started, not handed out yet */
 	bool late;                      /* likewise, and in starts_late */
@@ -53,6 +53,8 @@ struct task {
 	int64_t version;                /* number of its last event in the house's stream; 0: nobody follows it */
 	bool cancelled;                 /* a stop was asked for by cancel; its house knows that until it ends */
 	bool stopping;
+	bool counted;                   /* it runs, and a limit concerns it: see flow.c */
+	uint64_t *keys;                 /* by limit, of what it is counted by; NULL: not looked at yet */
 	unsigned char nafter;           /* tasks that it waits for before its first start */
 	char sender[NAME_MAX_LEN + 1];
 	short attempt, crashes;
@@ -95,6 +97,45 @@ struct task {
 
 struct task_list {
 	struct task *head, *tail;
+};
+
+/* What a house's sender has queued for one tool, of one priority; see lane.c. */
+struct lane {
+	struct house *house;
+	struct queuer *of;
+	int priority;
+	char tool[48];
+	struct task_list tasks;         /* the first in order */
+	int64_t n, bytes;               /* of these; of their bodies */
+	bool spilled;                   /* more are on disk behind them */
+	int64_t last_seq;               /* those after it, when spilled */
+	struct lane *next, *next_bucket;        /* of the same sender; in the map */
+};
+
+/* Attempts that run, of a limit's. */
+struct gauge {
+	const struct config_flow *flow;
+	struct house *house;
+	uint64_t key;                   /* of its value, if it has a key */
+	int64_t running;
+	struct gauge *next;
+};
+
+/* A sender who has some of one priority queued. */
+struct queuer {
+	char sender[NAME_MAX_LEN + 1];
+	struct lane *lanes;
+	int64_t since;                  /* rank.starts when he came, or one of his started last */
+	struct queuer *prev, *next;
+};
+
+/* All of one priority, in the order in which their turn comes. */
+struct rank {
+	struct queuer *head, *tail;
+	int nlanes;
+	int64_t n, bytes;               /* in memory */
+	int64_t starts;
+	int64_t served;                 /* house.served when one of them started last */
 };
 
 /* A candidate's copy of a house's stream, as it tells us. */
@@ -210,12 +251,13 @@ struct house {
 	size_t held_bytes;
 	struct local_out *held_local, *held_local_tail;
 
-	struct task_list queue[TASK_PRIORITIES];        /* the window: first in order of all queued */
-	int64_t window;                 /* tasks in it */
+	struct rank ranks[TASK_PRIORITIES];     /* who has tasks queued */
+	int nlanes, spilled;            /* lanes; those of which more is on disk */
+	int64_t window;                 /* queued tasks in memory */
 	int64_t window_bytes;           /* of their bodies */
-	bool spilled;                   /* more are on disk behind the window */
-	int last_priority;              /* of the window's last task when spilled */
-	int64_t last_seq;
+	int64_t served;                 /* starts, since the house is ours */
+	int64_t aged;                   /* served, when one was chosen for its age */
+	const struct task *old;         /* lane_first() chose it so */
 	bool look, look_next;           /* whether what waits for others still has to: see after.c */
 	int64_t looked;                 /* at tasks up to this number */
 	int64_t queued, open;           /* all queued; all that are not terminal */
@@ -302,8 +344,15 @@ struct seen {
 #define WINDOW_MAX 2048
 #endif
 #define WINDOW_BYTES (4 << 20)
+#ifndef AGED_MS
+#define AGED_MS 60000
+#endif
+#define AGED_EACH 8                     /* starts, of which one is for low priorities that have waited so long */
 #define TASK_BUCKETS 4096
 #define KEY_BUCKETS 256
+#define LANE_BUCKETS 1024
+#define LANE_LOOK 128                   /* tasks of a lane that are looked at for one that may begin */
+#define GAUGE_BUCKETS 256
 #ifndef OUTBOX_IN_FLIGHT
 #define OUTBOX_IN_FLIGHT 256
 #endif
@@ -434,6 +483,8 @@ struct core {
 	struct task *by_id[TASK_BUCKETS], *by_seq[TASK_BUCKETS];
 	int64_t live;
 	struct task *by_key[KEY_BUCKETS];
+	struct lane *lanes[LANE_BUCKETS];
+	struct gauge *gauges[GAUGE_BUCKETS];
 	bool keyed;
 	struct task *dirty, *dirty_tail;        /* in the order they became so */
 	struct task_list starts;        /* chosen, may be handed out */
@@ -462,6 +513,7 @@ struct core {
 	bool lazy;                      /* something may be committed with the next turn */
 	bool open;                      /* begun, not ended */
 	bool committed;
+	bool refilled;                  /* a lane of which nothing was in memory */
 
 	/* What the sovereign has signed: see signed.c. */
 	struct signed_object held[SIGNED_NUMBERED];     /* policy and halt */
@@ -552,7 +604,10 @@ void store_note_forgotten(struct core *c, int64_t id_ms);
 struct task *store_find(struct core *c, const struct house *h, const struct ulid *id);
 void store_count(struct core *c, struct house *h);
 bool store_find_key(struct core *c, const char *house, const char *sender, const char *key, struct ulid *id);
-void store_refill(struct core *c, struct house *h, int max);
+/* The lanes that a house has on disk. */
+void store_lanes(struct core *c, struct house *h);
+/* The next of a lane, at most so many; true if more may be behind them. */
+bool store_refill(struct core *c, struct lane *l, int64_t max, int64_t max_bytes);
 void store_load_outbox(struct core *c, size_t max_bytes);
 /* What the sovereign signed: written with the turn; envelope NULL: the row goes. */
 void store_signed(struct core *c, enum sovereign_kind kind, const char *id, int64_t n, const char *envelope);
@@ -637,13 +692,26 @@ bool house_may_work(const struct core *c, const struct house *h, const char *age
 /* The house is ours from now on, with what the disk has of it; or not any more. */
 void house_take_over(struct core *c, struct house *h);
 void house_let_go(struct core *c, struct house *h);
-void house_enqueue(struct core *c, struct task *t);
-void house_unqueue(struct core *c, struct task *t);
-void house_take_in(struct house *h, struct task *t);    /* into the window */
 void house_schedule(struct core *c);
 void house_refill(struct core *c);
 void house_give_back(struct core *c, const struct house *h);    /* what was chosen and not handed out; NULL: of all */
-void house_look_again(struct core *c);  /* what is halted has changed */
+
+/* lane.c: the order in which queued tasks start, and which of them are in memory */
+void lane_put(struct core *c, struct task *t);
+void lane_take_in(struct lane *l, struct task *t);      /* read from its row */
+void lane_leave(struct core *c, struct task *t);        /* if it is in one */
+struct task *lane_first(struct core *c, struct house *h);       /* whose turn it is; NULL: of none that may begin */
+void lane_serve(struct task *t);                        /* it starts */
+void lane_found(struct core *c, struct house *h, int priority, const char *sender, const char *tool);
+void lane_refill(struct core *c, struct house *h);
+void lane_forget(struct core *c, struct house *h);
+
+/* flow.c: how many may run at once */
+enum flow { FLOW_FREE, FLOW_KEY_FULL, FLOW_FULL };      /* it may begin; not this one; none of its tool */
+enum flow flow_admits(struct core *c, struct task *t);
+void flow_begins(struct core *c, struct task *t);       /* it counts as running */
+void flow_ends(struct core *c, struct task *t);
+void flow_release(struct core *c);
 
 /* attempt.c: what follows from an end */
 void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
@@ -714,7 +782,6 @@ int64_t signed_policy_number(const struct core *c);
 const struct halt_entry *signed_halt(const struct core *c, const char *house, const char *tool);
 /* Why a task that is open does not start for now, if that is a halt. */
 void signed_put_halted(const struct core *c, struct buf *b, const struct task *t);
-bool signed_put_halted_tools(const struct core *c, struct buf *b);      /* as a list; false: there are none */
 const struct grant *signed_grant_find(const struct core *c, const char *id);
 const struct grant *signed_grant_for(struct core *c, const struct grant_question *q, const struct ulid *task);
 int signed_open_decision(const struct core *c, const char *envelope, size_t len, struct sovereign *s, struct err *e);

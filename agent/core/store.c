@@ -82,18 +82,21 @@ static const char *const migrations[] = {
 	("CREATE TABLE output (n INTEGER PRIMARY KEY, house TEXT NOT NULL, id BLOB NOT NULL, attempt INTEGER NOT NULL,"
 	" first INTEGER NOT NULL, at_ms INTEGER NOT NULL, bytes INTEGER NOT NULL, text BLOB NOT NULL);"
 	"CREATE INDEX output_id ON output(id, house);"),
+	/* A house's queue is one of lanes. */
+	("DROP INDEX tasks_queued;"
+	"CREATE INDEX tasks_queued ON tasks(house, priority, sender, tool, seq) WHERE state = 3;"),
 };
 
 #define USES_KEPT_MS 86400000
 #define OUTPUT_TIDY_MAX 256
 
 enum query {
-	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LAST_SEQ,
+	Q_META_GET, Q_META_SET, Q_INSERT, Q_UPDATE, Q_BY_ID, Q_KEY_GET, Q_KEY_PUT, Q_QUEUED, Q_LANE, Q_LAST_SEQ,
 	Q_HOUSES, Q_COUNT_QUEUED, Q_COUNT_OPEN, Q_BY_SEQ, Q_IN_STATE, Q_ALL_QUEUED, Q_DUE, Q_NEXT_DUE, Q_DEADLINE, Q_NEXT_DEADLINE,
 	Q_OUT_PUT, Q_OUT_NEXT, Q_OUT_DROP, Q_OUT_LAST, Q_OUT_BYTES, Q_STREAM_PUT, Q_STREAM_GET, Q_STREAM_PRUNED,
 	Q_MARK, Q_SWEEP_MARKED,
 	Q_TERM_PUT, Q_TERMS, Q_TERMS_CLEAR, Q_ROWS, Q_ROWS_SINCE, Q_SEEN_PUT, Q_SEEN_ALL, Q_SEEN_DROP,
-	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP, Q_QUEUED_FREE, Q_SIGNED_PUT, Q_SIGNED_ALL, Q_SIGNED_GET, Q_SIGNED_TIDY, Q_SIGNED_DROP,
+	Q_REPORT_PUT, Q_REPORT_ALL, Q_REPORT_DROP, Q_SIGNED_PUT, Q_SIGNED_ALL, Q_SIGNED_GET, Q_SIGNED_TIDY, Q_SIGNED_DROP,
 	Q_USE_PUT, Q_USE_COUNT, Q_USE_HAS, Q_USE_ALL, Q_USE_DROP,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST,
 	Q_WAITS_PUT, Q_WAITS_DROP, Q_WAITS_SWEEP, Q_WAITS_ANY, Q_WAITS_HAS, Q_WAITING, Q_WAITING_ALL,
@@ -120,10 +123,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1 AND house = ?2",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
-	[Q_QUEUED] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND (priority < ?2 OR (priority = ?2 AND seq > ?3))"
-	    " ORDER BY priority DESC, seq LIMIT ?4",
-	[Q_QUEUED_FREE] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND (priority < ?2 OR (priority = ?2 AND seq > ?3))"
-	    " AND tool NOT IN (SELECT value FROM json_each(?5)) ORDER BY priority DESC, seq LIMIT ?4",
+	[Q_QUEUED] = SELECT_TASK "WHERE house = ?1 AND state = 3 AND priority = ?2 AND sender = ?3 AND tool = ?4 AND seq > ?5"
+	    " ORDER BY seq",
+	[Q_LANE] = "SELECT priority, sender, tool FROM tasks WHERE house = ?1 AND state = 3"
+	    " AND (priority, sender, tool) > (?2, ?3, ?4) ORDER BY priority, sender, tool LIMIT 1",
 	[Q_LAST_SEQ] = "SELECT max(seq) FROM tasks",
 	[Q_HOUSES] = "SELECT DISTINCT house FROM tasks WHERE state = 3 UNION SELECT DISTINCT house FROM tasks WHERE " IS_OPEN,
 	[Q_COUNT_QUEUED] = "SELECT count(*) FROM tasks WHERE state = 3 AND house = ?1",
@@ -305,9 +308,6 @@ store_count(struct core *c, struct house *h)
 {
 	h->queued = count_of(c, Q_COUNT_QUEUED, h);
 	h->open = h->queued + count_of(c, Q_COUNT_OPEN, h);
-	h->spilled = h->queued > 0;
-	h->last_priority = TASK_PRIORITIES;
-	h->last_seq = 0;
 }
 
 static int
@@ -557,35 +557,54 @@ store_find_key(struct core *c, const char *house, const char *sender, const char
 	return found;
 }
 
+/* One step in the index for each. */
 void
-store_refill(struct core *c, struct house *h, int max)
+store_lanes(struct core *c, struct house *h)
 {
-	struct buf halted = { 0 };
-	bool some = signed_put_halted_tools(c, &halted);
-	sqlite3_stmt *s = db_use(&c->db, some ? Q_QUEUED_FREE : Q_QUEUED);
-	int n = 0, rc;
+	char sender[NAME_MAX_LEN + 1] = "", tool[sizeof ((struct lane *)0)->tool] = "";
+	int priority = -1;
 
-	db_text(s, 1, h->name);
-	if (some)
-		db_text(s, 5, halted.data);
-	db_int(s, 2, h->last_priority);
-	db_int(s, 3, h->last_seq + IS_MUTANT(MUTANT_REFILL_SKIPS));
-	db_int(s, 4, max);
-	while ((rc = db_step(&c->db, s, NULL)) == 1) {
+	for (;;) {
+		sqlite3_stmt *s = db_use(&c->db, Q_LANE);
+		int rc;
+
+		db_text(s, 1, h->name);
+		db_int(s, 2, priority);
+		db_text(s, 3, sender);
+		db_text(s, 4, tool);
+		if ((rc = db_step(&c->db, s, NULL)) == 1) {
+			priority = sqlite3_column_int(s, 0);
+			snprintf(sender, sizeof sender, "%s", (const char *)sqlite3_column_text(s, 1));
+			snprintf(tool, sizeof tool, "%s", (const char *)sqlite3_column_text(s, 2));
+		}
+		sqlite3_reset(s);
+		if (rc != 1)
+			return;
+		lane_found(c, h, priority, sender, tool);
+	}
+}
+
+bool
+store_refill(struct core *c, struct lane *l, int64_t max, int64_t max_bytes)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_QUEUED);
+	int64_t before = l->bytes;
+	int rc = 1;
+
+	db_text(s, 1, l->house->name);
+	db_int(s, 2, l->priority);
+	db_text(s, 3, l->of->sender);
+	db_text(s, 4, l->tool);
+	db_int(s, 5, l->last_seq + IS_MUTANT(MUTANT_REFILL_SKIPS));
+	while (max-- > 0 && l->bytes - before <= max_bytes && (rc = db_step(&c->db, s, NULL)) == 1) {
 		struct task *t = take_row(c, s);
 
-		n++;
-		h->last_priority = t->priority;
-		h->last_seq = t->seq;
-		if (t->in_window || t->state != TASK_QUEUED)
-			continue;
-		house_take_in(h, t);
-		if (h->window_bytes > WINDOW_BYTES / 2)
-			break;
+		l->last_seq = t->seq;
+		if (!t->lane && t->state == TASK_QUEUED)
+			lane_take_in(l, t);
 	}
 	sqlite3_reset(s);
-	buf_free(&halted);
-	h->spilled = n == max || rc != 0;
+	return rc != 0;
 }
 
 /* Rows of a query become tasks first, since what is done with them may use the same statement. */

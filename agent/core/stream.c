@@ -722,7 +722,7 @@ adopt_state(struct core *c, struct task *t, enum task_state state, bool knows)
 	if (task_has_begun(state)) {
 		attempt_resume(c, t);
 	} else if (state == TASK_QUEUED) {
-		house_enqueue(c, t);
+		lane_put(c, t);
 		if (!knows)
 			attempt_doubt(c, t);
 	} else if (!knows) {

@@ -33,6 +33,7 @@ task_free(struct task *t)
 	free(t->history);
 	free(t->forward);
 	free(t->notes);
+	free(t->keys);
 	free(t);
 }
 

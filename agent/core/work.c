@@ -432,14 +432,14 @@ find_running(struct core *c, struct house *h, const struct ulid *id, int attempt
 	struct task *t = task_by_id(c, h, id);
 
 	if (t && (t->state == TASK_QUEUED || t->state == TASK_RETRYING) && attempt == t->attempt + 1) {
-		house_unqueue(c, t);
+		lane_leave(c, t);
 		if (t->state == TASK_RETRYING)
 			task_enter(c, t, TASK_QUEUED);
 		task_enter(c, t, TASK_RUNNING);
 		t->attempt = (short)attempt;
 		t->term = *term;
 		t->due_ms = 0;
-		h->running++;
+		flow_begins(c, t);
 		task_touch(c, t);
 	}
 	return t && is_awaited(t, attempt) ? t : NULL;

@@ -794,6 +794,7 @@ check_turn(struct check *k, struct host *h)
 {
 	inside_turn(k, h);
 	orders_turn(k->orders, check_host(k, host_name(h)));
+	turns_look(k->waiting, check_host(k, host_name(h)), host_core(h));
 }
 
 bool
@@ -862,6 +863,7 @@ check_new(struct sim *s)
 	k->streams = streams_new(k);
 	k->owners = owners_new(k);
 	k->orders = orders_new(k);
+	k->waiting = turns_new(k);
 	return k;
 }
 
@@ -890,5 +892,6 @@ check_free(struct check *k)
 	streams_free(k->streams);
 	owners_free(k->owners);
 	orders_free(k->orders);
+	turns_free(k->waiting);
 	free(k);
 }

@@ -16,6 +16,7 @@ struct stream;
 struct streams;
 struct owners;
 struct orders;
+struct turns;
 
 #define SAID_MAX 8
 #define OTHERS_MAX 3
@@ -93,6 +94,7 @@ struct check {
 	struct streams *streams;
 	struct owners *owners;
 	struct orders *orders;
+	struct turns *waiting;
 	struct plain *plains;
 	unsigned unreliable;            /* hosts whose sessions or disks lost something */
 	int64_t dropped[HOSTS_MAX];     /* events, in former lives */
@@ -149,6 +151,11 @@ void orders_died(struct orders *o, int host);
 void orders_disk_lost(struct orders *o, int host);
 bool orders_are_quiet(struct orders *o, struct quiet *q);
 void orders_check(struct orders *o);
+
+/* turns.c */
+struct turns *turns_new(struct check *k);
+void turns_free(struct turns *x);
+void turns_look(struct turns *x, int host, const struct core *c);       /* after its turn */
 
 /* inside.c */
 /* What it holds by now, by kind; the policy, the halt, the grants. */

@@ -15,6 +15,8 @@
 #define PATIENCE_US (12 * SECOND)       /* and nothing was heard for so long */
 #define BATCH_MAX 12
 #define AFTER_AMONG 30
+#define FLOOD_MIN 30
+#define FLOOD_MAX 120
 #define OPERATOR "operator"
 
 enum client_kind { SENDER, PLAIN, LOCAL };
@@ -620,6 +622,25 @@ go_elsewhere(struct client *c, struct sub *s)
 
 /* ---- life ---- */
 
+/* Many at once that take little time, for one house and of one priority. */
+static void
+flood(struct client *c)
+{
+	int n = (int)draw(c, FLOOD_MIN, FLOOD_MAX), priority = (int)draw(c, 4, 9);
+	const char *house = c->sim->config.houses[draw(c, 0, (int64_t)c->sim->config.nhouses - 1)].name;
+
+	while (n-- > 0) {
+		struct sub *s = sub_new(c);
+		struct buf b = { 0 };
+
+		snprintf(s->house, sizeof s->house, "%s", house);
+		make_id(c, s->id);
+		buf_addf(&b, "{\"id\":\"%s\",\"tool\":\"wait\",\"params\":{\"ms\":2},\"timeout_s\":2,\"priority\":%d}", s->id, priority);
+		s->body = buf_take(&b);
+		c->sent++;
+	}
+}
+
 /* In bursts, with pauses between. */
 static void
 new_tasks(struct client *c)
@@ -630,6 +651,8 @@ new_tasks(struct client *c)
 	if (c->sim->now_us < c->next_new_us || c->sim->now_us > c->sim->plan.heal_us)
 		return;
 	c->next_new_us = c->sim->now_us + draw(c, every / 2, n * every * 3 / 2);
+	if (c->kind == SENDER && chance(c, c->sim->plan.floods))
+		flood(c);
 	for (int i = 0; i < n; i++) {
 		if (c->kind != PLAIN)
 			make_task(c);

@@ -445,7 +445,7 @@ faults_plan(struct sim *s)
 		.commit_max_us = PICK(s, 500, 5000, 50000), .workers = (int)PICK(s, 1, 2, 4),
 		.fail = (int)PICK(s, 0, 50, 200), .crash = (int)PICK(s, 0, 20, 100), .hang = (int)PICK(s, 0, 10, 50),
 		.slow = (int)PICK(s, 0, 50, 300), .crashy = (int)PICK(s, 0, 10, 40),
-		.same_bodies = PICK(s, 0, 1), .short_memory = PICK(s, 0, 0, 0, 1),
+		.same_bodies = PICK(s, 0, 1), .short_memory = PICK(s, 0, 0, 0, 1), .floods = (int)PICK(s, 0, 0, 10), .flow = PICK(s, 0, 0, 1),
 		.clock_error_ms = PICK(s, CLOCK_ERROR_MS, CLOCK_ERROR_MS, 20 * CLOCK_ERROR_MS),
 	};
 	if (sim_full) {

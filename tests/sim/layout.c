@@ -123,6 +123,9 @@ put_text(struct sim *s, struct buf *b)
 	for (int h = 0; h < s->plan.nhouses; h++)
 		buf_addf(b, "  each-%s: {cron: \"0-9 8 15 1 *\", house: %s, missed: all, task: '{\"tool\":\"%s\",\"params\":{%s}}'}\n", houses[h],
 		    houses[h], h % 2 ? "http_post" : "noop", h % 2 ? "\"url\":\"http://there/\",\"json\":0" : "\"payload\":0");
+	if (s->plan.flow)
+		buf_adds(b, "flow:\n  posts: {tool: http_post, key: url, running: 2}\n  writes: {tool: file_write, key: path}\n"
+		    "  waits: {tool: wait, running: 2}\n");
 }
 
 static void

@@ -70,6 +70,8 @@ struct plan {
 	int workers;
 	int fail, crash, hang, slow;    /* per mille of attempts */
 	int crashy;                     /* per mille of tasks that always kill their worker */
+	int floods;                     /* per mille of the bursts of tasks */
+	bool flow;                      /* what runs at once is limited */
 	bool same_bodies;               /* plain publishers repeat themselves */
 	bool short_memory;              /* finished tasks are soon forgotten */
 	int64_t clock_error_ms;         /* at most, of any host */

@@ -1,0 +1,86 @@
+#!/bin/sh
+# limit: 120
+# Limits of what runs at once, turns between senders, and what is old among what is urgent.
+. "$(dirname "$0")/lib.sh"
+
+# Says how many of its key run at the same time.
+own_tool push exclusive <<'EOF'
+#!/bin/sh
+repo=$(jq -r .name)
+: >"$UW_ROOTS/at/$repo.$UW_TASK_ID"
+ls "$UW_ROOTS/at" | grep -c "^$repo\\." >>"$UW_ROOTS/most.$repo"
+ls "$UW_ROOTS/at" | wc -l >>"$UW_ROOTS/most"
+sleep 0.1
+rm "$UW_ROOTS/at/$repo.$UW_TASK_ID"
+echo '{}'
+EOF
+own_tool hold read <<'EOF'
+#!/bin/sh
+for i in $(seq 600); do [ ! -e "$UW_ROOTS/go" ] || break; sleep 0.05; done
+echo '{}'
+EOF
+own_tool mark idempotent <<'EOF'
+#!/bin/sh
+jq -r .name >>"$UW_ROOTS/marks" && echo '{}'
+EOF
+cluster_up --houses ezra,timmy,bezalel
+mkdir "$T/c/work/at"
+cp "$T/c/houses.yaml" "$T/houses.yaml"
+with() {
+	cat "$T/houses.yaml" - >"$T/c/houses.yaml"
+}
+
+# What is wrong is named.
+for line in 'house: nowhere' 'running: 0' 'running: some' 'kay: repo'; do
+	printf 'flow:\n  bad: {%s}\n' "$line" | with
+	refuse "a limit is refused with $line" 1 "$UW" config check
+	like "naming the key" "$(cat "$T/.check")" "flow\.bad\.${line%%:*}"
+done
+
+with <<'EOF'
+flow:
+  pushes: {tool: push, key: name}
+  few: {house: ezra, tool: push, running: 2}
+  one: {house: timmy, running: 1}
+workers: {count: 4}
+EOF
+check "the configuration is good" "$UW" config check
+restart_all
+
+most() { sort -n "$T/c/work/most$1" | tail -1; }
+for i in 1 2 3 4 5; do
+	for repo in a b c; do
+		"$UW" submit push name=$repo --house ezra --json
+	done
+done >"$T/sent"
+is "all are accepted" "$(jq -r .state "$T/sent" | sort -u)" queued
+all_done() { [ "$(wc -l <"$T/c/work/most")" -eq 15 ] && [ -z "$(ls "$T/c/work/at")" ]; }
+check "all run" wait_for 60 all_done
+is "one of each repository at once" "$(most .a) $(most .b) $(most .c)" "1 1 1"
+is "and two of them altogether" "$(most "")" 2
+
+# A new owner keeps to it, and so does the next.
+: >"$T/c/work/most"
+for i in 1 2 3 4; do "$UW" submit push name=a --house ezra --json; done >/dev/null
+"$UW" submit push name=b --house ezra --wait --json >/dev/null
+old=$(owner_of ezra)
+"$UW" cluster kill "$old" >/dev/null
+new_owner() { [ "$(owner_of ezra)" != "$old" ] && [ -n "$(owner_of ezra)" ]; }
+check "another takes the house" wait_for 60 new_owner
+"$UW" submit push name=a --house ezra --wait --json >/dev/null
+is "one of each repository at once all the same" "$(most .a) $(most .b)" "1 1"
+
+# A flood of one sender in a house where one task runs at once.
+"$UW" submit hold --house timmy --json >/dev/null
+for _ in $(seq 60); do echo '{"tool":"mark","params":{"name":"flood"}}'; done >"$T/flood"
+as operator mosquitto_pub -V 5 -q 1 -t uw/home/house/timmy/task/operator -s <"$T/flood"
+queued() { "$UW" house list --json | jq -e --argjson n "$1" '.[] | select(.house == "timmy") | .queued >= $n' >/dev/null; }
+check "a flood waits" wait_for 20 queued 60
+for _ in 1 2 3; do "$UW" submit mark name=timmy --house timmy --as timmy --json; done >/dev/null
+"$UW" submit mark name=urgent --house timmy --priority 9 --json >/dev/null
+: >"$T/c/work/go"
+all_marked() { [ "$(wc -l <"$T/c/work/marks")" -eq 64 ]; }
+check "all of it runs" wait_for 60 all_marked
+is "what is urgent first, then each in turn" "$(head -7 "$T/c/work/marks" | tr '\n' ' ')" \
+    "urgent flood timmy flood timmy flood timmy "
+leave

@@ -1,0 +1,173 @@
+/*
+ * turns.c - the checker's look at queues: every sender has his turn, no priority waits for ever, and no more run at once than may.
+ * Like inside.c it knows the cores' data structures.
+ */
+#include "check.h"
+
+#include "state.h"
+
+#define FLOWS_MAX 4
+#define OTHERS_BEFORE_MAX 24            /* senders of one priority, at most */
+
+/* A sender's tasks of one priority; sender "": those of all. */
+struct head {
+	int host, priority;
+	char house[NAME_MAX_LEN + 1], sender[NAME_MAX_LEN + 1];
+	int64_t same;                   /* as long as this is the same nothing of it has begun */
+	int64_t since;                  /* starts that there had been when it became so */
+	int64_t looked;
+	struct head *next;
+};
+
+struct turns {
+	struct check *k;
+	struct head *heads;
+	int64_t looks[HOSTS_MAX];
+	int64_t own[HOSTS_MAX][HOUSES_MAX][FLOWS_MAX];  /* attempts that the owner gave out and that still run, by limit */
+};
+
+struct turns *
+turns_new(struct check *k)
+{
+	struct turns *x = xcalloc(1, sizeof *x);
+
+	x->k = k;
+	return x;
+}
+
+void
+turns_free(struct turns *x)
+{
+	for (struct head *h = x->heads, *next; h; h = next) {
+		next = h->next;
+		free(h);
+	}
+	free(x);
+}
+
+static struct head *
+head_of(struct turns *x, int host, const struct house *h, int priority, const char *sender)
+{
+	struct head *p = x->heads;
+
+	while (p && (p->host != host || p->priority != priority || strcmp(p->house, h->name) != 0 ||
+	    strcmp(p->sender, sender) != 0))
+		p = p->next;
+	if (p)
+		return p;
+	p = xcalloc(1, sizeof *p);
+	p->host = host;
+	p->priority = priority;
+	snprintf(p->house, sizeof p->house, "%s", h->name);
+	snprintf(p->sender, sizeof p->sender, "%s", sender);
+	p->next = x->heads;
+	x->heads = p;
+	return p;
+}
+
+/* How many others have started meanwhile, of all that are counted in starts. */
+static int64_t
+passed_by(struct turns *x, struct head *p, int64_t same, int64_t starts)
+{
+	if (p->looked < x->looks[p->host] - 1 || p->same != same || starts < p->since) {
+		p->same = same;
+		p->since = starts;
+	}
+	p->looked = x->looks[p->host];
+	return starts - p->since;
+}
+
+/* Reading what a limit counts by changes nothing else. */
+static bool
+may_begin(const struct core *c, const struct lane *l)
+{
+	return l->n && !signed_halt(c, l->house->name, l->tool) && flow_admits((struct core *)c, l->tasks.head) == FLOW_FREE;
+}
+
+static const struct task *
+first_of(const struct core *c, const struct queuer *q)
+{
+	const struct task *t = NULL;
+
+	for (const struct lane *l = q->lanes; l; l = l->next)
+		if (may_begin(c, l) && (!t || l->tasks.head->seq < t->seq))
+			t = l->tasks.head;
+	return t;
+}
+
+/* Each AGED_EACH starts one of those that are old, in turn; some that were old are gone by now. */
+static int64_t
+starts_before_old(const struct house *h)
+{
+	int n = 3;
+
+	for (int p = 0; p < TASK_PRIORITIES; p++)
+		n += h->ranks[p].head != NULL;
+	return (int64_t)n * AGED_EACH;
+}
+
+static void
+look_at_rank(struct turns *x, int host, const struct core *c, const struct house *h, int priority)
+{
+	const struct rank *rank = &h->ranks[priority];
+	const struct task *youngest = NULL;
+	int64_t n;
+
+	for (const struct queuer *q = rank->head; q; q = q->next) {
+		const struct task *t = first_of(c, q);
+
+		if (!t)
+			continue;
+		n = passed_by(x, head_of(x, host, h, priority, q->sender), q->since, rank->starts);
+		if (n > OTHERS_BEFORE_MAX)
+			sim_fail(x->k->sim, c->o.agent, "house %s: %lld of priority %d have started while %s had no turn", h->name,
+			    (long long)n, priority, q->sender);
+		if (!youngest || t->accepted_ms > youngest->accepted_ms)
+			youngest = t;
+	}
+	if (!youngest || c->now.wall_ms - youngest->accepted_ms < AGED_MS)
+		return;
+	n = passed_by(x, head_of(x, host, h, priority, ""), rank->starts, h->served);
+	if (n > starts_before_old(h))
+		sim_fail(x->k->sim, c->o.agent, "house %s: %lld have started while those of priority %d are old", h->name, (long long)n,
+		    priority);
+}
+
+/* ---- how many run at once ---- */
+
+static bool
+is_counted(const struct task *t, const struct house *h, const struct config_flow *f)
+{
+	return t->house == h && (t->state == TASK_STARTING || t->state == TASK_RUNNING) && strcmp(t->tool_name, f->tool) == 0;
+}
+
+/* All limits of the simulation are of one tool, whose tasks have one value of the key. An owner finds later what a former one
+ * gave out and did not tell; but it gives out nothing itself while there are as many as may be. */
+static void
+look_at_flow(struct turns *x, const struct core *c, const struct house *h, const struct config_flow *f, int64_t *own)
+{
+	int64_t n = 0, before = *own;
+
+	*own = 0;
+	for (int i = 0; h->running && i < TASK_BUCKETS; i++)
+		for (const struct task *t = c->by_seq[i]; t; t = t->next_seq) {
+			bool counts = is_counted(t, h, f);
+
+			n += counts;
+			*own += counts && term_equal(&t->term, &h->term);
+		}
+	if (n > f->running && *own > before)
+		sim_fail(x->k->sim, c->o.agent, "house %s: %lld run of limit %s", h->name, (long long)n, f->name);
+}
+
+void
+turns_look(struct turns *x, int host, const struct core *c)
+{
+	x->looks[host]++;
+	for (int i = 0; i < c->nhouses; i++)
+		for (int p = 0; c->houses[i].owned && !c->houses[i].local && p < TASK_PRIORITIES; p++)
+			look_at_rank(x, host, c, &c->houses[i], p);
+	for (int i = 0; i < c->nhouses; i++)
+		for (size_t k = 0; c->houses[i].owned && k < c->o.config->nflows; k++)
+			look_at_flow(x, c, &c->houses[i], &c->o.config->flows[k], &x->own[host][i][k]);
+}
