@@ -82,6 +82,9 @@ is_doomed(const struct workers *w, const struct attempt *a)
 	return !is_crashy(w, a) && fate(a) >= 1000 - DOOMED;
 }
 
+/* Longer than that nobody waits for a cluster to become quiet. */
+#define HANG_MAX_US (60 * SECOND)
+
 static enum end
 draw_end(struct workers *w, const struct attempt *a)
 {
@@ -95,7 +98,7 @@ draw_end(struct workers *w, const struct attempt *a)
 	if (w->sim->healed)
 		return at < 20 ? ENDS_BADLY : ENDS_WELL;
 	return at < p->fail ? ENDS_BADLY : at < p->fail + p->crash ? ENDS_IN_CRASH :
-	    at < p->fail + p->crash + p->hang ? ENDS_LATE : ENDS_WELL;
+	    at < p->fail + p->crash + p->hang && a->timeout_us <= HANG_MAX_US ? ENDS_LATE : ENDS_WELL;
 }
 
 static int64_t
