@@ -134,6 +134,7 @@ struct config {
 	int64_t max_timeout_s;          /* cap on a task's timeout_s; 86,400 */
 	int64_t max_crashes;            /* crash budget; 3 */
 	int64_t max_retry_after_s;      /* how long somebody who was asked may have us wait; 3,600 */
+	int64_t breaker_failures, breaker_open_s, breaker_cap_s;        /* see agent/core/breaker.c */
 	int64_t worker_memory_bytes;    /* RLIMIT_AS of a worker and its children; 2 GiB, 0: none */
 	int64_t worker_file_bytes;      /* RLIMIT_FSIZE; 4 GiB, 0: none */
 	int64_t worker_open_files;      /* RLIMIT_NOFILE; 1,024 */

@@ -128,6 +128,13 @@ const struct config_key config_keys[] = {
 	{ "retention.output_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 64 * GiB, CONF(keep_output_bytes),
 	    .help = "Most that the output of tools takes on the disk of the agent that ran them; 0: none is kept." },
 
+	{ "breakers.failures", &TYPE_INT, "5", .min = 0, .max = 1000, CONF(breaker_failures),
+	    .help = "Failures in a row of an agent that speak of a tool's target, until it is given no work for that; 0: any." },
+	{ "breakers.open_s", &TYPE_TIME, "10s", .min = 1, .max = 1 * DAY, CONF(breaker_open_s),
+	    .help = "How long, before one task tries again; twice as long each time that this fails." },
+	{ "breakers.open_cap_s", &TYPE_TIME, "5m", .min = 1, .max = 1 * DAY, CONF(breaker_cap_s),
+	    .help = "At most so long." },
+
 	{ "workers.count", &TYPE_INT, "0", .min = 0, .max = 512, CONF(workers),
 	    .help = "Worker processes of an agent; 0: one per processor, at least 2." },
 	{ "workers.grace_ms", &TYPE_INT, "5000", .min = 0, .max = 600000, CONF(stop_grace_ms),

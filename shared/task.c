@@ -34,8 +34,8 @@ static const unsigned may_enter[TASK_NSTATES] = {
 	    BIT(TASK_UNCERTAIN) | CANCELLABLE,
 	/* Uncertain too: its house was taken over by somebody who may have missed that it ran. */
 	[TASK_SCHEDULED] = BIT(TASK_QUEUED) | BIT(TASK_UNCERTAIN) | CANCELLABLE,
-	/* What policy says is asked again before each start. */
-	[TASK_QUEUED] = BIT(TASK_STARTING) | BIT(TASK_RUNNING) | BIT(TASK_UNCERTAIN) | BIT(TASK_WAITING) |
+	/* What policy says is asked again before each start. Scheduled: a breaker holds it. */
+	[TASK_QUEUED] = BIT(TASK_SCHEDULED) | BIT(TASK_STARTING) | BIT(TASK_RUNNING) | BIT(TASK_UNCERTAIN) | BIT(TASK_WAITING) |
 	    BIT(TASK_DENIED) | CANCELLABLE,
 	[TASK_STARTING] = BIT(TASK_RUNNING) | BIT(TASK_QUEUED) | BIT(TASK_UNCERTAIN) | CANCELLABLE,
 	/* Waiting, denied: its worker was told to look before it acts, and did not act. */

@@ -43,6 +43,7 @@ enum frame_kind { FRAME_REQUEST, FRAME_HELLO, FRAME_BROKEN, FRAME_RESULT, FRAME_
 #define FRAME_TERMS 8u          /* request: it has terms */
 #define FRAME_REFUSED 16u       /* failure: these kept it from running */
 #define FRAME_HOPELESS 32u      /* failure: another try would end like this one */
+#define FRAME_DOWN 64u          /* failure: it speaks of the target */
 
 struct frame {
 	uint32_t len;           /* of the whole frame, this header included */

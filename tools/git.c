@@ -19,6 +19,8 @@
 /* The repository leads where it must not. */
 #define REFUSE(e, g, ...) err_field(e, ERR_PATH, "params.repo_path", (g)->repo, __VA_ARGS__)
 
+const struct target_rule git_target = { .params = { "repo_path", "remote" } };
+
 /* Where `to`, found in directory `dir`, leads. */
 static char *
 join(const char *dir, const char *to)

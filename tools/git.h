@@ -28,6 +28,8 @@ struct tool_run;
 #define GIT_NAME 256                    /* branches, remotes */
 #define GIT_MAX_ENV 48
 
+extern const struct target_rule git_target;     /* the repository and the remote, as they are called */
+
 #define GIT_PARAM_REPO                                                                     \
 	"\"repo_path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"           \
 	"\"description\":\"The top directory of a working tree, or a bare repository, beneath a root.\"}"

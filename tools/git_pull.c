@@ -305,6 +305,7 @@ const struct tool tool_git_pull = {
 	.effect = TOOL_IDEMPOTENT,
 	.timeout_s = 300,
 	.run = git_pull_run,
+	.target = &git_target,
 	.plan = git_pull_plan,
 	.prove = git_pull_prove,
 };

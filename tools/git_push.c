@@ -255,6 +255,7 @@ const struct tool tool_git_push = {
 	.effect = TOOL_EXCLUSIVE,
 	.timeout_s = 300,
 	.run = git_push_run,
+	.target = &git_target,
 	.plan = git_push_plan,
 	.prove = git_push_prove,
 };

@@ -99,6 +99,7 @@ int http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e);
 
 /* Statuses by which a server says that it may go well later. */
 extern const struct retry_rule http_retry;
+extern const struct target_rule http_target;
 
 /* The answer as the result of a tool; a status from 400 on is ERR_TOOL. Secrets are masked. */
 int http_answer_put(struct tool_run *r, const struct http_request *q, struct http_answer *a,

@@ -25,4 +25,5 @@ const struct tool tool_http_get = {
 	.timeout_s = 60,
 	.run = http_get_run,
 	.retry = &http_retry,
+	.target = &http_target,
 };

@@ -158,6 +158,7 @@ const struct tool tool_http_post = {
 	.effect = TOOL_EXCLUSIVE,
 	.timeout_s = 60,
 	.run = http_post_run,
+	.target = &http_target,
 	.plan = http_post_plan,
 	.prove = http_post_prove,
 	.retry = &http_retry,

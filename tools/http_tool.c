@@ -15,6 +15,7 @@
 #define ROOM 1024               /* of the result, for what is neither header, URL nor body */
 
 const struct retry_rule http_retry = { .on = { 408, 425, 429, 500, 502, 503, 504 } };
+const struct target_rule http_target = { .params = { "url" }, .url = true, .down = { 429, 500, 502, 503, 504 } };
 
 int
 http_ca_read(const struct tool_run *r, struct buf *ca, struct err *e)

@@ -74,6 +74,12 @@ const char manifest_schema[] =
     "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255}},"
     "\"not\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":31,"
     "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255}}}},"
+    "\"target\":{\"type\":\"object\",\"required\":[\"param\"],\"properties\":{"
+    "\"param\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64},"
+    "\"url\":{\"type\":\"boolean\",\"default\":false},"
+    "\"down\":{\"type\":\"array\",\"maxItems\":16,\"default\":[],"
+    "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":255}}},"
+    "\"description\":\"The parameter that names what the program needs, and its exit codes when that is down.\"},"
     "\"limits\":{\"type\":\"object\",\"default\":{},\"description\":\"Limits of one run; 0: none of its "
     "own.\","
     "\"properties\":{"
@@ -159,6 +165,16 @@ check_paths(const cJSON *doc, struct err *e)
 	return 0;
 }
 
+static int
+check_target(const cJSON *doc, struct err *e)
+{
+	const cJSON *param = member(member(doc, "target"), "param");
+
+	if (!param || member(member(member(doc, "parameters"), "properties"), param->valuestring))
+		return 0;
+	return err_field(e, ERR_INVALID, "target.param", param->valuestring, "the name of a parameter");
+}
+
 /* A name that the program's loader or our own variables use would be a trap. */
 static int
 check_env(const cJSON *doc, struct err *e)
@@ -195,7 +211,7 @@ static int own_run(struct tool_run *r, struct buf *result, struct err *e);
 
 /* The schema has looked at number and range. */
 static void
-read_codes(const cJSON *list, short out[RETRY_NUMBERS_MAX])
+read_codes(const cJSON *list, short *out)
 {
 	const cJSON *v;
 	size_t n = 0;
@@ -229,6 +245,9 @@ manifest_fill(struct manifest *m, const char *dir, const char *source)
 	m->max_output = number(limits, "max_output_bytes");
 	read_codes(member(member(m->doc, "retry"), "on"), m->retry.on);
 	read_codes(member(member(m->doc, "retry"), "not"), m->retry.not);
+	read_codes(member(member(m->doc, "target"), "down"), m->target.down);
+	m->target.params[0] = cJSON_GetStringValue(member(member(m->doc, "target"), "param"));
+	m->target.url = cJSON_IsTrue(member(member(m->doc, "target"), "url"));
 	m->tool = (struct tool){
 		.name = member(m->doc, "name")->valuestring,
 		.summary = member(m->doc, "summary")->valuestring,
@@ -239,6 +258,7 @@ manifest_fill(struct manifest *m, const char *dir, const char *source)
 		.plan = member(m->doc, "touches") ? own_plan : NULL,
 		.prove = member(m->doc, "proof") ? own_prove : NULL,
 		.retry = &m->retry,
+		.target = m->target.params[0] ? &m->target : NULL,
 		.manifest = m,
 	};
 }
@@ -259,7 +279,7 @@ manifest_parse(const char *text, size_t len, const char *dir, const char *source
 	json_put_tree(&b, member(m->doc, "parameters"));
 	m->schema = buf_take(&b);
 	if (check_parameters(m->schema, member(m->doc, "parameters"), e) || check_paths(m->doc, e) ||
-	    check_env(m->doc, e) || own_check_plan(m->doc, e))
+	    check_target(m->doc, e) || check_env(m->doc, e) || own_check_plan(m->doc, e))
 		goto fail;
 	manifest_fill(m, dir, source);
 	return &m->tool;

@@ -22,6 +22,7 @@ struct manifest {
 	char program[FILE_HASH_HEX];    /* sha256 of exec; empty if it could not be read */
 	const char *writes[MAX_WRITES + 1];     /* borrowed from doc */
 	struct retry_rule retry;
+	struct target_rule target;      /* likewise; params[0] NULL: none */
 };
 
 /* One task for the program: its environment, and its parameters with absolute paths. */

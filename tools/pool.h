@@ -47,6 +47,7 @@ struct pool_end {
 	bool refused;           /* POOL_FAILED: it did not run, for its terms forbid it */
 	bool hopeless;          /* POOL_FAILED: another try would end like this one (retry.h) */
 	int64_t retry_after_s;  /* POOL_FAILED: not before that, says whoever was asked; 0: nobody does */
+	bool down;              /* POOL_FAILED: it speaks of the tool's target (target.h), not of the task */
 	const char *notes;      /* what it read, wrote and proved (notes.h), one line; NULL: no terms. Borrowed */
 	size_t notes_len;
 	int64_t ran_us;         /* time in the tool */

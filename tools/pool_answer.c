@@ -58,7 +58,7 @@ end_oldest(struct pool *p, struct worker *w, enum pool_how how, int64_t ran_us)
 	p->o.on_end(p->o.arg, end);
 	end->result = NULL;
 	end->result_len = 0;
-	end->no_effect = end->refused = end->hopeless = false;
+	end->no_effect = end->refused = end->hopeless = end->down = false;
 	end->retry_after_s = 0;
 	end->notes = NULL;
 	end->notes_len = 0;
@@ -272,6 +272,7 @@ take_failure(struct pool *p, struct worker *w, const struct frame *f, const char
 	p->end.no_effect = f->flags & FRAME_NO_EFFECT;
 	p->end.refused = f->flags & FRAME_REFUSED;
 	p->end.hopeless = f->flags & FRAME_HOPELESS;
+	p->end.down = f->flags & FRAME_DOWN;
 	end_oldest(p, w, POOL_FAILED, time_in_tool(f));
 }
 

@@ -313,6 +313,8 @@ tool_put(struct buf *b, const struct tool *t)
 	json_kv_int(b, "timeout_s", t->timeout_s);
 	json_put_key(b, "retry");
 	retry_put(b, t);
+	json_put_key(b, "target");
+	target_put(b, t);
 	json_kv_bool(b, "plans", t->plan || t->effect == TOOL_READ);
 	json_kv_bool(b, "proves", t->prove);
 	if (t->manifest)

@@ -23,6 +23,7 @@
 #include "json.h"
 #include "path.h"
 #include "retry.h"
+#include "target.h"
 
 /* What a second run could do. Decides what is repeated after a crash. */
 #define TOOL_EFFECTS(X)                                                             \
@@ -89,6 +90,7 @@ struct tool {
 	 * has no proof. */
 	int (*prove)(struct tool_run *r, const cJSON *result, struct err *e);
 	const struct retry_rule *retry; /* which failures are worth another try, see retry.h; NULL: the usual ones */
+	const struct target_rule *target;       /* what it needs beside its agent, see target.h; NULL: nothing */
 	const struct manifest *manifest;        /* own tools only */
 };
 
@@ -124,7 +126,7 @@ int registry_check(const struct registry *r, const struct tool *t, cJSON *params
 
 const char *tool_effect_name(enum tool_effect effect);
 
-/* One tool as a JSON object: name, summary, effect, timeout_s, plans, proves, parameters (the schema), source. */
+/* One tool as a JSON object: name, summary, effect, timeout_s, target, plans, proves, parameters (the schema), source. */
 void tool_put(struct buf *b, const struct tool *t);
 
 #endif

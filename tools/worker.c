@@ -538,7 +538,8 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 		mask_err(&e);
 	if (rc)
 		put_failure(&e, (!t || had_no_effect(&run) ? FRAME_NO_EFFECT : 0) | (run.refused ? FRAME_REFUSED : 0) |
-		    (!t || !retry_is_worth(t, &e, run.failed_with) ? FRAME_HOPELESS : 0), run.retry_after_s, now_us - began_us);
+		    (!t || !retry_is_worth(t, &e, run.failed_with) ? FRAME_HOPELESS : 0) |
+		    (target_was_down(&run, &e) ? FRAME_DOWN : 0), run.retry_after_s, now_us - began_us);
 	else
 		put_result(&result, now_us - began_us);
 	if (self.out.len >= OUT_GATHER || now_us - self.oldest_us >= OUT_AGE_US || !clean)

@@ -18,6 +18,9 @@
 	C(outbox_send)       \
 	C(schedule_list)     \
 	C(schedule_show)     \
+	C(breaker_list)      \
+	C(breaker_open)      \
+	C(breaker_close)     \
 	X("Houses")          \
 	C(house_list)        \
 	C(house_move)        \

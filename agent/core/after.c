@@ -240,7 +240,7 @@ after_is_due(const struct core *c)
 void
 after_put_waits(struct core *c, struct buf *b, const struct task *t)
 {
-	cJSON *tree = t->nafter && (t->state == TASK_SCHEDULED || t->state == TASK_WAITING) ?
+	cJSON *tree = t->nafter && !t->held && (t->state == TASK_SCHEDULED || t->state == TASK_WAITING) ?
 	    json_parse(t->body, t->body_len, NULL) : NULL;
 	struct task_msg m;
 	const cJSON *v;

@@ -339,6 +339,7 @@ free_slot(struct core *c, struct task *t)
 	if (t->at && t->at->given)
 		t->at->given--;
 	flow_ends(c, t);
+	breaker_is_over(c, t);
 	t->here = t->works = false;
 	t->at = NULL;
 	t->lost_ms = 0;
@@ -351,6 +352,7 @@ attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 	if (p->how != POOL_SUCCEEDED && p->how != POOL_NOT_RUN && !p->refused)
 		history_add(c, t, p, &p->err);
 	learn_ended(c, t, p);
+	breaker_ended(c, t, p);
 	free_slot(c, t);
 	t->run_us = p->ran_us;
 	if (is_cancelled(t, p)) {
@@ -630,7 +632,9 @@ attempt_announce_all(struct core *c, const struct house *h)
 void
 attempt_due(struct core *c, struct task *t)
 {
-	if (t->state == TASK_RETRYING || (t->state == TASK_SCHEDULED && !after_holds(c, t)))
+	if (t->held)
+		breaker_let_go(c, t);
+	else if (t->state == TASK_RETRYING || (t->state == TASK_SCHEDULED && !after_holds(c, t)))
 		requeue(c, t);
 }
 

@@ -179,6 +179,7 @@ release_houses(struct core *c)
 		work_forget_given_away(h);
 		free(h->terms);
 		free(h->their_terms);
+		free(h->breakers);
 		free(h->move_reply);
 		buf_free(&h->move_correlation);
 		cJSON_Delete(h->step_list);
@@ -491,6 +492,10 @@ cap_due(struct core *c)
 	for (int i = 0; i < c->nhouses; i++) {
 		int64_t at = c->houses[i].owned ? store_next_due(c, &c->houses[i], c->up) : 0;
 
+		int64_t breaker = c->houses[i].owned ? breaker_next_due(c, &c->houses[i]) : 0;
+
+		if (breaker && (!at || breaker < at))
+			at = breaker;
 		if (at && (!c->next_due_ms || at < c->next_due_ms))
 			c->next_due_ms = at;
 	}
@@ -530,6 +535,7 @@ core_tick(struct core *c)
 	output_tick(c);
 	after_tick(c);
 	schedule_tick(c);
+	breaker_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
 	give_back_expired(c, &c->starts);
@@ -637,13 +643,13 @@ announce(struct core *c)
 			attempt_announce(c, t);
 }
 
-/* What may not run twice, is counted, or waited for others, waits until all in step know that it begins. */
+/* What may not run twice, is counted, waited for others, or is a breaker's probe, waits until all in step know that it begins. */
 static bool
 may_go(const struct core *c, const struct task *t)
 {
 	if (t->dirty || !lease_may_start(c, t->house) || (t->until_ms && t->until_ms <= c->now.wall_ms))
 		return false;
-	return (t->state != TASK_STARTING && !t->nafter && !t->counted) || copies_have(t->house, t->version) ||
+	return (t->state != TASK_STARTING && !t->nafter && !t->counted && !t->probe) || copies_have(t->house, t->version) ||
 	    IS_MUTANT(MUTANT_EARLY_GO);
 }
 
@@ -786,7 +792,7 @@ core_end(struct core *c)
 		next = c->output_ms;
 	if (c->lease_next_ms && c->lease_next_ms < next)
 		next = c->lease_next_ms;
-	return c->urgent || c->refilled || after_is_due(c) ? c->now.mono_ms : next;
+	return c->urgent || c->refilled || after_is_due(c) || breaker_is_due(c) ? c->now.mono_ms : next;
 }
 
 /* ---- what the shell needs ---- */

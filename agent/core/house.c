@@ -104,7 +104,7 @@ waits_for_commit(const struct task *t)
 {
 	if (IS_MUTANT(MUTANT_EARLY_START))
 		return false;
-	return starts_once(t) || t->nafter || t->counted || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
+	return starts_once(t) || t->nafter || t->counted || t->probe || (t->tool->effect == TOOL_IDEMPOTENT && !t->stored);
 }
 
 static void
@@ -122,6 +122,7 @@ choose(struct core *c, struct task *t, struct peer *at)
 	audit_chosen(c, t);
 	learn_expect(c, t);
 	t->attempt++;
+	breaker_begins(c, t);
 	t->term = t->house->log;
 	t->started_ms = c->now.wall_ms;
 	t->lost_ms = 0;
@@ -143,7 +144,11 @@ schedule_house(struct core *c, struct house *h)
 
 	if (!h->owned || h->heir || !lease_may_start(c, h) || !signed_may_start(c) || signed_halt(c, h->name, NULL))
 		return;
-	while ((t = lane_first(c, h)) && work_choose(c, h, t, has_slot(c, t), &at)) {
+	while ((t = lane_first(c, h))) {
+		if (breaker_holds(c, t))
+			continue;
+		if (!work_choose(c, h, t, has_slot(c, t), &at))
+			break;
 		if (t->deadline_ms && t->deadline_ms <= c->now.wall_ms) {
 			lane_leave(c, t);
 			err_set(&e, ERR_TIMEOUT, "the deadline passed while it was queued");
@@ -222,6 +227,7 @@ house_take_over(struct core *c, struct house *h)
 	store_in_state(c, h, TASK_STARTING, attempt_resume);
 	store_in_state(c, h, TASK_RUNNING, attempt_resume);
 	approval_resume(c, h);
+	breaker_take_up(c, h);
 }
 
 void
@@ -231,6 +237,7 @@ house_let_go(struct core *c, struct house *h)
 	h->owned = false;
 	work_forget_given_away(h);
 	lane_forget(c, h);
+	breaker_let_house_go(h);
 	for (int i = 0; i < TASK_BUCKETS; i++)
 		for (struct task *t = c->by_seq[i]; t; t = t->next_seq)
 			if (t->house == h) {

@@ -59,9 +59,11 @@
 	X(MUTANT_SCHEDULE_SKIPS,  "schedule-skips",    40,    "a new owner of a house does not look at what was missed") \
 	X(MUTANT_OUTPUT_OFFSET,   "output-offset",     10,    "what is cut off the front of an output is not counted whole") \
 	X(MUTANT_ADAPT_ALL,       "adapt-all",         20,    "what was learned changes how every task is run") \
-	X(MUTANT_NO_TURNS,        "no-turns",          40,    "a sender goes on for as long as he has tasks")    \
+	X(MUTANT_NO_TURNS,        "no-turns",          40,    "a sender goes on for as long as he has tasks") \
 	X(MUTANT_NO_AGE,          "no-age",            80,    "low priority waits for as long as there is higher") \
-	X(MUTANT_FLOW_FORGOTTEN,  "flow-forgotten",    40,    "a new owner does not count what runs already")
+	X(MUTANT_FLOW_FORGOTTEN,  "flow-forgotten",    40,    "a new owner does not count what runs already") \
+	X(MUTANT_BREAKER_PROBES,  "breaker-probes",    40,    "a breaker that is half-open lets everybody try") \
+	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

@@ -230,6 +230,7 @@ put_owned(struct buf *b, const struct core *c, const struct house *h)
 	json_kv_int(b, "queued", h->queued);
 	json_kv_int(b, "running", h->running);
 	json_kv_int(b, "open", h->open);
+	breaker_put_health(b, h);
 	if (h->drilled_ms) {
 		json_put_key(b, "drill");
 		json_put_open(b, '{');

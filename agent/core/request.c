@@ -55,7 +55,7 @@ static void
 put_times(struct buf *b, const struct task *t)
 {
 	json_kv_time(b, "accepted", t->accepted_ms);
-	if (t->due_ms && t->state != TASK_FORWARDED && t->state != TASK_WAITING)
+	if (t->due_ms && !t->held && t->state != TASK_FORWARDED && t->state != TASK_WAITING)
 		json_kv_time(b, "not_before", t->due_ms);
 	if (t->deadline_ms)
 		json_kv_time(b, "deadline", t->deadline_ms);
@@ -121,6 +121,7 @@ put_task(struct core *c, struct buf *b, const struct task *t, bool full)
 	json_kv_str(b, "mode", task_mode_name((enum task_mode)t->mode));
 	put_times(b, t);
 	signed_put_halted(c, b, t);
+	breaker_put_held(b, t);
 	if (full)
 		after_put_waits(c, b, t);
 	if (t->cancelled)
@@ -375,11 +376,57 @@ output(struct asker *a, const cJSON *o)
 }
 
 static void
+breakers(struct asker *a, struct house *h)
+{
+	struct buf *b;
+
+	for (int i = 0; i < h->nbreakers; i++) {
+		if (!(b = answer(a, "breaker")))
+			return;
+		breaker_put(b, h, i);
+		out_end_line(b);
+	}
+	b = answer(a, "end");
+	if (!b)
+		return;
+	json_kv_int(b, "count", h->nbreakers);
+	json_kv_str(b, "agent", a->c->o.agent);
+	out_end_line(b);
+}
+
+/* {"tool":...,"target":...,"do":"open"} */
+static void
+set_breaker(struct asker *a, const cJSON *req, struct house *h)
+{
+	const char *what = json_text(req, "do"), *tool = json_text(req, "tool"), *target = json_text(req, "target");
+	bool opens = strcmp(what, "open") == 0;
+	struct err e = { 0 };
+	struct buf *b;
+
+	if (!a->may_all)
+		err_set(&e, ERR_DENIED, "only an operator or %s may open and close breakers", a->c->o.config->sovereign);
+	else if (!opens && strcmp(what, "close") != 0)
+		err_field(&e, ERR_INVALID, "do", what, "open or close");
+	if (e.code || breaker_order(a->c, h, tool, target, opens, a->name, &e)) {
+		answer_error(a, NULL, &e);
+		return;
+	}
+	b = answer(a, "breaker_set");
+	if (!b)
+		return;
+	json_kv_str(b, "house", h->name);
+	json_kv_str(b, "tool", tool);
+	json_kv_str(b, "target", target);
+	json_kv_str(b, "state", opens ? "open" : "closed");
+	out_end_line(b);
+}
+
+static void
 query(struct asker *a, const cJSON *req, const char *house)
 {
 	const cJSON *out = cJSON_GetObjectItemCaseSensitive(req, "output");
 	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list"), *mv = cJSON_GetObjectItemCaseSensitive(req, "move"),
-	    *dr = cJSON_GetObjectItemCaseSensitive(req, "drilled");
+	    *dr = cJSON_GetObjectItemCaseSensitive(req, "drilled"), *br = cJSON_GetObjectItemCaseSensitive(req, "breaker");
 	struct err e;
 	char got[64];
 
@@ -394,6 +441,10 @@ query(struct asker *a, const cJSON *req, const char *house)
 		drilled(a, dr, a->house);
 	} else if (out && a->house) {
 		output(a, out);
+	} else if (br && a->house) {
+		set_breaker(a, br, a->house);
+	} else if (cJSON_HasObjectItem(req, "breakers") && a->house) {
+		breakers(a, a->house);
 	} else {
 		show(a, req);
 	}

@@ -44,6 +44,8 @@ struct task {
 	bool chosen;                    /* to be started, not handed out yet */
 	bool late;                      /* likewise, and in starts_late */
 	bool quick;
+	bool probe;                     /* a breaker lets it try: see breaker.c */
+	bool target_known;              /* it was looked for */
 	bool announced;                 /* the attempt's start was told */
 	bool here;                      /* in our pool, or chosen for it */
 	bool works;                     /* here, begun for a former owner of the house: see struct work */
@@ -63,6 +65,9 @@ struct task {
 	short retry_max;
 	int retry_base_s, retry_cap_s;
 	int timeout_s;
+	char *target;                   /* NULL: it has none, as far as is known */
+	int64_t target_key;
+	int64_t held;                   /* scheduled, until a breaker of this key lets it go; 0: for another reason */
 	int64_t accepted_ms, due_ms, deadline_ms, started_ms, finished_ms, run_us;
 	uint64_t conn;                  /* local connection that waits; 0: none */
 	char *body;                     /* the task as sent, one line */
@@ -170,6 +175,30 @@ struct given_away {
 
 #define COPIES_MAX CONFIG_MAX_AGENTS
 
+#define BREAKERS_MAX 128                /* of a house */
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+
+/* One agent at one tool's target: see breaker.c. */
+struct breaker {
+	char agent[NAME_MAX_LEN + 1];
+	char tool[48];
+	char target[TARGET_MAX];
+	char by[NAME_MAX_LEN + 1];      /* who opened it by hand */
+	char error[121];                /* the last that the target was blamed for */
+	int64_t key;                    /* of tool and target */
+	enum breaker_state state;
+	int64_t since_ms;               /* wall: in this state; closed: of the last failure */
+	int64_t until_ms;               /* wall: open until then; 0: until it is closed by hand */
+	int failures, opened;           /* in a row */
+	struct ulid probe;              /* half-open: the attempt that tries */
+	int attempt;
+	uint64_t used;                  /* orders them */
+	int64_t look_ms;                /* mono: open and due: the next that waits is woken */
+	bool waking;                    /* those that wait for it, up to here */
+	int64_t woken;
+};
+
 /* A house that this agent owns, or may own, or whose work it does. */
 struct house {
 	char name[NAME_MAX_LEN + 1];
@@ -260,6 +289,10 @@ struct house {
 	const struct task *old;         /* lane_first() chose it so */
 	bool look, look_next;           /* whether what waits for others still has to: see after.c */
 	int64_t looked;                 /* at tasks up to this number */
+	struct breaker *breakers;
+	int nbreakers;
+	bool look_held;                 /* whether what is held still has to be */
+	int64_t looked_held;            /* at keys up to this one */
 	int64_t queued, open;           /* all queued; all that are not terminal */
 	int64_t running;
 	int64_t done[TASK_NSTATES];     /* since this agent began */
@@ -426,6 +459,13 @@ struct signed_row {
 	struct signed_row *next;
 };
 
+struct breaker_row {
+	const struct house *house;
+	char agent[NAME_MAX_LEN + 1], tool[48], target[TARGET_MAX];
+	char *row;                      /* NULL: it goes */
+	struct breaker_row *next;
+};
+
 struct use_row {
 	char grant[NAME_MAX_LEN + 1];
 	struct ulid task;
@@ -526,6 +566,9 @@ struct core {
 	int nrequests;
 	struct signed_row *signed_rows; /* the turn's */
 	struct use_row *use_rows;
+
+	struct breaker_row *breaker_rows, *breaker_rows_tail;   /* the turn's */
+	uint64_t breaker_uses;
 
 	/* what tools write: see output.c */
 	struct output *outputs;         /* of attempts that run here */
@@ -634,6 +677,12 @@ bool store_rows(struct core *c, const struct house *h, bool all, int64_t *after,
 
 /* Those after that number that wait for that task of the house, id NULL: for any; 0 when there are no more. */
 int64_t store_waiting(struct core *c, const struct house *h, const struct ulid *id, int64_t after, task_fn *f);
+
+/* A breaker of a house, written with the turn; row NULL: it goes. */
+void store_breaker(struct core *c, const struct house *h, const struct breaker *x, const char *row);
+/* Those after that number that are held by breakers of that key, at most max (0: some); 0 when there are no more. */
+int64_t store_held(struct core *c, const struct house *h, int64_t key, int64_t after, int max, task_fn *f);
+int64_t store_next_held(struct core *c, const struct house *h, int64_t after);  /* the next key; 0: there is none */
 
 struct store_filter {
 	const char *house;
@@ -759,6 +808,32 @@ void after_turn(struct core *c);        /* it is committed */
 bool after_is_due(const struct core *c);
 void after_put_waits(struct core *c, struct buf *b, const struct task *t);
 void after_release(struct core *c);
+
+/* breaker.c: targets at which work fails */
+/* That agent may not begin it now. */
+bool breaker_bars(struct core *c, const struct house *h, struct task *t, const char *agent);
+/* Nobody may: it was put aside, and waits. */
+bool breaker_holds(struct core *c, struct task *t);
+void breaker_let_go(struct core *c, struct task *t);
+void breaker_begins(struct core *c, struct task *t);
+void breaker_ended(struct core *c, struct task *t, const struct pool_end *p);   /* while it is known who ran it */
+void breaker_is_over(struct core *c, struct task *t);
+/* By hand. */
+int breaker_order(struct core *c, struct house *h, const char *tool, const char *target, bool opens, const char *who,
+    struct err *e);
+void breaker_tick(struct core *c);
+bool breaker_is_due(const struct core *c);
+int64_t breaker_next_due(const struct core *c, const struct house *h);
+void breaker_take_up(struct core *c, struct house *h);
+void breaker_let_house_go(struct house *h);
+void breaker_follow(struct core *c, struct house *h, const cJSON *o);
+void breaker_load(struct core *c, struct house *h, const char *row);
+void breaker_put_all(struct buf *b, const struct house *h);
+void breaker_take_all(struct core *c, struct house *h, const cJSON *list);
+int breaker_count_open(const struct house *h);
+void breaker_put_health(struct buf *b, const struct house *h);
+void breaker_put(struct buf *b, const struct house *h, int i);
+void breaker_put_held(struct buf *b, const struct task *t);     /* why it does not start for now */
 
 /* schedule.c: tasks that come again */
 #define SCHEDULE_SENDER "schedule"
@@ -977,6 +1052,7 @@ void seen_release(struct core *c);
 /* work.c: attempts on one agent for a house that another owns */
 /* Who should run it; *here: we. False: nobody can now. */
 bool work_choose(struct core *c, const struct house *h, struct task *t, bool here, struct peer **p);
+bool work_is_barred(struct core *c, struct task *t);     /* by breakers, at all who could run it */
 /* A line from us to another agent about a house; it is not kept. */
 struct buf *work_line(struct core *c, const char *agent, const struct house *h, const char *op);
 void work_ask(struct core *c, struct house *h);        /* what others run for it */

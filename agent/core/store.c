@@ -85,6 +85,11 @@ static const char *const migrations[] = {
 	/* A house's queue is one of lanes. */
 	("DROP INDEX tasks_queued;"
 	"CREATE INDEX tasks_queued ON tasks(house, priority, sender, tool, seq) WHERE state = 3;"),
+	/* What is open, and what is held by it until it is let go of. */
+	("CREATE TABLE breakers (house TEXT, agent TEXT, tool TEXT, target TEXT, row TEXT NOT NULL,"
+	" PRIMARY KEY (house, agent, tool, target)) WITHOUT ROWID;"
+	"ALTER TABLE tasks ADD COLUMN held INTEGER;"
+	"CREATE INDEX tasks_held ON tasks(house, held, seq) WHERE held IS NOT NULL;"),
 };
 
 #define USES_KEPT_MS 86400000
@@ -100,12 +105,14 @@ enum query {
 	Q_USE_PUT, Q_USE_COUNT, Q_USE_HAS, Q_USE_ALL, Q_USE_DROP,
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST,
 	Q_WAITS_PUT, Q_WAITS_DROP, Q_WAITS_SWEEP, Q_WAITS_ANY, Q_WAITS_HAS, Q_WAITING, Q_WAITING_ALL,
-	Q_OUTPUT_PUT, Q_OUTPUT_OF, Q_OUTPUT_BYTES, Q_OUTPUT_OLDEST, Q_OUTPUT_DROP, Q_COUNT
+	Q_OUTPUT_PUT, Q_OUTPUT_OF, Q_OUTPUT_BYTES, Q_OUTPUT_OLDEST, Q_OUTPUT_DROP,
+
+	Q_BREAKER_PUT, Q_BREAKER_DROP, Q_BREAKERS, Q_HELD, Q_NEXT_HELD, Q_COUNT
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
 	" deadline_ms, finished_ms, reply, correlation, key, outcome, forward, version, approval, failures, cancelled, history," \
-	" given"
+	" given, held"
 #define SELECT_TASK "SELECT " TASK_COLUMNS " FROM tasks "
 /* Word for word the condition of the index tasks_open, or SQLite does not use it; and not as a list of states, for
  * which each INSERT and UPDATE would build a table. */
@@ -116,10 +123,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_META_GET] = "SELECT value FROM meta WHERE name = ?1",
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
 	[Q_INSERT] = "INSERT INTO tasks (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+	    " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
 	[Q_UPDATE] = "UPDATE tasks SET state = ?4, attempt = ?9, crashes = ?10, due_ms = ?12, finished_ms = ?14,"
 	    " reply = ?15, correlation = ?16, outcome = ?18, forward = ?19, version = ?20, approval = ?21,"
-	    " failures = ?22, cancelled = ?23, history = ?24, given = ?25 WHERE seq = ?1",
+	    " failures = ?22, cancelled = ?23, history = ?24, given = ?25, held = ?26 WHERE seq = ?1",
 	[Q_BY_ID] = SELECT_TASK "WHERE id = ?1 AND house = ?2",
 	[Q_KEY_GET] = "SELECT id FROM keys WHERE house = ?1 AND sender = ?2 AND key = ?3 AND at_ms > ?4",
 	[Q_KEY_PUT] = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -200,6 +207,11 @@ static const char *const sql[Q_COUNT] = {
 	[Q_OUTPUT_BYTES] = "SELECT sum(bytes) FROM output",
 	[Q_OUTPUT_OLDEST] = "SELECT n, at_ms, bytes FROM output ORDER BY n LIMIT ?1",
 	[Q_OUTPUT_DROP] = "DELETE FROM output WHERE n = ?1",
+	[Q_BREAKER_PUT] = "INSERT OR REPLACE INTO breakers VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_BREAKER_DROP] = "DELETE FROM breakers WHERE house = ?1 AND agent = ?2 AND tool = ?3 AND target = ?4",
+	[Q_BREAKERS] = "SELECT row FROM breakers WHERE house = ?1",
+	[Q_HELD] = SELECT_TASK "WHERE house = ?1 AND held = ?2 AND seq > ?3 AND held IS NOT NULL ORDER BY seq LIMIT ?4",
+	[Q_NEXT_HELD] = "SELECT held FROM tasks WHERE house = ?1 AND held > ?2 AND held IS NOT NULL ORDER BY held LIMIT 1",
 };
 
 static int
@@ -373,10 +385,23 @@ load_terms(struct core *c, struct house *h, struct err *e)
 }
 
 static int
+load_breakers(struct core *c, struct house *h, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_BREAKERS);
+	int rc;
+
+	db_text(s, 1, h->name);
+	while ((rc = db_step(&c->db, s, e)) == 1)
+		breaker_load(c, h, (const char *)sqlite3_column_text(s, 0));
+	return rc < 0 ? -1 : 0;
+}
+
+static int
 load_streams(struct core *c, struct err *e)
 {
 	for (int i = 0; i < c->nhouses; i++)
-		if (load_stream(c, &c->houses[i], e) || load_terms(c, &c->houses[i], e))
+		if (load_stream(c, &c->houses[i], e) || load_terms(c, &c->houses[i], e) ||
+		    load_breakers(c, &c->houses[i], e))
 			return -1;
 	return 0;
 }
@@ -503,6 +528,7 @@ read_row(struct core *c, sqlite3_stmt *s, struct task *t)
 	t->cancelled = sqlite3_column_int(s, 22);
 	t->history = column_dup(s, 23);
 	term_parse((const char *)sqlite3_column_text(s, 24), &t->term);
+	t->held = sqlite3_column_int64(s, 25);
 	t->stored = true;
 	task_read_body(c, t);
 }
@@ -700,6 +726,41 @@ store_waiting(struct core *c, const struct house *h, const struct ulid *id, int6
 	for (int i = 0; i < n; i++)
 		f(c, found[i]);
 	return after;
+}
+
+int64_t
+store_held(struct core *c, const struct house *h, int64_t key, int64_t after, int max, task_fn *f)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_HELD);
+	struct task *found[STORE_BATCH];
+	int n = 0;
+
+	if (!max || max > STORE_BATCH)
+		max = STORE_BATCH;
+	db_text(s, 1, h->name);
+	db_int(s, 2, key);
+	db_int(s, 3, after);
+	db_int(s, 4, max);
+	while (n < max && db_step(&c->db, s, NULL) == 1)
+		found[n++] = take_row(c, s);
+	sqlite3_reset(s);
+	after = n == max ? found[n - 1]->seq : 0;
+	for (int i = 0; i < n; i++)
+		f(c, found[i]);
+	return after;
+}
+
+int64_t
+store_next_held(struct core *c, const struct house *h, int64_t after)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_NEXT_HELD);
+	int64_t key;
+
+	db_text(s, 1, h->name);
+	db_int(s, 2, after);
+	key = db_step(&c->db, s, NULL) == 1 ? sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	return key;
 }
 
 static int64_t
@@ -904,6 +965,8 @@ bind_task(sqlite3_stmt *s, const struct task *t, char given[TERM_TEXT])
 	if (t->cancelled && !IS_MUTANT(MUTANT_CANCEL_FORGOTTEN))
 		db_int(s, 23, true);
 	db_text(s, 24, t->history);
+	if (t->held)
+		db_int(s, 26, t->held);
 	if (!task_has_begun(t->state) || !t->term.n)
 		return;
 	term_format(&t->term, given);
@@ -914,7 +977,7 @@ bind_task(sqlite3_stmt *s, const struct task *t, char given[TERM_TEXT])
 static int
 write_waits(struct core *c, const struct task *t, struct err *e)
 {
-	bool waits = t->state == TASK_WAITING || t->state == TASK_SCHEDULED;
+	bool waits = t->state == TASK_WAITING || (t->state == TASK_SCHEDULED && !t->held);
 	sqlite3_stmt *s = db_use(&c->db, Q_WAITS_DROP);
 	struct task_msg m;
 	const cJSON *v;
@@ -1171,6 +1234,42 @@ store_find_signed(struct core *c, enum sovereign_kind kind, const char *id)
 	return found;
 }
 
+void
+store_breaker(struct core *c, const struct house *h, const struct breaker *x, const char *row)
+{
+	struct breaker_row *r = xcalloc(1, sizeof *r);
+
+	r->house = h;
+	memcpy(r->agent, x->agent, sizeof r->agent);
+	memcpy(r->tool, x->tool, sizeof r->tool);
+	memcpy(r->target, x->target, sizeof r->target);
+	r->row = row ? xstrdup(row) : NULL;
+	if (c->breaker_rows)
+		c->breaker_rows_tail->next = r;
+	else
+		c->breaker_rows = r;
+	c->breaker_rows_tail = r;
+	c->urgent = true;
+}
+
+static int
+write_breakers(struct core *c, struct err *e)
+{
+	for (const struct breaker_row *r = c->breaker_rows; r; r = r->next) {
+		sqlite3_stmt *s = db_use(&c->db, r->row ? Q_BREAKER_PUT : Q_BREAKER_DROP);
+
+		db_text(s, 1, r->house->name);
+		db_text(s, 2, r->agent);
+		db_text(s, 3, r->tool);
+		db_text(s, 4, r->target);
+		if (r->row)
+			db_text(s, 5, r->row);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return 0;
+}
+
 bool
 store_has_use(struct core *c, const char *grant, const struct ulid *task)
 {
@@ -1280,8 +1379,14 @@ store_release(struct core *c)
 		next = r->next;
 		free(r);
 	}
+	for (struct breaker_row *r = c->breaker_rows, *next; r; r = next) {
+		next = r->next;
+		free(r->row);
+		free(r);
+	}
 	c->signed_rows = NULL;
 	c->use_rows = NULL;
+	c->breaker_rows = NULL;
 }
 
 static int
@@ -1391,6 +1496,7 @@ store_commit(struct core *c, struct err *e)
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
+	    write_breakers(c, e) ||
 	    write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) || audit_write(c, e) ||
 	    learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);

@@ -139,6 +139,8 @@ put_row(struct buf *b, const struct task *t)
 	if (t->cancelled)
 		json_kv_bool(b, "cancelled", true);
 	history_put(b, t);
+	if (t->held)
+		json_kv_int(b, "held_by", t->held);
 	if (t->due_ms)
 		json_kv_int(b, "due", t->due_ms);
 	if (t->finished_ms)
@@ -266,6 +268,7 @@ clear_members(struct task *t)
 	t->cancelled = false;
 	t->term = (struct term){ 0 };
 	t->stage = APPROVAL_NONE;
+	t->held = 0;
 	task_reply_to(t, NULL, NULL, 0);
 }
 
@@ -304,6 +307,8 @@ read_members(struct core *c, struct task *t, const cJSON *o, const char *type)
 	history_follow(t, o);
 	if (type && strcmp(type, "outcome") == 0)
 		t->cancelled = t->stopping = false;
+	if (t->state == TASK_SCHEDULED && cJSON_HasObjectItem(o, "held_by"))
+		t->held = json_number(o, "held_by", 0);
 	if (*to && !t->forward)
 		t->forward = xstrdup(to);
 	if ((v = cJSON_GetObjectItemCaseSensitive(o, "reply")))
@@ -373,6 +378,8 @@ apply(struct core *c, struct house *h, const cJSON *o, int64_t seq)
 		stream_add_term(h, &h->term, seq - 1);
 		if (json_is_true(o, "unclean"))
 			h->doubt_ms = c->now.wall_ms;
+	} else if (strcmp(type, "breaker") == 0) {
+		breaker_follow(c, h, o);
 	} else if (cJSON_HasObjectItem(o, "id") && strcmp(type, "rejected") != 0) {
 		apply_task(c, h, o, type, seq);
 	}
@@ -696,6 +703,8 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	json_kv_int(b, "after", after);
 	json_kv_int(b, "head", h->stored_head);
 	json_kv_int(b, "pruned", h->pruned);
+	if (!more && !all)
+		breaker_put_all(b, h);
 	out_end_line(b);
 }
 
@@ -920,6 +929,7 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 		h->pulled = h->pull_head;
 		pull(c, h);
 	} else {
+		breaker_take_all(c, h, cJSON_GetObjectItemCaseSensitive(o, "breakers"));
 		is_live(c, h, json_number(o, "head", 0));
 	}
 }

@@ -34,6 +34,7 @@ task_free(struct task *t)
 	free(t->forward);
 	free(t->notes);
 	free(t->keys);
+	free(t->target);
 	free(t);
 }
 
@@ -272,6 +273,7 @@ task_enter(struct core *c, struct task *t, enum task_state to)
 	if (task_state_is_terminal(to))
 		histogram_add(&c->task_times, (c->now.wall_ms - t->accepted_ms) * 1000);
 	t->state = to;
+	t->held = 0;
 	if (has_time(to) || has_time(from) || t->deadline_ms)
 		c->due_changed = true;
 	if (from == TASK_WAITING)
@@ -283,6 +285,8 @@ void
 task_follow(struct core *c, struct task *t, enum task_state to)
 {
 	t->state = to;
+	if (to != TASK_SCHEDULED)
+		t->held = 0;
 	task_dirty(c, t);
 }
 

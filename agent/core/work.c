@@ -98,14 +98,15 @@ best_offer(struct core *c, const struct task *t, struct peer *const *with_room, 
 bool
 work_choose(struct core *c, const struct house *h, struct task *t, bool here, struct peer **at)
 {
-	int best = here ? (int)c->idle * (t->quick ? QUICK_EACH : 1) : 0, n = 0;
+	bool barred = breaker_bars(c, h, t, c->o.agent);
+	int best = here && !barred ? (int)c->idle * (t->quick ? QUICK_EACH : 1) : 0, n = 0;
 	bool at_home = !h->home || config_names_has(h->home, c->o.agent), any = at_home, chosen;
 	struct peer *with_room[CONFIG_MAX_AGENTS + 1], *usual;  /* NULL: we */
 
 	*at = NULL;
 	t->instead = NULL;
 	if (h->local || !h->home || (at_home && h->home->n == 1) || !c->up)
-		return here;
+		return here && !barred;
 	if (!at_home)
 		best = 0;
 	if (best > 0)
@@ -115,6 +116,8 @@ work_choose(struct core *c, const struct house *h, struct task *t, bool here, st
 		int room = p ? room_of(c, p, t) : -1;
 
 		any |= room >= 0;
+		if (room > 0 && breaker_bars(c, h, t, p->name))
+			continue;
 		if (room > 0)
 			with_room[n++] = p;
 		if (room > best) {
@@ -122,7 +125,7 @@ work_choose(struct core *c, const struct house *h, struct task *t, bool here, st
 			*at = p;
 		}
 	}
-	chosen = *at || (here && (at_home || !any));
+	chosen = *at || (here && !barred && (at_home || !any));
 	if (!chosen || n < 2 || !learn_adapts(c, t))
 		return chosen;
 	usual = *at;
@@ -130,6 +133,25 @@ work_choose(struct core *c, const struct house *h, struct task *t, bool here, st
 	if (*at != usual)
 		t->instead = usual ? usual->name : c->o.agent;
 	return true;
+}
+
+/* Who is full may have it when there is room; who is gone does not count. */
+bool
+work_is_barred(struct core *c, struct task *t)
+{
+	const struct house *h = t->house;
+	bool at_home = !h->home || config_names_has(h->home, c->o.agent), any = at_home;
+
+	for (size_t i = 0; c->up && h->home && i < h->home->n; i++) {
+		struct peer *p = peer_find(c, h->home->v[i]);
+
+		if (!p || room_of(c, p, t) < 0)
+			continue;
+		any = true;
+		if (!breaker_bars(c, h, t, p->name))
+			return false;
+	}
+	return (any && !at_home) || breaker_bars(c, h, t, c->o.agent);
 }
 
 void
@@ -422,7 +444,8 @@ take_report(struct core *c, struct house *h, const cJSON *o)
 {
 	struct pool_end end = { .ran_us = json_number(o, "run_us", 0),
 		.no_effect = json_is_true(o, "no_effect"), .refused = json_is_true(o, "refused"),
-		.hopeless = json_is_true(o, "hopeless"), .retry_after_s = json_number(o, "retry_after_s", 0) };
+		.hopeless = json_is_true(o, "hopeless"), .retry_after_s = json_number(o, "retry_after_s", 0),
+		.down = json_is_true(o, "down") };
 	int attempt = (int)json_number(o, "attempt", 0);
 	struct ulid id;
 	struct task *t;
@@ -447,9 +470,9 @@ find_running(struct core *c, struct house *h, const struct ulid *id, int attempt
 {
 	struct task *t = task_by_id(c, h, id);
 
-	if (t && (t->state == TASK_QUEUED || t->state == TASK_RETRYING) && attempt == t->attempt + 1) {
+	if (t && (t->state == TASK_QUEUED || t->state == TASK_RETRYING || t->held) && attempt == t->attempt + 1) {
 		lane_leave(c, t);
-		if (t->state == TASK_RETRYING)
+		if (t->state != TASK_QUEUED)
 			task_enter(c, t, TASK_QUEUED);
 		task_enter(c, t, TASK_RUNNING);
 		t->attempt = (short)attempt;
@@ -633,6 +656,8 @@ report(struct core *c, struct house *h, const struct ulid *id, int attempt, cons
 		json_kv_bool(&b, "no_effect", true);
 	if (end->refused)
 		json_kv_bool(&b, "refused", true);
+	if (end->down)
+		json_kv_bool(&b, "down", true);
 	if (cancelled)
 		json_kv_bool(&b, "cancelled", true);
 	if (end->hopeless)

@@ -477,6 +477,15 @@ ct_end_noted(struct coretest *t, const char *id, const char *result, const char 
 }
 
 void
+ct_end_down(struct coretest *t, const char *id)
+{
+	struct pool_end p = { .how = POOL_FAILED, .no_effect = true, .down = true };
+
+	err_set(&p.err, ERR_NETWORK, "connection refused");
+	end_with(t, running_at(t, id), &p);
+}
+
+void
 ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result)
 {
 	end_one(t, running_at(t, id), how, result);

@@ -99,6 +99,8 @@ struct started *ct_running(struct coretest *t, const char *id);
 void ct_end(struct coretest *t, const char *id, enum pool_how how, const char *result);
 void ct_end_with(struct coretest *t, const char *id, const struct pool_end *end);        /* all but its handle */
 void ct_end_all(struct coretest *t);            /* all that runs has succeeded */
+/* Its target was to blame. */
+void ct_end_down(struct coretest *t, const char *id);
 /* Its terms kept it from running. */
 void ct_refuse(struct coretest *t, const char *id, enum err_code code, const char *why);
 void ct_end_noted(struct coretest *t, const char *id, const char *result, const char *notes);

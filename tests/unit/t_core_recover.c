@@ -444,7 +444,7 @@ fill(int n)
 	/* Finished ones, and among them some that will be due. */
 	snprintf(sql, sizeof sql, "WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < %d)"
 	    " INSERT INTO tasks SELECT i, CAST(printf('%%016d', i) AS BLOB), 'ezra', 9, 4, 'noop', 'me', '{\"tool\":\"noop\"}',"
-	    " 1, 0, %lld, NULL, NULL, %lld, NULL, NULL, NULL, '{\"result\":{}}', NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM k", n, T0 + 0LL, T0 + 0LL);
+	    " 1, 0, %lld, NULL, NULL, %lld, NULL, NULL, NULL, '{\"result\":{}}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM k", n, T0 + 0LL, T0 + 0LL);
 	ct_sql(&t, sql);
 }
 
