@@ -106,7 +106,6 @@ enum query {
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST,
 	Q_WAITS_PUT, Q_WAITS_DROP, Q_WAITS_SWEEP, Q_WAITS_ANY, Q_WAITS_HAS, Q_WAITING, Q_WAITING_ALL,
 	Q_OUTPUT_PUT, Q_OUTPUT_OF, Q_OUTPUT_BYTES, Q_OUTPUT_OLDEST, Q_OUTPUT_DROP,
-
 	Q_BREAKER_PUT, Q_BREAKER_DROP, Q_BREAKERS, Q_HELD, Q_NEXT_HELD, Q_COUNT
 };
 
@@ -1496,9 +1495,8 @@ store_commit(struct core *c, struct err *e)
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
-	    write_breakers(c, e) ||
-	    write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) || audit_write(c, e) ||
-	    learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_breakers(c, e) || write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) ||
+	    audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;

@@ -2,9 +2,9 @@
  * echo.c - an HTTP server of the end-to-end tests that says back what it was sent: in the body, and the Authorization
  * header in a header.
  *
- *   echo [LOG] >port
+ *   echo [LOG [PORT]] >port
  *
- * Prints its port on the loopback, and serves one connection after the other until it is killed. What is asked of
+ * Prints its port on the loopback, any that is free or the one that it is told, and serves one connection after the other until it is killed. What is asked of
  * /STATUS/AFTER/TIMES is answered with that status and, if not 0, that Retry-After, for the first times; then it is well.
  * A line is appended to LOG for each request: when in milliseconds, the status, the path.
  */
@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -103,10 +104,13 @@ main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof a;
-	int fd = socket(AF_INET, SOCK_STREAM, 0), one;
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 
 	signal(SIGPIPE, SIG_IGN);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, 16) ||
+	if (argc > 2)
+		a.sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10));
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) || bind(fd, (struct sockaddr *)&a, sizeof a) ||
+	    listen(fd, 16) ||
 	    getsockname(fd, (struct sockaddr *)&a, &len)) {
 		fprintf(stderr, "echo: %s\n", strerror(errno));
 		return 1;

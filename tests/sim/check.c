@@ -793,6 +793,7 @@ void
 check_turn(struct check *k, struct host *h)
 {
 	inside_turn(k, h);
+	breakers_turn(k, h);
 	orders_turn(k->orders, check_host(k, host_name(h)));
 	turns_look(k->waiting, check_host(k, host_name(h)), host_core(h));
 }
@@ -849,6 +850,7 @@ check_end(struct check *k)
 	inside_check(k);
 	inside_check_schedules(k);
 	audits_check(k);
+	breakers_check(k);
 	owners_check(k->owners);
 	orders_check(k->orders);
 	check_plains(k);
@@ -889,6 +891,8 @@ check_free(struct check *k)
 		next = p->next;
 		free(p);
 	}
+	for (int i = 0; i < HOSTS_MAX; i++)
+		breakers_died(k, i);
 	streams_free(k->streams);
 	owners_free(k->owners);
 	orders_free(k->orders);

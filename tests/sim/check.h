@@ -17,6 +17,7 @@ struct streams;
 struct owners;
 struct orders;
 struct turns;
+struct breakers;
 
 #define SAID_MAX 8
 #define OTHERS_MAX 3
@@ -70,6 +71,7 @@ struct record {
 	bool followed;                  /* one that waits for it has begun */
 	int64_t wrote[WROTE_MAX];       /* what attempts of it had written when they ended */
 	int nwrote;
+	int given_by, given;            /* the owner's host and 1; the attempt that it was seen to begin */
 	struct record *next;
 };
 
@@ -103,6 +105,8 @@ struct check {
 	int losses;                     /* of disks */
 	char store[HOSTS_MAX][12];      /* the last one it had */
 	struct key *lost;               /* stores */
+	struct breakers *breakers[HOSTS_MAX];
+	int64_t opened;                 /* turns in which one was open */
 };
 
 /* check.c */
@@ -178,5 +182,10 @@ bool inside_is_adapted(const struct check *k, const char *house, const char *id)
 void inside_check_schedules(struct check *k);
 void inside_check(struct check *k);
 void audits_check(struct check *k);     /* audit.c */
+
+/* breakers.c */
+void breakers_turn(struct check *k, struct host *h);
+void breakers_died(struct check *k, int host);
+void breakers_check(struct check *k);
 
 #endif

@@ -145,6 +145,11 @@ put_task(struct client *c, struct buf *b)
 	struct buf options = { 0 };
 	bool sovereign = put_options(c, &options, value % CLIENT_INTELLIGENT == 0);
 
+	/* Whose servers are away at times. */
+	if (!sovereign && value % 4 == 0 && what != params[3])
+		what = "\"tool\":\"http_get\",\"params\":{\"url\":\"http://t%lld.example/\"}";
+	if (!sovereign && value % 4 == 0 && what != params[3])
+		value = value / 4 % 2;
 	buf_addf(b, what, value + sovereign);
 	buf_add(b, options.data, options.len);
 	buf_free(&options);

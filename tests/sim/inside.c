@@ -1,6 +1,6 @@
 /*
- * inside.c - the checker's look inside the cores: bounds after each turn; rows and counters at the end. Alone with audit.c
- * among all code outside of the core this file knows its data structures.
+ * inside.c - the checker's look inside the cores: bounds after each turn; rows and counters at the end. With audit.c and breakers.c
+ * alone among all code outside of the core this file knows its data structures.
  */
 #include "check.h"
 
@@ -536,6 +536,7 @@ inside_check(struct check *k)
 void
 inside_died(struct check *k, int host, const struct core *c)
 {
+	breakers_died(k, host);
 	k->dropped[host] += c->dropped_events;
 	memcpy(k->store[host], c->store_id, sizeof k->store[host]);
 }

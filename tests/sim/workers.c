@@ -13,13 +13,14 @@
 #define GRACE_US (5 * SECOND)
 #define DOOMED 20               /* of 1,000 tasks */
 
-enum end { ENDS_WELL, ENDS_BADLY, ENDS_IN_CRASH, ENDS_LATE, ENDS_STOPPED };
+enum end { ENDS_WELL, ENDS_BADLY, ENDS_DOWN, ENDS_IN_CRASH, ENDS_LATE, ENDS_STOPPED };
 
 struct attempt {
 	char id[ULID_TEXT];
 	const struct tool *tool;
 	int64_t timeout_us;
 	bool quick, begun, plan;
+	char target[TARGET_MAX];        /* empty: it needs none */
 	bool refused;                   /* before it begins */
 	enum end will;
 	int64_t begun_us, wrote;        /* bytes of output */
@@ -84,6 +85,17 @@ is_doomed(const struct workers *w, const struct attempt *a)
 
 /* Longer than that nobody waits for a cluster to become quiet. */
 #define HANG_MAX_US (60 * SECOND)
+/* Some of the servers that tasks ask are away for a while; one of them only for some hosts. */
+static bool
+is_down(const struct workers *w, const struct attempt *a)
+{
+	int64_t period_us = (20 + (int64_t)(w->sim->seed % 5) * 20) * SECOND;
+	int n = a->target[0] == 't' && a->target[1] >= '0' && a->target[1] <= '9' ? a->target[1] - '0' : -1;
+
+	if (n < 0 || w->sim->healed || (n == 1 && host_name(w->host)[strlen(host_name(w->host)) - 1] != '1'))
+		return false;
+	return (w->sim->now_us / period_us + n + (int64_t)(w->sim->seed / 5)) % 2;
+}
 
 static enum end
 draw_end(struct workers *w, const struct attempt *a)
@@ -93,6 +105,8 @@ draw_end(struct workers *w, const struct attempt *a)
 
 	if (is_crashy(w, a))
 		return ENDS_IN_CRASH;
+	if (is_down(w, a))
+		return at < 200 ? ENDS_LATE : ENDS_DOWN;
 	if (is_doomed(w, a))
 		return ENDS_BADLY;
 	if (w->sim->healed)
@@ -252,9 +266,12 @@ fail(struct workers *w, struct attempt *a)
 	a->end.refused = a->refused;
 	a->end.no_effect = a->refused || a->tool->effect != TOOL_EXCLUSIVE || chance(w, 500);
 	a->may_have_effect = !a->end.no_effect;
-	if (!a->refused)
+	a->end.down = a->will == ENDS_DOWN;
+	if (a->end.down)
+		err_set(&a->end.err, ERR_NETWORK, "nobody answers there");
+	else if (!a->refused)
 		err_set(&a->end.err, ERR_TOOL, "it did not work");
-	a->end.hopeless = !a->refused && is_doomed(w, a);
+	a->end.hopeless = !a->refused && !a->end.down && is_doomed(w, a);
 	a->end.retry_after_s = !a->refused && chance(w, 100) ? draw(w, 1, 20) : 0;
 	finish(w, a, POOL_FAILED);
 }
@@ -274,6 +291,7 @@ over(void *arg, uint64_t x)
 		succeed(w, a);
 		break;
 	case ENDS_BADLY:
+	case ENDS_DOWN:
 		fail(w, a);
 		break;
 	case ENDS_IN_CRASH:
@@ -413,6 +431,16 @@ choose_worker(const struct workers *w, bool quick)
 	return -1;
 }
 
+static void
+read_target(struct attempt *a, const struct pool_start *s)
+{
+	cJSON *params = a->tool->target ? cJSON_ParseWithLength(s->params, s->params_len) : NULL;
+
+	if (params)
+		target_of(a->tool, params, a->target);
+	cJSON_Delete(params);
+}
+
 void
 workers_start(struct workers *w, const struct pool_start *s)
 {
@@ -425,6 +453,7 @@ workers_start(struct workers *w, const struct pool_start *s)
 	a->timeout_us = s->timeout_ms * MS;
 	a->end.handle = s->handle;
 	a->plan = s->plan;
+	read_target(a, s);
 	if (s->terms && !s->plan && a->tool->effect != TOOL_READ)
 		look_at_terms(w, a, s->terms, s->terms_len);
 	check_started(w->sim->check, w->host, s, a->refused);
