@@ -197,6 +197,27 @@ is_behind(const struct streams *all, const struct stream *term, const struct str
 	return false;
 }
 
+static bool
+is_unclean(const struct streams *all, const struct stream *s)
+{
+	const struct unclean *u = all->unclean;
+
+	while (u && u->of != s)
+		u = u->next;
+	return u;
+}
+
+/* Whoever took the house over uncleanly may have acted beside others, on two brokers, and they go on without that. */
+static bool
+was_beside(const struct streams *all, const struct stream *s, int64_t seq)
+{
+	for (const struct stream *x = is_unclean(all, s) ? all->first : NULL; x; x = x->next)
+		if (x != s && x->based && strcmp(x->house, s->house) == 0 && number_of(x) >= number_of(s) &&
+		    !is_behind(all, x, s, seq))
+			return true;
+	return false;
+}
+
 bool
 streams_missed(const struct streams *all, const struct stream *s, int64_t seq)
 {
@@ -204,7 +225,7 @@ streams_missed(const struct streams *all, const struct stream *s, int64_t seq)
 		if (u->of != s && strcmp(u->of->house, s->house) == 0 && number_of(u->of) >= number_of(s) &&
 		    !is_behind(all, u->of, s, seq))
 			return true;
-	return false;
+	return was_beside(all, s, seq);
 }
 
 int64_t
