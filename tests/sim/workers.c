@@ -85,6 +85,7 @@ is_doomed(const struct workers *w, const struct attempt *a)
 
 /* Longer than that nobody waits for a cluster to become quiet. */
 #define HANG_MAX_US (60 * SECOND)
+
 /* Some of the servers that tasks ask are away for a while; one of them only for some hosts. */
 static bool
 is_down(const struct workers *w, const struct attempt *a)
