@@ -160,6 +160,17 @@ check_budgets(struct check *k, const struct record *r)
 		sim_fail(k->sim, r->id, "began again after it had failed for good %d times", r->hopeless);
 }
 
+/* It began under somebody who took its house over uncleanly, on one broker, while others go on without him on another. */
+static bool
+began_beside(const struct check *k, const struct record *r)
+{
+	bool beside = false;
+
+	for (int i = 0; i < r->nsaid && !beside; i++)
+		beside = streams_beside(k->streams, r->said[i].in, r->said[i].seq);
+	return beside;
+}
+
 /* What is approved and not exclusive may begin once more under an owner who does not know that it has. */
 static bool
 is_repeated(const struct check *k, const struct record *r, const struct tool *tool)
@@ -168,7 +179,7 @@ is_repeated(const struct check *k, const struct record *r, const struct tool *to
 		return false;
 	if (tool->effect == TOOL_EXCLUSIVE)
 		return !clocks_misled(k, r);
-	return r->approved && !check_missed(k, r);
+	return r->approved && !check_missed(k, r) && !began_beside(k, r);
 }
 
 void

@@ -134,6 +134,8 @@ const struct stream *streams_take(struct streams *s, const struct topic *t, cons
 void streams_claim(struct streams *s, const char *house, const cJSON *claim);
 /* Some later owner of the house took it over without that event. */
 bool streams_missed(const struct streams *all, const struct stream *s, int64_t seq);
+/* It was said by somebody who took the house over uncleanly, and some other owner goes on without it. */
+bool streams_beside(const struct streams *all, const struct stream *s, int64_t seq);
 int64_t streams_head(struct streams *s, const char *house, const char *of);
 /* Every event up to the head was seen, through all terms. */
 void streams_check(struct streams *s, const char *house, const char *term, int64_t head);

@@ -207,9 +207,9 @@ is_unclean(const struct streams *all, const struct stream *s)
 	return u;
 }
 
-/* Whoever took the house over uncleanly may have acted beside others, on two brokers, and they go on without that. */
-static bool
-was_beside(const struct streams *all, const struct stream *s, int64_t seq)
+/* Whoever took the house over uncleanly may have acted beside others, on two brokers. */
+bool
+streams_beside(const struct streams *all, const struct stream *s, int64_t seq)
 {
 	for (const struct stream *x = is_unclean(all, s) ? all->first : NULL; x; x = x->next)
 		if (x != s && x->based && strcmp(x->house, s->house) == 0 && number_of(x) >= number_of(s) &&
@@ -225,7 +225,7 @@ streams_missed(const struct streams *all, const struct stream *s, int64_t seq)
 		if (u->of != s && strcmp(u->of->house, s->house) == 0 && number_of(u->of) >= number_of(s) &&
 		    !is_behind(all, u->of, s, seq))
 			return true;
-	return was_beside(all, s, seq);
+	return false;
 }
 
 int64_t
