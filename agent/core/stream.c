@@ -478,8 +478,7 @@ stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_
 {
 	if (h->live || h->owned || h->sync != SYNC_IDLE)
 		return;
-	/* Whoever is at its beginning may have tasks of a stream that came to nothing. */
-	if (head && h->head == head && term_equal(&h->log, log)) {
+	if (h->head == head && term_equal(&h->log, log)) {
 		h->live = true;
 		h->lag_ms = 0;
 		c->urgent = true;
