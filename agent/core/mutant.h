@@ -32,7 +32,7 @@
 	X(MUTANT_CLAIM_ANYHOW,    "claim-anyhow",      40,    "one that is not in step claims as if it were")    \
 	X(MUTANT_NO_COPIES,       "no-copies",         40,    "answers do not wait for copies")                  \
 	X(MUTANT_EARLY_GO,        "early-go",          40,    "exclusive work begins before others know it")     \
-	X(MUTANT_NO_FENCE,        "no-fence",          900,   "events of former terms are followed")             \
+	X(MUTANT_NO_FENCE,        "no-fence",          80,    "events of former terms are followed")             \
 	X(MUTANT_ADOPT_FORGETS,   "adopt-forgets",     40,    "what a former owner had alone is not taken in")   \
 	X(MUTANT_SEEN_FORGOTTEN,  "seen-forgotten",    40,    "a new owner does not look at what nobody answered") \
 	X(MUTANT_SYNC_SKIPS,      "sync-skips",        40,    "some rows are skipped while getting in step")     \
