@@ -214,6 +214,22 @@ mark_given_away(struct house *h, const cJSON *o)
 		g->back |= strcmp(g->boot, json_text(o, "boot")) == 0;
 }
 
+/* It got there, and began. */
+static void
+forget_one_given_away(struct house *h, const struct ulid *id)
+{
+	for (struct given_away **g = &h->given_away; *g;) {
+		struct given_away *one = *g;
+
+		if (!ulid_equal(&one->id, id)) {
+			g = &one->next;
+			continue;
+		}
+		*g = one->next;
+		free(one);
+	}
+}
+
 /* Nor has anybody else been given it since: no term is between ours. */
 static bool
 never_began(const struct task *t)
@@ -422,6 +438,7 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 	if (!ulid_parse(json_text(o, "id"), &id) ||
 	    !(t = find_running(c, h, &id, (int)json_number(o, "attempt", 0), &term)))
 		return;
+	forget_one_given_away(h, &id);
 	attempt_await(c, t, CHECK_AGAIN_MS);
 	if (t->at == p)
 		return;

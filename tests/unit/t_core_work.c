@@ -572,6 +572,27 @@ unless_whoever_was_given_it_lives_anew(void **state)
 }
 
 static void
+what_was_given_and_began_is_not_given_again_when_its_agent_dies(void **state)
+{
+	(void)state;
+	task(1, "exclusive_tool");
+	net_run(&net, 500);
+	assert_non_null(ct_running(node(1), ct_id(1)));
+	for (int i = 0; i < 3; i++)
+		net_down(&net, i);
+	net_run(&net, 200);
+	for (int i = 0; i < 3; i++)
+		net_up(&net, i);
+	assert_true(net_wait_owner(&net, 0, 5000) >= 0);
+	net_run(&net, 1500);
+	assert_string_equal(state_of(1), "running");
+	net_kill(&net, 1);
+	net_run(&net, 3000);
+	assert_string_equal(state_of(1), "uncertain");
+	assert_int_equal(net_started(&net), 1);
+}
+
+static void
 say_not_run(const struct term *term)
 {
 	char text[TERM_TEXT], line[512];
@@ -684,6 +705,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(who_does_not_say_what_he_runs_is_waited_for, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_was_given_and_never_came_is_given_again, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(unless_whoever_was_given_it_lives_anew, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(what_was_given_and_began_is_not_given_again_when_its_agent_dies, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_came_to_nothing_under_another_term_was_another_attempt, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_came_to_nothing_under_this_one_is_given_again, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_the_former_owner_runs_goes_on_after_a_move, setup_away, teardown),
