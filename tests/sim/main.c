@@ -3,13 +3,17 @@
  *     -t                   traces: everything that happens, with its time
  *     -f                   full size: five agents and two brokers in each, whatever the seed says
  *     -m NAME -n MAX       with a planted bug: runs seeds 1..MAX until it is found; exit code 1 if it is not
- *     -M                   all planted bugs, each with the seeds it may take
+ *     -M                   all planted bugs, each with the seeds it may take; as many at once as there are processors
  *
  * On a violation it prints the seed, what led to it, and how to see all of it; exit code 1.
  */
 #include "sim.h"
 
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "mutant.h"
 
@@ -105,24 +109,41 @@ hunt(enum mutant m, uint64_t max, struct sim_result *r)
 	return r->failed ? seed : 0;
 }
 
+static bool
+hunt_and_tell(enum mutant m)
+{
+	struct sim_result r;
+	uint64_t seed = hunt(m, mutants[m].seeds, &r);
+
+	if (seed)
+		printf("ok - %s: found by seed %llu of %d: %s\n", mutants[m].what, (unsigned long long)seed, mutants[m].seeds, r.why);
+	else
+		printf("not ok - %s: not found by %d seeds\n", mutants[m].what, mutants[m].seeds);
+	fflush(stdout);
+	return seed;
+}
+
+/* A process for each processor; each takes the next one that nobody has. */
 static int
 hunt_all(void)
 {
-	int missed = 0;
+	atomic_int *next = mmap(NULL, sizeof *next, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	long processes = sysconf(_SC_NPROCESSORS_ONLN);
+	int status, missed = 0;
 
-	for (int i = 1; i < MUTANT_COUNT; i++) {
-		struct sim_result r;
-		uint64_t seed = hunt((enum mutant)i, mutants[i].seeds, &r);
-
-		missed += !seed;
-		if (seed)
-			printf("ok - %s: found by seed %llu of %d: %s\n", mutants[i].what, (unsigned long long)seed,
-			    mutants[i].seeds, r.why);
-		else
-			printf("not ok - %s: not found by %d seeds\n", mutants[i].what, mutants[i].seeds);
-		fflush(stdout);
-	}
-	return missed ? 1 : 0;
+	if (next == MAP_FAILED)
+		return 2;
+	printf("1..%d\n", MUTANT_COUNT - 1);
+	fflush(stdout);
+	for (long i = 0; i < processes; i++)
+		if (fork() == 0) {
+			for (int m; (m = ++*next) < MUTANT_COUNT;)
+				missed += !hunt_and_tell((enum mutant)m);
+			_exit(missed > 0);
+		}
+	while (wait(&status) > 0)
+		missed += !WIFEXITED(status) || WEXITSTATUS(status);
+	return missed > 0;
 }
 
 static int
