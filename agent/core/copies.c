@@ -85,6 +85,16 @@ follows(const struct core *c, const struct house *h, const struct copy *k)
 	return k->in_step && c->now.mono_ms - h->held_ms < SILENT_MS;
 }
 
+/* Not only by what we suppose at the beginning of a term. */
+static bool
+all_follow(const struct house *h)
+{
+	for (int i = 0; i < h->ncopies; i++)
+		if (!h->copies[i].in_step || !term_equal(&h->copies[i].term, &h->term))
+			return false;
+	return true;
+}
+
 void
 copies_check(struct core *c, struct house *h)
 {
@@ -100,8 +110,8 @@ copies_check(struct core *c, struct house *h)
 		if (!in_step)
 			out_correct_copies(c, h, copies_count(h));
 	}
-	/* Whoever is in step has told what it had alone. */
-	if (h->doubt_ms && copies_count(h) == h->ncopies + 1) {
+	/* Whoever follows us has told what it had alone. */
+	if (h->doubt_ms && all_follow(h)) {
 		h->doubt_ms = 0;
 		c->lazy = true;
 	}

@@ -77,7 +77,9 @@ hear_owner(struct core *c, struct house *h, const struct peer *p, const cJSON *p
 
 	if (h->owned || strcmp(h->term.agent, p->name) != 0)
 		return;
-	h->heard_told = json_number(part, "told", 0);
+	/* Our numbers are the same as his only if we follow him. */
+	if (h->live)
+		h->heard_told = json_number(part, "told", 0);
 	h->owner_head = json_number(part, "head", 0);
 	if (in_step && !h->in_step_ms)
 		h->in_step_ms = c->now.mono_ms;

@@ -156,6 +156,7 @@ struct house {
 	int64_t in_step_ms;             /* mono: the owner's heartbeat named us; 0: it did not */
 	struct peer *asked[COPIES_MAX]; /* what they run for it, and have not answered yet */
 	int nasked;
+	bool offers_all;                /* tasks of a stream that we gave up, to an owner who begins with nothing */
 	struct given_away *given_away;  /* what others had been given when we lost it */
 	struct peer *heir;              /* being handed over to */
 	int64_t heir_ms, gave_ms;       /* mono: since; the last hand-over that we began */

@@ -473,12 +473,30 @@ is_live(struct core *c, struct house *h, int64_t head)
 	log_info("house %s: in step with %s at %lld", h->name, h->term.agent, (long long)head);
 }
 
+static void
+note_row(void *arg, struct task *t)
+{
+	(void)t;
+	*(bool *)arg = true;
+}
+
+static bool
+has_rows(struct core *c, const struct house *h)
+{
+	int64_t after = 0;
+	bool any = false;
+
+	store_rows(c, h, false, &after, 1, note_row, &any);
+	return any;
+}
+
 void
 stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_t head)
 {
 	if (h->live || h->owned || h->sync != SYNC_IDLE)
 		return;
-	if (h->head == head && term_equal(&h->log, log)) {
+	h->offers_all = !head && !h->head && has_rows(c, h);
+	if (h->head == head && term_equal(&h->log, log) && !h->offers_all) {
 		h->live = true;
 		h->lag_ms = 0;
 		c->urgent = true;
@@ -860,10 +878,11 @@ take_base(struct core *c, struct house *h, const cJSON *o)
 	h->doubt_ms = json_number(o, "doubt", 0);
 	h->their_pruned = json_number(o, "pruned", 0);
 	store_note_forgotten(c, json_number(o, "forgotten", 0));
-	if (h->head > h->common)
+	if (h->head > h->common || h->offers_all)
 		offer(c, h);
 	else
 		begin_pull(c, h);
+	h->offers_all = false;
 }
 
 static void

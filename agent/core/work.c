@@ -438,6 +438,9 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 	if (!ulid_parse(json_text(o, "id"), &id) ||
 	    !(t = find_running(c, h, &id, (int)json_number(o, "attempt", 0), &term)))
 		return;
+	/* His is of a former term, and has the same number by chance: the one that we run is the task's. */
+	if (t->works)
+		return;
 	forget_one_given_away(h, &id);
 	attempt_await(c, t, CHECK_AGAIN_MS);
 	if (t->at == p)

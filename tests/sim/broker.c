@@ -524,6 +524,20 @@ broker_is_quiet(const struct broker *b, struct quiet *q)
 	return true;
 }
 
+int64_t
+broker_rounds(const struct broker *b, const char *name)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < SESSIONS_MAX; i++) {
+		const struct session *s = &b->now.sessions[i];
+
+		if (s->used && s->conn && strcmp(s->name, name) == 0 && s->waiting / s->receive_max > n)
+			n = s->waiting / s->receive_max;
+	}
+	return n;
+}
+
 /* ---- once a second ---- */
 
 static void

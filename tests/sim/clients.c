@@ -379,8 +379,10 @@ told_rejected(struct client *c, struct sub *s, const cJSON *o)
 		s->next_us = c->sim->now_us + draw(c, 2 * SECOND, 8 * SECOND);
 		return;
 	}
-	/* By policy, which may have changed since an owner that is lost accepted it alone. */
-	if (strcmp(code, "denied") == 0 && c->sim->timmy && (!s->taken || check_was_missed(c->sim->check, s->id))) {
+	/* By policy, which may have changed since an owner that is lost accepted it alone; or before it was accepted, when it was
+	 * sent for the first time, for nobody remembers what is refused. */
+	if (strcmp(code, "denied") == 0 && c->sim->timmy &&
+	    (!s->taken || !cJSON_HasObjectItem(o, "id") || check_was_missed(c->sim->check, s->id))) {
 		s->done = true;
 		return;
 	}

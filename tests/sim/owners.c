@@ -20,6 +20,7 @@
 #define BOTH_US (7 * SECOND)
 #define OWNERLESS_US (30 * SECOND)
 #define SLOW_US (300 * MS)
+#define ROUNDS_MAX 50                   /* to and from the broker, until it gets what comes now */
 #define OWNED_MAX (CONFIG_MAX_HOUSES + 1)
 
 struct pulse {
@@ -230,13 +231,22 @@ owns_now(const struct owners *o, int host, int house)
 	return x->owns[house] && x->said_us && o->sim->now_us - x->said_us < SAID_US;
 }
 
+/* The broker it could act on; -1: none. Whoever is sent few messages at a time has its own claim behind a backlog. */
+static int
+able_on(const struct owners *o, struct host *h)
+{
+	const struct node *n = host_node(h);
+	int broker = n->lag_us > SLOW_US ? -1 : host_is_able(h);
+
+	return broker >= 0 && broker_rounds(o->sim->brokers[broker], n->name) > ROUNDS_MAX ? -1 : broker;
+}
+
 static void
 look_at_hosts(struct owners *o)
 {
 	for (int i = 0; i < o->sim->nhosts; i++) {
 		struct holder *x = &o->holders[i];
-		struct node *n = host_node(o->sim->hosts[i]);
-		int broker = n->lag_us > SLOW_US ? -1 : host_is_able(o->sim->hosts[i]);
+		int broker = able_on(o, o->sim->hosts[i]);
 
 		if (broker != x->broker || broker < 0)
 			x->able_us = o->sim->now_us;

@@ -246,6 +246,8 @@ void broker_heal(struct broker *b);
 void broker_kick(struct broker *b, const char *name);
 bool topic_matches(const char *filter, const char *topic);
 bool broker_is_quiet(const struct broker *b, struct quiet *q);
+/* How often that agent has to acknowledge all that it may be sent at a time before it gets what is published now. */
+int64_t broker_rounds(const struct broker *b, const char *name);
 struct conn *broker_conns(struct broker *b);
 void broker_add_conn(struct broker *b, struct conn *c);
 

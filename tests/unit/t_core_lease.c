@@ -387,6 +387,47 @@ who_was_away_alone_does_not_know_what_the_owner_did_then(void **state)
 	assert_true(net_house(&net, 1)->unclean);
 }
 
+/* Those who are only supposed to follow a new term have not told yet what they had alone. */
+static void
+doubt_ends_when_all_follow_and_not_before(void **state)
+{
+	struct house *h;
+
+	(void)state;
+	net_begin(&net);
+	assert_true(net_wait_in_step(&net, 1, 5000) >= 0);
+	assert_true(net_wait_in_step(&net, 2, 5000) >= 0);
+	h = net_house(&net, 0);
+	h->doubt_ms = 1;
+	h->held_ms = node(0)->core->now.mono_ms;
+	for (int i = 0; i < h->ncopies; i++)
+		h->copies[i].term = (struct term){ 0 };
+	copies_check(node(0)->core, h);
+	assert_int_equal(copies_count(h), 3);
+	assert_int_equal(h->doubt_ms, 1);
+	for (int i = 0; i < h->ncopies; i++)
+		h->copies[i].term = h->term;
+	copies_check(node(0)->core, h);
+	assert_int_equal(h->doubt_ms, 0);
+}
+
+static void
+what_an_owner_told_is_not_believed_by_who_does_not_follow_him(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	net_run(&net, 3000);
+	net.loses = loses_what_node_2_follows;
+	net_kill(&net, 0);
+	assert_true(net_wait_owner(&net, 1, 5000) >= 0);
+	for (int i = 0; i < 5; i++)
+		net_task(&net, "me", "{'tool':'noop','id':'%s'}", ct_id(i));
+	net_run(&net, 10000);
+	assert_true(net_house(&net, 1)->told > net_house(&net, 2)->head);
+	assert_string_equal(net_house(&net, 2)->term.agent, net_house(&net, 1)->term.agent);
+	assert_true(net_house(&net, 2)->heard_told <= net_house(&net, 2)->head);
+}
+
 /* ---- handing over ---- */
 
 static void
@@ -568,6 +609,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(who_was_in_step_before_it_was_away_takes_over_after_3_s, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_left_the_broker_by_itself_does_not_know_what_the_owner_did_then, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_was_away_alone_does_not_know_what_the_owner_did_then, setup, teardown),
+		cmocka_unit_test_setup_teardown(doubt_ends_when_all_follow_and_not_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_an_owner_told_is_not_believed_by_who_does_not_follow_him, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_at_once_and_stays_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_only_to_who_can_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_heir_that_does_not_claim_leaves_the_house_where_it_is, setup, teardown),

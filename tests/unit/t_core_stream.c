@@ -420,6 +420,26 @@ what_a_follower_forgot_comes_back_from_an_owner_that_has_it(void **state)
 		assert_string_equal(ct_state(node(i), ct_id(1)), "succeeded");
 }
 
+/* It may have tasks of a stream that it gave up, to ask for all anew. */
+static void
+who_is_at_the_beginning_asks_whatever_the_owner_begins_with(void **state)
+{
+	struct house *h = net_house(&net, 2);
+
+	(void)state;
+	task(1, "noop");
+	net_run(&net, 1000);
+	assert_true(h->live);
+	h->live = false;
+	h->head = 0;
+	h->nterms = 0;
+	h->log = (struct term){ 0 };
+	stream_new_owner(node(2)->core, h, &(struct term){ 0 }, 0);
+	assert_false(h->live);
+	assert_true(net_wait_in_step(&net, 2, 6000) >= 0);
+	assert_int_equal(h->head, net_house(&net, 0)->head);
+}
+
 static bool
 is_forgotten(int i, int n)
 {
@@ -648,6 +668,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_refusal_and_a_repeat_are_answered_as_fast, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_outcome_waits_as_well_and_events_do_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_waits_at_the_host_waits_as_well, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_is_at_the_beginning_asks_whatever_the_owner_begins_with, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_that_waits_is_given_by_the_next_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_may_not_run_twice_starts_when_all_in_step_know, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_owner_that_need_not_wait_answers_at_once, setup, teardown),
