@@ -664,6 +664,9 @@ release_late(struct core *c)
 			continue;
 		list_remove(&c->starts_late, t);
 		t->late = false;
+		/* Who comes into step from now on must know of it, as of what was told. */
+		if (t->state == TASK_STARTING && t->house->told < t->version && !IS_MUTANT(MUTANT_EARLY_GO))
+			t->house->told = t->version;
 		if (t->at) {
 			c->chosen--;
 			is_started(c, t);

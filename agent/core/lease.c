@@ -392,7 +392,8 @@ lease_heard(struct core *c, struct house *h, const struct term *t)
 	h->term = *t;
 	h->lease = LEASE_NONE;
 	h->abandoned = h->live = false;
-	h->vacant_ms = h->step_until_ms = 0;
+	/* Whether its owner waits for us too, only his heartbeat says. */
+	h->vacant_ms = h->step_until_ms = h->in_step_ms = 0;
 	h->since_ms = c->now.wall_ms;
 	h->sync = SYNC_IDLE;
 	c->urgent = true;

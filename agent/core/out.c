@@ -332,16 +332,18 @@ out_open_gate(struct core *c, struct house *h, int64_t seq)
 	while ((o = h->held) && o->gate_seq <= seq) {
 		h->held = o->next;
 		h->held_bytes -= o->body.len;
-		h->told = o->gate_seq;
+		if (h->told < o->gate_seq)
+			h->told = o->gate_seq;
 		o->gate = NULL;
 		o->kept = c->urgent = true;
 		put_behind(c, o, c->last_reply);
 		c->last_reply = o;
 	}
-	if (!h->held) {
-		h->held_tail = NULL;
+	if (h->held)
+		return;
+	h->held_tail = NULL;
+	if (h->told < (h->stored_head < seq ? h->stored_head : seq))
 		h->told = h->stored_head < seq ? h->stored_head : seq;
-	}
 }
 
 /* Whoever waits asks again, and hears from the new owner. */

@@ -83,7 +83,8 @@ is "and is ready" "$(state_of broker)" "broker running true"
 # Nobody is there, and the client finds out by itself.
 check "a task is done though its sender asks there first" works timmy
 is "task list finds the agents too" "$("$UW" task list --house timmy --tool noop --json | jq length)" 1
-is "so does house list" "$("$UW" house list --json | jq -r '[.[].state] | unique | join(" ")')" online
+all_owned() { "$UW" house list --json | jq -e 'all(.[]; .state == "online")'; }
+check "so does house list" wait_for 30 all_owned
 "$UW" watch --house bezalel --count 1 --json >"$T/watch" 2>"$T/err" &
 watch=$!
 on_exit "kill $watch 2>/dev/null"

@@ -89,6 +89,12 @@ struct plain {
 	struct plain *next;
 };
 
+/* Where an agent was in the stream of a house. */
+struct followed {
+	uint64_t term;                  /* of the owner it followed; 0: it followed none */
+	int64_t head;
+};
+
 struct check {
 	struct sim *sim;
 	struct record *records[BUCKETS];
@@ -101,6 +107,7 @@ struct check {
 	unsigned unreliable;            /* hosts whose sessions or disks lost something */
 	int64_t dropped[HOSTS_MAX];     /* events, in former lives */
 	int64_t turns[HOSTS_MAX], turns_from_us[HOSTS_MAX];
+	struct followed followed[HOSTS_MAX][CONFIG_MAX_HOUSES + 2];     /* after the last turn */
 	int64_t lost_us[HOSTS_MAX];     /* its disk */
 	int losses;                     /* of disks */
 	char store[HOSTS_MAX][12];      /* the last one it had */

@@ -36,13 +36,35 @@ awaited(const struct core *c)
 	return n;
 }
 
+/* Who goes on in step takes what the owner has said, and nobody else's. */
+static void
+check_followed(struct check *k, const struct core *c, const struct house *h, struct followed *was)
+{
+	struct followed is = { 0, h->head };
+	char term[TERM_TEXT], log[TERM_TEXT];
+
+	term_format(&h->term, term);
+	term_format(&h->log, log);
+	if (h->live)
+		is.term = check_hash(term, strlen(term));
+	if (is.term && is.term == was->term && is.head > was->head &&
+	    (strcmp(term, log) != 0 || is.head > streams_head(k->streams, h->name, term)))
+		sim_fail(k->sim, c->o.agent, "%s follows term %s of house %s to event %lld of term %s, which is not its owner's",
+		    c->o.agent, term, h->name, (long long)is.head, log);
+	*was = is;
+}
+
 void
 inside_turn(struct check *k, struct host *h)
 {
 	const struct core *c = host_core(h);
 	int64_t held = c->running + (int64_t)c->ntouched + TASK_LIST_MAX;
+	int host = check_host(k, host_name(h));
 
-	check_speed(k, h, check_host(k, host_name(h)));
+	check_speed(k, h, host);
+	for (int i = 0; i < c->nhouses; i++)
+		if (c->houses[i].place >= 0)
+			check_followed(k, c, &c->houses[i], &k->followed[host][i]);
 	for (int i = 0; i < c->nhouses; i++) {
 		held += c->houses[i].window;
 		if (c->houses[i].window > WINDOW_MAX && c->houses[i].window > c->houses[i].nlanes)
@@ -538,6 +560,7 @@ inside_died(struct check *k, int host, const struct core *c)
 {
 	breakers_died(k, host);
 	k->dropped[host] += c->dropped_events;
+	memset(k->followed[host], 0, sizeof k->followed[host]);
 	memcpy(k->store[host], c->store_id, sizeof k->store[host]);
 }
 

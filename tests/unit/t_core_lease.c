@@ -428,6 +428,54 @@ what_an_owner_told_is_not_believed_by_who_does_not_follow_him(void **state)
 	assert_true(net_house(&net, 2)->heard_told <= net_house(&net, 2)->head);
 }
 
+/* Those who are supposed to follow a new term, and have not said that they do, lower nothing. */
+static void
+what_was_told_stays_told(void **state)
+{
+	struct house *h;
+	int64_t told;
+
+	(void)state;
+	net_begin(&net);
+	assert_true(net_wait_in_step(&net, 1, 5000) >= 0);
+	net_task(&net, "me", "{'tool':'noop','id':'%s'}", ct_id(1));
+	net_run(&net, 1000);
+	h = net_house(&net, 0);
+	told = h->told = h->head - 1;
+	h->held_ms = node(0)->core->now.mono_ms;
+	for (int i = 0; i < h->ncopies; i++)
+		h->copies[i].term = (struct term){ 0 };
+	copies_check(node(0)->core, h);
+	assert_true(told > 0);
+	assert_int_equal(h->told, told);
+}
+
+static bool
+loses_beats_of_the_owner(const struct net *n, int to, const char *topic, const char *payload)
+{
+	(void)n;
+	(void)payload;
+	return to == 1 && strstr(topic, "agent/ezra-1/health");
+}
+
+/* He may have gone on without waiting for us. */
+static void
+in_step_with_an_owner_is_not_in_step_with_his_next_term(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	net_kill(&net, 2);
+	assert_true(net_wait_in_step(&net, 1, 5000) >= 0);
+	net.loses = loses_beats_of_the_owner;
+	net_down(&net, 0);
+	net_up(&net, 0);
+	assert_true(net_wait_owner(&net, 0, 5000) >= 0);
+	assert_true(net_house(&net, 1)->live);
+	net_kill(&net, 0);
+	assert_true(net_wait_owner(&net, 1, 20000) >= 0);
+	assert_true(net_house(&net, 1)->unclean);
+}
+
 /* ---- handing over ---- */
 
 static void
@@ -611,6 +659,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(who_was_away_alone_does_not_know_what_the_owner_did_then, setup, teardown),
 		cmocka_unit_test_setup_teardown(doubt_ends_when_all_follow_and_not_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_an_owner_told_is_not_believed_by_who_does_not_follow_him, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_told_stays_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_step_with_an_owner_is_not_in_step_with_his_next_term, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_at_once_and_stays_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_house_is_moved_only_to_who_can_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_heir_that_does_not_claim_leaves_the_house_where_it_is, setup, teardown),
