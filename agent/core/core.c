@@ -578,7 +578,7 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	timeout_s = t->timeout_s ? t->timeout_s : t->tool->timeout_s;
 	if (timeout_s > c->o.config->max_timeout_s)
 		timeout_s = c->o.config->max_timeout_s;
-	*s = (struct pool_start){ .handle = (uint64_t)t->seq, .tool = t->tool_name, .house = task_house_name(t),
+	*s = (struct pool_start){ .handle = attempt_handle(t), .tool = t->tool_name, .house = task_house_name(t),
 		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
 		.timeout_ms = timeout_s * 1000, .quick = t->quick, .terms = t->terms,
 		.terms_len = t->terms ? strlen(t->terms) : 0 };
