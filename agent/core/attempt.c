@@ -391,11 +391,26 @@ attempt_ended(struct core *c, struct task *t, const struct pool_end *p)
 		audit_retried(c, t, p);
 }
 
+/* A former attempt may still run here, for an owner that the house had in between. */
+uint64_t
+attempt_handle(const struct task *t)
+{
+	return (uint64_t)(t->attempt & HANDLE_ATTEMPT_MAX) << HANDLE_SEQ_BITS | (uint64_t)t->seq;
+}
+
+struct task *
+attempt_by_handle(struct core *c, uint64_t handle)
+{
+	struct task *t = task_by_seq(c, HANDLE_SEQ(handle));
+
+	return t && attempt_handle(t) == handle ? t : NULL;
+}
+
 void
 core_attempt_end(struct core *c, const struct pool_end *p)
 {
 	struct work *w = work_find(c, p->handle);
-	struct task *t = w ? NULL : task_by_seq(c, (int64_t)p->handle);
+	struct task *t = w ? NULL : attempt_by_handle(c, p->handle);
 
 	output_end(c, p->handle);
 	if (w)
@@ -455,7 +470,7 @@ attempt_cancel(struct core *c, struct task *t, const char *by)
 		if (!t->stopping && t->at)
 			work_stop(c, t);
 		else if (!t->stopping && t->here)
-			core_queue_stop(c, (uint64_t)t->seq);
+			core_queue_stop(c, attempt_handle(t));
 		else if (!t->stopping && t->works)
 			work_stop_here(c, t);
 		t->stopping = true;

@@ -57,7 +57,7 @@ static struct output *
 get(struct core *c, uint64_t handle)
 {
 	const struct work *w = work_find(c, handle);
-	const struct task *t = w ? NULL : task_by_seq(c, (int64_t)handle);
+	const struct task *t = w ? NULL : attempt_by_handle(c, handle);
 	struct output *o = find(c, handle);
 
 	if (o || (w && w->plan) || (!w && !(t && t->house && t->here)))

@@ -29,7 +29,7 @@ struct term {
 
 /* One task that is in memory: queued within the window, running, or touched in this turn. */
 struct task {
-	int64_t seq;                    /* order of acceptance; row id; handle of its attempt */
+	int64_t seq;                    /* order of acceptance; row id */
 	struct ulid id;
 	struct house *house;            /* NULL: finished, and the house is no longer known here */
 	char tool_name[48];
@@ -395,7 +395,7 @@ struct seen {
 #endif
 #define PULSES 16
 #define TELL_AGAIN_MAX 10000
-#define WORK_HANDLES ((uint64_t)1 << 62)        /* of attempts for other owners; ours have their tasks' numbers */
+#define WORK_HANDLES ((uint64_t)1 << 62)        /* of attempts for other owners; below: attempt_handle() */
 
 /* One publish: gathered while the turn runs, then a row, then in flight until the broker has it. */
 struct out {
@@ -764,6 +764,12 @@ void flow_ends(struct core *c, struct task *t);
 void flow_release(struct core *c);
 
 /* attempt.c: what follows from an end */
+/* A task's number, the attempt above it; those of WORK_HANDLES are not ours. */
+#define HANDLE_SEQ_BITS 48
+#define HANDLE_ATTEMPT_MAX 0x3fff
+#define HANDLE_SEQ(handle) ((int64_t)((handle) & (((uint64_t)1 << HANDLE_SEQ_BITS) - 1)))
+uint64_t attempt_handle(const struct task *t);          /* of its attempt that runs here */
+struct task *attempt_by_handle(struct core *c, uint64_t handle);        /* NULL: none of our own houses' */
 void attempt_ended(struct core *c, struct task *t, const struct pool_end *p);
 void attempt_lost(struct core *c, struct task *t);
 bool attempt_is_awaited(const struct task *t);

@@ -773,7 +773,7 @@ work_not_run(struct core *c, struct task *t)
 void
 work_keep(struct core *c, struct task *t)
 {
-	struct work *w = add_work(c, t->house, (uint64_t)t->seq, &t->id, t->attempt, &t->term, t->tool_name);
+	struct work *w = add_work(c, t->house, attempt_handle(t), &t->id, t->attempt, &t->term, t->tool_name);
 
 	w->started = true;
 	w->shape = t->shape;

@@ -1,5 +1,6 @@
 /* What starts when, and what follows when it ends, by every way of ending and for every effect of a tool. */
 #include "coretest.h"
+#include "state.h"
 
 #define EVENTS "house/ezra/event"
 #define REPLIES "client/me/reply"
@@ -88,7 +89,8 @@ exclusive_work_never_starts_before_its_own_starting_is_on_disk(void **state)
 		for (size_t k = 0; k < t.nrun; k++) {
 			char sql[128];
 
-			snprintf(sql, sizeof sql, "SELECT state IN (4, 5) FROM tasks WHERE seq = %llu", (unsigned long long)t.run[k].handle);
+			snprintf(sql, sizeof sql, "SELECT state IN (4, 5) FROM tasks WHERE seq = %lld",
+			    (long long)HANDLE_SEQ(t.run[k].handle));
 			if (strcmp(t.run[k].tool, "exclusive_tool") == 0)
 				assert_int_equal(ct_sql(&t, sql), 1);
 		}
@@ -594,7 +596,7 @@ an_end_of_something_unknown_is_no_matter(void **state)
 	ct_end_all(&t);
 	turn();
 	ct_begin(&t);
-	core_attempt_end(t.core, &(struct pool_end){ .handle = 1, .how = POOL_FAILED });
+	core_attempt_end(t.core, &(struct pool_end){ .handle = (uint64_t)1 << HANDLE_SEQ_BITS | 1, .how = POOL_FAILED });
 	is_idle();
 	assert_string_equal(ct_state(&t, id), "succeeded");
 }

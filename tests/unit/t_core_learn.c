@@ -100,7 +100,7 @@ static double
 said_of(int n)
 {
 	give(n, "");
-	return task_by_seq(t.core, (int64_t)ct_running(&t, ct_id(n))->handle)->said.p;
+	return attempt_by_handle(t.core, ct_running(&t, ct_id(n))->handle)->said.p;
 }
 
 static void

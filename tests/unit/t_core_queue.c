@@ -86,7 +86,7 @@ static void
 check_starts(size_t before)
 {
 	for (size_t i = before; i < t.nrun; i++) {
-		int n = (int)t.run[i].handle;
+		int n = (int)HANDLE_SEQ(t.run[i].handle);
 
 		if (n != best())
 			fail_msg("started %d of priority %d, not %d of priority %d", n, model[n].priority, best(), model[best()].priority);
@@ -139,7 +139,7 @@ ten_thousand_run_in_order_of_priority_and_age(void **state)
 		check_starts(0);
 		assert_true(t.nstarted > before);
 		for (size_t i = 0; i < t.nrun; i++)
-			model[t.run[i].handle].is = GONE;
+			model[HANDLE_SEQ(t.run[i].handle)].is = GONE;
 		ct_end_all(&t);
 		t.quick = 0;
 		turn();
@@ -164,7 +164,7 @@ static void
 end_some(void)
 {
 	for (size_t i = 0; i < t.nrun;) {
-		int n = (int)t.run[i].handle;
+		int n = (int)HANDLE_SEQ(t.run[i].handle);
 		unsigned r = roll(10);
 
 		if (r < 3) {
@@ -286,8 +286,8 @@ large_tasks_do_not_fill_memory(void **state)
 		turn();
 		assert_int_equal(t.nrun, 2);
 		for (size_t k = 0; k < t.nrun; k++)
-			assert_true(t.run[k].handle > before);
-		before = t.run[1].handle;
+			assert_true(HANDLE_SEQ(t.run[k].handle) > before);
+		before = HANDLE_SEQ(t.run[1].handle);
 		ct_end_all(&t);
 		t.quick = 0;
 		turn();
@@ -349,7 +349,7 @@ start_one(void)
 		turn();
 	}
 	assert_int_equal(t.nrun, 1);
-	n = (int64_t)t.run[0].handle;
+	n = HANDLE_SEQ(t.run[0].handle);
 	t.quick = t.idle = 0;
 	ct_end_all(&t);
 	turn();

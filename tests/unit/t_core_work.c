@@ -794,6 +794,41 @@ who_runs_it_becomes_the_owner_and_goes_on(void **state)
 	assert_int_equal(net_started(&net), 1);
 }
 
+static void
+what_ran_under_a_former_term_is_not_taken_for_what_runs_now(void **state)
+{
+	uint64_t handle;
+
+	(void)state;
+	net_teardown(&net);
+	setup_with(NULL);
+	net_task(&net, "me", "{'tool':'read_tool','id':'%s'}", ct_id(1));
+	net_run(&net, 500);
+	assert_non_null(ct_running(node(0), ct_id(1)));
+	handle = ct_running(node(0), ct_id(1))->handle;
+	net_down(&net, 0);
+	assert_true(net_wait_owner(&net, 1, 2000) >= 0);
+	net_run(&net, 15000);
+	assert_int_equal(net_started(&net), 2);
+	net_up(&net, 0);
+	net_run(&net, 2000);
+	net_kill(&net, 1);
+	net_kill(&net, 2);
+	assert_true(net_wait_owner(&net, 0, 20000) >= 0);
+	net_run(&net, 15000);
+	assert_int_equal(node(0)->nstarted, 2);
+	assert_int_equal(node(0)->nrun, 2);
+	assert_int_equal(node(0)->run[0].handle, handle);
+	assert_int_not_equal(node(0)->run[1].handle, handle);
+	ct_end(node(0), ct_id(1), POOL_SUCCEEDED, "{\"a\":2}");
+	net_run(&net, 500);
+	assert_string_equal(state_of(1), "succeeded");
+	ct_end(node(0), ct_id(1), POOL_SUCCEEDED, "{\"a\":1}");
+	net_run(&net, 500);
+	assert_int_equal(ct_num(ct_last(node(0), "client/me", ct_id(1), "outcome"), "result.a"), 2);
+	assert_int_equal(node(0)->core->running, 0);
+}
+
 int
 main(void)
 {
@@ -828,6 +863,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_came_to_nothing_under_this_one_is_given_again, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_the_former_owner_runs_goes_on_after_a_move, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(who_runs_it_becomes_the_owner_and_goes_on, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(what_ran_under_a_former_term_is_not_taken_for_what_runs_now, setup_away, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
