@@ -129,11 +129,14 @@ clocks_misled(const struct check *k, const struct record *r)
 
 /* An executor may be late to hear that it need not run any more: only what may not be repeated matters then. */
 static bool
-is_too_late(const struct check *k, const struct record *r, const struct tool *tool)
+is_too_late(const struct check *k, const struct record *r, const struct tool *tool, const char *host)
 {
 	bool once = tool->effect == TOOL_EXCLUSIVE && !clocks_misled(k, r);
 
 	if (!r->state[0] && !r->cancelled)
+		return false;
+	/* It was uncertain because of what that host was about to do. */
+	if (r->doubted && host_overslept(k->sim->hosts[check_host(k, host)], r->ended_us))
 		return false;
 	return once || (!check_missed(k, r) &&
 	    (strcmp(r->state, "denied") == 0 || k->sim->now_us - r->ended_us > LATE_START_US));
@@ -245,7 +248,7 @@ check_begun(struct check *k, const char *id, const struct tool *tool, const char
 	if (is_stopping(k, r))
 		sim_fail(k->sim, id, "began after its sender was told that it is being cancelled");
 	check_budgets(k, r);
-	if (is_too_late(k, r, tool))
+	if (is_too_late(k, r, tool, host))
 		sim_fail(k->sim, id, "began after it was %s", r->cancelled ? "cancelled" : r->state);
 	r->blocked = tool->effect == TOOL_EXCLUSIVE || r->approved;
 	r->approved_once |= r->approved;
@@ -460,6 +463,7 @@ note_outcome(struct check *k, struct record *r, const char *state, const cJSON *
 	uint64_t h = check_hash_json(what);
 
 	r->refused |= is_refusal(state, what);
+	r->doubted |= strcmp(state, "uncertain") == 0;
 	if (r->exempt || r->refused || !is_final(state))
 		return;
 	/* Forgotten, and offered once more by one who had it: then it was uncertain, and cancelled for that. */

@@ -56,6 +56,7 @@ struct record {
 	int failures, failures_allowed; /* attempts that its owner heard fail */
 	int hopeless, hopeless_allowed; /* ... for good */
 	bool stopping, cancelled;       /* as told to who cancelled */
+	bool doubted;                   /* told as uncertain, at some time */
 	int64_t stopping_us;
 	char state[20];                 /* outcome, first one that is final */
 	int64_t ended_us;               /* when that was told */

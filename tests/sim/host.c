@@ -51,7 +51,7 @@ struct host {
 	uint64_t life;                  /* of the process: events of former ones are void */
 	bool open, stuck, planned, committing, beat_due, drain_due;
 	struct probe probe;
-	int64_t due_us, frozen_us, drain_until_us;
+	int64_t due_us, froze_us, frozen_us, drain_until_us;
 	int64_t turns, now_ms, offset_ms, boot_us, run_base_us, run_from_us;
 	int rate_ppm;
 	int steps;                      /* until it dies; 0: it does not */
@@ -849,7 +849,15 @@ host_stop(struct host *h)
 void
 host_freeze(struct host *h, int64_t us)
 {
+	if (h->frozen_us <= h->sim->now_us)
+		h->froze_us = h->sim->now_us;
 	h->frozen_us = h->sim->now_us + us;
+}
+
+bool
+host_overslept(const struct host *h, int64_t us)
+{
+	return h->froze_us <= us && us < h->frozen_us && h->sim->now_us - h->frozen_us < SECOND;
 }
 
 void

@@ -326,6 +326,7 @@ void host_crash(struct host *h, enum crash kind);
 void host_crash_soon(struct host *h, enum crash kind, int steps, int writes);
 void host_stop(struct host *h);                         /* SIGTERM */
 void host_freeze(struct host *h, int64_t us);
+bool host_overslept(const struct host *h, int64_t us);  /* it was frozen then, and does by now what it was about to do */
 void host_jump(struct host *h, int64_t ms);
 void host_set_rate(struct host *h, int ppm);
 void host_disk_low(struct host *h, bool low);
