@@ -461,8 +461,9 @@ check_told(struct check *k, struct record *r, const struct row *row, const char 
 
 	if (!task_state_is_terminal(row->state) && row->state != TASK_UNCERTAIN && row->state != TASK_WAITING && !is_far_off(r->id))
 		sim_fail(k->sim, r->id, "still %s at %s", state, host);
-	/* It was forgotten, and came back from one who had not heard how it ended. */
-	if (check_missed(k, r) || (k->sim->plan.short_memory && row->state == TASK_UNCERTAIN))
+	/* It was forgotten, came back from one who had not heard how it ended, and may have been cancelled for that. */
+	if (check_missed(k, r) ||
+	    (k->sim->plan.short_memory && (row->state == TASK_UNCERTAIN || row->state == TASK_CANCELLED)))
 		return;
 	if (r->state[0] && (strcmp(r->state, state) != 0 || r->what != row->what))
 		sim_fail(k->sim, r->id, "told as %s, but %s has it as %s", r->state, host, state);
