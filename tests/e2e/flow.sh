@@ -1,6 +1,6 @@
 #!/bin/sh
 # limit: 120
-# Limits of what runs at once and begins in a time, turns between senders, and what is old among what is urgent.
+# Limits of what runs at once and begins in a time, turns between senders, and a house that is busy.
 . "$(dirname "$0")/lib.sh"
 
 # Says how many of its key run at the same time. One whose agent was killed leaves its file behind.
@@ -111,4 +111,34 @@ all_marked() { [ "$(wc -l <"$T/c/work/marks")" -eq 64 ]; }
 check "all of it runs" wait_for 60 all_marked
 is "what is urgent first, then each in turn" "$(head -7 "$T/c/work/marks" | tr '\n' ' ')" \
     "urgent flood timmy flood timmy flood timmy "
+
+# A house that is full says when to come again, and who has the time does.
+with <<'EOF'
+limits: {queued: 3}
+EOF
+rm "$T/c/work/go"
+restart_all
+: >"$T/c/work/marks"
+for _ in 1 2 3; do "$UW" submit hold --house bezalel --json; done >/dev/null
+"$UW" submit mark name=now --house bezalel --json >"$T/busy"
+is "a full house refuses" "$?" 3
+is "and says when to come again" "$(jq -c '[.type, .error.code, .error.retry_after_s]' "$T/busy")" '["rejected","busy",5]'
+like "in words, too" "$("$UW" submit mark name=now --house bezalel 2>&1)" 'busy: .*; retry after 5 s'
+"$UW" submit mark name=later --house bezalel --within 60 --json >"$T/later" &
+later=$!
+for _ in 1 2 3 4 5 6; do echo '{"tool":"mark","house":"bezalel","params":{"name":"batch"}}'; done >"$T/tasks.jsonl"
+"$UW" submit --batch "$T/tasks.jsonl" --wait --json >"$T/batch" 2>&1 &
+batch=$!
+refused() {
+	"$UW" house list --json | jq -e '.[] | select(.house == "bezalel") | .open == 3' >/dev/null && kill -0 $later && kill -0 $batch
+}
+check "others wait" wait_for 10 refused
+: >"$T/c/work/go"
+wait $later
+is "one that may wait is accepted when there is room" "$? $(jq -r .type "$T/later")" "0 accepted"
+wait $batch
+is "so is a batch" "$?" 0
+marked() { [ "$(sort "$T/c/work/marks" | uniq -c | tr -s ' \n' ' ')" = " 6 batch 1 later " ]; }
+check "what was accepted runs, and nothing else" wait_for 20 marked
+is "nothing stays in the outbox" "$("$UW" outbox list --json | jq length)" 0
 leave
