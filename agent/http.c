@@ -162,6 +162,7 @@ http_fail(struct http_reply *w, const struct err *e)
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
 		if (statuses[i].code == e->code)
 			w->status = statuses[i].status;
+	w->retry_after_s = e->retry_after_s;
 	buf_clear(&w->body);
 	json_put_open(&w->body, '{');
 	json_put_key(&w->body, "error");
@@ -211,6 +212,7 @@ send_reply(const struct http *h, struct MHD_Connection *c, struct http_reply *w,
 {
 	struct MHD_Response *m = make_response(h, w);
 	enum MHD_Result rc;
+	char after[16];
 
 	if (!m)
 		return MHD_NO;
@@ -219,8 +221,9 @@ send_reply(const struct http *h, struct MHD_Connection *c, struct http_reply *w,
 	h->lib->add_response_header(m, "Connection", "close");
 	if (w->location[0])
 		h->lib->add_response_header(m, "Location", w->location);
+	snprintf(after, sizeof after, "%d", w->retry_after_s ? w->retry_after_s : 5);
 	if (w->status == 503)
-		h->lib->add_response_header(m, "Retry-After", "5");
+		h->lib->add_response_header(m, "Retry-After", after);
 	if (extra)
 		h->lib->add_response_header(m, extra, value);
 	rc = h->lib->queue_response(c, w->status ? w->status : 200, m);

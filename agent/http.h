@@ -51,6 +51,7 @@ struct http_reply {
 	const char *type;               /* NULL: JSON */
 	struct buf body;
 	char location[64];
+	int retry_after_s;              /* 0: with 503 it is 5 */
 	struct stream *stream;          /* instead of a body (http_event.h) */
 };
 

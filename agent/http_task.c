@@ -15,7 +15,8 @@ static void
 fail_as_told(struct http_reply *w, const cJSON *line)
 {
 	const cJSON *told = cJSON_GetObjectItemCaseSensitive(line, "error");
-	struct err e = { .code = err_code_parse(json_text(told, "code")) };
+	struct err e = { .code = err_code_parse(json_text(told, "code")),
+		.retry_after_s = (int)json_number(told, "retry_after_s", 0) };
 
 	snprintf(e.field, sizeof e.field, "%s", json_text(told, "field"));
 	snprintf(e.expected, sizeof e.expected, "%s", json_text(told, "expected"));

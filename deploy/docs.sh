@@ -63,6 +63,19 @@ houses:
 witnesses: [witness-1]
 ```
 
+`flow` limits what runs at once and what begins in a time, in each house for itself, whoever owns it:
+
+```yaml
+flow:
+  pushes: {tool: git_push, key: repo_path}                      # one of each repository at once
+  gets: {house: ezra, tool: http_get, rate: 100/m, burst: 20}   # evenly, and up to 20 that were saved up
+```
+
+In any time no more of them are given out than its `rate` brings and `burst` more; a retry is one more. What waits for its
+turn holds up nobody whom the limit does not concern. An owner that begins, after another or after a restart, has saved up
+nothing: with `100/h` its first comes after 36 seconds. An attempt for another agent is given out when it is sent: what was
+on its way for a while may begin together with the next.
+
 Each agent answers HTTP ([http.md](http.md)), for this machine alone unless `http.listen` says otherwise: then with
 TLS, which needs a certificate (`uni-wizard pki issue http --san NAME`). Who asks for more than `/health` and `/ready`
 shows the `auth_token` of the agent's house.

@@ -33,6 +33,8 @@
 #define MQTT_NO_SUBSCRIBERS 0x10        /* reason codes of MQTT 5 */
 #define MQTT_FAILURE 0x80
 #define MQTT_NOT_AUTHORIZED 0x87
+#define BUSY_S 5                        /* before a busy house is asked again that does not say when */
+#define BUSY_MAX_S 3600
 #define TIDY_MS 200                     /* rows of tasks that are through may stay so long */
 
 /* A task that is not through yet. */
@@ -673,7 +675,9 @@ check_resend(struct client *c)
 			continue;
 		i->sent_ms = 0;
 		c->sent -= !i->accepted;
-		if (i->accepted && i->patience_ms < ASK_MAX_MS)
+		if (!i->accepted)
+			i->patience_ms = RESEND_MS;
+		else if (i->patience_ms < ASK_MAX_MS)
 			i->patience_ms *= 2;
 		c->unsent = c->first;
 	}
@@ -830,6 +834,29 @@ on_sent(void *arg, int mid, int reason)
 	c->unheard_ms = 2 * c->unheard_ms < RESEND_MS ? 2 * c->unheard_ms : RESEND_MS;
 }
 
+int64_t
+client_reply_busy_s(const struct client_reply *r)
+{
+	const cJSON *error = cJSON_GetObjectItemCaseSensitive(r->obj, "error");
+	int64_t s;
+
+	if (strcmp(r->type, "rejected") != 0 || strcmp(json_text(error, "code"), err_code_name(ERR_BUSY)) != 0)
+		return 0;
+	s = json_number(error, "retry_after_s", BUSY_S);
+	return s < 1 ? 1 : s > BUSY_MAX_S ? BUSY_MAX_S : s;
+}
+
+/* Not all at once: up to a quarter later, by its id. */
+static void
+put_off(struct client *c, struct item *i, int64_t s)
+{
+	if (i->accepted)
+		return;
+	c->sent += !i->sent_ms;
+	i->sent_ms = clock_mono_ms();
+	i->patience_ms = 1000 * s + 250 * s * i->id.b[15] / 256;
+}
+
 static void
 settle(struct client *c, struct item *i, const struct client_reply *r)
 {
@@ -840,6 +867,8 @@ settle(struct client *c, struct item *i, const struct client_reply *r)
 		item_accept(c, i);
 		if (!i->wait)
 			item_finish(c, i);
+	} else if (c->o.keep_busy && client_reply_busy_s(r)) {
+		put_off(c, i, client_reply_busy_s(r));
 	} else if (strcmp(r->type, "outcome") == 0 || strcmp(r->type, "rejected") == 0) {
 		item_finish(c, i);
 	}

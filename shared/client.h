@@ -5,7 +5,7 @@
  * them durable with one fsync meanwhile. A task stays in the outbox until its house said accepted; it is sent
  * again after a reconnect and every few seconds until then. One whose outcome the caller waits for is
  * sent again too, ever more rarely, for the reply may have been lost. The house knows a task by its id, so
- * that is harmless.
+ * that is harmless. With keep_busy, what a busy house refuses stays and is sent again when the house says.
  *
  * One thread, no loop of its own: client_run() waits and works. Several processes may share one outbox.
  */
@@ -36,10 +36,14 @@ struct client_opts {
 	const char *identity;           /* certificate and name; NULL: the configuration's */
 	bool no_outbox;                 /* only requests, nothing to submit */
 	const char *outbox_path;        /* NULL: <state>/outbox-<identity>.db */
+	bool keep_busy;                 /* what a busy house refuses */
 	void *arg;
 	void (*on_reply)(void *arg, const struct client_reply *r);
 	void (*on_message)(void *arg, const char *topic, const char *payload, size_t len);     /* of subscriptions */
 };
+
+/* In how many seconds to come again, if that is what it says; 0: it says something else. */
+int64_t client_reply_busy_s(const struct client_reply *r);
 
 int client_open(struct client **out, const struct client_opts *o, struct err *e);
 void client_close(struct client *c);

@@ -87,7 +87,9 @@ struct config_flow {
 	config_name name, house;        /* house "": every one */
 	char *tool;                     /* NULL: every one */
 	char *key;                      /* a parameter: each of its values for itself; NULL: all together */
-	int64_t running;                /* attempts at once */
+	int64_t running;                /* attempts at once; 0: any number */
+	int64_t each_us;                /* a token comes each so many microseconds; 0: none are needed */
+	int64_t burst;                  /* that may be saved up */
 };
 
 struct config {

@@ -294,14 +294,19 @@ check_schedule(struct config_reader *r, struct config_schedule *s)
 }
 
 static int
-check_flow(struct config_reader *r, const struct config_flow *f)
+check_flow(struct config_reader *r, struct config_flow *f)
 {
 	char path[CONFIG_FIELD_MAX];
 
-	if (!f->house[0] || config_house_find(r->c, f->house))
-		return 0;
+	if (!f->running && !f->each_us)
+		f->running = 1;
+	snprintf(path, sizeof path, "flow.%s.burst", f->name);
+	if (f->burst > 1 && !f->each_us)
+		return config_fail(r, config_line_of(r, path), "%s: expected a rate beside it", path);
 	snprintf(path, sizeof path, "flow.%s.house", f->name);
-	return config_fail(r, config_line_of(r, path), "%s: expected a house of this file, got %s", path, f->house);
+	if (f->house[0] && !config_house_find(r->c, f->house))
+		return config_fail(r, config_line_of(r, path), "%s: expected a house of this file, got %s", path, f->house);
+	return 0;
 }
 
 int
@@ -320,7 +325,7 @@ config_check(struct config_reader *r)
 		if (check_schedule(r, &r->c->schedules[i]))
 			return -1;
 	for (size_t i = 0; i < c->nflows; i++)
-		if (check_flow(r, &c->flows[i]))
+		if (check_flow(r, &r->c->flows[i]))
 			return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;

@@ -93,8 +93,12 @@ const struct config_key config_keys[] = {
 	    .help = "The tool that this is about; not given: all of them together." },
 	{ "flow.*.key", &TYPE_TEXT, FLOW(key),
 	    .help = "A parameter of the tool, such as `repo_path` of `git_push`: each of its values is counted for itself." },
-	{ "flow.*.running", &TYPE_INT, "1", .min = 1, .max = 1000000, FLOW(running),
+	{ "flow.*.running", &TYPE_INT, NULL, "`1`; where there is a `rate`, any number", .min = 1, .max = 1000000, FLOW(running),
 	    .help = "Attempts that may run at once; more wait in the queue, and what is not concerned passes them by." },
+	{ "flow.*.rate", &TYPE_RATE, .min = 1, .max = 1000000, FLOW(each_us),
+	    .help = "Attempts that may be given out in a second, a minute, or an hour, evenly: `10/s`, `100/h`." },
+	{ "flow.*.burst", &TYPE_INT, "1", .min = 1, .max = 1000000, FLOW(burst),
+	    .help = "Attempts of `rate` that may be saved up and then be given out at once." },
 
 	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
 	    CONF(max_payload_bytes), .help = "Largest MQTT message." },

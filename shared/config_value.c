@@ -302,6 +302,30 @@ time_expect(const struct config_key *k, struct buf *out)
 	range_expect(k, "a time (45s, 30m, 24h, 7d)", time_units, out);
 }
 
+static const struct unit rate_units[] = { { "/s", 1000000 }, { "/m", 60000000 }, { "/h", 3600000000 }, { NULL, 0 } };
+
+/* Kept as the time for one, rounded up: never more than was said. */
+static bool
+rate_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	int64_t n;
+
+	(void)r;
+	if (!number_parse(text, &text, &n) || n < k->min || n > k->max)
+		return false;
+	for (const struct unit *u = rate_units; u->name; u++)
+		if (strcmp(u->name, text) == 0) {
+			*(int64_t *)at = (u->factor + n - 1) / n;
+			return true;
+		}
+	return false;
+}
+
+static void
+rate_expect(const struct config_key *k, struct buf *out)
+{
+	buf_addf(out, "a rate (10/s, 30/m, 100/h) of %lld to %lld", (long long)k->min, (long long)k->max);
+}
 
 /* host, host:port, [address]:port; the scheme may be there, but nothing other than TLS is spoken. */
 static bool
@@ -424,6 +448,7 @@ TYPE(TYPE_NAMES, "list of names", true, names, names_clear);
 TYPE(TYPE_INT, "number", false, int, NULL);
 TYPE(TYPE_BYTES, "size", false, bytes, NULL);
 TYPE(TYPE_TIME, "time", false, time, NULL);
+TYPE(TYPE_RATE, "rate", false, rate, NULL);
 TYPE(TYPE_BROKERS, "list of brokers", true, brokers, brokers_clear);
 TYPE(TYPE_SIGNERS, "list of keys", true, signers, signers_clear);
 TYPE(TYPE_VARIABLE, "variable name", false, variable, text_clear);

@@ -77,6 +77,23 @@ err_field(struct err *e, enum err_code code, const char *field, const char *got,
 }
 
 int
+err_busy(struct err *e, int retry_after_s, const char *fmt, ...)
+{
+	va_list ap;
+	size_t n;
+
+	if (!e)
+		return -1;
+	*e = (struct err){ .code = ERR_BUSY, .retry_after_s = retry_after_s };
+	va_start(ap, fmt);
+	vsnprintf(e->msg, sizeof e->msg - 40, fmt, ap);
+	va_end(ap);
+	n = strlen(e->msg);
+	snprintf(e->msg + n, sizeof e->msg - n, "; retry after %d s", retry_after_s);
+	return -1;
+}
+
+int
 err_wrap(struct err *e, const char *fmt, ...)
 {
 	char whole[sizeof e->msg + 256];

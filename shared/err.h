@@ -48,6 +48,7 @@ enum err_code {
 
 struct err {
 	enum err_code code;
+	int retry_after_s;      /* busy: not before that; 0: nothing is said of it */
 	char field[80];         /* "params.path"; empty when no field is at fault */
 	char expected[160];
 	char got[96];
@@ -61,6 +62,9 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 /* Bad input: msg becomes "field: expected X, got Y". got is cut to a readable length. */
 int err_field(struct err *e, enum err_code code, const char *field, const char *got,
     const char *expected_fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* ERR_BUSY; the sentence ends with "; retry after N s". */
+int err_busy(struct err *e, int retry_after_s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts context in front of the sentence: "context: sentence". Keeps code and field. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

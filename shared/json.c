@@ -927,6 +927,8 @@ json_put_err(struct buf *b, const struct err *e)
 		json_kv_str(b, "expected", e->expected);
 	if (e->got[0])
 		json_kv_str(b, "got", e->got);
+	if (e->retry_after_s)
+		json_kv_int(b, "retry_after_s", e->retry_after_s);
 	json_kv_str(b, "message", e->msg);
 	json_put_close(b, '}');
 }

@@ -24,7 +24,6 @@
 #define LINES_MAX 5000000
 #define SILENCE_MS 60000                /* without --wait; with it an hour */
 #define SILENCE_WAIT_MS 3600000
-#define BUSY_MS 5000                    /* until a house that is busy is asked again */
 #define TOLD_MAX 20                     /* what went wrong, without --json */
 #define BAR_MS 100
 #define BAR 30
@@ -53,7 +52,6 @@ struct slot {
 	int64_t line;
 	struct ulid id;
 	char *house, *task;
-	int64_t again_ms;               /* mono: its house was busy; 0: it was not */
 };
 
 struct batch {
@@ -320,7 +318,6 @@ ended(struct batch *b, int64_t line, const struct ulid *id, enum end how, const 
 static int
 send_slot(struct batch *b, struct slot *s, struct err *e)
 {
-	s->again_ms = 0;
 	if (client_submit(b->r.client, s->house, s->task, strlen(s->task), &s->id, b->wait, e) == 0) {
 		b->fresh = true;
 		return 0;
@@ -402,20 +399,6 @@ fill(struct batch *b, const struct past *p, struct err *e)
 	return rc;
 }
 
-static int
-ask_again(struct batch *b, struct err *e)
-{
-	int64_t now = clock_mono_ms();
-
-	for (int i = 0; i < b->window; i++) {
-		struct slot *s = &b->slots[i];
-
-		if (s->used && s->again_ms && s->again_ms <= now && send_slot(b, s, e))
-			return -1;
-	}
-	return 0;
-}
-
 /* ---- what comes back ---- */
 
 static enum end
@@ -440,10 +423,9 @@ on_reply(void *arg, const struct client_reply *r)
 	b->heard_ms = clock_mono_ms();
 	if (!s || (!accepted && !rejected && strcmp(r->type, "outcome") != 0) || (accepted && b->wait && !approval))
 		return;
-	if (rejected && strcmp(json_text(error, "code"), "busy") == 0) {
-		s->again_ms = b->heard_ms + BUSY_MS;
+	/* It is sent again. */
+	if (client_reply_busy_s(r))
 		return;
-	}
 	state = rejected ? "rejected" : accepted && !approval ? "accepted" : state ? state : "failed";
 	if (!message && strcmp(state, "succeeded") != 0 && !accepted)
 		message = "no reason given";
@@ -498,7 +480,7 @@ work(struct batch *b, const struct past *p, struct err *e)
 		silence = b->wait ? SILENCE_WAIT_MS : SILENCE_MS;
 	b->begun_ms = b->heard_ms = clock_mono_ms();
 	while (!b->eof || b->out) {
-		if (ask_again(b, e) || (!b->eof && fill(b, p, e)))
+		if (!b->eof && fill(b, p, e))
 			return -1;
 		if (b->fresh && (fflush(b->progress) || client_commit(b->r.client, e)))
 			return e->code ? -1 : err_set(e, ERR_IO, "%s.progress: %s", b->path, strerror(errno));

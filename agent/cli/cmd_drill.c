@@ -128,7 +128,7 @@ note_probe(struct drill *d, const struct client_reply *r)
 {
 	const char *state = reply_text(r, "state");
 
-	if (strcmp(r->type, "outcome") != 0 && strcmp(r->type, "rejected") != 0)
+	if (client_reply_busy_s(r) || (strcmp(r->type, "outcome") != 0 && strcmp(r->type, "rejected") != 0))
 		return;
 	for (size_t i = 0; i < d->n; i++) {
 		struct probe *p = &d->probes[i];

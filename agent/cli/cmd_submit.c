@@ -153,7 +153,9 @@ const struct cmd cmd_submit = {
 	.args = "TOOL [KEY=VALUE...] | --batch FILE",
 	.help = "Give a task to a house",
 	.more = "Without --wait it returns once the house has the task on its disk (accepted). When no house answers in\n"
-	        "time the task stays in the local outbox (exit code 4) and goes out later.\n\n"
+	        "time the task stays in the local outbox (exit code 4) and goes out later. A house that is busy says when\n"
+	        "to ask again, and is asked if that is within the time (--within, with --wait an hour); else the task is\n"
+	        "rejected (exit code 3).\n\n"
 	        "  uni-wizard submit git_status repo_path=/srv/site --house ezra --wait\n"
 	        "  uni-wizard submit file_write path=/srv/site/a.txt content=@a.txt --key a-1\n\n"
 	        "With --batch FILE each line is a task such as {\"tool\":\"noop\",\"house\":\"ezra\"}. How far it is stands in\n"

@@ -27,7 +27,7 @@ remote_connect(struct remote *r, const struct cmd_args *a,
 	struct err e;
 
 	if (client_open(&r->client, &(struct client_opts){ .config = &r->config, .identity = a->identity, .arg = arg,
-	    .on_reply = on_reply, .on_message = on_message }, &e) || client_resume(r->client, &e) < 0) {
+	    .keep_busy = true, .on_reply = on_reply, .on_message = on_message }, &e) || client_resume(r->client, &e) < 0) {
 		config_release(&r->config);
 		return cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
 	}

@@ -7,6 +7,7 @@
 #include "meter.h"
 #include "spool.h"
 
+#define OUTCOME_MS 3600000
 #define ACCEPT_MS 5000
 #define ACCEPT_OTHER_MS 15000           /* with several brokers: agents that have to change need some of that */
 
@@ -107,12 +108,25 @@ show_end(struct submit *s, const struct client_reply *r)
 	print_error(cJSON_GetObjectItemCaseSensitive(r->obj, "error"));
 }
 
+/* True if there is time to ask again, which the outbox does. A quarter more is how much later that may be. */
+static bool
+put_off(struct submit *s, const struct client_reply *r)
+{
+	int64_t busy_s = client_reply_busy_s(r);
+
+	if (!busy_s || clock_mono_ms() + busy_s * 1250 > s->end_ms)
+		return false;
+	if (!s->put_off && !s->a->json)
+		print_error(cJSON_GetObjectItemCaseSensitive(r->obj, "error"));
+	return s->put_off = true;
+}
+
 static void
 on_reply(void *arg, const struct client_reply *r)
 {
 	struct submit *s = arg;
 
-	if (s->done || !ulid_equal(&r->id, &s->id))
+	if (s->done || !ulid_equal(&r->id, &s->id) || put_off(s, r))
 		return;
 	if (reply_text(r, "id"))
 		snprintf(s->id_text, sizeof s->id_text, "%s", reply_text(r, "id"));
@@ -125,7 +139,8 @@ on_reply(void *arg, const struct client_reply *r)
 static int
 spooled(struct submit *s)
 {
-	const char *why = client_is_up(s->r.client) ? "its house did not answer" : client_why_down(s->r.client);
+	const char *why = !client_is_up(s->r.client) ? client_why_down(s->r.client) : s->put_off ? "its house is busy" :
+	    "its house did not answer";
 	struct err e;
 
 	if (spool_start(&s->r.config, s->a->identity ? s->a->identity : s->r.config.identity, &e))
@@ -145,7 +160,12 @@ send_and_wait(struct submit *s)
 	int64_t accept = s->r.config.nbrokers > 1 ? ACCEPT_OTHER_MS : ACCEPT_MS;
 	int rc;
 
+	s->end_ms = begun + (within ? within : s->wait ? OUTCOME_MS : accept);
 	rc = remote_wait(&s->r, s->wait ? &s->accepted : &s->done, within && within < accept ? within : accept);
+	if (rc == EXIT_NO_ANSWER && s->put_off)
+		rc = remote_wait(&s->r, s->wait ? &s->accepted : &s->done, s->end_ms - clock_mono_ms());
+	if (s->done && s->rc == EXIT_REJECTED)
+		client_drop(s->r.client, &s->id, NULL);
 	if (s->done)
 		return s->rc;
 	if (rc == EXIT_NO_ANSWER && !s->accepted)
@@ -158,8 +178,7 @@ send_and_wait(struct submit *s)
 		printf("%s accepted by the router; its house has not answered yet\n", s->id_text);
 		return EXIT_OK;
 	}
-	within = (within ? within : 3600000) - (clock_mono_ms() - begun);
-	rc = remote_wait(&s->r, &s->done, within);
+	rc = remote_wait(&s->r, &s->done, s->end_ms - clock_mono_ms());
 	if (rc == EXIT_NO_ANSWER)
 		return cmd_fail(rc, "task %s was accepted but has no outcome yet; see `uni-wizard task show %s`",
 		    s->id_text, s->id_text);

@@ -17,6 +17,8 @@ struct submit {
 	/* Its own. */
 	char id_text[ULID_TEXT];
 	bool accepted, done;
+	bool put_off;                   /* its house was busy */
+	int64_t end_ms;                 /* mono: it is given up at the latest */
 	bool listens;                   /* to what its tool says of itself */
 	int rc;
 };

@@ -536,6 +536,7 @@ core_tick(struct core *c)
 	after_tick(c);
 	schedule_tick(c);
 	breaker_tick(c);
+	flow_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
 	give_back_expired(c, &c->starts);
@@ -570,6 +571,7 @@ static void
 is_started(struct core *c, struct task *t)
 {
 	t->chosen = false;
+	flow_is_out(c, t);
 	if (t->state != TASK_STARTING)
 		return;
 	task_enter(c, t, TASK_RUNNING);
@@ -795,6 +797,8 @@ core_end(struct core *c)
 		next = c->output_ms;
 	if (c->lease_next_ms && c->lease_next_ms < next)
 		next = c->lease_next_ms;
+	if (c->flow_ms && c->flow_ms < next)
+		next = c->flow_ms;
 	return c->urgent || c->refilled || after_is_due(c) || breaker_is_due(c) ? c->now.mono_ms : next;
 }
 

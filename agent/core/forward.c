@@ -15,6 +15,7 @@
 #include "triage.h"
 
 #define FORWARD_RESEND_MS 5000
+#define PUT_OFF_MAX_MS 3600000
 #define AHEAD_MS 500                    /* for tasks that this one waits for to get there */
 #define LOCAL_FIRST_MS 4000             /* without a broker */
 
@@ -89,9 +90,19 @@ has_code(const cJSON *e, enum err_code code)
 	return text && strcmp(text, err_code_name(code)) == 0;
 }
 
-/* busy is no verdict: the task is sent again, and a copy that is on its way may find room. That the house forgot
- * it, or refuses what it had accepted, means that it may have ended there in any way; who has the house to tell
- * him is not told by us. */
+static void
+put_off(struct core *c, struct task *t, int64_t ms)
+{
+	if (t->state != TASK_FORWARDED || t->finished_ms)
+		return;
+	t->due_ms = c->now.wall_ms + (ms < FORWARD_RESEND_MS ? FORWARD_RESEND_MS : ms > PUT_OFF_MAX_MS ? PUT_OFF_MAX_MS : ms);
+	c->due_changed = true;
+	task_dirty(c, t);
+}
+
+/* busy is no verdict: the task is sent again when the house says, and a copy that is on its way may find room. That the
+ * house forgot it, or refuses what it had accepted, means that it may have ended there in any way; who has the house to
+ * tell him is not told by us. */
 static void
 refused(struct core *c, struct task *t, const cJSON *e)
 {
@@ -100,8 +111,10 @@ refused(struct core *c, struct task *t, const cJSON *e)
 	struct err why;
 
 	err_set(&why, ERR_DENIED, "house %s refused it: %.300s", t->forward, message ? message : "no reason given");
-	if (has_code(e, ERR_BUSY))
+	if (has_code(e, ERR_BUSY)) {
+		put_off(c, t, json_number(e, "retry_after_s", 0) * 1000);
 		return;
+	}
 	if (t->finished_ms && !ours)
 		settled(c, t);
 	else if (t->finished_ms || has_code(e, ERR_STALE))

@@ -169,6 +169,7 @@ house_schedule(struct core *c)
 {
 	int first = c->first_house;
 
+	c->flow_ms = 0;
 	if (c->draining)
 		return;
 	for (int i = 0; i < c->nhouses; i++) {
@@ -216,6 +217,7 @@ house_take_over(struct core *c, struct house *h)
 
 	h->owned = true;
 	h->running = 0;
+	flow_take_up(c, h);
 	c->due_changed = true;
 	store_count(c, h);
 	store_lanes(c, h);

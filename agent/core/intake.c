@@ -362,12 +362,11 @@ int
 intake_room(const struct core *c, const struct house *h, struct err *e)
 {
 	if (c->disk_low)
-		return err_set(e, ERR_BUSY, "the agent's disk is nearly full; retry after 30 s");
+		return err_busy(e, 30, "the agent's disk is nearly full");
 	if (h->held_bytes > HELD_MAX)
-		return err_set(e, ERR_BUSY, "house %s waits for its copies with %zu bytes of answers; retry after 5 s", h->name,
-		    h->held_bytes);
+		return err_busy(e, 5, "house %s waits for its copies with %zu bytes of answers", h->name, h->held_bytes);
 	if (h->open >= c->o.config->max_queued)
-		return err_set(e, ERR_BUSY, "house %s has %lld open tasks, its limit; retry after 5 s", h->name, (long long)h->open);
+		return err_busy(e, 5, "house %s has %lld open tasks, its limit", h->name, (long long)h->open);
 	return 0;
 }
 

@@ -434,7 +434,7 @@ learn_import(struct core *c, const struct import *i, struct err *e)
 	if (strlen(i->source) >= sizeof l->source || !*i->source)
 		return err_field(e, ERR_INVALID, "source", i->source, "a name of at most %d bytes", IMPORT_SOURCE_MAX - 1);
 	if (*l->source && strcmp(l->source, i->source) != 0)
-		return err_set(e, ERR_BUSY, "another import is under way; retry after 1 s");
+		return err_busy(e, 1, "another import is under way");
 	if (i->after != learn_imported(c, i->source))
 		return err_set(e, ERR_CONFLICT, "of %s all up to %lld is here already", i->source,
 		    (long long)learn_imported(c, i->source));

@@ -649,7 +649,7 @@ lease_move(struct core *c, struct house *h, const char *to, bool pin, struct err
 		return err_set(e, ERR_WRONG_STATE, "%s is not in step with house %s; retry when `house list` shows it so", to,
 		    h->name);
 	if (h->heir)
-		return err_set(e, ERR_BUSY, "house %s is being handed over; retry after 5 s", h->name);
+		return err_busy(e, 5, "house %s is being handed over", h->name);
 	give(c, h, p, pin);
 	return 0;
 }

@@ -62,6 +62,7 @@
 	X(MUTANT_NO_TURNS,        "no-turns",          40,    "a sender goes on for as long as he has tasks") \
 	X(MUTANT_NO_AGE,          "no-age",            80,    "low priority waits for as long as there is higher") \
 	X(MUTANT_FLOW_FORGOTTEN,  "flow-forgotten",    40,    "a new owner does not count what runs already") \
+	X(MUTANT_FLOW_FULL,       "flow-full",         40,    "a new owner begins with all tokens that may be saved up") \
 	X(MUTANT_BREAKER_PROBES,  "breaker-probes",    40,    "a breaker that is half-open lets everybody try") \
 	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers")
 

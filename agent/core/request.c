@@ -300,7 +300,7 @@ move(struct asker *a, const cJSON *req, struct house *h)
 	else if (!to)
 		err_field(&e, ERR_MISSING, "to", "nothing", "the agent that shall own the house");
 	else if (h->move_conn || h->move_reply)
-		err_set(&e, ERR_BUSY, "house %s is being moved already; retry after 5 s", h->name);
+		err_busy(&e, 5, "house %s is being moved already", h->name);
 	pin = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(req, "pin"));
 	if (e.code || lease_move(a->c, h, to, pin, &e)) {
 		answer_error(a, NULL, &e);

@@ -56,6 +56,7 @@ struct task {
 	bool cancelled;                 /* a stop was asked for by cancel; its house knows that until it ends */
 	bool stopping;
 	bool counted;                   /* it runs, and a limit concerns it: see flow.c */
+	bool token;                     /* one of each rate is kept for it until it is handed out */
 	uint64_t *keys;                 /* by limit, of what it is counted by; NULL: not looked at yet */
 	unsigned char nafter;           /* tasks that it waits for before its first start */
 	char sender[NAME_MAX_LEN + 1];
@@ -117,12 +118,14 @@ struct lane {
 	struct lane *next, *next_bucket;        /* of the same sender; in the map */
 };
 
-/* Attempts that run, of a limit's. */
+/* Attempts that run, of a limit's, and its bucket of tokens. */
 struct gauge {
 	const struct config_flow *flow;
 	struct house *house;
 	uint64_t key;                   /* of its value, if it has a key */
 	int64_t running;
+	int64_t kept;                   /* tokens, for those that are chosen and not handed out yet */
+	int64_t full_us;                /* mono: then all tokens that may be saved up are there again */
 	struct gauge *next;
 };
 
@@ -285,6 +288,7 @@ struct house {
 	int nlanes, spilled;            /* lanes; those of which more is on disk */
 	int64_t window;                 /* queued tasks in memory */
 	int64_t window_bytes;           /* of their bodies */
+	int64_t empty_us;               /* mono: the house became ours, and the buckets of all limits were empty: see flow.c */
 	int64_t served;                 /* starts, since the house is ours */
 	int64_t aged;                   /* served, when one was chosen for its age */
 	const struct task *old;         /* lane_first() chose it so */
@@ -386,7 +390,10 @@ struct seen {
 #define KEY_BUCKETS 256
 #define LANE_BUCKETS 1024
 #define LANE_LOOK 128                   /* tasks of a lane that are looked at for one that may begin */
-#define GAUGE_BUCKETS 256
+#define GAUGE_BUCKETS 1024
+#ifndef GAUGES_MAX
+#define GAUGES_MAX 65536                /* buckets that are not full */
+#endif
 #ifndef OUTBOX_IN_FLIGHT
 #define OUTBOX_IN_FLIGHT 256
 #endif
@@ -526,6 +533,10 @@ struct core {
 	struct task *by_key[KEY_BUCKETS];
 	struct lane *lanes[LANE_BUCKETS];
 	struct gauge *gauges[GAUGE_BUCKETS];
+	int64_t ngauges;
+	int64_t gauges_ms;              /* mono: there were too many, and one less then; 0: there is room */
+	unsigned gauge_swept;           /* the bucket that is looked through next */
+	int64_t flow_ms;                /* mono: a token comes that may be waited for; 0: none is */
 	bool keyed;
 	struct task *dirty, *dirty_tail;        /* in the order they became so */
 	struct task_list starts;        /* chosen, may be handed out */
@@ -756,11 +767,14 @@ void lane_found(struct core *c, struct house *h, int priority, const char *sende
 void lane_refill(struct core *c, struct house *h);
 void lane_forget(struct core *c, struct house *h);
 
-/* flow.c: how many may run at once */
+/* flow.c: how many may run at once, and in a time */
 enum flow { FLOW_FREE, FLOW_KEY_FULL, FLOW_FULL };      /* it may begin; not this one; none of its tool */
 enum flow flow_admits(struct core *c, struct task *t);
 void flow_begins(struct core *c, struct task *t);       /* it counts as running */
 void flow_ends(struct core *c, struct task *t);
+void flow_is_out(struct core *c, struct task *t);       /* it was chosen, and is handed out */
+void flow_take_up(struct core *c, struct house *h);
+void flow_tick(struct core *c);
 void flow_release(struct core *c);
 
 /* attempt.c: what follows from an end */

@@ -218,6 +218,22 @@ fi
 # The rest of what is described
 gets 400 "a query where there is none is refused" GET /health '/health?x=1'
 is "another method too" "$(curl -s -o "$T/answer" -w '%{http_code}' -X DELETE "$(cat "$T/c/state/ezra-1.http")/v1/tasks")" 405
+# A house that is full.
+cp "$T/c/houses.yaml" "$T/houses.yaml"
+echo 'limits: {queued: 1}' >>"$T/c/houses.yaml"
+is_ready() {
+	ask GET /ready /ready
+	[ "$status" = 200 ]
+}
+"$UW" cluster restart ezra-1 >"$T/out" 2>&1
+check "with room for one it is ready" wait_for 10 is_ready
+ask POST /v1/tasks /v1/tasks -d '{"tool":"noop","house":"ezra","not_before":"2099-01-01T00:00:00Z"}'
+gets 503 "when it is there others are refused" POST /v1/tasks /v1/tasks -d '{"tool":"noop","house":"ezra"}'
+is "and told when to come again" "$(field .error.code) $(field .error.retry_after_s) $(tr -d '\r' <"$T/head" | sed -n 's/^Retry-After: //p')" "busy 5 5"
+cp "$T/houses.yaml" "$T/c/houses.yaml"
+"$UW" cluster restart ezra-1 >"$T/out" 2>&1
+check "it is ready again" wait_for 10 is_ready
+
 "$UW" cluster kill broker >"$T/out" 2>&1
 sleep 1.5
 gets 503 "without a broker it is not well" GET /health /health

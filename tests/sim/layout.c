@@ -102,6 +102,13 @@ put_house(struct sim *s, struct buf *b, const char *house)
 	buf_adds(b, "]\n");
 }
 
+/* About as many as come for each house. */
+static int
+noops_per_minute(const struct plan *p)
+{
+	return 1 + p->nclients * p->tasks_per_minute * 15 / 100 / p->nhouses;
+}
+
 static void
 put_text(struct sim *s, struct buf *b)
 {
@@ -125,8 +132,8 @@ put_text(struct sim *s, struct buf *b)
 		buf_addf(b, "  each-%s: {cron: \"0-9 8 15 1 *\", house: %s, missed: all, task: '{\"tool\":\"%s\",\"params\":{%s}}'}\n", houses[h],
 		    houses[h], h % 2 ? "http_post" : "noop", h % 2 ? "\"url\":\"http://there/\",\"json\":0" : "\"payload\":0");
 	if (s->plan.flow)
-		buf_adds(b, "flow:\n  posts: {tool: http_post, key: url, running: 2}\n  writes: {tool: file_write, key: path}\n"
-		    "  waits: {tool: wait, running: 2}\n");
+		buf_addf(b, "flow:\n  posts: {tool: http_post, key: url, running: 2}\n  writes: {tool: file_write, key: path}\n"
+		    "  waits: {tool: wait, running: 2}\n  noops: {tool: noop, rate: %d/m, burst: 3}\n", noops_per_minute(&s->plan));
 }
 
 static void

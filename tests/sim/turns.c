@@ -1,5 +1,6 @@
 /*
- * turns.c - the checker's look at queues: every sender has his turn, no priority waits for ever, and no more run at once than may.
+ * turns.c - the checker's look at queues: every sender has his turn, no priority waits for ever, and no more run at once, or are
+ * given out in a time, than may.
  * Like inside.c it knows the cores' data structures.
  */
 #include "check.h"
@@ -19,8 +20,28 @@ struct head {
 	struct head *next;
 };
 
+/* An attempt that was given out. */
+struct given {
+	struct ulid id;
+	int attempt;
+	struct term term;
+	struct given *next;
+};
+
+#define GIVEN_BUCKETS 1024
+
+/* The tokens of one house and limit, whoever owns it. */
+struct bucket {
+	char house[NAME_MAX_LEN + 1];
+	int64_t full_us;                /* true time */
+	struct bucket *next;
+};
+
 struct turns {
 	struct check *k;
+	struct given *given[GIVEN_BUCKETS];
+	struct bucket *buckets[FLOWS_MAX];
+	int64_t looked_us[HOSTS_MAX];
 	struct head *heads;
 	int64_t looks[HOSTS_MAX];
 	int64_t own[HOSTS_MAX][HOUSES_MAX][FLOWS_MAX];  /* attempts that the owner gave out and that still run, by limit */
@@ -42,6 +63,16 @@ turns_free(struct turns *x)
 		next = h->next;
 		free(h);
 	}
+	for (int i = 0; i < GIVEN_BUCKETS; i++)
+		for (struct given *g = x->given[i], *next; g; g = next) {
+			next = g->next;
+			free(g);
+		}
+	for (int i = 0; i < FLOWS_MAX; i++)
+		for (struct bucket *b = x->buckets[i], *next; b; b = next) {
+			next = b->next;
+			free(b);
+		}
 	free(x);
 }
 
@@ -156,8 +187,66 @@ look_at_flow(struct turns *x, const struct core *c, const struct house *h, const
 			n += counts;
 			*own += counts && term_equal(&t->term, &h->term);
 		}
-	if (n > f->running && *own > before)
+	if (f->running && n > f->running && *own > before)
 		sim_fail(x->k->sim, c->o.agent, "house %s: %lld run of limit %s", h->name, (long long)n, f->name);
+}
+
+/* ---- how many are given out in a time ---- */
+
+static bool
+is_new(struct turns *x, const struct task *t)
+{
+	struct given **p = &x->given[(seen_hash((const char *)&t->id, sizeof t->id) + (uint64_t)t->attempt) % GIVEN_BUCKETS], *g;
+
+	for (g = *p; g; g = g->next)
+		if (memcmp(&g->id, &t->id, sizeof g->id) == 0 && g->attempt == t->attempt && term_equal(&g->term, &t->term))
+			return false;
+	g = xcalloc(1, sizeof *g);
+	*g = (struct given){ .id = t->id, .attempt = t->attempt, .term = t->term, .next = *p };
+	*p = g;
+	return true;
+}
+
+static struct bucket *
+bucket_of(struct turns *x, const struct house *h, size_t k)
+{
+	struct bucket *b = x->buckets[k];
+
+	while (b && strcmp(b->house, h->name) != 0)
+		b = b->next;
+	if (b)
+		return b;
+	b = xcalloc(1, sizeof *b);
+	snprintf(b->house, sizeof b->house, "%s", h->name);
+	b->next = x->buckets[k];
+	x->buckets[k] = b;
+	return b;
+}
+
+/* It was between the agent's last turn and now: so it has its token as early, and the next one needs his as late, as may be.
+ * Clocks go wrong by some hundred millionths. */
+static void
+take_token(struct turns *x, int host, const struct core *c, const struct house *h, size_t k)
+{
+	const struct config_flow *f = &c->o.config->flows[k];
+	struct bucket *b = bucket_of(x, h, k);
+	int64_t each_us = f->each_us - f->each_us / 1000, now_us = x->k->sim->now_us;
+
+	if (now_us < b->full_us - (f->burst - 1) * each_us)
+		sim_fail(x->k->sim, c->o.agent, "house %s: limit %s: one was given out %lld ms too early", h->name, f->name,
+		    (long long)(b->full_us - (f->burst - 1) * each_us - now_us) / 1000);
+	b->full_us = (b->full_us > x->looked_us[host] ? b->full_us : x->looked_us[host]) + each_us;
+}
+
+static void
+look_at_rate(struct turns *x, int host, const struct core *c, const struct house *h, size_t k)
+{
+	const struct config_flow *f = &c->o.config->flows[k];
+
+	for (int i = 0; f->each_us && h->running && i < TASK_BUCKETS; i++)
+		for (const struct task *t = c->by_seq[i]; t; t = t->next_seq)
+			if (is_counted(t, h, f) && !t->chosen && term_equal(&t->term, &h->term) && is_new(x, t))
+				take_token(x, host, c, h, k);
 }
 
 void
@@ -168,6 +257,10 @@ turns_look(struct turns *x, int host, const struct core *c)
 		for (int p = 0; c->houses[i].owned && !c->houses[i].local && p < TASK_PRIORITIES; p++)
 			look_at_rank(x, host, c, &c->houses[i], p);
 	for (int i = 0; i < c->nhouses; i++)
-		for (size_t k = 0; c->houses[i].owned && k < c->o.config->nflows; k++)
+		for (size_t k = 0; c->houses[i].owned && k < c->o.config->nflows; k++) {
 			look_at_flow(x, c, &c->houses[i], &c->o.config->flows[k], &x->own[host][i][k]);
+			if (!c->houses[i].local)
+				look_at_rate(x, host, c, &c->houses[i], k);
+		}
+	x->looked_us[host] = x->k->sim->now_us;
 }

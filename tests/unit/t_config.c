@@ -623,6 +623,33 @@ every_key_is_documented(void **state)
 }
 
 static void
+limits_are_checked(void **state)
+{
+	static const char *const wrong[] = { "10", "10/d", "0/s", "1000001/s", "1.5/s", "/s", "10/s ago" };
+	char text[128], msg[160];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		snprintf(text, sizeof text, HOUSE "flow:\n  a:\n    rate: %s\n", wrong[i]);
+		snprintf(msg, sizeof msg, "4: flow.a.rate: expected a rate (10/s, 30/m, 100/h) of 1 to 1000000, got %s", wrong[i]);
+		bad(text, msg);
+	}
+	bad(HOUSE "flow:\n  a:\n    burst: 2\n", "4: flow.a.burst: expected a rate beside it");
+	good(HOUSE "flow: {a: {rate: 7/s, burst: 3}, b: {running: 4}, c: {rate: 100/h, running: 2}, d: {tool: noop}}\n");
+	/* A token each so many microseconds, never sooner; any number at once. */
+	assert_int_equal(conf.flows[0].each_us, 142858);
+	assert_int_equal(conf.flows[0].burst, 3);
+	assert_int_equal(conf.flows[0].running, 0);
+	assert_int_equal(conf.flows[1].each_us, 0);
+	assert_int_equal(conf.flows[1].running, 4);
+	assert_int_equal(conf.flows[2].each_us, 36000000);
+	assert_int_equal(conf.flows[2].burst, 1);
+	assert_int_equal(conf.flows[2].running, 2);
+	assert_int_equal(conf.flows[3].running, 1);
+	done();
+}
+
+static void
 schedules_are_checked(void **state)
 {
 	(void)state;
@@ -659,6 +686,7 @@ main(void)
 		cmocka_unit_test(names_must_not_collide),
 		cmocka_unit_test(identities_have_kinds),
 		cmocka_unit_test(secrets_come_from_files_and_the_environment),
+		cmocka_unit_test(limits_are_checked),
 		cmocka_unit_test(schedules_are_checked),
 		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),

@@ -504,6 +504,52 @@ busy_is_no_verdict(void **state)
 	assert_int_equal(ct_count(&t, "client/me", id, "outcome"), 0);
 }
 
+/* And says when it is sent again. */
+static void
+a_busy_house_says_when(void **state)
+{
+	(void)state;
+	route("uw/home/client/me/reply/q", NULL);
+	house_says("rejected", ",'error':{'code':'busy','message':'no room','retry_after_s':20}");
+	turn();
+	for (int i = 0; i < 19; i++) {
+		ct_pass(&t, 1000);
+		ct_begin(&t);
+		turn();
+	}
+	assert_int_equal(ct_count(&t, TO_TIMMY, id, NULL), 1);
+	ct_pass(&t, 1000);
+	ct_begin(&t);
+	turn();
+	assert_int_equal(ct_count(&t, TO_TIMMY, id, NULL), 2);
+}
+
+/* A house of this same agent is asked again as if it were another's. */
+static void
+our_own_busy_house_is_asked_in_a_while(void **state)
+{
+	(void)state;
+	ct_teardown(&t);
+	ct_setup(&t, "limits: { queued: 3 }\n");
+	ct_up(&t, false);
+	for (int i = 2; i < 5; i++)
+		ct_taskf(&t, "ezra", "me", "{'id':'%s','tool':'wait','params':{'ms':1}}", ct_id(i));
+	turn();
+	assert_int_equal(t.nrun, 3);
+	ct_taskf(&t, "_", "me", "{'id':'%s','tool':'noop','house':'ezra'}", id);
+	turn();
+	turn();
+	assert_string_equal(ct_state(&t, id), "forwarded");
+	assert_true(t.next > t.now.mono_ms);
+	ct_end_all(&t);
+	turn();
+	ct_pass(&t, 5000);
+	ct_begin(&t);
+	turn();
+	turn();
+	assert_int_equal(t.nstarted, 4);
+}
+
 static void
 a_key_that_the_house_has_under_another_id_settles_it(void **state)
 {
@@ -642,6 +688,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_the_router_sent_itself_is_answered_like_that_of_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_waits_at_the_host_is_told_of_a_task_that_the_house_had, setup, teardown),
 		cmocka_unit_test_setup_teardown(busy_is_no_verdict, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_busy_house_says_when, setup, teardown),
+		cmocka_unit_test_setup_teardown(our_own_busy_house_is_asked_in_a_while, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_that_the_house_has_under_another_id_settles_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_house_forgot_is_uncertain, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_link_it_waits_on_disk_and_not_in_memory, setup, teardown),

@@ -353,11 +353,15 @@ a_full_house_and_a_full_disk_say_so(void **state)
 	assert_int_equal(ct_turn(&t), 0);
 	assert_int_equal(t.nstarted, 3);
 	assert_string_equal(ct_str(ct_last(&t, REPLIES, NULL, "rejected"), "error.code"), "busy");
+	assert_int_equal(ct_num(ct_last(&t, REPLIES, NULL, "rejected"), "error.retry_after_s"), 5);
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, NULL, "rejected"), "error.message"),
+	    "house ezra has 3 open tasks, its limit; retry after 5 s");
 	ct_end_all(&t);
 	core_disk_low(t.core, true);
 	ct_task(&t, "ezra", "me", "{'tool':'noop'}");
 	assert_int_equal(ct_turn(&t), 0);
 	assert_int_equal(ct_count(&t, REPLIES, NULL, "rejected"), 2);
+	assert_int_equal(ct_num(ct_last(&t, REPLIES, NULL, "rejected"), "error.retry_after_s"), 30);
 	core_disk_low(t.core, false);
 	ct_task(&t, "ezra", "me", "{'tool':'noop'}");
 	assert_int_equal(ct_turn(&t), 0);
