@@ -21,6 +21,11 @@
 	C(breaker_list)      \
 	C(breaker_open)      \
 	C(breaker_close)     \
+	X("Alerts")          \
+	C(alerts)            \
+	C(alerts_ack)        \
+	C(alerts_silence)    \
+	C(alerts_rules)      \
 	X("Houses")          \
 	C(house_list)        \
 	C(house_move)        \
