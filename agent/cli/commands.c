@@ -26,6 +26,7 @@
 	C(alerts_ack)        \
 	C(alerts_silence)    \
 	C(alerts_rules)      \
+	C(alerts_deliver)    \
 	X("Houses")          \
 	C(house_list)        \
 	C(house_move)        \
