@@ -169,7 +169,7 @@ speaks_for_all(const struct core *c)
 
 	if (!h || !hears(c))
 		return false;
-	if (h->owned)
+	if (h->owned || IS_MUTANT(MUTANT_ALERT_ALL))
 		return true;
 	return h->place >= 0 && h->vacant_ms && first && strcmp(first, c->o.agent) == 0;
 }
@@ -287,11 +287,16 @@ look_at_vacancy(struct core *c, const struct house *h)
 		judge(c, ALERT_HOUSE_VACANT, h->name, h->vacant_ms && !h->owned ? (c->now.mono_ms - h->vacant_ms) / 1000 : 0);
 }
 
-/* While we hear nobody, what we said of others stands. */
+/* While we hear nobody, what we said of others stands; but not beside somebody whose word it is now. */
 static bool
-is_of_others(enum alert_kind kind)
+stands(struct core *c, enum alert_kind kind)
 {
-	return kind == ALERT_AGENT_GONE || kind == ALERT_HOUSE_VACANT;
+	const struct house *h = house_find(c, "_");
+	const struct peer *owner = h ? lease_owner(c, h) : NULL;
+
+	if (kind != ALERT_AGENT_GONE && kind != ALERT_HOUSE_VACANT)
+		return false;
+	return !hears(c) && !(c->up && owner && peer_is_alive(c, owner, ALIVE_MS));
 }
 
 /* What is not ours to say any more, and what is over. */
@@ -303,7 +308,7 @@ sweep(struct core *c)
 	for (int i = 0; i < c->nalerts; i++) {
 		struct alert *a = &c->alerts[i];
 
-		if (!a->looked_at && (hears(c) || !is_of_others(a->kind))) {
+		if (!a->looked_at && !stands(c, a->kind)) {
 			a->state = (struct alert_state){ 0 };
 			say_if_due(c, a, &alert_rules[a->kind]);
 		}

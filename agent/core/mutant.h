@@ -63,7 +63,8 @@
 	X(MUTANT_NO_AGE,          "no-age",            80,    "low priority waits for as long as there is higher") \
 	X(MUTANT_FLOW_FORGOTTEN,  "flow-forgotten",    40,    "a new owner does not count what runs already") \
 	X(MUTANT_BREAKER_PROBES,  "breaker-probes",    40,    "a breaker that is half-open lets everybody try") \
-	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers")
+	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers") \
+	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,
