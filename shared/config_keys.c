@@ -109,7 +109,7 @@ const struct config_key config_keys[] = {
 
 	{ "sinks.*.kind", &TYPE_CHOICE, "webhook", .allowed = "webhook ntfy mail command", SINK(kind),
 	    .help = "How `uni-wizard alerts deliver` brings alerts there." },
-	{ "sinks.*.url", &TYPE_TEXT, SINK(url),
+	{ "sinks.*.url", &TYPE_TEXT, SINK(url), .secret = true,
 	    .help = "Where: `https://host/path` for webhook, with the topic for ntfy; `smtp://host:25` or `smtps://host` for mail." },
 	{ "sinks.*.secret", &TYPE_VARIABLE, SINK(secret),
 	    .help = "Name in `secrets` of the key that signs a webhook (HMAC-SHA256), of ntfy's token, of the password for mail." },

@@ -6,6 +6,8 @@
 #include "err.h"
 #include "json.h"
 
+#define OLD_MS 3600000                  /* clocks do not differ so much: a broker kept it that does not know of expiry */
+
 void
 board_release(struct board *b)
 {
@@ -57,7 +59,7 @@ alert_of(struct board *b, const struct topic *t)
 
 /* An empty message takes it back, too. */
 static void
-take_alert(struct board *b, const struct topic *t, cJSON *o)
+take_alert(struct board *b, const struct topic *t, cJSON *o, int64_t now_ms)
 {
 	struct board_alert *a = name_ok(t->name) && board_name_kind(t->id) < ALERT_COUNT ? alert_of(b, t) : NULL;
 
@@ -71,6 +73,8 @@ take_alert(struct board *b, const struct topic *t, cJSON *o)
 		a->o = o;
 		a->since_ms = time_of(o, "since", 0);
 		a->until_ms = time_of(o, "until", 0);
+		if (a->until_ms > now_ms - OLD_MS)
+			a->until_ms += now_ms - time_of(o, "time", now_ms);
 	}
 }
 
@@ -99,13 +103,18 @@ take_mute(struct board *b, const struct topic *t, cJSON *o)
 }
 
 bool
-board_take(struct board *b, const char *cluster, const char *topic, const char *payload, size_t len)
+board_take(struct board *b, const char *cluster, const char *topic, const char *payload, size_t len, int64_t now_ms)
 {
 	struct topic t;
+	cJSON *o;
 
 	if (topic_parse(topic, cluster, &t, NULL) || (t.kind != TOPIC_ALERT && t.kind != TOPIC_MUTE))
 		return false;
-	(t.kind == TOPIC_ALERT ? take_alert : take_mute)(b, &t, len ? json_parse_object(payload, len, NULL) : NULL);
+	o = len ? json_parse_object(payload, len, NULL) : NULL;
+	if (t.kind == TOPIC_ALERT)
+		take_alert(b, &t, o, now_ms);
+	else
+		take_mute(b, &t, o);
 	return true;
 }
 

@@ -1,7 +1,8 @@
 /*
  * board.h - alerts as they are heard, and what people said of them: seen (ack), or silenced for a time.
  *
- * What an agent has not said again within the time that it gave is over: the agent is gone, and somebody else says so.
+ * What an agent has not said again within the time that it gave is over: the agent is gone, and somebody else says so. That
+ * time begins when it is heard, for clocks differ.
  */
 #ifndef UW_BOARD_H
 #define UW_BOARD_H
@@ -42,7 +43,7 @@ struct board {
 
 void board_release(struct board *b);
 /* One message of a subscription. True if it was about an alert or a mute. */
-bool board_take(struct board *b, const char *cluster, const char *topic, const char *payload, size_t len);
+bool board_take(struct board *b, const char *cluster, const char *topic, const char *payload, size_t len, int64_t now_ms);
 bool board_is_raised(const struct board_alert *a, int64_t now_ms);
 /* Who wants to hear no more of it, NULL: nobody. An ack is for this raising alone. */
 const struct board_mute *board_mute(const struct board *b, const struct board_alert *a, int64_t now_ms);

@@ -53,7 +53,7 @@ on_message(void *arg, const char *topic, const char *payload, size_t len)
 {
 	struct alerts *x = arg;
 
-	if (!board_take(&x->board, x->r.config.cluster, topic, payload, len))
+	if (!board_take(&x->board, x->r.config.cluster, topic, payload, len, clock_wall_ms()))
 		x->heard = true;
 }
 

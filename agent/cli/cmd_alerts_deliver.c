@@ -36,7 +36,7 @@ on_message(void *arg, const char *topic, const char *payload, size_t len)
 {
 	struct deliver *d = arg;
 
-	board_take(&d->board, d->r.config.cluster, topic, payload, len);
+	board_take(&d->board, d->r.config.cluster, topic, payload, len, clock_wall_ms());
 }
 
 static void

@@ -106,7 +106,7 @@ like "with what to do, and where to read" "$("$UW" alerts)" "docs/TROUBLESHOOTIN
 is "by the router's owner alone" "$("$UW" alerts --json --all | jq -r --arg n "$NAME" '.[] | select(.name == $n) | .agent')" "$(owner_of _)"
 check "that section exists" grep -q "### agent-gone" "$(dirname "$0")/../../docs/TROUBLESHOOTING.md"
 
-posted() { jq -e --arg n "$NAME" --arg s "$1" --arg p "$2" 'select(.path == $p) | .body | fromjson? | select(.name == $n and .state == $s)' "$T/posts" >"$T/body" 2>/dev/null && [ -s "$T/body" ]; }
+posted() { jq -se --arg n "$NAME" --arg s "$1" --arg p "$2" 'any(.[]; .path == $p and ((.body | fromjson? // {}) | .name == $n and .state == $s))' "$T/posts" >/dev/null 2>&1; }
 check "the webhook has it" wait_for 20 posted raised /hook
 jq -r 'select(.path == "/hook") | .body' "$T/posts" | head -n 1 | tr -d '\n' >"$T/first"
 is "signed with HMAC-SHA256 over the body" "$(jq -r 'select(.path == "/hook") | .signature' "$T/posts" | head -n 1)" \
