@@ -68,6 +68,8 @@ look(struct deliver *d)
 {
 	int64_t now = clock_wall_ms();
 
+	for (size_t i = 0; i < d->nsinks; i++)
+		sink_put(&d->sinks[i], "", 0);
 	for (size_t i = 0; i < d->board.nalerts; i++) {
 		struct board_alert *a = &d->board.alerts[i];
 		bool raised = board_is_raised(a, now);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <openssl/hmac.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,6 +21,7 @@
 #define WAIT_MIN_MS 1000                /* doubled each time: two minutes between all of them */
 #define WAIT_MAX_MS 60000
 #define TRY_MS 10000
+#define QUEUE_MAX (64u << 10)
 
 /* ---- in the sink's own process ---- */
 
@@ -273,7 +273,8 @@ serve(const struct sink *s, int fd)
 	ssize_t n;
 
 	while (f && (n = getline(&line, &size, f)) > 0)
-		deliver(s, line, (size_t)n - (line[n - 1] == '\n'));
+		if (line[n - 1] == '\n')
+			deliver(s, line, (size_t)n - 1);
 	free(line);
 	_exit(0);
 }
@@ -299,7 +300,7 @@ sink_open(struct sink *s, const struct config *config, const struct config_sink 
 	*s = (struct sink){ .config = config, .c = c, .fd = -1 };
 	if (check(s, e))
 		return -1;
-	if (pipe2(fd, O_CLOEXEC))
+	if (pipe(fd))
 		return err_set(e, ERR_IO, "pipe: %s", strerror(errno));
 	fflush(NULL);
 	s->pid = fork();
@@ -309,6 +310,7 @@ sink_open(struct sink *s, const struct config *config, const struct config_sink 
 		/* Those are for who gives us work: he closes the pipe. */
 		signal(SIGINT, SIG_IGN);
 		signal(SIGTERM, SIG_IGN);
+		fcntl(fd[0], F_SETFD, FD_CLOEXEC);
 		close(fd[1]);
 		for (size_t i = 0; i < n; i++)
 			close(others[i].fd);
@@ -316,6 +318,7 @@ sink_open(struct sink *s, const struct config *config, const struct config_sink 
 	}
 	close(fd[0]);
 	s->fd = fd[1];
+	fcntl(s->fd, F_SETFD, FD_CLOEXEC);
 	fcntl(s->fd, F_SETFL, O_NONBLOCK);
 	return 0;
 }
@@ -327,12 +330,15 @@ sink_put(struct sink *s, const char *line, size_t len)
 
 	if (s->fd < 0)
 		return;
-	/* Whole or not at all. */
-	n = len <= PIPE_BUF ? write(s->fd, line, len) : -1;
-	if (n == (ssize_t)len)
-		return;
-	if (!s->dropped++ || s->dropped % 100 == 0)
+	if (s->queue.len + len <= QUEUE_MAX)
+		buf_add(&s->queue, line, len);
+	else if (!s->dropped++ || s->dropped % 100 == 0)
 		log_warnx("sink %s: its queue is full, %lld alerts were dropped", s->c->name, s->dropped);
+	n = s->queue.len ? write(s->fd, s->queue.data, s->queue.len) : 0;
+	if (n > 0) {
+		memmove(s->queue.data, s->queue.data + n, s->queue.len - (size_t)n);
+		buf_cut(&s->queue, s->queue.len - (size_t)n);
+	}
 }
 
 void
@@ -344,6 +350,7 @@ sink_close(struct sink *s, int ms)
 		return;
 	close(s->fd);
 	s->fd = -1;
+	buf_free(&s->queue);
 	while (waitpid(s->pid, NULL, WNOHANG) == 0) {
 		if (clock_mono_ms() > end)
 			kill(s->pid, SIGKILL);
