@@ -273,12 +273,19 @@ start_pool(struct agent *a, struct err *e)
 /* ---- once a second ---- */
 
 static void
+measured(struct agent *a, int64_t disk_free)
+{
+	core_disk_low(a->core, disk_free < a->o.config->min_free_bytes);
+	core_measured(a->core, disk_free, link_cert_until_ms(a));
+}
+
+static void
 check_disk(struct agent *a)
 {
 	struct statvfs v;
 
 	if (statvfs(a->o.config->state_dir, &v) == 0)
-		core_disk_low(a->core, (int64_t)v.f_bavail * (int64_t)v.f_frsize < a->o.config->min_free_bytes);
+		measured(a, (int64_t)v.f_bavail * (int64_t)v.f_frsize);
 }
 
 /* After a time of work, the memory that it took goes back to the system. */

@@ -52,6 +52,7 @@ struct link {
 	int failures;
 	int subscribing;                /* acknowledgements still to come */
 	uint64_t certs;                 /* the certificate files as they were read */
+	int64_t cert_until_ms;          /* wall: our own ends; 0: not known */
 	struct address addresses[CONFIG_MAX_BROKERS];
 	uv_poll_t *lookups[CONFIG_MAX_BROKERS]; /* that are out */
 	struct mqtt_known known[CONFIG_MAX_BROKERS];
@@ -124,6 +125,7 @@ void link_beat(struct agent *a);        /* once a second, in a turn before its c
 void link_watch(struct agent *a);       /* after each turn: what to wait for */
 void link_pause(struct agent *a);       /* nothing, until link_watch() */
 bool link_is_up(const struct agent *a);
+int64_t link_cert_until_ms(const struct agent *a);       /* wall: our certificate ends; 0: not known */
 void link_reload(struct agent *a);      /* connects again, with the certificates as they are now */
 void link_stop(struct agent *a);        /* says goodbye; nothing goes out after it */
 void link_look(struct agent *a, int broker);    /* for its addresses; probe_resolved() is told too */

@@ -3,6 +3,8 @@
  * it is, the core says.
  */
 #include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -174,6 +176,34 @@ certs_version(const struct agent *a)
 	return v;
 }
 
+/* When our own certificate ends; 0 if the file says nothing. */
+static int64_t
+cert_until_ms(const struct agent *a)
+{
+	char path[512];
+	X509 *x = NULL;
+	struct tm tm = { 0 };
+	int64_t ms = 0;
+	FILE *f;
+
+	agent_cert_path(a, path, sizeof path, a->o.id, "crt");
+	f = fopen(path, "r");
+	if (f)
+		x = PEM_read_X509(f, NULL, NULL, NULL);
+	if (x && ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1)
+		ms = 1000 * (int64_t)timegm(&tm);
+	X509_free(x);
+	if (f)
+		fclose(f);
+	return ms;
+}
+
+int64_t
+link_cert_until_ms(const struct agent *a)
+{
+	return a->link.cert_until_ms;
+}
+
 static void retry_callback(uv_timer_t *t);
 
 static void
@@ -250,6 +280,7 @@ connect_now(struct agent *a)
 	agent_cert_path(a, key, sizeof key, a->o.id, "key");
 	core_will(a->core, &will);
 	a->link.certs = certs_version(a);
+	a->link.cert_until_ms = cert_until_ms(a);
 	a->link.mqtt = mqtt_connect(&(struct mqtt_opts){ .client_id = core_client_id(a->core),
 	    .host = broker(a)->host, .address = address_text(addresses(a)), .port = broker(a)->port,
 	    .known = known(a),

@@ -79,6 +79,10 @@ allow_write(const struct grant *g, enum topic_kind kind)
 		if (g->who == IDENTITY_SOVEREIGN)
 			allow(g, "write", kind, g->identity, "+");
 		break;
+	case WRITER_PERSON:
+		if (g->who == IDENTITY_SOVEREIGN || g->who == IDENTITY_OPERATOR)
+			allow(g, "write", kind, g->identity, "+");
+		break;
 	case WRITER_AGENT_NAME:
 		may = agent;
 		/* fall through */

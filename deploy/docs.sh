@@ -153,6 +153,16 @@ owners, tools, versions, each agent's health, the layout of its database with th
 parameters, results, keys, tokens. The values of secrets that houses.yaml knows, and private keys, are replaced by `[redacted]` wherever they stand.
 Names of hosts, people and paths are in it; look through it before you send it.
 
+## Alerts
+
+`uni-wizard alerts` shows what is raised, `alerts --watch` what changes; each has its section here. Thresholds and times are
+the usual ones; `alerts` in houses.yaml changes them. A house that an alert is about stands behind its name: `queue-age.ezra`.
+`alerts ack NAME` says that it was seen, until it is raised anew; `alerts silence NAME --for 1h` tells nothing of it for a time.
+`alerts deliver` brings them to webhooks, ntfy, mail or a program.
+
+END
+	"$program" alerts rules
+	cat <<'END'
 ## What the doctor finds
 
 This table is printed by `uni-wizard doctor --findings`. NAME is the name, file or setting that the finding is about.

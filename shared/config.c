@@ -127,6 +127,11 @@ config_release(struct config *c)
 	}
 	for (size_t i = 0; i < c->nflows; i++)
 		config_values_clear("flow.*", &c->flows[i]);
+	for (int k = 0; k < ALERT_COUNT; k++)
+		if (c->alerts[k].given)
+			config_values_clear("alerts.*", &c->alerts[k]);
+	for (size_t i = 0; i < c->nsinks; i++)
+		config_values_clear("sinks.*", &c->sinks[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);
@@ -154,6 +159,20 @@ config_house_find(const struct config *c, const char *name)
 		if (strcmp(c->houses[i].name, name) == 0)
 			return &c->houses[i];
 	return NULL;
+}
+
+bool
+config_alert(const struct config *c, enum alert_kind kind, struct alert_rule *r)
+{
+	const struct config_alert *a = &c->alerts[kind];
+
+	*r = alert_rules[kind];
+	if (!a->given)
+		return true;
+	r->limit = a->limit;
+	r->raise_s = a->raise_s;
+	r->clear_s = a->clear_s;
+	return strcmp(a->use, "on") == 0;
 }
 
 int64_t

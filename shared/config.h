@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "alert.h"
 #include "cron.h"
 #include "sign.h"
 #include "topic.h"
@@ -29,6 +30,7 @@ struct err;
 #define CONFIG_MAX_SIGNERS 8
 #define CONFIG_MAX_SCHEDULES 64
 #define CONFIG_MAX_FLOWS 32
+#define CONFIG_MAX_SINKS 16
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
@@ -90,6 +92,24 @@ struct config_flow {
 	int64_t running;                /* attempts at once; 0: any number */
 	int64_t each_us;                /* a token comes each so many microseconds; 0: none are needed */
 	int64_t burst;                  /* that may be saved up */
+};
+
+/* What the file says of one alert; the rest is as the table in alert.h has it. */
+struct config_alert {
+	bool given;
+	int64_t limit, raise_s, clear_s;
+	char *use;                      /* on off */
+};
+
+/* Where `uni-wizard alerts deliver` brings alerts. */
+struct config_sink {
+	config_name name;
+	char *kind;                     /* webhook ntfy mail command */
+	char *url;                      /* http(s):// or smtp(s)://; NULL for a command */
+	char *secret;                   /* by its name in secrets; NULL: none */
+	char *user, *from, *to;         /* of mail */
+	char *command;
+	char *severity;                 /* warning: all; critical */
 };
 
 struct config {
@@ -154,6 +174,9 @@ struct config {
 	size_t nschedules;
 	struct config_flow flows[CONFIG_MAX_FLOWS];
 	size_t nflows;
+	struct config_alert alerts[ALERT_COUNT];
+	struct config_sink sinks[CONFIG_MAX_SINKS];
+	size_t nsinks;
 };
 
 /* The message of e names file, line, key, what was expected and what came. On failure *c is
@@ -168,6 +191,9 @@ void config_release(struct config *c);
 const char *config_path(const char *option);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
+
+/* Its row of the table with what the file says of it. False: it is switched off. */
+bool config_alert(const struct config *c, enum alert_kind kind, struct alert_rule *r);
 
 /* Longest time of an attempt there; of a house that is not configured: of any. */
 int64_t config_timeout_cap_s(const struct config *c, const char *house);

@@ -309,6 +309,39 @@ check_flow(struct config_reader *r, struct config_flow *f)
 	return 0;
 }
 
+static int
+sink_fail(struct config_reader *r, const struct config_sink *s, const char *key, const char *expected)
+{
+	char path[CONFIG_FIELD_MAX], parent[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "sinks.%s.%s", s->name, key);
+	snprintf(parent, sizeof parent, "sinks.%s", s->name);
+	return config_fail(r, config_line_of(r, path) ? config_line_of(r, path) : config_line_of(r, parent), "%s: expected %s", path,
+	    expected);
+}
+
+static bool
+begins(const char *text, const char *a, const char *b)
+{
+	return text && (strncmp(text, a, strlen(a)) == 0 || strncmp(text, b, strlen(b)) == 0);
+}
+
+static int
+check_sink(struct config_reader *r, const struct config_sink *s)
+{
+	bool command = strcmp(s->kind, "command") == 0, mail = strcmp(s->kind, "mail") == 0;
+
+	if (command)
+		return s->command ? 0 : sink_fail(r, s, "command", "a program, for kind command");
+	if (mail && !begins(s->url, "smtp://", "smtps://"))
+		return sink_fail(r, s, "url", "smtp://host:port or smtps://host:port, for kind mail");
+	if (mail && (!s->from || !s->to || strpbrk(s->from, "<> ") || strpbrk(s->to, "<> ")))
+		return sink_fail(r, s, s->from ? "to" : "from", "one mail address");
+	if (!mail && !begins(s->url, "http://", "https://"))
+		return sink_fail(r, s, "url", "http://host/path or https://host/path");
+	return 0;
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -326,6 +359,9 @@ config_check(struct config_reader *r)
 			return -1;
 	for (size_t i = 0; i < c->nflows; i++)
 		if (check_flow(r, &r->c->flows[i]))
+			return -1;
+	for (size_t i = 0; i < c->nsinks; i++)
+		if (check_sink(r, &c->sinks[i]))
 			return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;

@@ -12,6 +12,8 @@
 #define HOUSE(member) .offset = offsetof(struct config_house, member)
 #define SCHEDULE(member) .offset = offsetof(struct config_schedule, member)
 #define FLOW(member) .offset = offsetof(struct config_flow, member)
+#define ALERT(member) .offset = offsetof(struct config_alert, member)
+#define SINK(member) .offset = offsetof(struct config_sink, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
 #define MiB ((int64_t)1 << 20)
@@ -99,6 +101,32 @@ const struct config_key config_keys[] = {
 	    .help = "Attempts that may be given out in a second, a minute, or an hour, evenly: `10/s`, `100/h`." },
 	{ "flow.*.burst", &TYPE_INT, "1", .min = 1, .max = 1000000, FLOW(burst),
 	    .help = "Attempts of `rate` that may be saved up and then be given out at once." },
+
+	{ "alerts.*.limit", &TYPE_INT, NULL, "see [TROUBLESHOOTING.md](TROUBLESHOOTING.md#alerts)", .min = 0, .max = INT64_C(1000000000),
+	    ALERT(limit), .help = "Threshold of the alert of that name, in its unit." },
+	{ "alerts.*.raise_s", &TYPE_TIME, NULL, "likewise", .min = 0, .max = 7 * DAY, ALERT(raise_s),
+	    .help = "How long it is beyond the threshold before the alert is raised." },
+	{ "alerts.*.clear_s", &TYPE_TIME, NULL, "likewise", .min = 0, .max = 7 * DAY, ALERT(clear_s),
+	    .help = "How long it is within the threshold before the alert is cleared." },
+	{ "alerts.*.use", &TYPE_CHOICE, "on", .allowed = "on off", ALERT(use),
+	    .help = "Whether it is raised at all." },
+
+	{ "sinks.*.kind", &TYPE_CHOICE, "webhook", .allowed = "webhook ntfy mail command", SINK(kind),
+	    .help = "How `uni-wizard alerts deliver` brings alerts there." },
+	{ "sinks.*.url", &TYPE_TEXT, SINK(url), .secret = true,
+	    .help = "Where: `https://host/path` for webhook, with the topic for ntfy; `smtp://host:25` or `smtps://host` for mail." },
+	{ "sinks.*.secret", &TYPE_VARIABLE, SINK(secret),
+	    .help = "Name in `secrets` of the key that signs a webhook (HMAC-SHA256), of ntfy's token, of the password for mail." },
+	{ "sinks.*.user", &TYPE_TEXT, SINK(user),
+	    .help = "User of the mail server." },
+	{ "sinks.*.from", &TYPE_TEXT, SINK(from),
+	    .help = "Sender of mails." },
+	{ "sinks.*.to", &TYPE_TEXT, SINK(to),
+	    .help = "Whom mails are for." },
+	{ "sinks.*.command", &TYPE_PATH, SINK(command),
+	    .help = "Program that gets each alert as a line of JSON on its standard input; exit code 0: it has it." },
+	{ "sinks.*.severity", &TYPE_CHOICE, "warning", .allowed = "warning critical", SINK(severity),
+	    .help = "The least that goes there." },
 
 	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
 	    CONF(max_payload_bytes), .help = "Largest MQTT message." },

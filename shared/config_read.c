@@ -316,6 +316,49 @@ flow_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 	return config_mapping_read(r, "flow.*", shown, value, f);
 }
 
+static int
+alert_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	enum alert_kind kind = alert_kind_find(config_text(key));
+	struct config_alert *a = &r->c->alerts[kind < ALERT_COUNT ? kind : 0];
+	char shown[CONFIG_FIELD_MAX];
+
+	if (kind == ALERT_COUNT) {
+		struct nearest n = { .word = config_text(key) };
+
+		for (int k = 0; k < ALERT_COUNT; k++)
+			nearest_try(&n, alert_rules[k].name);
+		return config_fail(r, config_line(key), "alerts: expected the name of an alert, got %.60s%s%s", config_text(key),
+		    nearest_word(&n) ? "; did you mean " : "", nearest_word(&n) ? nearest_word(&n) : "");
+	}
+	a->given = true;
+	a->limit = alert_rules[kind].limit;
+	a->raise_s = alert_rules[kind].raise_s;
+	a->clear_s = alert_rules[kind].clear_s;
+	snprintf(shown, sizeof shown, "alerts.%s", alert_rules[kind].name);
+	config_defaults_put(r, "alerts.*", a);
+	return config_mapping_read(r, "alerts.*", shown, value, a);
+}
+
+static int
+sink_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	struct config *c = r->c;
+	struct config_sink *s = &c->sinks[c->nsinks];
+	const char *name = config_text(key);
+	char shown[CONFIG_FIELD_MAX];
+
+	if (!name_ok(name))
+		return config_fail_field(r, config_line(key), "sinks", "names of sinks ([a-z0-9-], at most 32)", config_brief(key));
+	if (c->nsinks == CONFIG_MAX_SINKS)
+		return config_fail(r, config_line(key), "sinks: more than %d", CONFIG_MAX_SINKS);
+	c->nsinks++;
+	snprintf(s->name, sizeof s->name, "%s", name);
+	snprintf(shown, sizeof shown, "sinks.%s", name);
+	config_defaults_put(r, "sinks.*", s);
+	return config_mapping_read(r, "sinks.*", shown, value, s);
+}
+
 static const struct free_map {
 	const char *path;
 	ptrdiff_t max;
@@ -323,6 +366,8 @@ static const struct free_map {
 } free_maps[] = {
 	{ "houses", CONFIG_MAX_HOUSES, house_add },
 	{ "flow", CONFIG_MAX_FLOWS, flow_add },
+	{ "alerts", ALERT_COUNT, alert_add },
+	{ "sinks", CONFIG_MAX_SINKS, sink_add },
 	{ "schedules", CONFIG_MAX_SCHEDULES, schedule_add },
 	{ "secrets", CONFIG_MAX_SECRETS, secret_add },
 };

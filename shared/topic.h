@@ -21,6 +21,7 @@ enum topic_writer {
 	WRITER_NAME,            /* the identity named by <name> */
 	WRITER_AGENT_ID,        /* like WRITER_ID, agents of houses only */
 	WRITER_AGENT_NAME,      /* like WRITER_NAME, agents and witnesses only */
+	WRITER_PERSON,          /* the sovereign and operators, named by <name> */
 	WRITER_SOVEREIGN,       /* the sovereign alone */
 	WRITER_CANDIDATE,       /* candidates of the house <name> */
 	WRITER_CANDIDATE_ID,    /* the same, and <id> names the writer */
@@ -54,6 +55,7 @@ enum topic_reader {
 	X(TOPIC_HALT,       "sovereign", "halt",      1, true,  WRITER_SOVEREIGN,      READER_ALL,    "signed halt and resume") \
 	X(TOPIC_GRANT,      "sovereign", "grant",     1, true,  WRITER_SOVEREIGN,      READER_ALL,    "signed standing grants") \
 	X(TOPIC_REQUEST,    "approval",  "request",   1, true,  WRITER_CANDIDATE,      READER_ALL,    "what waits for the sovereign") \
+	X(TOPIC_MUTE,       "client",    "mute",      1, true,  WRITER_PERSON,         READER_ALL,    "alerts that somebody has seen, or silenced") \
 	X(TOPIC_REPLY,      "client",    "reply",     1, false, WRITER_AGENTS,         READER_NAME,   "replies to one client")
 
 enum topic_kind {

@@ -13,6 +13,7 @@
 	X(tools,    "tools")                                                      \
 	X(call,     "a tool, then its parameters as key=")                        \
 	X(parameters, "parameters of the tool that --tool names")                 \
+	X(alerts,   "alerts that may be raised")                                  \
 	X(commands, "commands")
 
 struct asking {
@@ -108,6 +109,13 @@ offer_candidates(const struct asking *q)
 	config_done(c);
 	if (!names)
 		offer_agents(q);
+}
+
+static void
+offer_alerts(const struct asking *q)
+{
+	for (int k = 0; k < ALERT_COUNT; k++)
+		offer(q, alert_rules[k].name, "", alert_rules[k].what);
 }
 
 static void

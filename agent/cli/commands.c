@@ -21,6 +21,12 @@
 	C(breaker_list)      \
 	C(breaker_open)      \
 	C(breaker_close)     \
+	X("Alerts")          \
+	C(alerts)            \
+	C(alerts_ack)        \
+	C(alerts_silence)    \
+	C(alerts_rules)      \
+	C(alerts_deliver)    \
 	X("Houses")          \
 	C(house_list)        \
 	C(house_move)        \

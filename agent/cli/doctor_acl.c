@@ -198,6 +198,7 @@ topic_of_other(const struct acl *a, enum topic_kind kind, char *out)
 		name = a->d->config->sovereign;
 		break;
 	case WRITER_NAME:
+	case WRITER_PERSON:
 	case WRITER_AGENTS:
 		name = o.anybody;
 		break;

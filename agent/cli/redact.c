@@ -58,6 +58,9 @@ values_init(struct values *s, const struct config *c)
 	*s = (struct values){ .n = 0 };
 	for (size_t i = 0; c && i < c->nhouses; i++)
 		add_forms(s, c->houses[i].auth_token);
+	/* Webhooks of some services are secret by their path alone. */
+	for (size_t i = 0; c && i < c->nsinks; i++)
+		add_forms(s, c->sinks[i].url);
 	for (size_t i = 0; c && i < c->nsecrets; i++)
 		add_forms(s, c->secrets[i].value);
 	if (s->n)

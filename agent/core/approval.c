@@ -463,6 +463,7 @@ note_request(struct core *c, struct house *h, const struct ulid *id, bool there)
 		r = xcalloc(1, sizeof *r);
 		r->house = h;
 		r->id = *id;
+		r->at_ms = c->now.mono_ms;
 		*p = r;
 		c->nrequests++;
 	} else if (!there && r) {

@@ -131,6 +131,7 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	c->started_mono_ms = c->down_mono_ms = now.mono_ms;
 	c->due_changed = true;
 	c->next_broker = -1;
+	alert_init(c);
 	core_new_id(c, &boot);
 	ulid_format(&boot, c->boot);
 	peer_init(c);
@@ -214,6 +215,7 @@ core_close(struct core *c)
 	after_release(c);
 	release_houses(c);
 	db_close(&c->db);
+	free(c->alerts);
 	free(c->peers);
 	free(c->touched);
 	free(c->acked);
@@ -429,6 +431,7 @@ core_link_up(struct core *c, int broker, bool session)
 	approval_forget_requests(c);
 	lease_link_up(c);
 	signed_link_up(c);
+	alert_link_up(c);
 	if (!session)
 		inbound_forget(c);
 }
@@ -472,6 +475,13 @@ core_disk_low(struct core *c, bool low)
 	if (low != c->disk_low)
 		log_warnx("disk: %s", low ? "below the reserve, new tasks are refused" : "enough again");
 	c->disk_low = low;
+}
+
+void
+core_measured(struct core *c, int64_t disk_free_bytes, int64_t cert_until_ms)
+{
+	c->disk_free = disk_free_bytes;
+	c->cert_until_ms = cert_until_ms;
 }
 
 void
@@ -537,6 +547,7 @@ core_tick(struct core *c)
 	schedule_tick(c);
 	breaker_tick(c);
 	flow_tick(c);
+	alert_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
 	give_back_expired(c, &c->starts);

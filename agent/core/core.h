@@ -93,6 +93,9 @@ void core_local_gone(struct core *c, uint64_t conn);
 /* No new tasks while the disk is short. */
 void core_disk_low(struct core *c, bool low);
 
+/* What only the shell can see, for alerts: space where the store is, and when our certificate ends (wall; 0: not known). */
+void core_measured(struct core *c, int64_t disk_free_bytes, int64_t cert_until_ms);
+
 /* The agent is about to stop: no new attempts, and its houses go to others. */
 void core_drain(struct core *c);
 

@@ -251,23 +251,6 @@ claim(struct core *c, struct house *h, bool handed, bool unclean)
 	look_again_at(c, c->now.mono_ms + CLAIM_LOST_MS);
 }
 
-static void
-alert_unclean(struct core *c, const struct house *h)
-{
-	char topic[TOPIC_MAX];
-	struct buf *b;
-
-	topic_format(topic, c->o.config->cluster, TOPIC_ALERT, c->o.agent, "unclean-takeover");
-	b = out_now(c, topic, 1, true, 0);
-	json_put_open(b, '{');
-	json_kv_str(b, "alert", "unclean-takeover");
-	json_kv_str(b, "house", h->name);
-	term_put(b, "term", &h->term);
-	json_kv_str(b, "time", c->stamp);
-	json_kv_str(b, "text", "taken over by an agent that may have missed the last tasks; exclusive ones are uncertain");
-	out_end_line(b);
-}
-
 /* Replies that the former owner may not have sent any more. */
 static void
 tell_again(void *arg, struct task *t)
@@ -308,10 +291,8 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 	copies_begin(c, h, in_step);
 	if (lease_is_shared(h))
 		tell_owner(c, h);
-	if (h->unclean) {
+	if (h->unclean)
 		h->doubt_ms = c->now.wall_ms;
-		alert_unclean(c, h);
-	}
 	house_take_over(c, h);
 	work_resume(c, h);
 	work_ask(c, h);

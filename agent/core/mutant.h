@@ -64,7 +64,8 @@
 	X(MUTANT_FLOW_FORGOTTEN,  "flow-forgotten",    40,    "a new owner does not count what runs already") \
 	X(MUTANT_FLOW_FULL,       "flow-full",         40,    "a new owner begins with all tokens that may be saved up") \
 	X(MUTANT_BREAKER_PROBES,  "breaker-probes",    40,    "a breaker that is half-open lets everybody try") \
-	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers")
+	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers") \
+	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

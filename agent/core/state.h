@@ -301,6 +301,8 @@ struct house {
 	int64_t queued, open;           /* all queued; all that are not terminal */
 	int64_t running;
 	int64_t done[TASK_NSTATES];     /* since this agent began */
+	double recent, recent_failed;   /* ended in the last minutes, see alert.c */
+	int64_t counted_done, counted_failed;   /* of done[], in these */
 	char last_tool[48];             /* whose attempt ended last, as far as is known here */
 };
 
@@ -455,6 +457,7 @@ struct signed_object {
 struct request {
 	struct house *house;
 	struct ulid id;
+	int64_t at_ms;                  /* mono: known here since */
 	struct request *next;
 };
 
@@ -478,6 +481,20 @@ struct use_row {
 	char grant[NAME_MAX_LEN + 1];
 	struct ulid task;
 	struct use_row *next;
+};
+
+#define ALERTS_MAX 512                  /* of one agent, beyond their threshold or raised */
+
+/* Of one alert and what it is about, while it is raised or may be soon; see alert.c. */
+struct alert {
+	enum alert_kind kind;
+	char subject[NAME_MAX_LEN + 1]; /* "": the agent itself */
+	struct alert_state state;
+	int64_t value;
+	int64_t raised_ms;              /* wall */
+	int64_t said_ms;                /* mono; 0: not on this connection */
+	bool said_raised;               /* and so it was then */
+	bool looked_at;                 /* in this round */
 };
 
 #define TASK_LIST_MAX 200
@@ -622,6 +639,14 @@ struct core {
 	uint64_t beats;
 	int64_t beat_made_ms[PULSES];   /* mono: of the latest heartbeats, by number */
 	bool unsaid;                    /* what is retained as our health is not what we said last */
+
+	/* alerts */
+	struct alert *alerts;
+	int nalerts;
+	int64_t alerts_ms;              /* mono: looked at last */
+	bool alerts_full;
+	int64_t disk_free, cert_until_ms;       /* as the shell said; -1, 0: it did not */
+	int64_t mark_seq, mark_ms;      /* the outbox was up to there then (mono); 0: all of that is with the broker */
 
 	/* redelivery */
 	uint64_t *inbound;              /* hash by packet id; 0: none */
@@ -1181,6 +1206,11 @@ bool brokers_lost_by_most(const struct core *c, int64_t from_ms, int64_t to_ms);
 void brokers_tick(struct core *c);
 void brokers_link_up(struct core *c);
 void brokers_link_down(struct core *c);
+
+/* alert.c: what people should look at */
+void alert_init(struct core *c);
+void alert_tick(struct core *c);
+void alert_link_up(struct core *c);
 
 /* pulse.c: heartbeats, and our own pulse through the broker */
 void pulse_link_up(struct core *c);

@@ -29,6 +29,7 @@ sovereign  policy     S        name  -      SOWAX
 sovereign  halt       S        name  -      SOWAX
 sovereign  grant      S        name  -      SOWAX
 approval   request    C        -     name   SOWAX
+client     mute       SO       name  -      SOWAX
 client     reply      A        -     -      own
 RULES
 # Who is what, and a candidate of which houses: bezalel says none, and has its own agent and two more, first come first.

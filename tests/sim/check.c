@@ -809,6 +809,7 @@ check_turn(struct check *k, struct host *h)
 {
 	inside_turn(k, h);
 	breakers_turn(k, h);
+	alerts_turn(k, h);
 	orders_turn(k->orders, check_host(k, host_name(h)));
 	turns_look(k->waiting, check_host(k, host_name(h)), host_core(h));
 }
@@ -866,6 +867,7 @@ check_end(struct check *k)
 	inside_check_schedules(k);
 	audits_check(k);
 	breakers_check(k);
+	alerts_check(k);
 	owners_check(k->owners);
 	orders_check(k->orders);
 	check_plains(k);

@@ -114,6 +114,7 @@ struct check {
 	char store[HOSTS_MAX][12];      /* the last one it had */
 	struct key *lost;               /* stores */
 	struct breakers *breakers[HOSTS_MAX];
+	int64_t both_us[HOSTS_MAX][HOSTS_MAX];  /* two say the same alert since then; 0: they do not */
 	int64_t opened;                 /* turns in which one was open */
 };
 
@@ -192,6 +193,10 @@ bool inside_is_adapted(const struct check *k, const char *house, const char *id)
 void inside_check_schedules(struct check *k);
 void inside_check(struct check *k);
 void audits_check(struct check *k);     /* audit.c */
+
+/* alerts.c */
+void alerts_turn(struct check *k, struct host *h);
+void alerts_check(struct check *k);
 
 /* breakers.c */
 void breakers_turn(struct check *k, struct host *h);

@@ -665,6 +665,32 @@ schedules_are_checked(void **state)
 	done();
 }
 
+static void
+alerts_and_sinks_are_checked(void **state)
+{
+	struct alert_rule r;
+
+	(void)state;
+	bad(HOUSE "alerts: {queue-ag: {}}\n", "2: alerts: expected the name of an alert, got queue-ag; did you mean queue-age");
+	bad(HOUSE "alerts: {queue-age: {limit: -1}}\n", "2: alerts.queue-age.limit: expected a whole number from 0 to 1000000000, got -1");
+	bad(HOUSE "sinks: {A: {}}\n", "2: sinks: expected names of sinks ([a-z0-9-], at most 32), got A");
+	bad(HOUSE "sinks:\n  a:\n    kind: webhook\n", "4: sinks.a.url: expected http://host/path or https://host/path");
+	bad(HOUSE "sinks:\n  a:\n    kind: mail\n    url: 'http://x'\n", "5: sinks.a.url: expected smtp://host:port or smtps://host:port, for kind mail");
+	bad(HOUSE "sinks:\n  a:\n    kind: mail\n    url: 'smtp://x'\n    from: a@b\n    to: 'a b'\n", "7: sinks.a.to: expected one mail address");
+	bad(HOUSE "sinks:\n  a:\n    kind: command\n", "4: sinks.a.command: expected a program, for kind command");
+	good(HOUSE "alerts: {queue-age: {limit: 5, clear_s: 2m}, disk-low: {use: off}}\nsinks: {a: {url: 'https://x/y'}}\n");
+	assert_true(config_alert(&conf, ALERT_QUEUE_AGE, &r));
+	assert_int_equal(r.limit, 5);
+	assert_int_equal(r.raise_s, alert_rules[ALERT_QUEUE_AGE].raise_s);
+	assert_int_equal(r.clear_s, 120);
+	assert_false(config_alert(&conf, ALERT_DISK_LOW, &r));
+	assert_true(config_alert(&conf, ALERT_CLOCK_SKEW, &r));
+	assert_int_equal(r.limit, alert_rules[ALERT_CLOCK_SKEW].limit);
+	assert_int_equal(conf.nsinks, 1);
+	assert_string_equal(conf.sinks[0].severity, "warning");
+	done();
+}
+
 int
 main(void)
 {
@@ -688,6 +714,7 @@ main(void)
 		cmocka_unit_test(secrets_come_from_files_and_the_environment),
 		cmocka_unit_test(limits_are_checked),
 		cmocka_unit_test(schedules_are_checked),
+		cmocka_unit_test(alerts_and_sinks_are_checked),
 		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),
 		cmocka_unit_test(a_root_that_holds_what_is_the_agents_is_a_warning),

@@ -300,7 +300,7 @@ who_is_not_in_step_takes_over_after_10_s_and_says_so(void **state)
 	assert_true(net_house(&net, 1)->unclean);
 	net_run(&net, 3000);
 	assert_int_equal(ct_count(node(1), "timmy-1/alert/unclean-takeover", NULL, NULL), 1);
-	assert_int_equal(net_count(&net, "/alert/", NULL, NULL), 1);
+	assert_int_equal(net_count(&net, "/alert/unclean-takeover", NULL, NULL), 1);
 	assert_string_equal(ct_state(node(1), ct_id(0)), "uncertain");
 	assert_string_equal(ct_state(node(1), ct_id(1)), "queued");
 	assert_string_equal(ct_state(node(1), ct_id(2)), "queued");
