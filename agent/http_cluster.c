@@ -10,7 +10,7 @@
 #define ASK_MS 3500
 #define BEAT_BYTES 32768                /* of a heartbeat; a larger one is left out */
 #define REIGNS_MAX 16                   /* of one house */
-#define TERM_TEXT 96
+#define REIGN_TEXT 96
 
 struct beat {
 	config_name agent;
@@ -23,7 +23,7 @@ struct beat {
 
 /* An owner of a house. */
 struct reign {
-	char term[TERM_TEXT];
+	char term[REIGN_TEXT];
 	config_name agent;
 	char since[40];
 };
@@ -174,6 +174,8 @@ put_house(const struct agent *a, struct buf *b, const char *name, const char *ro
 	json_kv_str(b, "role", role ? role : "");
 	put_names(b, "candidates", candidates);
 	json_kv_bool(b, "followed", config_names_has(candidates, a->o.id));
+	json_put_key(b, "terms");
+	core_put_terms(a->core, name, b);
 	json_put_key(b, "owners");
 	json_put_open(b, '[');
 	for (int i = 0; i < r->n; i++) {

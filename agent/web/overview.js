@@ -1,7 +1,7 @@
 // overview.js - whether the cluster is well: what needs a look, how it goes, houses, agents.
 
 import { SECONDS, approvals, cluster, isAlive, link, ownerOf, seconds } from './cluster.js';
-import { ago, attr, clock, h, keyed, span, spark, text } from './dom.js';
+import { ago, attr, clock, full, h, keyed, span, spark, text } from './dom.js';
 
 const SKEW_MS = 2000;
 
@@ -113,6 +113,13 @@ function candidateWord(x, o, name) {
 	return o?.part.in_step?.includes(name) ? ['good', 'in step'] : ['warn', 'behind'];
 }
 
+// Newest first: those whose events are known, and those that were heard.
+function reigns(x) {
+	const all = new Map(x.terms.map((t) => [t, { term: t, agent: t.split('.').slice(1, -1).join('.'), since: '' }]));
+	for (const r of x.owners) all.set(r.term, r);
+	return [...all.values()].sort((a, b) => parseInt(b.term, 10) - parseInt(a.term, 10));
+}
+
 function newHouse(x) {
 	return h('article.card', { 'aria-label': x.house === '_' ? 'Router' : 'House ' + x.house },
 		h('header', {}, h('h3', { text: x.house === '_' ? 'router' : x.house }), h('span.role', { text: x.house === '_' ? 'chooses houses' : x.role || '' }),
@@ -124,7 +131,7 @@ function newHouse(x) {
 
 function drawHouse(e, x) {
 	const o = ownerOf(x.house), c = e.querySelector('header .chip'), dd = e.querySelectorAll('dd'), p = o?.part || {};
-	const bad = (p.failed || 0) + (p.dead || 0), owners = [...x.owners].reverse();
+	const bad = (p.failed || 0) + (p.dead || 0), owners = reigns(x), changes = owners.filter((r, i) => i + 1 < owners.length && r.agent !== owners[i + 1].agent);
 	c.className = 'chip ' + (!o || !o.alive ? 'bad' : 'good');
 	text(c, !o ? 'no owner' : !o.alive ? 'silent' : 'held');
 	text(dd[0], o ? o.agent : '–');
@@ -138,9 +145,9 @@ function drawHouse(e, x) {
 			li.firstChild.className = 'dot ' + t;
 			text(li.lastChild, word);
 		});
-	text(e.querySelector('summary'), owners.length < 2 ? 'No failover since this agent began' :
-		`${owners.length - 1} change${owners.length > 2 ? 's' : ''} of owner, the last at ${clock(owners[0].since)}`);
-	keyed(e.querySelector('.reigns'), owners, (r) => r.term, (r) => h('li', {}, h('time', { datetime: r.since, text: clock(r.since) }), ' ', h('b', { text: r.agent }),
+	text(e.querySelector('summary'), !changes.length ? 'It had no other owner' :
+		`${changes.length} change${changes.length > 1 ? 's' : ''} of owner${changes[0].since ? `, the last at ${clock(changes[0].since)}` : ''}`);
+	keyed(e.querySelector('.reigns'), owners, (r) => r.term, (r) => h('li', {}, h('time', r.since ? { datetime: r.since, title: full(r.since), text: clock(r.since) } : { text: 'before' }), ' ', h('b', { text: r.agent }),
 		h('small', { text: ` term ${parseInt(r.term, 10)}` })));
 	attr(e, 'data-owner', o?.agent || '');
 }
@@ -153,7 +160,7 @@ function drawAgent(row, a) {
 	state.firstChild.className = 'chip ' + (!alive ? 'bad' : x.state === 'stopping' || x.disk_low ? 'warn' : 'good');
 	text(state.firstChild, alive ? (x.disk_low ? 'disk low' : x.state) : a.heard ? 'lost' : 'not heard');
 	text(seen, a.heard ? (alive ? 'now' : span(performance.now() - a.heard) + ' ago') : '–');
-	text(row.querySelectorAll('td')[2], alive ? span(x.up_s * 1000) : '–');
+	text(row.querySelectorAll('td')[2], !alive ? '–' : x.up_s < 1 ? 'just began' : span(x.up_s * 1000));
 	text(load, alive ? `${x.slots} worker${x.slots === 1 ? '' : 's'}, owns ${(x.houses || []).filter((p) => p.role === 'owner').map((p) => (p.house === '_' ? 'router' : p.house)).join(', ') || 'nothing'}` : '–');
 	text(version, x.version ? `${x.version} on ${x.host}` : '–');
 }

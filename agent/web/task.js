@@ -117,7 +117,7 @@ export function forecast(p, t, before) {
 	if (t && TERMINAL.has(t.state)) {
 		const ok = t.state === 'succeeded', likely = ok ? p.success : 1 - p.success;
 		parts.push(h('p.verdict', {}, 'It came: ', chip(t.state), t.run_ms === undefined ? '' : ` in ${span(t.run_ms)}`,
-			likely >= 0.5 ? ', as was to be expected' : ', which was the less likely', t.run_ms > p.p95_ms ? '; it took longer than expected.' : '.'));
+			!before ? '' : likely >= 0.5 ? ', as was to be expected' : ', which was the less likely', t.run_ms > p.p95_ms ? '; it took longer than expected.' : '.'));
 		parts.push(h('p.note', { text: before ? 'Said before it ended.' : 'By what is known now, this task included.' }));
 	}
 	return parts;

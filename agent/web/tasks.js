@@ -15,8 +15,12 @@ function fits(f) {
 	const words = f.q.toLowerCase().split(/\s+/).filter(Boolean);
 	const state = f.state === 'open' ? (r) => !TERMINAL.has(r.state) : f.state === 'bad' ? (r) => BAD.has(r.state) :
 		f.state ? (r) => r.state === f.state : () => true;
-	return (r) => state(r) && (!f.house || r.house === f.house) &&
-		words.every((w) => `${r.tool} ${r.sender} ${r.house} ${r.id} ${r.error?.message || ''}`.toLowerCase().includes(w));
+	const said = (r) => `${r.tool} ${r.sender} ${r.house} ${r.id} ${r.error?.message || ''}`.toLowerCase();
+	return (r) => {
+		if (!state(r) || (f.house && r.house !== f.house)) return false;
+		const all = words.length ? said(r) : '';
+		return words.every((w) => all.includes(w));
+	};
 }
 
 function newest(a, b) {
@@ -172,7 +176,15 @@ export function tasksView(main, query, go) {
 	resized.observe(list);
 
 	choose();
-	let last = 0, pending = 0;
+	let last = 0, cost = 0, pending = 0;
+	function timed() {
+		const begun = performance.now();
+		clearTimeout(pending);
+		pending = 0;
+		choose();
+		last = performance.now();
+		cost = last - begun;
+	}
 	return (what) => {
 		if (!list.isConnected) {
 			resized.disconnect();
@@ -183,18 +195,10 @@ export function tasksView(main, query, go) {
 				if (x !== '_' && ![...house.options].some((o) => o.value === x)) house.append(option(x, x, f.house));
 			anew();
 		} else if (what.has('tasks')) {
-			// Many a second become few drawings; the first is at once.
-			const due = last + 120 - performance.now();
-			if (due <= 0) {
-				last = performance.now();
-				choose();
-			} else {
-				pending ||= setTimeout(() => {
-					pending = 0;
-					last = performance.now();
-					if (list.isConnected) choose();
-				}, due);
-			}
+			// At once; but where that takes long, it leaves five times as long for the rest.
+			const due = last + 5 * cost - performance.now();
+			if (due <= 0) timed();
+			else pending ||= setTimeout(() => list.isConnected && timed(), due);
 		}
 	};
 }

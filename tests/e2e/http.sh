@@ -145,6 +145,7 @@ gets 400 "and a limit that is none" GET /v1/tasks '/v1/tasks?limit=1000'
 # The cluster
 gets 200 "houses and agents are told" GET /v1/cluster /v1/cluster
 is "with each house's owner" "$(field '.houses[] | select(.house == "ezra") | .owners[-1].agent')" ezra-1
+is "and who had it before" "$(field '.houses[] | select(.house == "ezra") | (.terms | length > 1) and .terms[-1] == .owners[-1].term')" true
 is "and each agent's heartbeat" "$(field '[.agents[] | select(.heard_ms < 5000) | .health.agent] | sort | join(" ")')" "ezra-1 timmy-1"
 "$UW" submit file_write --house ezra "path=$T/c/work/a" content=one --mode sovereign >"$T/out" 2>&1
 is_asked() {
