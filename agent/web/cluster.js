@@ -11,6 +11,7 @@ const PAGE = 200, SILENT_MS = 5000, STALE_MS = 3500, TRAIL_MAX = 100, OUTPUT_MAX
 export const link = { state: 'connecting', why: '', fresh: 0 };      // connecting, live, stale, lost, refused; fresh: as of when
 export const cluster = { agent: '', name: '', version: '', sovereign: 'timmy', houses: new Map(), agents: new Map() };
 export const tasks = new Map();
+export const changed = new Set();        // rows that came or became otherwise since listeners were told last
 export const approvals = { list: [], count: 0, more: false, known: false };
 export const watched = { id: '', trail: [], output: '', attempt: 0, cut: false, percent: null, note: '' };
 export const seconds = [];              // {at, ended, bad, times: []}, oldest first
@@ -33,6 +34,7 @@ function flush() {
 	const what = new Set(news);
 	news.clear();
 	for (const fn of listeners) fn(what);
+	changed.clear();
 }
 
 function setLink(state, reason = '') {
@@ -107,6 +109,9 @@ function prune() {
 	if (tasks.size <= ROWS_MAX + 500) return;
 	const rows = [...tasks.values()].filter((r) => TERMINAL.has(r.state)).sort((a, b) => (a.accepted < b.accepted ? -1 : 1));
 	for (const r of rows.slice(0, tasks.size - ROWS_MAX)) tasks.delete(r.id);
+	// A page that is not looked at is told nothing, and must not gather what is gone.
+	changed.clear();
+	tell('all');
 }
 
 function isOuter(row) {
@@ -119,7 +124,9 @@ function mergeRow(row, askedAt) {
 	if (known && (known.touched > askedAt || (isOuter(row) && !isOuter(known)))) return;
 	// A follower tells of an end only when it knows that nobody else can come to another one, a heartbeat later.
 	if (known && TERMINAL.has(known.state) && !TERMINAL.has(row.state)) return;
-	tasks.set(row.id, { ...row, touched: known?.touched || 0 });
+	const held = known ? Object.assign(known, row) : { ...row, touched: 0 };
+	tasks.set(row.id, held);
+	changed.add(held);
 }
 
 // A page of the newest; before: from where to go on. Returns that of the next page, 0 if there is none.
@@ -173,6 +180,7 @@ function onTask(house, agent, e) {
 		row.run_ms = e.run_ms;
 	}
 	if (e.type === 'started' || e.type === 'starting') row.percent = undefined;
+	changed.add(row);
 	if (was === 'waiting_approval' || row.state === 'waiting_approval') loadApprovalsSoon(e.type);
 	tell('tasks');
 }
@@ -181,6 +189,7 @@ function onLog(e) {
 	const row = tasks.get(e.id);
 	if (row && e.type === 'progress' && !TERMINAL.has(row.state)) {
 		row.percent = e.percent;
+		changed.add(row);
 		tell('tasks');
 	}
 	if (e.id !== watched.id) return;
@@ -241,6 +250,8 @@ let beat = 0, stop = null;
 // Rows that were held may have changed meanwhile.
 async function refresh() {
 	tasks.clear();
+	changed.clear();
+	tell('all');
 	await Promise.all([loadCluster(), loadTasks({}, 0), loadApprovals()]);
 	setTimeout(() => loadTasks({}, 0).catch(() => {}), SETTLED_MS);
 	tell('fresh');

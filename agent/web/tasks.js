@@ -1,7 +1,7 @@
 // tasks.js - the tasks, newest first: only the rows that are seen are elements, however many there are.
 
-import { ROWS_MAX, cluster, loadTasks, tasks } from './cluster.js';
-import { BAD, TERMINAL, clock, full, h, span, stateName, text, tone } from './dom.js';
+import { ROWS_MAX, changed, cluster, loadTasks, tasks } from './cluster.js';
+import { BAD, TERMINAL, attr, clock, full, h, span, stateName, text, tone } from './dom.js';
 
 const SPARE = 6;                        // rows above and below what is seen
 const NARROW = matchMedia('(max-width: 720px)');
@@ -42,17 +42,19 @@ function newRow() {
 
 function drawRow(e, r, i, active) {
 	const c = e.children, mark = c[0].firstChild;
-	e.dataset.id = r.id;
-	e.id = 'row-' + r.id;
-	e.setAttribute('aria-rowindex', i + 2);
-	e.setAttribute('aria-selected', active);
-	mark.className = 'chip ' + tone(r.state);
+	if (e.dataset.id !== r.id) {
+		e.dataset.id = r.id;
+		e.id = 'row-' + r.id;
+		c[4].title = full(r.accepted);
+		text(c[4], clock(r.accepted));
+	}
+	attr(e, 'aria-rowindex', i + 2);
+	attr(e, 'aria-selected', active);
+	attr(mark, 'class', 'chip ' + tone(r.state));
 	text(mark, r.cancelling ? 'stopping' : stateName(r.state));
 	text(c[1], r.tool);
 	text(c[2], r.house);
 	text(c[3], r.sender);
-	text(c[4], clock(r.accepted));
-	c[4].title = full(r.accepted);
 	text(c[5], took(r));
 }
 
@@ -60,7 +62,7 @@ function drawRow(e, r, i, active) {
 
 export function tasksView(main, query, go) {
 	const f = { q: query.get('q') || '', state: query.get('state') || '', house: query.get('house') || '' };
-	let shown = [], active = '', next = null, loading = false, failed = '', turn = 0;
+	let shown = [], active = '', next = null, loading = false, failed = '', turn = 0, fit = fits(f), inList = new Set();
 
 	const q = h('input', { type: 'search', placeholder: 'Tool, sender, id, error', value: f.q, 'aria-label': 'Search tasks' });
 	const option = (value, label, chosen) => h('option', { value, text: label, selected: value === chosen });
@@ -81,14 +83,23 @@ export function tasksView(main, query, go) {
 	function draw() {
 		const rh = height(), top = Math.max(0, Math.floor(list.scrollTop / rh) - SPARE);
 		const n = Math.min(shown.length - top, Math.ceil(list.clientHeight / rh) + 2 * SPARE);
-		while (sizer.children.length > Math.max(0, n)) sizer.lastChild.remove();
-		while (sizer.children.length < n) sizer.append(newRow());
-		sizer.style.height = shown.length * rh + 'px';
-		for (let i = 0; i < n; i++) {
-			const e = sizer.children[i], r = shown[top + i];
-			e.style.transform = `translateY(${(top + i) * rh}px)`;
-			drawRow(e, r, top + i, r.id === active);
+		const rows = shown.slice(top, top + Math.max(0, n)), ids = new Set(rows.map((r) => r.id)), kept = new Map(), free = [];
+		for (const e of [...sizer.children]) {
+			if (ids.has(e.dataset.id)) kept.set(e.dataset.id, e);
+			else free.push(e);
 		}
+		// Where all are others, as in a wide leap, each takes another's place; otherwise those that stay are not moved.
+		if (kept.size) for (const e of free) e.remove();
+		let at = sizer.firstChild;
+		rows.forEach((r, i) => {
+			const e = kept.get(r.id) || free.shift() || newRow();
+			if (e === at) at = at.nextSibling;
+			else sizer.insertBefore(e, at);
+			const y = `translateY(${(top + i) * rh}px)`;
+			if (e.style.transform !== y) e.style.transform = y;
+			drawRow(e, r, top + i, r.id === active);
+		});
+		for (const e of free) e.remove();
 		list.setAttribute('aria-rowcount', shown.length + 1);
 		const there = active && document.getElementById('row-' + active);
 		if (there) list.setAttribute('aria-activedescendant', there.id);
@@ -96,11 +107,29 @@ export function tasksView(main, query, go) {
 		more();
 	}
 
-	// Who has scrolled down stays where he is while new ones come.
-	function choose() {
-		const rh = height(), at = Math.floor(list.scrollTop / rh), anchor = at > 0 ? shown[at]?.id : null;
-		shown = [...tasks.values()].filter(fits(f)).sort(newest);
-		const now = anchor ? shown.findIndex((r) => r.id === anchor) : -1;
+	// One row, where it belongs. Most are new, and so near the top.
+	function place(r) {
+		if (!fit(r)) {
+			if (inList.delete(r)) shown.splice(shown.indexOf(r), 1);
+		} else if (!inList.has(r)) {
+			let i = 0;
+			while (i < shown.length && newest(shown[i], r) < 0) i++;
+			shown.splice(i, 0, r);
+			inList.add(r);
+		}
+	}
+
+	// Anew, or only what has changed. Who has scrolled down stays where he is while new ones come.
+	function choose(some) {
+		const rh = height(), at = Math.floor(list.scrollTop / rh), anchor = at > 0 ? shown[at] : null;
+		if (some && some.size < 100) {
+			some.forEach(place);
+		} else {
+			fit = fits(f);
+			shown = [...tasks.values()].filter(fit).sort(newest);
+			inList = new Set(shown);
+		}
+		const now = anchor ? shown.indexOf(anchor) : -1;
 		sizer.style.height = shown.length * rh + 'px';
 		if (now >= 0 && now !== at) list.scrollTop += (now - at) * rh;
 		text(count, `${shown.length.toLocaleString()}${next === 0 ? '' : '+'} task${shown.length === 1 ? '' : 's'}`);
@@ -176,12 +205,15 @@ export function tasksView(main, query, go) {
 	resized.observe(list);
 
 	choose();
-	let last = 0, cost = 0, pending = 0;
+	let last = 0, cost = 0, pending = 0, all = false;
+	const waiting = new Set();
 	function timed() {
 		const begun = performance.now();
 		clearTimeout(pending);
 		pending = 0;
-		choose();
+		choose(all ? null : waiting);
+		waiting.clear();
+		all = false;
 		last = performance.now();
 		cost = last - begun;
 	}
@@ -195,8 +227,10 @@ export function tasksView(main, query, go) {
 				if (x !== '_' && ![...house.options].some((o) => o.value === x)) house.append(option(x, x, f.house));
 			anew();
 		} else if (what.has('tasks')) {
-			// At once; but where that takes long, it leaves five times as long for the rest.
-			const due = last + 5 * cost - performance.now();
+			// At once; but where that takes long, it leaves twice as long for the rest.
+			const due = last + 2 * cost - performance.now();
+			for (const r of changed) waiting.add(r);
+			all ||= what.has('all');
 			if (due <= 0) timed();
 			else pending ||= setTimeout(() => list.isConnected && timed(), due);
 		}
