@@ -55,7 +55,7 @@ TOOLS    = $(call src,tools)
 MIND     = $(call src,intelligence)
 BROKER   = $(call src,broker-config)
 CORE     = $(call src,agent/core)
-AGENT    = $(call src,agent)
+AGENT    = $(call src,agent) $(B)/web.o
 CLI      = $(call src,agent/cli)
 HARNESS  = $(filter $(B)/agent/harness%,$(AGENT))
 LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(HARNESS)
@@ -90,6 +90,17 @@ $(BIN): $(filter-out $(HARNESS),$(AGENT)) $(CLI) $(BROKER) $(B)/libuwcore.a $(LI
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 -include $(shell find $(B) -path '$(B)/demo' -prune -o -type f -name '*.d' -print 2>/dev/null)
+
+# The dashboard's files, as they are.
+WEB      = $(sort $(wildcard agent/web/*))
+$(B)/web.c: $(WEB) agent/web.sh
+	@mkdir -p $(@D)
+	$(say) "web $@"
+	$(Q)agent/web.sh $(WEB) >$@.new && mv $@.new $@
+
+$(B)/web.o: $(B)/web.c
+	$(say) "cc $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The one thing that depends on where all this will live.
 $(B)/prefix: FORCE

@@ -93,6 +93,7 @@ struct agent {
 	bool listening;
 	struct http *http;              /* NULL: it is switched off, or cannot listen */
 	struct events events;           /* of http */
+	struct cluster *cluster;        /* of http too */
 	struct health health;
 	struct metrics metrics;
 

@@ -14,6 +14,7 @@
 
 #include "agent.h"
 #include "clock.h"
+#include "http_cluster.h"
 #include "json.h"
 #include "log.h"
 #include "mhd.h"
@@ -89,6 +90,11 @@ static const struct route {
 	{ "GET", "/v1/tasks/{id}", task_get, !OPEN, "" },
 	{ "POST", "/v1/tasks/{id}/cancel", task_cancel, !OPEN, "" },
 	{ "GET", "/v1/events", events_get, !OPEN, "house type" },
+	{ "GET", "/v1/cluster", cluster_get, !OPEN, "" },
+	{ "GET", "/v1/approvals", approval_list, !OPEN, "" },
+	{ "POST", "/v1/predict", predict_post, !OPEN, "" },
+	{ "GET", "/", web_get, OPEN, "" },
+	{ "GET", "/web/{id}", web_get, OPEN, "" },
 };
 #define NROUTES (sizeof routes / sizeof *routes)
 
@@ -207,6 +213,23 @@ make_response(const struct http *h, struct http_reply *w)
 	return m;
 }
 
+/* A page runs only what this agent serves, asks nobody else, and is put into no other page. */
+static void
+add_page_headers(const struct http *h, struct MHD_Response *m)
+{
+	static const char *const headers[][2] = {
+		{ "Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+		    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+		{ "X-Content-Type-Options", "nosniff" },
+		{ "Referrer-Policy", "no-referrer" },
+		{ "Cross-Origin-Opener-Policy", "same-origin" },
+		{ "Cross-Origin-Resource-Policy", "same-origin" },
+	};
+
+	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+		h->lib->add_response_header(m, headers[i][0], headers[i][1]);
+}
+
 static enum MHD_Result
 send_reply(const struct http *h, struct MHD_Connection *c, struct http_reply *w, const char *extra, const char *value)
 {
@@ -219,6 +242,8 @@ send_reply(const struct http *h, struct MHD_Connection *c, struct http_reply *w,
 	h->lib->add_response_header(m, "Content-Type", w->type ? w->type : "application/json");
 	h->lib->add_response_header(m, "Cache-Control", "no-store");
 	h->lib->add_response_header(m, "Connection", "close");
+	if (w->page)
+		add_page_headers(h, m);
 	if (w->location[0])
 		h->lib->add_response_header(m, "Location", w->location);
 	snprintf(after, sizeof after, "%d", w->retry_after_s ? w->retry_after_s : 5);
@@ -283,7 +308,7 @@ find_route(const struct http *h, struct exchange *x, const char *method, const c
 		err_field(&e, ERR_INVALID, "method", method, "%s", allowed);
 		return refuse(h, x->r.connection, 405, &e, "Allow", allowed);
 	}
-	err_field(&e, ERR_NOT_FOUND, "path", path, "one of the API's: see docs/http.md");
+	err_field(&e, ERR_NOT_FOUND, "path", path, "one of the API's: see docs/http.md; the dashboard is /");
 	return refuse(h, x->r.connection, 404, &e, NULL, NULL);
 }
 
@@ -675,6 +700,8 @@ http_times(struct agent *a)
 void
 http_heard(struct agent *a, bool ours, const char *topic, const char *payload, size_t len)
 {
+	if (a->http)
+		heard_take(a, ours, topic, payload, len);
 	if (a->http && a->http->daemon)
 		events_take(a, ours, topic, payload, len);
 }
@@ -917,6 +944,7 @@ init(struct http *h, struct agent *a)
 	uv_async_init(&a->loop, &h->woken, woken_callback);
 	h->woken.data = h;
 	events_init(a);
+	heard_init(a);
 	h->has_token = home && home->auth_token && home->auth_token[0];
 	if (h->has_token)
 		SHA256((const unsigned char *)home->auth_token, strlen(home->auth_token), h->token);
@@ -978,6 +1006,7 @@ http_free(struct agent *a)
 	if (!a->http)
 		return;
 	events_release(a);
+	heard_release(a);
 	uv_cond_destroy(&a->http->change);
 	uv_mutex_destroy(&a->http->lock);
 	free(a->http);

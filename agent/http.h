@@ -10,6 +10,7 @@
 #ifndef UW_HTTP_H
 #define UW_HTTP_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,7 @@ struct http_reply {
 	unsigned status;                /* 0: 200 */
 	const char *type;               /* NULL: JSON */
 	struct buf body;
+	bool page;                      /* of the dashboard */
 	char location[64];
 	int retry_after_s;              /* 0: with 503 it is 5 */
 	struct stream *stream;          /* instead of a body (http_event.h) */
@@ -67,9 +69,14 @@ int http_call(const struct http_request *r, http_call_fn *f, int64_t limit_ms, s
 int http_call_core(const struct http_request *r, const char *line, const char *last, int64_t limit_ms, struct buf *out,
     struct err *e);
 
+/* Asks the core and parses the last line, which is the answer; lines, if not NULL, gets all that came before it, otherwise
+ * w the answer itself. NULL: w has the error. */
+cJSON *http_ask(const struct http_request *r, const struct buf *line, const char *last, struct http_reply *w, struct buf *lines);
+
 /* ---- the answers ---- */
 
 typedef void http_answer_fn(const struct http_request *r, struct http_reply *w);
-http_answer_fn health_get, ready_get, metrics_get, task_post, task_list, task_get, task_cancel, events_get;
+http_answer_fn health_get, ready_get, metrics_get, task_post, task_list, task_get, task_cancel, events_get, cluster_get, approval_list,
+    predict_post, web_get;
 
 #endif

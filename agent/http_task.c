@@ -25,10 +25,8 @@ fail_as_told(struct http_reply *w, const cJSON *line)
 	http_fail(w, &e);
 }
 
-/* Asks the core and parses the last line, which is the answer; lines, if not NULL, gets all that came. NULL: w has
- * the error. */
-static cJSON *
-ask(const struct http_request *r, const struct buf *line, const char *last, struct http_reply *w, struct buf *lines)
+cJSON *
+http_ask(const struct http_request *r, const struct buf *line, const char *last, struct http_reply *w, struct buf *lines)
 {
 	struct buf out = { 0 };
 	struct err e = { 0 };
@@ -89,7 +87,7 @@ task_post(const struct http_request *r, struct http_reply *w)
 	json_put_key(&line, "task");
 	json_put_tree(&line, task);
 	json_put_close(&line, '}');
-	told = ask(r, &line, "accepted rejected error", w, NULL);
+	told = http_ask(r, &line, "accepted rejected error", w, NULL);
 	if (told) {
 		w->status = json_is_true(told, "duplicate") ? 200 : 201;
 		snprintf(w->location, sizeof w->location, "/v1/tasks/%.26s", json_text(told, "id"));
@@ -107,7 +105,7 @@ task_get(const struct http_request *r, struct http_reply *w)
 	open_line(&line, "query");
 	json_kv_str(&line, "id", r->id);
 	json_put_close(&line, '}');
-	cJSON_Delete(ask(r, &line, "task error", w, NULL));
+	cJSON_Delete(http_ask(r, &line, "task error", w, NULL));
 	buf_free(&line);
 }
 
@@ -120,7 +118,7 @@ task_cancel(const struct http_request *r, struct http_reply *w)
 	open_line(&line, "cancel");
 	json_kv_str(&line, "id", r->id);
 	json_put_close(&line, '}');
-	told = ask(r, &line, "cancel error", w, NULL);
+	told = http_ask(r, &line, "cancel error", w, NULL);
 	if (told)
 		w->status = 202;
 	cJSON_Delete(told);
@@ -189,11 +187,32 @@ task_list(const struct http_request *r, struct http_reply *w)
 	}
 	json_put_close(&line, '}');
 	json_put_close(&line, '}');
-	end = ask(r, &line, "end error", w, &lines);
+	end = http_ask(r, &line, "end error", w, &lines);
 	if (end)
 		put_page(w, &lines, end);
 out:
 	cJSON_Delete(end);
 	buf_free(&lines);
+	buf_free(&line);
+}
+
+/* What is to be expected of such a task, by what was learned. */
+void
+predict_post(const struct http_request *r, struct http_reply *w)
+{
+	struct buf line = { 0 };
+	cJSON *question;
+	struct err e;
+
+	question = json_parse_object(buf_str(&r->body), r->body.len, &e);
+	if (!question) {
+		http_fail(w, &e);
+		return;
+	}
+	cJSON_DeleteItemFromObjectCaseSensitive(question, "op");
+	cJSON_AddStringToObject(question, "op", "predict");
+	json_put_tree(&line, question);
+	cJSON_Delete(http_ask(r, &line, "prediction error", w, NULL));
+	cJSON_Delete(question);
 	buf_free(&line);
 }

@@ -39,6 +39,7 @@ build "gcc builds everything without a warning" CC=gcc WERROR=1 tests
 build "clang builds everything without a warning" CC=clang WERROR=1 B=build-clang tests
 phase "unit tests" CC=gcc WERROR=1 unit
 phase "end-to-end tests" CC=gcc WERROR=1 e2e
+phase "the dashboard in a browser" CC=gcc WERROR=1 web
 phase "simulation of a cluster, and bugs planted in it" CC=gcc WERROR=1 sim-test
 phase "documentation is what the tables say" CC=gcc WERROR=1 docs-check
 if echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |

@@ -187,6 +187,9 @@ const char *core_must_reconnect(const struct core *c);
 /* A better broker that should be tried beside the connection; -1: none. */
 int core_probe(struct core *c);
 
+/* Who has owned a house, as far as its events are here: appends a list of terms, oldest first. */
+void core_put_terms(struct core *c, const char *house, struct buf *out);
+
 /* The last will, and health, as JSON. */
 void core_will(struct core *c, struct buf *out);
 void core_health(struct core *c, const char *state, const char *pool_json, struct buf *out);

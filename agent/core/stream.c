@@ -66,6 +66,20 @@ put_terms(struct buf *b, const struct house *h)
 	json_put_close(b, ']');
 }
 
+void
+core_put_terms(struct core *c, const char *house, struct buf *b)
+{
+	const struct house *h = house_find(c, house);
+	char text[TERM_TEXT];
+
+	json_put_open(b, '[');
+	for (int i = 0; h && i < h->nterms; i++) {
+		term_format(&h->terms[i].term, text);
+		json_put_str(b, text);
+	}
+	json_put_close(b, ']');
+}
+
 static int
 read_terms(const cJSON *list, struct term_base out[TERMS_MAX])
 {

@@ -70,6 +70,14 @@ gets 401 "without a token no tasks are told" GET /v1/tasks /v1/tasks
 gets 401 "nor taken" POST /v1/tasks /v1/tasks -d '{"tool":"noop"}'
 gets 401 "nor one shown" GET '/v1/tasks/{id}' /v1/tasks/01M8P0QFCM0BH6EAE75WWKJ2YD
 gets 401 "nor one cancelled" POST '/v1/tasks/{id}/cancel' /v1/tasks/01M8P0QFCM0BH6EAE75WWKJ2YD/cancel
+gets 401 "nor the cluster" GET /v1/cluster /v1/cluster
+gets 401 "nor what waits for approval" GET /v1/approvals /v1/approvals
+gets 401 "and nothing is predicted" POST /v1/predict /v1/predict -d '{"tool":"noop","house":"ezra"}'
+gets 200 "the dashboard's files need none" GET / /
+like "what they may load is said" "$(tr -d '\r' <"$T/head")" "^Content-Security-Policy: default-src 'none'; script-src 'self'"
+gets 200 "nor does a module" GET '/web/{id}' /web/app.js
+gets 404 "what is none of them is not there" GET '/web/{id}' /web/.. --path-as-is
+gets 404 "nor by another way" GET '/web/{id}' '/web/%2e%2e%2fhttp.c'
 gets 200 "health needs none" GET /health /health
 gets 200 "nor does ready" GET /ready /ready
 AUTH="Authorization: Bearer ${TOKEN}x"
@@ -133,6 +141,24 @@ is "alone" "$(field '.tasks[].id')" "$id"
 gets 400 "an unknown filter is refused" GET /v1/tasks '/v1/tasks?stat=failed'
 gets 400 "and an unknown state" GET /v1/tasks '/v1/tasks?state=nope'
 gets 400 "and a limit that is none" GET /v1/tasks '/v1/tasks?limit=1000'
+
+# The cluster
+gets 200 "houses and agents are told" GET /v1/cluster /v1/cluster
+is "with each house's owner" "$(field '.houses[] | select(.house == "ezra") | .owners[-1].agent')" ezra-1
+is "and who had it before" "$(field '.houses[] | select(.house == "ezra") | (.terms | length > 1) and .terms[-1] == .owners[-1].term')" true
+is "and each agent's heartbeat" "$(field '[.agents[] | select(.heard_ms < 5000) | .health.agent] | sort | join(" ")')" "ezra-1 timmy-1"
+"$UW" submit file_write --house ezra "path=$T/c/work/a" content=one --mode sovereign >"$T/out" 2>&1
+is_asked() {
+	ask GET /v1/approvals /v1/approvals
+	[ "$(field '.approvals[0].asked')" = true ]
+}
+check "what waits for the sovereign is told" wait_for 10 is_asked
+is "with the hash that would be signed" "$(field '.approvals[0] | [.valid, .approval.hash] | join(" ")')" \
+    "true $("$UW" approvals --json | jq -r '.[0].hash')"
+gets 200 "what is to be expected is told" POST /v1/predict /v1/predict -d '{"tool":"noop","house":"ezra","params":{"payload":1}}'
+is "by what was seen" "$(field '.success > 0.5 and .of_tool > 5')" true
+gets 422 "of an unknown house nothing is" POST /v1/predict /v1/predict -d '{"tool":"noop","house":"nope"}'
+gets 400 "nor without a tool" POST /v1/predict /v1/predict -d '{"house":"ezra"}'
 
 # Events
 AUTH=Authorization:
