@@ -513,6 +513,11 @@ is_running(struct core *c, struct house *h, struct peer *p, const cJSON *o)
 		return;
 	forget_one_given_away(h, &id);
 	attempt_await(c, t, CHECK_AGAIN_MS);
+	/* Whoever runs one of a former term under this number takes ours for it. */
+	if (!term_equal(&t->term, &term)) {
+		t->term = term;
+		task_dirty(c, t);
+	}
 	if (t->at != p) {
 		if (t->at && t->at->given)
 			t->at->given--;

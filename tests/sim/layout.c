@@ -106,7 +106,7 @@ put_house(struct sim *s, struct buf *b, const char *house)
 static int
 noops_per_minute(const struct plan *p)
 {
-	return 1 + p->nclients * p->tasks_per_minute * 15 / 100 / p->nhouses;
+	return 2 + p->nclients * p->tasks_per_minute * 25 / 100 / p->nhouses;
 }
 
 static void

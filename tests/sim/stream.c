@@ -22,6 +22,7 @@ struct stream {
 	bool based;                     /* its claim was seen */
 	int64_t base;
 	char base_of[80];
+	int nth;                        /* of all that were seen */
 	struct stream *next;
 };
 
@@ -34,6 +35,7 @@ struct unclean {
 struct streams {
 	struct check *check;
 	struct stream *first;
+	int n;
 	struct unclean *unclean;
 };
 
@@ -58,6 +60,7 @@ get(struct streams *all, const char *house, const char *of, int host)
 	snprintf(s->house, sizeof s->house, "%s", house);
 	snprintf(s->of, sizeof s->of, "%s", of);
 	s->host = host;
+	s->nth = all->n++;
 	s->next = all->first;
 	all->first = s;
 	return s;
@@ -179,7 +182,7 @@ streams_claim(struct streams *all, const char *house, const cJSON *o)
 	s->based = true;
 	json_int(cJSON_GetObjectItemCaseSensitive(base, "seq"), &s->base);
 	snprintf(s->base_of, sizeof s->base_of, "%s", check_text(base, "term"));
-	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "unclean")))
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "unclean")) || strcmp(s->base_of, "0") == 0)
 		add_unclean(all, s);
 }
 
@@ -218,11 +221,18 @@ streams_beside(const struct streams *all, const struct stream *s, int64_t seq)
 	return false;
 }
 
+/* Whoever knows nothing of the house, for its disk is new, begins with any number. */
+static bool
+comes_after(const struct stream *term, const struct stream *s)
+{
+	return number_of(term) >= number_of(s) || (strcmp(term->base_of, "0") == 0 && s->nth < term->nth);
+}
+
 bool
 streams_missed(const struct streams *all, const struct stream *s, int64_t seq)
 {
 	for (const struct unclean *u = all->unclean; u; u = u->next)
-		if (u->of != s && strcmp(u->of->house, s->house) == 0 && number_of(u->of) >= number_of(s) &&
+		if (u->of != s && strcmp(u->of->house, s->house) == 0 && comes_after(u->of, s) &&
 		    !is_behind(all, u->of, s, seq))
 			return true;
 	return false;
