@@ -829,6 +829,24 @@ what_ran_under_a_former_term_is_not_taken_for_what_runs_now(void **state)
 	assert_int_equal(node(0)->core->running, 0);
 }
 
+/* A start was given to one that runs the same number of a former term, and so took it for that. */
+static void
+what_runs_of_a_former_term_under_this_number_is_known_as_that(void **state)
+{
+	char line[256];
+	struct ulid u;
+
+	(void)state;
+	task(1, "idempotent_tool");
+	net_run(&net, 500);
+	assert_non_null(ct_running(node(1), ct_id(1)));
+	snprintf(line, sizeof line, "{\"type\":\"running\",\"id\":\"%s\",\"attempt\":1,\"term\":\"1.timmy-1.0a0a0a0a\"}", ct_id(1));
+	net_publish(&net, "uw/home/house/ezra/event/timmy-1", line, NULL);
+	net_run(&net, 100);
+	assert_true(ulid_parse(ct_id(1), &u));
+	assert_string_equal(task_by_id(node(0)->core, net_house(&net, 0), &u)->term.agent, "timmy-1");
+}
+
 int
 main(void)
 {
@@ -863,6 +881,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_came_to_nothing_under_this_one_is_given_again, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_the_former_owner_runs_goes_on_after_a_move, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(who_runs_it_becomes_the_owner_and_goes_on, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(what_runs_of_a_former_term_under_this_number_is_known_as_that, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(what_ran_under_a_former_term_is_not_taken_for_what_runs_now, setup_away, teardown),
 	};
 
