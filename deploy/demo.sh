@@ -101,6 +101,7 @@ cat <<END
   uni-wizard submit file_write path=mine.txt content=hello --wait     (beneath $UW_DIR/work)
   uni-wizard task list
   uni-wizard tool list
+  uni-wizard dashboard                                                (a link: houses, tasks, approvals in a browser)
   uni-wizard --help
 
 To stop it:

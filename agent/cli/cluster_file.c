@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -10,6 +11,8 @@
 #include "port.h"
 #include "save.h"
 
+#define TOKEN_BYTES 16
+
 /* What the four houses of the founding document are for. */
 static const struct {
 	const char *house, *role, *priority;
@@ -20,9 +23,14 @@ static const struct {
 	{ "allegro", "tempo-and-dispatch", NULL },
 };
 
-static void
-put_house(struct buf *b, const char *name, int agents)
+/* The file is ours alone, so the token of its HTTP may stand in it. */
+static int
+put_house(struct buf *b, const char *name, int agents, struct err *e)
 {
+	unsigned char token[TOKEN_BYTES];
+
+	if (RAND_bytes(token, sizeof token) != 1)
+		return err_set(e, ERR_INTERNAL, "no random numbers for the token of house %s", name);
 	buf_addf(b, "  %s:\n", name);
 	for (size_t i = 0; i < sizeof founding / sizeof *founding; i++) {
 		if (strcmp(founding[i].house, name) != 0)
@@ -34,7 +42,11 @@ put_house(struct buf *b, const char *name, int agents)
 	buf_adds(b, "    agents: [");
 	for (int i = 1; i <= agents; i++)
 		buf_addf(b, "%s%s-%d", i > 1 ? ", " : "", name, i);
-	buf_adds(b, "]\n");
+	buf_adds(b, "]\n    auth_token: \"");
+	for (size_t i = 0; i < sizeof token; i++)
+		buf_addf(b, "%02x", token[i]);
+	buf_adds(b, "\"\n");
+	return 0;
 }
 
 static int
@@ -63,7 +75,7 @@ put_houses(struct buf *b, const char *list, int agents, struct err *e)
 	for (char *name = strtok_r(copy, ", ", &save); name && rc == 0; name = strtok_r(NULL, ", ", &save), n++) {
 		rc = check_name(name, agents, e);
 		if (rc == 0)
-			put_house(b, name, agents);
+			rc = put_house(b, name, agents, e);
 	}
 	if (rc == 0 && n == 0)
 		rc = err_field(e, ERR_INVALID, "houses", list, "at least one house");

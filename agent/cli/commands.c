@@ -28,6 +28,7 @@
 	C(alerts_rules)      \
 	C(alerts_deliver)    \
 	X("Houses")          \
+	C(dashboard)         \
 	C(house_list)        \
 	C(house_move)        \
 	C(drill)             \

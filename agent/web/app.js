@@ -139,5 +139,11 @@ listen((what) => {
 	if (what.has('approvals')) drawBadge();
 	if (token.get()) draw?.(what);
 });
+// `uni-wizard dashboard` prints such a link.
+const signedIn = /^#token=(.+)$/.exec(location.hash);
+if (signedIn) {
+	token.set(decodeURIComponent(signedIn[1]));
+	history.replaceState(null, '', location.pathname);
+}
 if (token.get()) enterAll();
 else login();

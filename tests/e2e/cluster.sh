@@ -33,6 +33,9 @@ is "the houses have their roles" "$("$UW" config check --json | jq -r '[.houses[
     "judgement archivist artificer tempo-and-dispatch"
 is "and the router is allegro's" "$("$UW" config check --json | jq -r '.router[0]')" allegro-1
 check "the agents obey env" "$UW" submit noop --house ezra --wait
+link=$("$UW" dashboard --agent ezra-1)
+is "each house has a token, and dashboard prints a link with it" \
+    "$(curl -s -o "$T/answer" -w '%{http_code}' -H "Authorization: Bearer ${link#*#token=}" "${link%%#*}v1/cluster")" 200
 is "--dir may be left out then" "$("$UW" cluster status --json | jq -r .dir)" "$D"
 
 # The lines that it prints are for copying.

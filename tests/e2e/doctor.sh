@@ -63,7 +63,8 @@ is "reading does not leave anything behind" "$(find "$T/c/state" -name 'doctor.*
 variant() {
 	mkdir -p "$T/v"
 	sed -e "s|^pki: pki|pki: $T/c/pki|; s|^state: state|state: $T/c/state|; s|^run: run|run: $T/c/run|" \
-	    -e "s|\[work\]|[$T/c/work]|; s|\[tools.d\]|[$T/c/tools.d]|" -e "${1:-}" "$T/c/houses.yaml" >"$T/v/houses.yaml"
+	    -e "s|\[work\]|[$T/c/work]|; s|\[tools.d\]|[$T/c/tools.d]|" -e "${1:-}" "$T/c/houses.yaml" >"$T/v/houses.yaml" &&
+	    chmod 600 "$T/v/houses.yaml"
 }
 V=$T/v/houses.yaml
 
@@ -73,7 +74,7 @@ variant 's/^brokers:/brookers:/'
 finds "a key with a slip" config.invalid --config "$V"
 finds "no configuration at all" config.invalid --config "$T/none/houses.yaml"
 # shellcheck disable=SC2016
-variant 's/    priority: critical/    auth_token: ${NOT_SET_ANYWHERE}/'
+variant 's/auth_token: .*/auth_token: ${NOT_SET_ANYWHERE}/'
 finds "a variable that is not set" config.odd --config "$V" --as operator
 "$UW" pki issue stranger --dir "$P" >/dev/null
 finds "a name that no list has" config.identity --as stranger

@@ -16,7 +16,8 @@ echo '{}'
 END
 cluster_up --houses ezra,timmy
 alone ezra
-sed -i.orig "s/^    agents: \[ezra-1\]/    auth_token: \"\${HTTP_TOKEN}\"\n&/" "$T/c/houses.yaml"
+token_of ezra "\"\${HTTP_TOKEN}\""
+sed -i.orig '/^  timmy:/,/auth_token:/{/auth_token:/d;}' "$T/c/houses.yaml"
 HTTP_TOKEN=$TOKEN
 export HTTP_TOKEN
 restart_all
@@ -244,6 +245,14 @@ fi
 # The rest of what is described
 gets 400 "a query where there is none is refused" GET /health '/health?x=1'
 is "another method too" "$(curl -s -o "$T/answer" -w '%{http_code}' -X DELETE "$(cat "$T/c/state/ezra-1.http")/v1/tasks")" 405
+# The link that opens the dashboard
+link=$("$UW" dashboard --agent ezra-1)
+is "dashboard prints a link with address and token" "$link" "$(cat "$T/c/state/ezra-1.http")/#token=$TOKEN"
+is "and is its parts as JSON" "$("$UW" dashboard --agent ezra-1 --json | jq -r '[.agent, .address, .link] | join(" ")')" \
+    "ezra-1 $(cat "$T/c/state/ezra-1.http") $link"
+is "the page behind it is there" "$(curl -s -o "$T/answer" -w '%{http_code}' "$link")" 200
+refuse "where there is no token there is no link" 1 "$UW" dashboard --agent timmy-1
+refuse "an agent that is not here has none" 1 "$UW" dashboard --agent nobody-1
 # A house that is full.
 cp "$T/c/houses.yaml" "$T/houses.yaml"
 echo 'limits: {queued: 1}' >>"$T/c/houses.yaml"

@@ -120,6 +120,11 @@ wait_for() {
 	done
 }
 
+# token_of HOUSE TOKEN: in the place of the one that `cluster up` made.
+token_of() {
+	sed "/^  $1:/,/auth_token:/s|auth_token: .*|auth_token: $2|" "$T/c/houses.yaml" >"$T/.yaml" && cat "$T/.yaml" >"$T/c/houses.yaml"
+}
+
 cluster_down() {
 	[ ! -d "$T/c" ] || "$UW" cluster down --dir "$T/c" >"$T/.down" 2>&1 || cat "$T/.down"
 	# Erlang's port mapper outlives its RabbitMQ.

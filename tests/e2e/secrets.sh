@@ -64,7 +64,7 @@ secrets:
     origin: $origin
 END
 # shellcheck disable=SC2016 # the file shall have the variable's name
-sed 's|^  ezra:|  ezra:\n    auth_token: "${TOLD_TOKEN}"|' "$T/c/houses.yaml" >"$T/new" && cat "$T/new" >"$T/c/houses.yaml"
+token_of ezra '"${TOLD_TOKEN}"'
 printf 'export TOLD_ENV="%s-\\"env" TOLD_TOKEN=%s-token UNTOLD=%s-untold UNI_WIZARD_PASSPHRASE=%s-passphrase\n' "$mark" "$mark" "$mark" \
     "$mark" >"$T/variables"
 (

@@ -8,7 +8,7 @@ export A_TOKEN="$TOKEN" AN_ENV="$FROM_ENV"
 on_exit cluster_down
 printf '%s\n' "$FROM_FILE" >"$T/c/secret" && chmod 600 "$T/c/secret"
 # shellcheck disable=SC2016
-sed 's/    priority: critical/    auth_token: ${A_TOKEN}/' "$T/c/houses.yaml" >"$T/y" && cat "$T/y" >"$T/c/houses.yaml"
+token_of timmy '${A_TOKEN}'
 cat >>"$T/c/houses.yaml" <<'END'
 secrets:
   FROM_FILE: {file: secret}

@@ -371,6 +371,14 @@ await check('signing out forgets the token', async () => {
 	await page.waitForSelector('#token');
 	return await page.evaluate(() => sessionStorage.length === 0);
 });
+await check('the link of the command signs in, and leaves no token in the address', async () => {
+	const p = await open({});
+	await p.goto((await shell('uni-wizard dashboard --agent timmy-1')).trim());
+	await p.waitForSelector('.link[data-state=live]');
+	const left = await p.evaluate(() => location.href);
+	await p.context().close();
+	return left === base + '/' || left;
+});
 await check('nobody else was asked for anything', () => elsewhere.length === 0 || elsewhere.join('\n'));
 await check('the browser had nothing to complain about', () => faults.length === 0 || faults.join('\n'));
 await browser.close();

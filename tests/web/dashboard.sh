@@ -23,8 +23,10 @@ fi
 
 TOKEN=open-sesame-open-sesame
 cluster_up --houses timmy,ezra,bezalel
-awk '{ print } /^  (timmy|ezra|bezalel):/ { print "    auth_token: \"${HTTP_TOKEN}\"" }' "$T/c/houses.yaml" >"$T/tokens" &&
-    cat "$T/tokens" >"$T/c/houses.yaml"
+for house in timmy ezra bezalel; do
+	# shellcheck disable=SC2016
+	token_of "$house" '"${HTTP_TOKEN}"'
+done
 HTTP_TOKEN=$TOKEN
 export HTTP_TOKEN
 restart_all
