@@ -100,9 +100,28 @@ put_off(struct core *c, struct task *t, int64_t ms)
 	task_dirty(c, t);
 }
 
+/* Who asks for what its house has forgotten asks because he has not heard how it ended; from the house he will not. */
+static void
+tell_forgotten(struct core *c, const struct task *t, const cJSON *e)
+{
+	char id[ULID_TEXT];
+	struct buf *b;
+
+	if (!t->reply_topic)
+		return;
+	b = out_reply(c, t->house, t->reply_topic, t->correlation, t->correlation_len);
+	ulid_format(&t->id, id);
+	json_put_open(b, '{');
+	json_kv_str(b, "type", "rejected");
+	json_kv_str(b, "id", id);
+	json_put_key(b, "error");
+	json_put_tree(b, e);
+	out_end_line(b);
+}
+
 /* busy is no verdict: the task is sent again when the house says, and a copy that is on its way may find room. That the
  * house forgot it, or refuses what it had accepted, means that it may have ended there in any way; who has the house to
- * tell him is not told by us. */
+ * tell him is not told more by us. */
 static void
 refused(struct core *c, struct task *t, const cJSON *e)
 {
@@ -115,6 +134,8 @@ refused(struct core *c, struct task *t, const cJSON *e)
 		put_off(c, t, json_number(e, "retry_after_s", 0) * 1000);
 		return;
 	}
+	if (t->finished_ms && !ours && has_code(e, ERR_STALE))
+		tell_forgotten(c, t, e);
 	if (t->finished_ms && !ours)
 		settled(c, t);
 	else if (t->finished_ms || has_code(e, ERR_STALE))

@@ -577,6 +577,20 @@ what_the_house_forgot_is_uncertain(void **state)
 }
 
 static void
+who_asks_again_for_what_the_house_forgot_is_told_so(void **state)
+{
+	(void)state;
+	route("uw/home/client/me/reply/q", NULL);
+	house_says("accepted", "");
+	house_says("rejected", ",'error':{'code':'busy'}");
+	assert_int_equal(ct_count(&t, "client/me/reply/q", id, "rejected"), 0);
+	house_says("rejected", ",'error':{'code':'stale','message':'forgotten'}");
+	assert_int_equal(ct_count(&t, "client/me/reply/q", id, "rejected"), 1);
+	assert_string_equal(ct_str(ct_last(&t, "client/me/reply/q", id, "rejected"), "error.code"), "stale");
+	assert_string_equal(ct_state(&t, id), "forwarded");
+}
+
+static void
 without_a_link_it_waits_on_disk_and_not_in_memory(void **state)
 {
 	(void)state;
@@ -692,6 +706,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(our_own_busy_house_is_asked_in_a_while, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_that_the_house_has_under_another_id_settles_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_house_forgot_is_uncertain, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_asks_again_for_what_the_house_forgot_is_told_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_link_it_waits_on_disk_and_not_in_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_broker_what_does_no_harm_twice_runs_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_from_other_agents_is_no_matter, setup, teardown),
