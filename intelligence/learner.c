@@ -53,6 +53,8 @@ learner_learn(struct learner *l, const struct past *x)
 	struct tally *tool;
 	struct about a;
 
+	if (x->what != PAST_ATTEMPT)
+		return;
 	past_about(x, &a);
 	if (x->foretold)
 		judge(l, x);

@@ -93,7 +93,8 @@ struct task {
 		double p, p_all, p_tool, p95_ms;
 	} said;
 	int learned_timeout_s;          /* the attempt's limit by what was learned; 0: its usual one */
-	const char *instead;            /* the agent that would have had it, had nothing been learned; NULL: the same */
+	const char *instead;            /* the agent, or of the router's the house, that would have had it, had nothing been learned;
+	                                 * NULL: the same */
 	bool given_up;                  /* it failed, and what was learned says that another try would, too */
 	char *notes;                    /* what that worker noted; NULL: nothing */
 	struct task *prev, *next;       /* in a list */
@@ -1166,8 +1167,10 @@ void learn_release(struct core *c);
 /* Whether what was learned may change how it is run: in mode intelligent alone, and never what needs an approval. */
 bool learn_adapts(const struct core *c, const struct task *t);
 void learn_expect(struct core *c, struct task *t);      /* it is chosen, and begins next */
-/* A draw of its chance on that agent: who has the largest gets it. */
-double learn_draw(struct core *c, const struct task *t, const char *agent);
+/* A draw of its chance on that agent, less where it would not go anyway: who has the largest gets it. */
+double learn_bid(struct core *c, const struct task *t, const char *agent, bool usual);
+/* Where the router sends a task that no rule speaks for. */
+const struct config_house *learn_house(struct core *c, const struct task *t, const struct config_house *usual);
 void learn_ended(struct core *c, struct task *t, const struct pool_end *p);     /* while it is known where it ran */
 void learn_work(struct core *c, const struct work *w, const struct pool_end *p);
 void learn_heard(struct core *c, const struct task *t, const cJSON *event, const char *type);
