@@ -217,11 +217,20 @@ print_house(const cJSON *v)
 }
 
 static void
+print_breaker(const cJSON *v)
+{
+	printf("%s in %s, at %s: its breaker waits for %lld failures in a row, for fewer come by chance\n", json_text(v, "tool"),
+	    json_text(v, "house"), json_text(v, "agent"), (long long)json_number(v, "failures", 0));
+}
+
+static void
 print_adapted(const cJSON *v)
 {
 	printf("  %s  ", json_text(v, "time"));
 	if (strcmp(json_text(v, "what"), "house") == 0)
 		print_house(v);
+	else if (strcmp(json_text(v, "what"), "breaker") == 0)
+		print_breaker(v);
 	else
 		print_attempt(v);
 }

@@ -24,6 +24,7 @@
 #define TIMEOUT_TIMES 3                 /* the limit is so many times the p95, */
 #define TIMEOUT_FLOOR_S 10              /* not less than this, */
 #define TIMEOUT_RAISE 2                 /* nor more than so many times the usual one */
+#define BREAKER_TIMES 10                /* a breaker waits for so many times the failures that are configured, at most */
 #define HOPELESS 0.1                    /* a chance that is surely below is not worth another try */
 
 enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_CLEAR, L_META_GET, L_META_SET, L_IMPORT_GET, L_IMPORT_SET, L_COUNT };
@@ -279,6 +280,25 @@ learn_house(struct core *c, const struct task *t, const struct config_house *usu
 	expect_in(c, t, best->name, NULL, &s);
 	decide(c, &x, &s);
 	return best;
+}
+
+int
+learn_run(const struct core *c, const char *tool)
+{
+	double base = learner_base(c->learn->learner, shape_name(tool));
+
+	return base < 0 ? 0 : learner_run(base, BREAKER_TIMES * (int)c->o.config->breaker_failures);
+}
+
+void
+learn_breaker_waits(struct core *c, const struct task *t, const char *agent, int run)
+{
+	struct past x = { .what = PAST_BREAKER, .failures = run };
+	struct said s;
+
+	expect(c, t, agent, &s);
+	fill(&x, t->house->name, agent, t->tool_name, t->shape);
+	decide(c, &x, &s);
 }
 
 /* A success is worth 1, a try HOPELESS: by the best that can be believed of the chance, the next is not worth it. It may
@@ -659,6 +679,8 @@ put_adapted(struct buf *b, const struct past *x)
 		json_kv_str(b, "instead_of", x->instead);
 	if (x->gave_up)
 		json_kv_bool(b, "gave_up", true);
+	if (x->failures)
+		json_kv_int(b, "failures", x->failures);
 	json_put_close(b, '}');
 }
 

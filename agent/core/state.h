@@ -195,6 +195,7 @@ struct breaker {
 	int64_t since_ms;               /* wall: in this state; closed: of the last failure */
 	int64_t until_ms;               /* wall: open until then; 0: until it is closed by hand */
 	int failures, opened;           /* in a row */
+	int run;                        /* more than so many are no chance, as it was known when they began; 0: it was not */
 	struct ulid probe;              /* half-open: the attempt that tries */
 	int attempt;
 	uint64_t used;                  /* orders them */
@@ -1171,6 +1172,9 @@ void learn_expect(struct core *c, struct task *t);      /* it is chosen, and beg
 double learn_bid(struct core *c, const struct task *t, const char *agent, bool usual);
 /* Where the router sends a task that no rule speaks for. */
 const struct config_house *learn_house(struct core *c, const struct task *t, const struct config_house *usual);
+/* Failures in a row at one target that are more than chance, as it stands; 0: too little is known of the tool. */
+int learn_run(const struct core *c, const char *tool);
+void learn_breaker_waits(struct core *c, const struct task *t, const char *agent, int run);     /* and is not opened yet */
 void learn_ended(struct core *c, struct task *t, const struct pool_end *p);     /* while it is known where it ran */
 void learn_work(struct core *c, const struct work *w, const struct pool_end *p);
 void learn_heard(struct core *c, const struct task *t, const cJSON *event, const char *type);
