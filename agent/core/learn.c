@@ -245,7 +245,7 @@ decide(struct core *c, struct past *x, const struct said *s)
 static bool
 is_open_to(const struct core *c, const struct task *t, const struct config_house *h)
 {
-	return approval_is_free(c, t, h->name) && !signed_halt(c, h->name, t->tool_name);
+	return approval_may_move(c, t, h->name) && !signed_halt(c, h->name, t->tool_name);
 }
 
 /* Of those where the tool is known to run, and the one whose turn it is. What may not run twice stays where its id puts

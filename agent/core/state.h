@@ -938,6 +938,7 @@ int approval_admit(const struct core *c, const struct house *h, const struct too
     enum task_mode mode, struct err *e);
 bool approval_place(struct core *c, struct task *t);
 bool approval_is_free(const struct core *c, const struct task *t, const char *house);
+bool approval_may_move(const struct core *c, const struct task *t, const char *house);
 void approval_begin(struct core *c, struct task *t, const char *why);
 void approval_planned(struct core *c, struct house *h, const char *agent, cJSON *o);
 void approval_decision(struct core *c, const char *task, const char *envelope, size_t len);
