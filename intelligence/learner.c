@@ -27,13 +27,41 @@ learner_expect(const struct learner *l, const struct about *a, int64_t now_ms, s
 	s->p_tool = tool->tool == a->tool && tool->n > 0 ? chance(tool) : s->p_all;
 }
 
+double
+learner_base(const struct learner *l, uint64_t tool)
+{
+	const struct tally *r = slot(l, tool);
+
+	return r->tool == tool && r->n >= LEARNER_BASE_MIN ? (r->down + 1) / (r->n + 2) : -1;
+}
+
+int
+learner_run(double base, int most)
+{
+	double chance = 1;
+	int n = 0;
+
+	while (n < most && chance * LEARNER_RUN > 1) {
+		chance *= base;
+		n++;
+	}
+	return n;
+}
+
+static bool
+is_down(const struct past *x)
+{
+	return !x->ok && (x->why == FAILURE_NETWORK || x->why == FAILURE_TIMEOUT || x->why == FAILURE_BUSY);
+}
+
 static void
-count(struct tally *r, bool ok)
+count(struct tally *r, const struct past *x)
 {
 	double keep = r->n >= RATE_MEMORY ? 1 - 1 / RATE_MEMORY : 1;
 
 	r->n = r->n * keep + 1;
-	r->succeeded = r->succeeded * keep + ok;
+	r->succeeded = r->succeeded * keep + x->ok;
+	r->down = r->down * keep + is_down(x);
 }
 
 static void
@@ -53,15 +81,17 @@ learner_learn(struct learner *l, const struct past *x)
 	struct tally *tool;
 	struct about a;
 
+	if (x->what != PAST_ATTEMPT)
+		return;
 	past_about(x, &a);
 	if (x->foretold)
 		judge(l, x);
 	model_learn(l->model, &a, &o, x->at_ms);
-	count(&l->all, x->ok);
+	count(&l->all, x);
 	tool = slot(l, a.tool);
 	if (tool->tool != a.tool)
 		*tool = (struct tally){ .tool = a.tool };
-	count(tool, x->ok);
+	count(tool, x);
 	if (!l->n++ || x->at_ms < l->since_ms)
 		l->since_ms = x->at_ms;
 }

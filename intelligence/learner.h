@@ -15,7 +15,7 @@
 
 struct tally {
 	uint64_t tool;
-	double n, succeeded;
+	double n, succeeded, down;      /* down: failed as what does not get through to its target does */
 };
 
 struct learner {
@@ -36,6 +36,16 @@ void learner_free(struct learner *l);
 void learner_clear(struct learner *l);
 
 void learner_expect(const struct learner *l, const struct about *a, int64_t now_ms, struct said *s);
+
+/* How often a tool's attempts do not get through, on the whole: what an outage of minutes does not change. Below 0: fewer
+ * than LEARNER_BASE_MIN are known. */
+#define LEARNER_BASE_MIN 100
+double learner_base(const struct learner *l, uint64_t tool);
+
+/* So many failures in a row come by chance once in LEARNER_RUN attempts at most, at that base rate. */
+#define LEARNER_RUN 1000
+int learner_run(double base, int most);
+
 void learner_learn(struct learner *l, const struct past *x);
 
 #endif

@@ -392,6 +392,12 @@ model_draw(const struct forecast *f, uint64_t (*random)(void *arg), void *arg)
 	return a + b > 0 ? a / (a + b) : f->p;
 }
 
+double
+model_bid(const struct forecast *f, bool usual, uint64_t (*random)(void *arg), void *arg)
+{
+	return model_draw(f, random, arg) * (usual ? 1 : 1 - MODEL_MOVE);
+}
+
 void
 model_clear(struct model *m)
 {

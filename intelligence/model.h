@@ -35,6 +35,7 @@
 #define MODEL_WAYS    8         /* of a bucket */
 #define MODEL_LEVELS  10
 #define MODEL_TOOL    1         /* the level of a tool alone */
+#define MODEL_HOUSE   2         /* of a tool in a house */
 #define MODEL_TOOLS   256       /* whose durations have a correction, and whose failures have classes, of their own */
 
 enum failure { FAILURE_ERROR, FAILURE_TIMEOUT, FAILURE_CRASH, FAILURE_NETWORK, FAILURE_BUSY, FAILURE_DENIED,
@@ -75,6 +76,11 @@ void model_learn(struct model *m, const struct about *a, const struct outcome *o
 
 /* One draw of the probability of success: choose the largest (Thompson, Biometrika 25, 1933). random gives 64 bits a call. */
 double model_draw(const struct forecast *f, uint64_t (*random)(void *arg), void *arg);
+
+/* Likewise, where one of them would have it anyway: what moves it away must be better by this share, so that those who do
+ * about equally well divide the work as before. It is a share, for where all fail there is nothing to keep. */
+#define MODEL_MOVE 0.05
+double model_bid(const struct forecast *f, bool usual, uint64_t (*random)(void *arg), void *arg);
 
 const char *model_level(int level);
 const char *failure_name(enum failure f);

@@ -8,6 +8,7 @@
 enum { HAS_HOUSE = 1, HAS_HOST = 2, HAS_TOOL = 4, HAS_AFTER = 8, HAS_SHAPE = 16, HAS_SAID = 32, HAS_ADAPTED = 64, HAS_HEARD = 128 };
 
 #define PART 65535.0            /* probabilities are told apart so finely */
+#define NO_ATTEMPT 255          /* how it ended is less; 255 less what it is */
 
 static uint64_t
 fold(int64_t n)
@@ -81,10 +82,14 @@ past_pack_add(struct past_pack *p, const struct past *x)
 		put_text(b, x->after);
 	if (has & HAS_SHAPE)
 		buf_add(b, &x->shape, sizeof x->shape);
-	buf_addc(b, (char)(x->ok ? 0 : 1 + x->why));
+	buf_addc(b, (char)(x->what ? NO_ATTEMPT - (int)x->what : x->ok ? 0 : 1 + (int)x->why));
 	put_number(b, fold(x->at_ms - last->at_ms));
-	put_number(b, (uint64_t)(x->us + 1));
-	put_number(b, (uint64_t)x->bytes);
+	if (x->what == PAST_ATTEMPT) {
+		put_number(b, (uint64_t)(x->us + 1));
+		put_number(b, (uint64_t)x->bytes);
+	}
+	if (x->what == PAST_BREAKER)
+		put_number(b, (uint64_t)x->failures);
 	if (has & HAS_SAID)
 		put_said(b, x);
 	if (has & HAS_ADAPTED) {
@@ -181,6 +186,16 @@ get_amount(struct left *l)
 	return (int64_t)(n & INT64_MAX);
 }
 
+static int
+get_count(struct left *l)
+{
+	uint64_t n = get_number(l);
+
+	if (n > INT32_MAX)
+		l->p = NULL;
+	return (int)(n & INT32_MAX);
+}
+
 static void
 get_said(struct left *l, struct past *x)
 {
@@ -220,12 +235,18 @@ past_unpack(const unsigned char **p, const unsigned char *end, struct past *x)
 	if (has & HAS_SHAPE)
 		get_bytes(&l, &x->shape, sizeof x->shape);
 	how = get_byte(&l);
+	x->what = how < NO_ATTEMPT && how > NO_ATTEMPT - PAST_COUNT ? (enum past_what)(NO_ATTEMPT - how) : PAST_ATTEMPT;
 	x->ok = how == 0;
 	x->why = how > 0 && how <= FAILURE_COUNT ? (enum failure)(how - 1) : FAILURE_OTHER;
 	x->heard = has & HAS_HEARD;
 	x->at_ms = (int64_t)((uint64_t)x->at_ms + (uint64_t)unfold(get_number(&l)));
-	x->us = get_amount(&l) - 1;
-	x->bytes = get_amount(&l);
+	x->us = x->bytes = x->failures = 0;
+	if (x->what == PAST_ATTEMPT) {
+		x->us = get_amount(&l) - 1;
+		x->bytes = get_amount(&l);
+	}
+	if (x->what == PAST_BREAKER)
+		x->failures = get_count(&l);
 	x->foretold = x->gave_up = false;
 	x->p = x->p_all = x->p_tool = x->p95_ms = 0;
 	x->timeout_s = 0;
@@ -234,7 +255,7 @@ past_unpack(const unsigned char **p, const unsigned char *end, struct past *x)
 		get_said(&l, x);
 	if (has & HAS_ADAPTED)
 		get_adapted(&l, x);
-	if (!l.p || how > FAILURE_COUNT)
+	if (!l.p || (how > FAILURE_COUNT && x->what == PAST_ATTEMPT))
 		return -1;
 	*p = l.p;
 	return 0;

@@ -1,5 +1,6 @@
 /*
- * past.h - one attempt as it is remembered: what was run where, how it ended, and what had been expected of it.
+ * past.h - one attempt as it is remembered: what was run where, how it ended, and what had been expected of it. Beside
+ * attempts, what was decided by them and is no attempt's.
  *
  * Attempts are kept packed, those of one commit together (a page), each as what differs from the one before it. Parameters
  * are in it as their shape alone (shape.h). Times are milliseconds since 1970.
@@ -16,7 +17,15 @@
 
 #define PAST_NAME 64
 
+enum past_what {
+	PAST_ATTEMPT,
+	PAST_HOUSE,             /* a task was sent to house, and not to the one named in instead */
+	PAST_BREAKER,           /* the breaker of a target waited for more failures of host than usual */
+	PAST_COUNT
+};
+
 struct past {
+	enum past_what what;    /* of those that are no attempts, how it ended, after, us and bytes are 0 */
 	int64_t at_ms;          /* when it ended */
 	char house[PAST_NAME];
 	char host[PAST_NAME];   /* the agent that ran it; "": not known */
@@ -35,6 +44,7 @@ struct past {
 	double p95_ms;          /* 0: nothing was known */
 	int timeout_s;          /* the limit that it was given for what was learned; 0: its usual one */
 	bool gave_up;           /* it failed, and was not tried again: it seemed hopeless */
+	int failures;           /* PAST_BREAKER: so many */
 };
 
 /* Packs them one after the other. Zero-initialise; a page begins when out is empty. */

@@ -70,7 +70,7 @@ house_of_path(const struct config *c, const cJSON *params)
 }
 
 const struct config_house *
-triage(const struct config *c, const char *tool, const cJSON *params, uint64_t hash, const char **why)
+triage(const struct config *c, const char *tool, const cJSON *params, const char **why)
 {
 	const struct config_house *h = house_of_path(c, params);
 
@@ -82,6 +82,11 @@ triage(const struct config *c, const char *tool, const cJSON *params, uint64_t h
 			*why = rules[i].why;
 			return h;
 		}
-	*why = "no rule speaks for it: spread evenly";
+	return NULL;
+}
+
+const struct config_house *
+triage_evenly(const struct config *c, uint64_t hash)
+{
 	return c->nhouses ? &c->houses[hash % c->nhouses] : NULL;
 }

@@ -195,18 +195,44 @@ const struct cmd cmd_intelligence_report = {
 /* ---- show, freeze, reset ---- */
 
 static void
-print_adapted(const cJSON *v)
+print_attempt(const cJSON *v)
 {
-	printf("  %s  %s in %s, at %s: ", json_text(v, "time"), json_text(v, "tool"), json_text(v, "house"), json_text(v, "agent"));
+	printf("%s in %s, at %s: ", json_text(v, "tool"), json_text(v, "house"), json_text(v, "agent"));
 	if (json_number(v, "timeout_s", 0))
 		printf("a limit of %lld s, for 95 of 100 were expected to end within %.1f s; ", (long long)json_number(v, "timeout_s", 0),
 		    number(v, "p95_ms") / 1000);
 	if (*json_text(v, "instead_of"))
-		printf("not at %s, which has more room, by a draw of the chances; ", json_text(v, "instead_of"));
+		printf("not at %s, which would have had it, by a draw of the chances; ", json_text(v, "instead_of"));
 	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(v, "gave_up")))
 		printf("not tried again, for that would fail as well; ");
 	printf("%.0f of 100 were expected to succeed, it has%s\n", 100 * number(v, "expected"),
 	    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(v, "succeeded")) ? "" : " not");
+}
+
+static void
+print_house(const cJSON *v)
+{
+	printf("%s to house %s, not to %s, which would have had it, by a draw of the chances; %.0f of 100 were expected to succeed there\n",
+	    json_text(v, "tool"), json_text(v, "house"), json_text(v, "instead_of"), 100 * number(v, "expected"));
+}
+
+static void
+print_breaker(const cJSON *v)
+{
+	printf("%s in %s, at %s: its breaker waits for %lld failures in a row, for fewer come by chance\n", json_text(v, "tool"),
+	    json_text(v, "house"), json_text(v, "agent"), (long long)json_number(v, "failures", 0));
+}
+
+static void
+print_adapted(const cJSON *v)
+{
+	printf("  %s  ", json_text(v, "time"));
+	if (strcmp(json_text(v, "what"), "house") == 0)
+		print_house(v);
+	else if (strcmp(json_text(v, "what"), "breaker") == 0)
+		print_breaker(v);
+	else
+		print_attempt(v);
 }
 
 static void
@@ -222,7 +248,7 @@ print_state(const struct cmd_args *a, const cJSON *o)
 	printf("  model       %lld of %lld cells are in use\n", (long long)json_number(o, "cells", 0),
 	    (long long)json_number(o, "cells_at_most", 0));
 	printf("  adapts      %s\n", frozen ? "nothing: it is frozen" : "tasks in mode intelligent");
-	printf("  has adapted %lld attempts%s\n", (long long)json_number(o, "adapted_count", 0),
+	printf("  has adapted %lld times%s\n", (long long)json_number(o, "adapted_count", 0),
 	    json_number(o, "adapted_count", 0) ? ", these last:" : "");
 	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "adapted"))
 		print_adapted(v);

@@ -7,6 +7,8 @@
  * `scheduled` and held: it costs nothing, holds nobody up and uses no tries, and comes back when the breaker lets it, first
  * one of them, then all; or to be looked at, after HELD_MS, whatever went wrong.
  *
+ * Where tasks let what was learned decide, a tool that often fails everywhere is given more failures: see opens_at().
+ *
  * All but the count is in the house's stream and on disk, told before the probe begins. Breakers by hand are for
  * all agents, "*", until they are closed by hand.
  */
@@ -430,6 +432,29 @@ set_error(struct breaker *x, const char *msg)
 	x->error[n] = '\0';
 }
 
+/* The failures that open it: as configured, or more where so many in a row come by chance. What was known before them
+ * counts, so an outage does not make itself usual. */
+static int
+opens_at(const struct core *c, const struct task *t, const struct breaker *x)
+{
+	int usual = (int)c->o.config->breaker_failures;
+
+	return x->run > usual && learn_adapts(c, t) ? x->run : usual;
+}
+
+/* It has failed once more, and is not opened. */
+static bool
+stays_closed(struct core *c, struct task *t, const struct breaker *x)
+{
+	int at = opens_at(c, t, x);
+
+	if (x->state != BREAKER_CLOSED || x->failures >= at)
+		return false;
+	if (x->failures == c->o.config->breaker_failures)
+		learn_breaker_waits(c, t, x->agent, at);
+	return true;
+}
+
 /* What began before it was opened says nothing new. */
 static void
 was_down(struct core *c, struct task *t, struct breaker *x, const struct err *e)
@@ -450,9 +475,10 @@ was_down(struct core *c, struct task *t, struct breaker *x, const struct err *e)
 	if (x->state == BREAKER_CLOSED)
 		x->since_ms = c->now.wall_ms;
 	x->used = ++c->breaker_uses;
-	x->failures++;
+	if (!x->failures++)
+		x->run = learn_run(c, t->tool_name);
 	set_error(x, e->msg);
-	if (x->state == BREAKER_CLOSED && x->failures < c->o.config->breaker_failures)
+	if (stays_closed(c, t, x))
 		return;
 	x->opened++;
 	trip(c, h, x, open_ms(c, x));

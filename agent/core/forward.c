@@ -5,7 +5,7 @@
  * The hand-over is a state of the task: committed here, sent, and sent again until the house's owner says
  * accepted. The owner knows the task by its id, so a second copy is no second task. What has a key waits until the
  * copies are complete: the next router, if it did not know the task, would make another one of the same key, and that
- * may get to another house.
+ * may get to another house. So does what may be sent by what was learned: the next one has learned something else.
  */
 #include <string.h>
 
@@ -179,7 +179,7 @@ send_forward(struct core *c, struct task *t)
 {
 	char topic[TOPIC_MAX], back[TOPIC_MAX];
 	struct house *own = house_find(c, t->forward);
-	bool waits = t->key && out_is_gated(t->house);
+	bool waits = (t->key || t->mode == MODE_INTELLIGENT) && out_is_gated(t->house);
 	struct buf *b;
 
 	if (t->state == TASK_FORWARDED && after_is_ahead(c, t)) {
@@ -238,6 +238,8 @@ tell_forwarded(struct core *c, struct task *t, const char *why)
 	json_kv_str(b, "sender", t->sender);
 	json_kv_str(b, "to", t->forward);
 	json_kv_str(b, "why", why);
+	if (t->instead)
+		json_kv_str(b, "instead_of", t->instead);
 	put_hash(b, t);
 	stream_put_task(b, t);
 	out_end_line(b);
@@ -261,6 +263,29 @@ with_others(struct core *c, const struct task *t, const cJSON *tree)
 	return task_msg_read(tree, &m, NULL) ? NULL : after_house(c, t->house, &m, NULL);
 }
 
+/* A task that comes here for the first time is new to all: no router before us sent it, none after us will anew. */
+static bool
+would_know(struct house *router)
+{
+	return !lease_is_shared(router) || (out_is_gated(router) && !router->doubt_ms);
+}
+
+/* No rule speaks for it. */
+static const struct config_house *
+by_chance(struct core *c, struct task *t, const char **why)
+{
+	const struct config_house *usual = triage_evenly(c->o.config, hash_id(&t->id)), *h;
+
+	*why = "no rule speaks for it: spread evenly";
+	if (!usual)
+		return NULL;
+	h = would_know(t->house) ? learn_house(c, t, usual) : usual;
+	t->instead = h == usual ? NULL : usual->name;
+	if (t->instead)
+		*why = "no rule speaks for it: by a draw of the chances";
+	return h;
+}
+
 /* Where the task should go: as it says itself (a local user names a house we do not own), or as the
  * router finds. NULL: it stays. */
 static const char *
@@ -281,7 +306,9 @@ target(struct core *c, struct task *t, const cJSON *tree, const char **why)
 		return with;
 	}
 	if (!h)
-		h = triage(c->o.config, t->tool_name, cJSON_GetObjectItemCaseSensitive(tree, "params"), hash_id(&t->id), why);
+		h = triage(c->o.config, t->tool_name, cJSON_GetObjectItemCaseSensitive(tree, "params"), why);
+	if (!h)
+		h = by_chance(c, t, why);
 	return h ? h->name : NULL;
 }
 

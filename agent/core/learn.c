@@ -24,6 +24,7 @@
 #define TIMEOUT_TIMES 3                 /* the limit is so many times the p95, */
 #define TIMEOUT_FLOOR_S 10              /* not less than this, */
 #define TIMEOUT_RAISE 2                 /* nor more than so many times the usual one */
+#define BREAKER_TIMES 10                /* a breaker waits for so many times the failures that are configured, at most */
 #define HOPELESS 0.1                    /* a chance that is surely below is not worth another try */
 
 enum { L_PUT, L_LAST, L_NEWEST, L_FROM, L_OLDEST, L_DROP, L_CLEAR, L_META_GET, L_META_SET, L_IMPORT_GET, L_IMPORT_SET, L_COUNT };
@@ -130,7 +131,7 @@ fill(struct past *x, const char *house, const char *host, const char *tool, uint
 static void
 note_adapted(struct learn *l, const struct past *x)
 {
-	if (x->timeout_s || x->gave_up || x->instead[0])
+	if (x->timeout_s || x->gave_up || x->instead[0] || x->what != PAST_ATTEMPT)
 		l->shown[l->nadapted++ % SHOWN_MAX] = *x;
 }
 
@@ -170,12 +171,18 @@ learn_adapts(const struct core *c, const struct task *t)
 }
 
 static void
-expect(const struct core *c, const struct task *t, const char *agent, struct said *s)
+expect_in(const struct core *c, const struct task *t, const char *house, const char *agent, struct said *s)
 {
 	struct about a;
 
-	about(c, task_house_name(t), agent, t->tool_name, t->shape, &a);
+	about(c, house, agent, t->tool_name, t->shape, &a);
 	learner_expect(c->learn->learner, &a, c->now.wall_ms, s);
+}
+
+static void
+expect(const struct core *c, const struct task *t, const char *agent, struct said *s)
+{
+	expect_in(c, t, task_house_name(t), agent, s);
 }
 
 /* Who asked for a limit gets it; what may not run twice is not stopped earlier than usual. */
@@ -217,12 +224,81 @@ draw(void *core)
 }
 
 double
-learn_draw(struct core *c, const struct task *t, const char *agent)
+learn_bid(struct core *c, const struct task *t, const char *agent, bool usual)
 {
 	struct said s;
 
 	expect(c, t, agent, &s);
-	return model_draw(&s.f, draw, c);
+	return model_bid(&s.f, usual, draw, c);
+}
+
+/* It is no attempt, and is kept where those are. */
+static void
+decide(struct core *c, struct past *x, const struct said *s)
+{
+	x->at_ms = c->now.wall_ms;
+	past_foretell(x, s->f.p, s->p_all, s->p_tool, s->f.p95_ms);
+	learn_one(c->learn, x);
+	c->lazy = true;
+}
+
+static bool
+is_open_to(const struct core *c, const struct task *t, const struct config_house *h)
+{
+	return approval_may_move(c, t, h->name) && !signed_halt(c, h->name, t->tool_name);
+}
+
+/* Of those where the tool is known to run, and the one whose turn it is. What may not run twice stays where its id puts
+ * it, and so does what would need an approval there, or is halted. */
+const struct config_house *
+learn_house(struct core *c, const struct task *t, const struct config_house *usual)
+{
+	const struct config *f = c->o.config;
+	const struct config_house *best = usual;
+	struct past x = { .what = PAST_HOUSE };
+	struct said s;
+	double most = -1;
+
+	if (!learn_adapts(c, t) || t->tool->effect == TOOL_EXCLUSIVE || !is_open_to(c, t, usual))
+		return usual;
+	for (const struct config_house *h = f->houses; h < f->houses + f->nhouses; h++) {
+		double bid;
+
+		expect_in(c, t, h->name, NULL, &s);
+		if (h != usual && (s.f.seen[MODEL_HOUSE] < 0.5 || !is_open_to(c, t, h)))
+			continue;
+		bid = model_bid(&s.f, h == usual, draw, c);
+		if (bid > most) {
+			most = bid;
+			best = h;
+		}
+	}
+	if (best == usual)
+		return usual;
+	fill(&x, best->name, "", t->tool_name, t->shape);
+	snprintf(x.instead, sizeof x.instead, "%s", usual->name);
+	expect_in(c, t, best->name, NULL, &s);
+	decide(c, &x, &s);
+	return best;
+}
+
+int
+learn_run(const struct core *c, const char *tool)
+{
+	double base = learner_base(c->learn->learner, shape_name(tool));
+
+	return base < 0 ? 0 : learner_run(base, BREAKER_TIMES * (int)c->o.config->breaker_failures);
+}
+
+void
+learn_breaker_waits(struct core *c, const struct task *t, const char *agent, int run)
+{
+	struct past x = { .what = PAST_BREAKER, .failures = run };
+	struct said s;
+
+	expect(c, t, agent, &s);
+	fill(&x, t->house->name, agent, t->tool_name, t->shape);
+	decide(c, &x, &s);
 }
 
 /* A success is worth 1, a try HOPELESS: by the best that can be believed of the chance, the next is not worth it. It may
@@ -580,16 +656,21 @@ learn_put_report(const struct core *c, struct buf *b)
 	json_put_close(b, ']');
 }
 
+static const char *const whats[PAST_COUNT] = { [PAST_ATTEMPT] = "attempt", [PAST_HOUSE] = "house", [PAST_BREAKER] = "breaker" };
+
 /* The numbers are those by which it was decided. */
 static void
 put_adapted(struct buf *b, const struct past *x)
 {
 	json_put_open(b, '{');
 	json_kv_time(b, "time", x->at_ms);
+	json_kv_str(b, "what", whats[x->what]);
 	json_kv_str(b, "tool", x->tool);
 	json_kv_str(b, "house", x->house);
-	json_kv_str(b, "agent", x->host);
-	json_kv_bool(b, "succeeded", x->ok);
+	if (x->host[0])
+		json_kv_str(b, "agent", x->host);
+	if (x->what == PAST_ATTEMPT)
+		json_kv_bool(b, "succeeded", x->ok);
 	put_share(b, "expected", x->p);
 	put_ms(b, "p95_ms", x->p95_ms);
 	if (x->timeout_s)
@@ -598,6 +679,8 @@ put_adapted(struct buf *b, const struct past *x)
 		json_kv_str(b, "instead_of", x->instead);
 	if (x->gave_up)
 		json_kv_bool(b, "gave_up", true);
+	if (x->failures)
+		json_kv_int(b, "failures", x->failures);
 	json_put_close(b, '}');
 }
 
@@ -660,7 +743,7 @@ replay(struct core *c, const unsigned char *p, size_t len)
 		}
 		learner_learn(c->learn->learner, &x);
 		note_adapted(c->learn, &x);
-		if ((h = house_find(c, x.house)))
+		if (x.what == PAST_ATTEMPT && (h = house_find(c, x.house)))
 			snprintf(h->last_tool, sizeof h->last_tool, "%.47s", x.tool);
 	}
 }

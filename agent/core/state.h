@@ -93,7 +93,8 @@ struct task {
 		double p, p_all, p_tool, p95_ms;
 	} said;
 	int learned_timeout_s;          /* the attempt's limit by what was learned; 0: its usual one */
-	const char *instead;            /* the agent that would have had it, had nothing been learned; NULL: the same */
+	const char *instead;            /* the agent, or of the router's the house, that would have had it, had nothing been learned;
+	                                 * NULL: the same */
 	bool given_up;                  /* it failed, and what was learned says that another try would, too */
 	char *notes;                    /* what that worker noted; NULL: nothing */
 	struct task *prev, *next;       /* in a list */
@@ -194,6 +195,7 @@ struct breaker {
 	int64_t since_ms;               /* wall: in this state; closed: of the last failure */
 	int64_t until_ms;               /* wall: open until then; 0: until it is closed by hand */
 	int failures, opened;           /* in a row */
+	int run;                        /* more than so many are no chance, as it was known when they began; 0: it was not */
 	struct ulid probe;              /* half-open: the attempt that tries */
 	int attempt;
 	uint64_t used;                  /* orders them */
@@ -936,6 +938,7 @@ int approval_admit(const struct core *c, const struct house *h, const struct too
     enum task_mode mode, struct err *e);
 bool approval_place(struct core *c, struct task *t);
 bool approval_is_free(const struct core *c, const struct task *t, const char *house);
+bool approval_may_move(const struct core *c, const struct task *t, const char *house);
 void approval_begin(struct core *c, struct task *t, const char *why);
 void approval_planned(struct core *c, struct house *h, const char *agent, cJSON *o);
 void approval_decision(struct core *c, const char *task, const char *envelope, size_t len);
@@ -1166,8 +1169,13 @@ void learn_release(struct core *c);
 /* Whether what was learned may change how it is run: in mode intelligent alone, and never what needs an approval. */
 bool learn_adapts(const struct core *c, const struct task *t);
 void learn_expect(struct core *c, struct task *t);      /* it is chosen, and begins next */
-/* A draw of its chance on that agent: who has the largest gets it. */
-double learn_draw(struct core *c, const struct task *t, const char *agent);
+/* A draw of its chance on that agent, less where it would not go anyway: who has the largest gets it. */
+double learn_bid(struct core *c, const struct task *t, const char *agent, bool usual);
+/* Where the router sends a task that no rule speaks for. */
+const struct config_house *learn_house(struct core *c, const struct task *t, const struct config_house *usual);
+/* Failures in a row at one target that are more than chance, as it stands; 0: too little is known of the tool. */
+int learn_run(const struct core *c, const char *tool);
+void learn_breaker_waits(struct core *c, const struct task *t, const char *agent, int run);     /* and is not opened yet */
 void learn_ended(struct core *c, struct task *t, const struct pool_end *p);     /* while it is known where it ran */
 void learn_work(struct core *c, const struct work *w, const struct pool_end *p);
 void learn_heard(struct core *c, const struct task *t, const cJSON *event, const char *type);

@@ -65,6 +65,11 @@ static void plan(struct core *c, struct house *h, const struct ulid *id, const c
 
 /* ---- the owner: who shall run it ---- */
 
+struct offer {
+	struct peer *at;        /* NULL: we */
+	int room;
+};
+
 static int
 room_of(const struct core *c, const struct peer *p, const struct task *t)
 {
@@ -76,19 +81,20 @@ room_of(const struct core *c, const struct peer *p, const struct task *t)
 }
 
 /* Of those with room, by what was learned: each is drawn for by his chance, so that who seems worse is tried now and
- * then, too. */
+ * then, too. Who has less room than another must be better for it. */
 static struct peer *
-best_offer(struct core *c, const struct task *t, struct peer *const *with_room, int n)
+best_offer(struct core *c, const struct task *t, const struct offer *offers, int n, int room)
 {
 	struct peer *best = NULL;
 	double most = -1;
 
 	for (int i = 0; i < n; i++) {
-		double p = learn_draw(c, t, with_room[i] ? with_room[i]->name : c->o.agent);
+		const struct peer *p = offers[i].at;
+		double bid = learn_bid(c, t, p ? p->name : c->o.agent, offers[i].room == room);
 
-		if (p > most) {
-			most = p;
-			best = with_room[i];
+		if (bid > most) {
+			most = bid;
+			best = offers[i].at;
 		}
 	}
 	return best;
@@ -101,7 +107,8 @@ work_choose(struct core *c, const struct house *h, struct task *t, bool here, st
 	bool barred = breaker_bars(c, h, t, c->o.agent);
 	int best = here && !barred ? (int)c->idle * (t->quick ? QUICK_EACH : 1) : 0, n = 0;
 	bool at_home = !h->home || config_names_has(h->home, c->o.agent), any = at_home, chosen;
-	struct peer *with_room[CONFIG_MAX_AGENTS + 1], *usual;  /* NULL: we */
+	struct offer offers[CONFIG_MAX_AGENTS + 1];
+	struct peer *usual;
 
 	*at = NULL;
 	t->instead = NULL;
@@ -110,7 +117,7 @@ work_choose(struct core *c, const struct house *h, struct task *t, bool here, st
 	if (!at_home)
 		best = 0;
 	if (best > 0)
-		with_room[n++] = NULL;
+		offers[n++] = (struct offer){ .room = best };
 	for (size_t i = 0; i < h->home->n; i++) {
 		struct peer *p = peer_find(c, h->home->v[i]);
 		int room = p ? room_of(c, p, t) : -1;
@@ -119,7 +126,7 @@ work_choose(struct core *c, const struct house *h, struct task *t, bool here, st
 		if (room > 0 && breaker_bars(c, h, t, p->name))
 			continue;
 		if (room > 0)
-			with_room[n++] = p;
+			offers[n++] = (struct offer){ p, room };
 		if (room > best) {
 			best = room;
 			*at = p;
@@ -129,7 +136,7 @@ work_choose(struct core *c, const struct house *h, struct task *t, bool here, st
 	if (!chosen || n < 2 || !learn_adapts(c, t))
 		return chosen;
 	usual = *at;
-	*at = best_offer(c, t, with_room, n);
+	*at = best_offer(c, t, offers, n, best);
 	if (*at != usual)
 		t->instead = usual ? usual->name : c->o.agent;
 	return true;

@@ -10,6 +10,7 @@ case $(cat) in
 esac
 echo '{}'
 EOT
+own_tool moody idempotent <"$T/c/tools.d/flaky"
 cluster_up --houses ezra,timmy
 pick() { jq -r "$1"; }
 
@@ -73,6 +74,26 @@ check "until it is thawed" "$UW" intelligence thaw --agent "$owner"
 check "after a restart all is known again" learned "$owner" 120
 before=$(pick .model.brier <"$T/report")
 is "the scores too" "$("$UW" intelligence report --agent "$owner" --json | jq --argjson b "$before" '(.model.brier - $b) | fabs < 0.02')" true
+
+# Where no rule speaks for a house, the router sends it where it is likely to succeed.
+i=0
+while [ $i -lt 40 ]; do
+	echo '{"house":"ezra","tool":"moody","params":{"what":"ok"}}'
+	echo '{"house":"timmy","tool":"moody","retry":{"max":1},"params":{"bad":"x"}}'
+	echo '{"tool":"moody","mode":"intelligent","timeout_s":60,"params":{}}' >&3
+	i=$((i + 1))
+done >"$T/tasks" 3>"$T/routed"
+"$UW" submit --batch "$T/tasks" >"$T/out" 2>&1
+router=$(owner_of _)
+seen_in() { [ "$("$UW" predict --tool moody --house "$1" --ask "$router" --json | pick '[.levels[] | select(.name == "tool, house").attempts] | add // 0')" -ge 35 ]; }
+check "the router has learned of one house" wait_for 20 seen_in ezra
+check "and of the other" wait_for 20 seen_in timmy
+"$UW" submit --batch "$T/routed" --wait >"$T/out" 2>&1
+"$UW" intelligence show --agent "$router" --json >"$T/sent"
+is "it sends away from where it would fail, and says so" \
+    "$(pick '[.adapted[] | select(.what == "house" and .tool == "moody")] | length >= 5 and all(.[]; .instead_of == "timmy" and .house == "ezra")' <"$T/sent")" true
+like "for people, too" "$("$UW" intelligence show --agent "$router")" 'moody to house ezra, not to timmy'
+
 check "it can be reset" "$UW" intelligence reset --agent "$owner"
 is "then it knows nothing" "$("$UW" intelligence show --agent "$owner" --json | pick .attempts)" 0
 check "the other goes on knowing" learned "$other" 120

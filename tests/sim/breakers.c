@@ -77,6 +77,14 @@ check_begun_at(struct check *k, const struct core *c, const struct task *t, cons
 		sim_fail(k->sim, id, "begins at %s beside the task that tries %s", at, x->target);
 }
 
+/* It is given more failures than are configured only by tasks that ask for it, and within its bounds. */
+static void
+check_count(struct check *k, const struct core *c, const struct house *h, const struct breaker *x)
+{
+	if (x->state == BREAKER_CLOSED && c->o.config->breaker_failures && x->failures >= 10 * c->o.config->breaker_failures)
+		sim_fail(k->sim, h->name, "the breaker of %s at %s is closed after %d failures", x->tool, x->target, x->failures);
+}
+
 void
 breakers_turn(struct check *k, struct host *h)
 {
@@ -97,6 +105,7 @@ breakers_turn(struct check *k, struct host *h)
 			b->term = c->houses[i].term;
 			b->x = c->houses[i].breakers[j];
 			k->opened += b->x.state == BREAKER_OPEN;
+			check_count(k, c, &c->houses[i], &b->x);
 			b->next = k->breakers[host];
 			k->breakers[host] = b;
 		}

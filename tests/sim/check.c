@@ -638,6 +638,25 @@ event_approved(struct check *k, const cJSON *o)
 	snprintf(r->grant, sizeof r->grant, "%.32s", check_text(cJSON_GetObjectItemCaseSensitive(o, "approval"), "grant"));
 }
 
+/* The router sends elsewhere, by what was learned, only what may run twice and asks for it. */
+static void
+event_forwarded(struct check *k, const cJSON *o)
+{
+	const cJSON *task = cJSON_GetObjectItemCaseSensitive(o, "task");
+	const struct tool *tool = registry_find(k->sim->tools, check_text(task, "tool"));
+	const char *instead = check_text(o, "instead_of");
+
+	/* Its house may have it under another id. */
+	if (cJSON_HasObjectItem(task, "key"))
+		check_record(k, check_text(o, "id"))->alias = true;
+	if (!*instead)
+		return;
+	if (strcmp(check_text(task, "mode"), "intelligent") != 0 || !tool || tool->effect == TOOL_EXCLUSIVE ||
+	    strcmp(instead, check_text(o, "to")) == 0)
+		sim_fail(k->sim, check_text(o, "id"), "%s goes to house %s instead of %s by what was learned", check_text(task, "tool"),
+		    check_text(o, "to"), instead);
+}
+
 static void
 event_line(struct check *k, const struct topic *t, const char *line, size_t len, const cJSON *o)
 {
@@ -649,9 +668,8 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		return;
 	if (id[0])
 		note_said(check_record(k, id), from, seq);
-	/* Its house may have it under another id. */
-	if (strcmp(type, "forwarded") == 0 && cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(o, "task"), "key"))
-		check_record(k, id)->alias = true;
+	if (strcmp(type, "forwarded") == 0)
+		event_forwarded(k, o);
 	if (strcmp(type, "accepted") == 0)
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))

@@ -565,6 +565,117 @@ who_gets_in_step_learns_them(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define NET(f) cmocka_unit_test_setup_teardown(f, setup_net, teardown_net)
 
+/* Of 200 attempts so many did not get through. */
+static void
+teach(int bad)
+{
+	static int source;
+	struct buf b = { 0 };
+
+	buf_addf(&b, "{'op':'intelligence','do':'import','source':'s%d','house':'timmy','after':0,'upto':1,'attempts':[", ++source);
+	for (int i = 0; i < 200; i++)
+		buf_addf(&b, "%s{'tool':'http_get','at':%lld,'us':1000,'shape':'1f'%s}", i ? "," : "", (long long)T0 - 3600000 + i * 1000,
+		    i * bad / 200 != (i + 1) * bad / 200 ? ",'why':'network'" : "");
+	buf_adds(&b, "]}");
+	ct_begin(&t);
+	ct_local(&t, 7, b.data);
+	turns(1);
+	buf_free(&b);
+}
+
+static void
+get_so(int n, const char *mode)
+{
+	ct_begin(&t);
+	ct_taskf(&t, "ezra", "me", "{'tool':'http_get','id':'%s','mode':'%s','params':{'url':'" A "'}}", ct_id(n), mode);
+	turns(1);
+}
+
+/* Failures in a row until it is open, in tasks from that number on. */
+static int
+failures_until_open(int from, const char *mode)
+{
+	size_t before = ct_count(&t, EVENTS, NULL, "breaker");
+
+	for (int n = from; n < from + 100; n++) {
+		get_so(n, mode);
+		assert_true(runs(n));
+		down(n);
+		if (ct_count(&t, EVENTS, NULL, "breaker") > before)
+			return n - from + 1;
+	}
+	return -1;
+}
+
+static void
+assert_opens_after(int bad, const char *mode, int failures)
+{
+	teardown(NULL);
+	setup(NULL);
+	teach(bad);
+	assert_int_equal(failures_until_open(1, mode), failures);
+}
+
+/* By chance at most once in a thousand: 0.49 to the tenth. */
+static void
+a_tool_that_often_fails_is_given_more_failures(void **state)
+{
+	(void)state;
+	assert_opens_after(98, "intelligent", 10);
+	assert_opens_after(98, "simple", 3);
+	/* Never fewer than are configured, nor more than ten times as many. */
+	assert_opens_after(0, "intelligent", 3);
+	assert_opens_after(200, "intelligent", 30);
+	/* Nothing is adapted by what little is known, nor while it is frozen. */
+	teardown(NULL);
+	setup(NULL);
+	assert_int_equal(failures_until_open(1, "intelligent"), 3);
+	teardown(NULL);
+	setup(NULL);
+	teach(98);
+	ct_begin(&t);
+	ct_local(&t, 7, "{'op':'intelligence','do':'freeze'}");
+	turns(1);
+	assert_int_equal(failures_until_open(1, "intelligent"), 3);
+}
+
+static void
+an_answer_begins_the_count_anew_and_a_simple_task_keeps_to_what_is_configured(void **state)
+{
+	const cJSON *o = NULL, *x;
+	int waited = 0;
+
+	(void)state;
+	teach(98);
+	for (int n = 1; n <= 9; n++) {
+		get_so(n, "intelligent");
+		down(n);
+	}
+	get_so(10, "intelligent");
+	well(10);
+	for (int n = 11; n <= 19; n++) {
+		get_so(n, "intelligent");
+		down(n);
+	}
+	assert_int_equal(ct_count(&t, EVENTS, NULL, "breaker"), 0);
+	get_so(20, "simple");
+	down(20);
+	assert_int_equal(ct_num(ct_last(&t, EVENTS, NULL, "breaker"), "failures"), 10);
+	/* Each time that it waited for more is told once. */
+	ct_begin(&t);
+	ct_local(&t, 7, "{'op':'intelligence','do':'show'}");
+	turns(1);
+	for (size_t i = 0; i < t.nlines; i++)
+		if (!t.lines[i].topic && strcmp(json_text(t.lines[i].v, "type"), "intelligence") == 0)
+			o = t.lines[i].v;
+	cJSON_ArrayForEach(x, cJSON_GetObjectItem(o, "adapted"))
+		if (strcmp(json_text(x, "what"), "breaker") == 0) {
+			assert_string_equal(ct_str(x, "agent"), "ezra-1");
+			assert_int_equal(ct_num(x, "failures"), 10 + waited++);
+		}
+	assert_int_equal(waited, 2);
+}
+
 int
 main(void)
 {
@@ -587,6 +698,8 @@ main(void)
 		NET(others_that_reach_it_get_the_work),
 		NET(the_next_owner_knows_what_is_open),
 		NET(who_gets_in_step_learns_them),
+		TEST(a_tool_that_often_fails_is_given_more_failures),
+		TEST(an_answer_begins_the_count_anew_and_a_simple_task_keeps_to_what_is_configured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -438,6 +438,100 @@ agents_that_do_better_get_more(void **state)
 	net_teardown(&net);
 }
 
+/* So many of the tool's attempts in a house, as if history had told it. */
+static void
+teach(const char *house, const char *tool, int n, bool ok)
+{
+	static int upto;
+	struct buf b = { 0 };
+
+	buf_addf(&b, "{'op':'intelligence','do':'import','source':'%s','house':'%s','after':0,'upto':%d,'attempts':[", ct_id(++upto), house, n);
+	for (int i = 0; i < n; i++)
+		buf_addf(&b, "%s{'tool':'%s','at':%lld,'us':1000,'shape':'1f'%s}", i ? "," : "", tool, (long long)T0 - 3600000 + i * 1000,
+		    ok ? "" : ",'why':'network'");
+	buf_adds(&b, "]}");
+	ask(b.data, "intelligence");
+	buf_free(&b);
+}
+
+/* Of these tasks for the router, so many were sent to that house. */
+static int
+sent_to(const char *house, int from, int n, const char *what)
+{
+	int to = 0;
+
+	for (int i = from; i < from + n; i++) {
+		char text[300];
+
+		ct_begin(&t);
+		snprintf(text, sizeof text, "{'id':'%s',%s}", ct_id(i), what);
+		ct_send(&t, "uw/home/house/_/task/me", text, NULL, NULL);
+		turn();
+		to += strcmp(ct_str(ct_last(&t, "house/_/event", ct_id(i), "forwarded"), "to"), house) == 0;
+		while (t.nrun) {
+			ct_begin(&t);
+			ct_end_all(&t);
+			turn();
+		}
+	}
+	return to;
+}
+
+static void
+what_no_rule_speaks_for_goes_where_it_succeeds(void **state)
+{
+	const char *noop = "'tool':'noop'", *clever = "'tool':'noop','mode':'intelligent'";
+	const cJSON *o, *last;
+	int before;
+
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	teach("timmy", "noop", 100, false);
+	teach("ezra", "noop", 100, true);
+	teach("bezalel", "noop", 100, true);
+	assert_true(sent_to("timmy", 2001, 60, noop) > 10);
+	assert_true(sent_to("timmy", 3001, 60, clever) <= 3);
+	o = ask("{'op':'intelligence','do':'show'}", "intelligence");
+	assert_true(number(o, "adapted_count") > 10);
+	before = (int)number(o, "adapted_count");
+	last = cJSON_GetArrayItem(cJSON_GetObjectItem(o, "adapted"), 0);
+	assert_string_equal(json_text(last, "what"), "house");
+	assert_true(number(last, "expected") > 0.8);
+	/* What decides is no attempt, and teaches nothing. */
+	assert_int_equal(number(o, "attempts"), ct_sql(&t, "SELECT max(first + count - 1) FROM patterns") - before);
+	ct_kill(&t);
+	ct_up(&t, false);
+	assert_int_equal(number(ask("{'op':'intelligence','do':'show'}", "intelligence"), "adapted_count"), before);
+	/* Rules come first, and what its sender says before them. */
+	assert_int_equal(sent_to("timmy", 4001, 10, "'tool':'file_hash','params':{'path':'/srv/timmy/x'},'mode':'intelligent'"), 10);
+	assert_int_equal(sent_to("timmy", 5001, 10, "'tool':'noop','house':'timmy','mode':'intelligent'"), 10);
+	ask("{'op':'intelligence','do':'freeze'}", "intelligence");
+	assert_int_equal(sent_to("timmy", 6001, 60, clever), sent_to("timmy", 7001, 60, noop));
+	ct_teardown(&t);
+}
+
+static void
+a_house_where_it_was_never_seen_has_its_turn_only(void **state)
+{
+	const char *clever = "'tool':'noop','mode':'intelligent'";
+	int turns;
+
+	(void)state;
+	ct_setup(&t, NULL);
+	ct_up(&t, false);
+	teach("timmy", "noop", 100, false);
+	teach("ezra", "noop", 100, true);
+	turns = sent_to("bezalel", 1, 60, "'tool':'noop'");
+	assert_true(sent_to("bezalel", 1001, 60, clever) <= turns);
+	/* What may not run twice stays where its id puts it, and so does what is for the sovereign. */
+	teach("timmy", "exclusive_tool", 100, false);
+	teach("ezra", "exclusive_tool", 100, true);
+	turns = sent_to("timmy", 2001, 30, "'tool':'exclusive_tool'");
+	assert_int_equal(sent_to("timmy", 3001, 30, "'tool':'exclusive_tool','mode':'intelligent'"), turns);
+	ct_teardown(&t);
+}
+
 int
 main(void)
 {
@@ -452,6 +546,8 @@ main(void)
 		cmocka_unit_test(a_limit_is_raised_twofold_and_no_more),
 		cmocka_unit_test(what_is_hopeless_is_not_tried_again),
 		cmocka_unit_test(agents_that_do_better_get_more),
+		cmocka_unit_test(what_no_rule_speaks_for_goes_where_it_succeeds),
+		cmocka_unit_test(a_house_where_it_was_never_seen_has_its_turn_only),
 		cmocka_unit_test(agents_learn_from_what_they_hear),
 		cmocka_unit_test(what_another_runs_is_learned_once_by_each),
 	};

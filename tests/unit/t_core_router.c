@@ -178,6 +178,26 @@ what_has_a_key_is_handed_on_when_all_in_step_know_it(void **state)
 	assert_int_equal(net_started(&net), 2);
 }
 
+/* Likewise what may be sent by what was learned: the next router has learned something else. */
+static void
+so_is_what_may_be_sent_by_what_was_learned(void **state)
+{
+	char text[200];
+
+	(void)state;
+	net.loses = loses_have;
+	snprintf(text, sizeof text, "{'tool':'noop','id':'%s','mode':'intelligent'}", ct_id(1));
+	net_publish(&net, ROUTER, text, REPLY);
+	net_run(&net, 1000);
+	assert_int_equal(ct_count(node(0), "house/_/event", ct_id(1), "forwarded"), 1);
+	assert_int_equal(handed_on(0), 0);
+	net.loses = NULL;
+	work_for(12000);
+	assert_int_equal(handed_on(0), 1);
+	assert_int_equal(net_started(&net), 1);
+	assert_int_equal(net_count(&net, "client/me", ct_id(1), "outcome"), 1);
+}
+
 /* The router alone knows the task of a key. The next one makes another of it. */
 static void
 a_key_is_one_task_when_the_router_changes_hands(void **state)
@@ -262,6 +282,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_got_there_is_not_handed_on_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_no_id_is_handed_on_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_a_key_is_handed_on_when_all_in_step_know_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(so_is_what_may_be_sent_by_what_was_learned, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_is_one_task_when_the_router_changes_hands, setup, teardown),
 		cmocka_unit_test_setup_teardown(whoever_sits_at_another_agent_hears_how_it_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(he_hears_it_as_well_when_the_router_dies, setup, teardown),

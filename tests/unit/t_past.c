@@ -40,6 +40,13 @@ some(void)
 	if (!any(8))
 		snprintf(x.instead, sizeof x.instead, "%s", names[any(6)]);
 	x.gave_up = !any(8);
+	if (!any(5)) {
+		x.what = (enum past_what)(1 + any(PAST_COUNT - 1));
+		x.ok = false;
+		x.why = FAILURE_OTHER;
+		x.us = x.bytes = 0;
+		x.failures = x.what == PAST_BREAKER ? (int)any(10000) : 0;
+	}
 	return x;
 }
 
@@ -56,6 +63,7 @@ same(const struct past *a, const struct past *b)
 	assert_true(a->us == b->us && a->bytes == b->bytes && a->foretold == b->foretold);
 	assert_true(a->p == b->p && a->p_all == b->p_all && a->p_tool == b->p_tool && a->p95_ms == b->p95_ms);
 	assert_true(a->timeout_s == b->timeout_s && a->gave_up == b->gave_up);
+	assert_true(a->what == b->what && a->failures == b->failures);
 }
 
 static void

@@ -38,10 +38,13 @@ choose(const char *tool, const char *params, uint64_t hash)
 	const struct config_house *h;
 
 	assert_non_null(v);
-	h = triage(&config, tool, v, hash, &why);
+	h = triage(&config, tool, v, &why);
 	cJSON_Delete(v);
+	if (h)
+		assert_true(why && why[0]);
+	else
+		h = triage_evenly(&config, hash);
 	assert_non_null(h);
-	assert_true(why && why[0]);
 	return h->name;
 }
 
