@@ -126,6 +126,7 @@ put_text(struct sim *s, struct buf *b)
 	if (s->plan.sovereign)
 		timmy_pin(s, b);
 	buf_adds(b, "alerts: { agent-gone: { raise_s: 1s, clear_s: 1s }, house-vacant: { raise_s: 1s, clear_s: 1s } }\n");
+	stress_put_config(s, b);
 	buf_adds(b, "breakers: { failures: 2, open_s: 3s, open_cap_s: 20s }\n");
 	/* In the first minutes, then not for a year. */
 	buf_adds(b, "schedules:\n");
