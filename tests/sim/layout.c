@@ -102,11 +102,11 @@ put_house(struct sim *s, struct buf *b, const char *house)
 	buf_adds(b, "]\n");
 }
 
-/* About as many as come for each house. */
+/* About as many as come for each house; those that are refused under stress come together later. */
 static int
 noops_per_minute(const struct plan *p)
 {
-	return 1 + p->nclients * p->tasks_per_minute * 15 / 100 / p->nhouses;
+	return (1 + p->nclients * p->tasks_per_minute * 15 / 100 / p->nhouses) * (p->stress ? 2 : 1);
 }
 
 static void
