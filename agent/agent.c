@@ -154,12 +154,15 @@ static int
 commit(struct agent *a, struct err *e)
 {
 	bool dirty = core_is_dirty(a->core);
-	int64_t from = clock_mono_us();
+	int64_t from = clock_mono_us(), us;
 	int rc = core_commit(a->core, e);
 
 	if (dirty && rc == 0) {
-		a->commit_us += (clock_mono_us() - from - a->commit_us) / 8;
-		histogram_add(&a->metrics.commits, clock_mono_us() - from);
+		us = clock_mono_us() - from;
+		a->commit_us += (us - a->commit_us) / 8;
+		a->commits_us += us;
+		a->ncommits++;
+		histogram_add(&a->metrics.commits, us);
 	}
 	return rc;
 }
@@ -272,20 +275,35 @@ start_pool(struct agent *a, struct err *e)
 
 /* ---- once a second ---- */
 
-static void
-measured(struct agent *a, int64_t disk_free)
+/* What is free on Linux does not count what the system would give back at once. */
+static int64_t
+memory_free(void)
 {
-	core_disk_low(a->core, disk_free < a->o.config->min_free_bytes);
-	core_measured(a->core, disk_free, link_cert_until_ms(a));
+	char line[128];
+	int64_t kib = -1, bytes = (int64_t)uv_get_free_memory();
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	while (f && kib < 0 && fgets(line, sizeof line, f))
+		if (strncmp(line, "MemAvailable:", 13) == 0)
+			kib = strtoll(line + 13, NULL, 10);
+	if (f)
+		fclose(f);
+	return kib >= 0 ? kib * 1024 : bytes ? bytes : -1;
 }
 
 static void
-check_disk(struct agent *a)
+measure(struct agent *a)
 {
+	struct core_measures m = { .disk_free_bytes = -1, .memory_free_bytes = memory_free(),
+		.commit_us = a->ncommits ? a->commits_us / a->ncommits : 0, .cert_until_ms = link_cert_until_ms(a) };
 	struct statvfs v;
 
-	if (statvfs(a->o.config->state_dir, &v) == 0)
-		measured(a, (int64_t)v.f_bavail * (int64_t)v.f_frsize);
+	if (statvfs(a->o.config->state_dir, &v) == 0) {
+		m.disk_free_bytes = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+		core_disk_low(a->core, m.disk_free_bytes < a->o.config->min_free_bytes);
+	}
+	core_measured(a->core, &m);
+	a->commits_us = a->ncommits = 0;
 }
 
 /* After a time of work, the memory that it took goes back to the system. */
@@ -314,7 +332,7 @@ second_callback(uv_timer_t *t)
 	a->beats++;
 	if (!a->stuck) {
 		agent_input(a);
-		check_disk(a);
+		measure(a);
 		link_beat(a);
 		give_memory_back(a);
 	}

@@ -102,6 +102,7 @@ struct agent {
 	bool stuck;                     /* its commit failed: try again, take nothing in */
 	int64_t retry_ms;               /* then, and not before */
 	int64_t commit_us;              /* what a commit takes, smoothed */
+	int64_t commits_us, ncommits;   /* since the last second */
 	int messages;                   /* read in this turn */
 	int beats, turns;               /* turns: since the last beat */
 	bool was_busy;

@@ -70,6 +70,7 @@ answer(struct agent *a, struct http_call *call)
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
 		put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
 	json_put_close(&b, '}');
+	core_put_stress(a->core, &b);
 	json_put_close(&b, '}');
 	buf_addc(&b, '\n');
 	http_call_answer(a, call, b.data, b.len);

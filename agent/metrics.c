@@ -35,6 +35,8 @@ static const struct metric {
 	{ "uw_store_stuck", GAUGE, .path = "own.stuck", .help = "1 while the store takes nothing" },
 	{ "uw_disk_free_bytes", GAUGE, "bytes", .path = "own.disk_free_bytes", .help = "Free space where the databases are" },
 	{ "uw_disk_low", GAUGE, .path = "disk_low", .help = "1 while new tasks are refused for want of space" },
+	{ "uw_degraded", GAUGE, .path = "degraded",
+	    .help = "1 while it is under stress: tasks of low priority are refused, and nothing that was learned is used" },
 
 	{ "uw_tasks_accepted", COUNTER, .path = "accepted", .help = "Tasks taken" },
 	{ "uw_tasks_rejected", COUNTER, .path = "rejected", .help = "Tasks refused" },

@@ -130,6 +130,9 @@ config_release(struct config *c)
 	for (int k = 0; k < ALERT_COUNT; k++)
 		if (c->alerts[k].given)
 			config_values_clear("alerts.*", &c->alerts[k]);
+	for (int k = 0; k < STRESS_COUNT; k++)
+		if (c->stresses[k].given)
+			config_values_clear("stress.*", &c->stresses[k]);
 	for (size_t i = 0; i < c->nsinks; i++)
 		config_values_clear("sinks.*", &c->sinks[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {
@@ -173,6 +176,21 @@ config_alert(const struct config *c, enum alert_kind kind, struct alert_rule *r)
 	r->raise_s = a->raise_s;
 	r->clear_s = a->clear_s;
 	return strcmp(a->use, "on") == 0;
+}
+
+bool
+config_stress(const struct config *c, enum stress_kind kind, struct stress_rule *r)
+{
+	const struct config_stress *s = &c->stresses[kind];
+
+	stress_rule(kind, r);
+	if (!s->given)
+		return true;
+	r->limit = s->limit;
+	r->clear = s->clear >= 0 ? s->clear : stress_clear_of(r->side, s->limit);
+	r->raise_s = s->raise_s;
+	r->clear_s = s->clear_s;
+	return strcmp(s->use, "on") == 0;
 }
 
 int64_t

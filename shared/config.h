@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "alert.h"
+#include "stress.h"
 #include "cron.h"
 #include "sign.h"
 #include "topic.h"
@@ -101,6 +102,14 @@ struct config_alert {
 	char *use;                      /* on off */
 };
 
+/* Likewise of one stress, see stress.h. */
+struct config_stress {
+	bool given;
+	int64_t limit, raise_s, clear_s;
+	int64_t clear;                  /* -1: not said */
+	char *use;                      /* on off */
+};
+
 /* Where `uni-wizard alerts deliver` brings alerts. */
 struct config_sink {
 	config_name name;
@@ -149,6 +158,7 @@ struct config {
 	int64_t keep_patterns;          /* attempts; 100,000 */
 	int64_t keep_output_bytes;      /* 64 MiB; 0: none */
 	int64_t min_free_bytes;         /* disk reserve below which tasks are refused; 64 MiB */
+	int64_t stress_priority;        /* under stress those below it are refused; 4 */
 
 	int64_t workers;                /* processes; 0: one per core, at least 2 */
 	int64_t stop_grace_ms;          /* SIGTERM to SIGKILL; 5,000 */
@@ -175,6 +185,7 @@ struct config {
 	struct config_flow flows[CONFIG_MAX_FLOWS];
 	size_t nflows;
 	struct config_alert alerts[ALERT_COUNT];
+	struct config_stress stresses[STRESS_COUNT];
 	struct config_sink sinks[CONFIG_MAX_SINKS];
 	size_t nsinks;
 };
@@ -194,6 +205,7 @@ const struct config_house *config_house_find(const struct config *c, const char 
 
 /* Its row of the table with what the file says of it. False: it is switched off. */
 bool config_alert(const struct config *c, enum alert_kind kind, struct alert_rule *r);
+bool config_stress(const struct config *c, enum stress_kind kind, struct stress_rule *r);
 
 /* Longest time of an attempt there; of a house that is not configured: of any. */
 int64_t config_timeout_cap_s(const struct config *c, const char *house);

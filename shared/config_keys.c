@@ -13,6 +13,7 @@
 #define SCHEDULE(member) .offset = offsetof(struct config_schedule, member)
 #define FLOW(member) .offset = offsetof(struct config_flow, member)
 #define ALERT(member) .offset = offsetof(struct config_alert, member)
+#define STRESS(member) .offset = offsetof(struct config_stress, member)
 #define SINK(member) .offset = offsetof(struct config_sink, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
@@ -111,6 +112,17 @@ const struct config_key config_keys[] = {
 	{ "alerts.*.use", &TYPE_CHOICE, "on", .allowed = "on off", ALERT(use),
 	    .help = "Whether it is raised at all." },
 
+	{ "stress.*.limit", &TYPE_INT, NULL, "see [reliability.md](reliability.md#under-stress)", .min = 0, .max = INT64_C(1000000000),
+	    STRESS(limit), .help = "Threshold of the stress of that name, in its unit." },
+	{ "stress.*.clear", &TYPE_INT, NULL, "half of the limit; of `memory` and `disk` half as much again", .min = 0,
+	    .max = INT64_C(2000000000), STRESS(clear), .help = "The value within which it is over." },
+	{ "stress.*.raise_s", &TYPE_TIME, NULL, "see there", .min = 0, .max = 7 * DAY, STRESS(raise_s),
+	    .help = "How long it is beyond the limit before it counts." },
+	{ "stress.*.clear_s", &TYPE_TIME, NULL, "see there", .min = 0, .max = 7 * DAY, STRESS(clear_s),
+	    .help = "How long it is within `clear` before it is over." },
+	{ "stress.*.use", &TYPE_CHOICE, "on", .allowed = "on off", STRESS(use),
+	    .help = "Whether it is looked at." },
+
 	{ "sinks.*.kind", &TYPE_CHOICE, "webhook", .allowed = "webhook ntfy mail command", SINK(kind),
 	    .help = "How `uni-wizard alerts deliver` brings alerts there." },
 	{ "sinks.*.url", &TYPE_TEXT, SINK(url), .secret = true,
@@ -138,6 +150,8 @@ const struct config_key config_keys[] = {
 	    .help = "Most unfinished tasks of one house; beyond it new ones are refused as `busy`." },
 	{ "limits.outbox_bytes", &TYPE_BYTES, "256MiB", .min = 1 * MiB, .max = 64 * GiB,
 	    CONF(max_outbox_bytes), .help = "Most that may wait to be sent while the broker is away." },
+	{ "limits.stress_priority", &TYPE_INT, "4", .min = 0, .max = 9, CONF(stress_priority),
+	    .help = "Under stress new tasks of a lower priority are refused as `busy`; 0: none." },
 	{ "limits.min_free_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 1024 * GiB, CONF(min_free_bytes),
 	    .help = "Disk space below which new tasks are refused." },
 

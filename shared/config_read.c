@@ -341,6 +341,54 @@ alert_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 }
 
 static int
+stress_unknown(struct config_reader *r, yaml_node_t *key)
+{
+	struct nearest n = { .word = config_text(key) };
+	struct stress_rule rule;
+
+	for (int k = 0; k < STRESS_COUNT; k++) {
+		stress_rule((enum stress_kind)k, &rule);
+		nearest_try(&n, rule.name);
+	}
+	return config_fail(r, config_line(key), "stress: expected the name of a stress, got %.60s%s%s", config_text(key),
+	    nearest_word(&n) ? "; did you mean " : "", nearest_word(&n) ? nearest_word(&n) : "");
+}
+
+/* It would end at a value at which it begins. */
+static bool
+is_turned_round(const struct stress_rule *rule, const struct config_stress *s)
+{
+	return s->clear >= 0 && (rule->side == ALERT_ABOVE ? s->clear > s->limit : s->clear < s->limit);
+}
+
+static int
+stress_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	enum stress_kind kind = stress_kind_find(config_text(key));
+	struct stress_rule rule;
+	struct config_stress *s;
+	char shown[CONFIG_FIELD_MAX];
+
+	if (kind == STRESS_COUNT)
+		return stress_unknown(r, key);
+	s = &r->c->stresses[kind];
+	stress_rule(kind, &rule);
+	s->given = true;
+	s->limit = rule.limit;
+	s->clear = -1;
+	s->raise_s = rule.raise_s;
+	s->clear_s = rule.clear_s;
+	snprintf(shown, sizeof shown, "stress.%s", rule.name);
+	config_defaults_put(r, "stress.*", s);
+	if (config_mapping_read(r, "stress.*", shown, value, s))
+		return -1;
+	if (!is_turned_round(&rule, s))
+		return 0;
+	return config_fail(r, config_line(value), "%s.clear: expected %s its limit %lld, got %lld", shown,
+	    rule.side == ALERT_ABOVE ? "at most" : "at least", (long long)s->limit, (long long)s->clear);
+}
+
+static int
 sink_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 {
 	struct config *c = r->c;
@@ -367,6 +415,7 @@ static const struct free_map {
 	{ "houses", CONFIG_MAX_HOUSES, house_add },
 	{ "flow", CONFIG_MAX_FLOWS, flow_add },
 	{ "alerts", ALERT_COUNT, alert_add },
+	{ "stress", STRESS_COUNT, stress_add },
 	{ "sinks", CONFIG_MAX_SINKS, sink_add },
 	{ "schedules", CONFIG_MAX_SCHEDULES, schedule_add },
 	{ "secrets", CONFIG_MAX_SECRETS, secret_add },

@@ -139,6 +139,21 @@ owner_state(const struct view *v)
 	return !v->owner ? "no owner" : !v->beat->live ? "silent" : beat_text(v->beat->o, "state");
 }
 
+/* The first thing that the house is under, or its owner as a whole; NULL: nothing. */
+static const cJSON *
+stress_of(const struct view *v)
+{
+	const cJSON *list = cJSON_GetObjectItemCaseSensitive(v->beat ? v->beat->o : NULL, "stress"), *x;
+
+	cJSON_ArrayForEach(x, list) {
+		const char *house = json_text(x, "house");
+
+		if (!*house || strcmp(house, v->house) == 0)
+			return x;
+	}
+	return NULL;
+}
+
 static bool
 is_held(const struct view *v)
 {
@@ -269,6 +284,7 @@ put_row(struct buf *b, const struct houses *h, const struct view *v)
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
 		kv_known(b, counts[i], v->owner, number_of(v->part, counts[i]));
 	kv_known(b, "failed", v->owner, number_of(v->part, "failed") + number_of(v->part, "dead"));
+	json_kv_str(b, "stress", stress_of(v) ? json_text(stress_of(v), "name") : NULL);
 	json_put_close(b, '}');
 }
 
@@ -323,8 +339,8 @@ add_row(struct table *t, const struct houses *h, const struct view *v)
 	table_cell(t, "%s", v->house);
 	table_cell(t, "%s", v->role);
 	table_cell(t, "%s", v->owner ? v->owner : "-");
-	table_cell(t, "%s%s%s", is_held(v) ? "" : cmd_color(1, "red"), owner_state(v),
-	    is_held(v) ? "" : cmd_color(1, "reset"));
+	table_cell(t, "%s%s%s%s%s%s", is_held(v) ? "" : cmd_color(1, "red"), owner_state(v), is_held(v) ? "" : cmd_color(1, "reset"),
+	    stress_of(v) ? " (" : "", stress_of(v) ? json_text(stress_of(v), "name") : "", stress_of(v) ? ")" : "");
 	known_cell(t, beat_term(v->part) > 0, beat_term(v->part));
 	since_cell(t, v);
 	known_cell(t, v->owner, number_of(v->part, "queued"));
@@ -439,7 +455,8 @@ const struct cmd cmd_house_list = {
 	.help = "List the houses: who owns each, since when, and who could take over",
 	.more = "Listens to the agents' heartbeats for two seconds or less. LAG is how many of the owner's events the worst\n"
 	        "candidate that is heard has not yet. A candidate is the owner, in step (may take over at once), behind,\n"
-	        "waiting (no owner), not following, silent (its last heartbeat is old) or away. Exit code 1 if a house has\n"
+	        "waiting (no owner), not following, silent (its last heartbeat is old) or away. Beside the owner's state stands\n"
+	        "what it or the house is under, if tasks of low priority are refused for that. Exit code 1 if a house has\n"
 	        "no owner, or one that is silent.",
 	.flags = CMD_JSON,
 	.run = list_run,

@@ -171,6 +171,9 @@
 	X(FOUND_AGENT_OLD,       "agent.old", \
 	  "A new feature does not work", "The agent that runs is of another version than this program", \
 	  "restart {}") \
+	X(FOUND_AGENT_DEGRADED,  "agent.degraded", \
+	  "Tasks of low priority are refused as `busy`, live output comes slowly", "Something is short on the agent's host, or its houses are behind", \
+	  "free what is named, or change its limit under `stress`; it ends by itself") \
 	X(FOUND_LEFT,            "process.left", \
 	  "Load, locks or ports that nobody explains", "A process that a tool of a former life of the agent started still runs", \
 	  "`ps -fp {}`, then kill it; the agent does so when it is restarted") \

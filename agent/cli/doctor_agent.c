@@ -13,6 +13,17 @@
 #define ANSWER_MS 3000
 
 static void
+say_stress(struct doctor *d, const cJSON *o)
+{
+	const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "stress"), 0);
+	const char *house = json_text(first, "house");
+
+	doctor_wrong(d, FOUND_AGENT_DEGRADED, d->subject, "%s is under stress since %s: %s%s%s is %lld %s, its limit is %lld", d->subject,
+	    json_text(first, "since"), json_text(first, "name"), *house ? " of house " : "", house,
+	    (long long)json_number(first, "value", 0), json_text(first, "unit"), (long long)json_number(first, "limit", 0));
+}
+
+static void
 check_answer(struct doctor *d, const cJSON *o)
 {
 	const char *version = json_text(o, "version");
@@ -21,6 +32,8 @@ check_answer(struct doctor *d, const cJSON *o)
 		doctor_wrong(d, FOUND_AGENT_CUT, d->subject, "%s runs and is not connected to a broker", d->subject);
 	else if (strcmp(version, UW_VERSION) != 0)
 		doctor_wrong(d, FOUND_AGENT_OLD, d->subject, "%s is version %s, this program %s", d->subject, version, UW_VERSION);
+	else if (json_is_true(o, "degraded"))
+		say_stress(d, o);
 	else
 		doctor_well(d, "%s runs, version %s, connected", d->subject, version);
 }

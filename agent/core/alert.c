@@ -23,12 +23,6 @@
 #define DAY_MS INT64_C(86400000)
 
 void
-alert_init(struct core *c)
-{
-	c->disk_free = -1;
-}
-
-void
 alert_link_up(struct core *c)
 {
 	for (int i = 0; i < c->nalerts; i++)
@@ -181,10 +175,10 @@ look_at_ourselves(struct core *c)
 {
 	int64_t skew = 0, lag;
 
-	if (c->disk_free >= 0 || c->disk_low)
-		judge(c, ALERT_DISK_LOW, c->o.agent, c->disk_free >= 0 ? c->disk_free >> 20 : 0);
-	if (c->cert_until_ms)
-		judge(c, ALERT_CERT_EXPIRING, c->o.agent, (c->cert_until_ms - c->now.wall_ms) / DAY_MS);
+	if (c->measured.disk_free_bytes >= 0 || c->disk_low)
+		judge(c, ALERT_DISK_LOW, c->o.agent, c->measured.disk_free_bytes >= 0 ? c->measured.disk_free_bytes >> 20 : 0);
+	if (c->measured.cert_until_ms)
+		judge(c, ALERT_CERT_EXPIRING, c->o.agent, (c->measured.cert_until_ms - c->now.wall_ms) / DAY_MS);
 	/* One other alone may be the one that is wrong. */
 	if (core_clock_skew(c, &skew) >= 2)
 		judge(c, ALERT_CLOCK_SKEW, c->o.agent, skew < 0 ? -skew : skew);
@@ -199,20 +193,6 @@ look_at_ourselves(struct core *c)
 	}
 	lag = c->mark_ms ? (c->now.mono_ms - c->mark_ms) / 1000 : 0;
 	judge(c, ALERT_TELEMETRY_LAG, c->o.agent, lag);
-}
-
-/* The first of each lane is in memory, and it is its oldest. */
-static int64_t
-oldest_queued_s(const struct core *c, const struct house *h)
-{
-	int64_t oldest = c->now.wall_ms;
-
-	for (int p = 0; p < TASK_PRIORITIES; p++)
-		for (const struct queuer *q = h->ranks[p].head; q; q = q->next)
-			for (const struct lane *l = q->lanes; l; l = l->next)
-				if (l->tasks.head && l->tasks.head->accepted_ms && l->tasks.head->accepted_ms < oldest)
-					oldest = l->tasks.head->accepted_ms;
-	return (c->now.wall_ms - oldest) / 1000;
 }
 
 /* In percent, of what ended lately. */
@@ -242,7 +222,7 @@ oldest_request_s(const struct core *c, const struct house *h)
 static void
 look_at_house(struct core *c, struct house *h)
 {
-	judge(c, ALERT_QUEUE_AGE, h->name, oldest_queued_s(c, h));
+	judge(c, ALERT_QUEUE_AGE, h->name, lane_oldest_s(c, h, 0));
 	judge(c, ALERT_FAILURE_RATE, h->name, failed_lately(h));
 	judge(c, ALERT_BREAKER_OPEN, h->name, breaker_count_open(h));
 	judge(c, ALERT_APPROVALS, h->name, oldest_request_s(c, h));

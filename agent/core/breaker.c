@@ -743,6 +743,17 @@ breaker_count_open(const struct house *h)
 	return n;
 }
 
+/* Open by themselves, and not yet to be tried again. */
+int
+breaker_count_down(const struct core *c, const struct house *h)
+{
+	int n = 0;
+
+	for (int i = 0; i < h->nbreakers; i++)
+		n += h->breakers[i].state == BREAKER_OPEN && h->breakers[i].until_ms && !is_due(c, &h->breakers[i]);
+	return n;
+}
+
 void
 breaker_put_health(struct buf *b, const struct house *h)
 {

@@ -131,7 +131,7 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	c->started_mono_ms = c->down_mono_ms = now.mono_ms;
 	c->due_changed = true;
 	c->next_broker = -1;
-	alert_init(c);
+	stress_init(c);
 	core_new_id(c, &boot);
 	ulid_format(&boot, c->boot);
 	peer_init(c);
@@ -478,13 +478,6 @@ core_disk_low(struct core *c, bool low)
 }
 
 void
-core_measured(struct core *c, int64_t disk_free_bytes, int64_t cert_until_ms)
-{
-	c->disk_free = disk_free_bytes;
-	c->cert_until_ms = cert_until_ms;
-}
-
-void
 core_drain(struct core *c)
 {
 	c->draining = true;
@@ -548,6 +541,7 @@ core_tick(struct core *c)
 	breaker_tick(c);
 	flow_tick(c);
 	alert_tick(c);
+	stress_tick(c);
 	if (c->draining)
 		house_give_back(c, NULL);
 	give_back_expired(c, &c->starts);
@@ -996,6 +990,7 @@ core_health(struct core *c, const char *state, const char *pool_json, struct buf
 	json_kv_int(b, "rejected", c->rejected);
 	json_kv_int(b, "duplicates", c->duplicates + c->redelivered);
 	json_kv_bool(b, "disk_low", c->disk_low);
+	core_put_stress(c, b);
 	signed_put_health(c, b);
 	audit_put_health(c, b);
 	json_put_close(b, '}');

@@ -93,8 +93,16 @@ void core_local_gone(struct core *c, uint64_t conn);
 /* No new tasks while the disk is short. */
 void core_disk_low(struct core *c, bool low);
 
-/* What only the shell can see, for alerts: space where the store is, and when our certificate ends (wall; 0: not known). */
-void core_measured(struct core *c, int64_t disk_free_bytes, int64_t cert_until_ms);
+/* What only the shell can see, for alerts and stress. */
+struct core_measures {
+	int64_t disk_free_bytes;        /* where the store is; -1: not known */
+	int64_t memory_free_bytes;      /* of the host, that programs may have; -1: not known */
+	int64_t commit_us;              /* what a commit took, of those since the last time; 0: there was none */
+	int64_t cert_until_ms;          /* our certificate ends (wall); 0: not known */
+};
+
+/* Once a second. */
+void core_measured(struct core *c, const struct core_measures *m);
 
 /* The agent is about to stop: no new attempts, and its houses go to others. */
 void core_drain(struct core *c);
@@ -193,6 +201,8 @@ void core_put_terms(struct core *c, const char *house, struct buf *out);
 /* The last will, and health, as JSON. */
 void core_will(struct core *c, struct buf *out);
 void core_health(struct core *c, const char *state, const char *pool_json, struct buf *out);
+/* Members of an object: whether it is degraded, and by what. */
+void core_put_stress(const struct core *c, struct buf *out);
 /* Our name on the broker, the same in every life of this store. A broker gives a session to whoever knows its
  * client id, whatever his certificate: so it holds a secret. */
 const char *core_client_id(const struct core *c);

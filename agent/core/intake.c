@@ -576,6 +576,7 @@ admit(struct intake *in, struct err *e)
 	if ((rc = check_repeat(in, e)))
 		return rc < 0 ? -1 : 0;
 	if (check_house(in, e) || check_tool(in, e) || check_time(in, e) || intake_room(in->c, in->house, e) ||
+	    (!is_ours(in) && stress_room(in->c, in->house, (int)in->msg.priority, e)) ||
 	    after_admit(in->c, in->house, &in->msg, in->tree, e) ||
 	    approval_admit(in->c, in->house, in->tool, in->routed ? in->msg.from : in->sender, in->msg.mode, e))
 		return -1;

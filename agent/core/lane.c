@@ -444,3 +444,17 @@ lane_forget(struct core *c, struct house *h)
 	h->served = h->aged = 0;
 	h->old = NULL;
 }
+
+/* The first of each lane is in memory, and it is its oldest. */
+int64_t
+lane_oldest_s(const struct core *c, const struct house *h, int least_priority)
+{
+	int64_t oldest = c->now.wall_ms;
+
+	for (int p = least_priority; p < TASK_PRIORITIES; p++)
+		for (const struct queuer *q = h->ranks[p].head; q; q = q->next)
+			for (const struct lane *l = q->lanes; l; l = l->next)
+				if (l->tasks.head && l->tasks.head->accepted_ms && l->tasks.head->accepted_ms < oldest)
+					oldest = l->tasks.head->accepted_ms;
+	return (c->now.wall_ms - oldest) / 1000;
+}

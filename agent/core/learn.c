@@ -167,7 +167,7 @@ learn_adapts(const struct core *c, const struct task *t)
 {
 	if (IS_MUTANT(MUTANT_ADAPT_ALL))
 		return true;
-	return t->mode == MODE_INTELLIGENT && t->stage == APPROVAL_NONE && !c->learn->frozen;
+	return t->mode == MODE_INTELLIGENT && t->stage == APPROVAL_NONE && !c->learn->frozen && !stress_of(c, t->house);
 }
 
 static void

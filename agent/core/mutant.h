@@ -65,7 +65,9 @@
 	X(MUTANT_FLOW_FULL,       "flow-full",         40,    "a new owner begins with all tokens that may be saved up") \
 	X(MUTANT_BREAKER_PROBES,  "breaker-probes",    40,    "a breaker that is half-open lets everybody try") \
 	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers") \
-	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone")
+	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone") \
+	X(MUTANT_STRESS_ALL,      "stress-all",        40,    "under stress every priority is refused") \
+	X(MUTANT_STRESS_STAYS,    "stress-stays",      20,    "stress is never over")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

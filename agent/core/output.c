@@ -11,6 +11,7 @@
 #include "state.h"
 
 #define EVERY_MS 250
+#define STRESSED_MS 2000                /* likewise, while the agent or a house of its own is under stress */
 #define PIECE (32u << 10)               /* of one attempt, each time ... */
 #define ROUND (128u << 10)              /* ... and of all */
 #define ANSWER_MAX (1u << 20)           /* bytes of output in one answer */
@@ -79,7 +80,7 @@ static void
 wake(struct core *c)
 {
 	if (!c->output_ms)
-		c->output_ms = c->now.mono_ms + EVERY_MS;
+		c->output_ms = c->now.mono_ms + (stress_is_any(c) ? STRESSED_MS : EVERY_MS);
 }
 
 /* A bit more than that may be there, so that not each piece moves all of it. */

@@ -528,6 +528,7 @@ ping(struct asker *a, const cJSON *req)
 	json_kv_str(b, "version", a->c->o.version);
 	json_kv_bool(b, "ready", a->c->ready);
 	json_kv_bool(b, "connected", a->c->up);
+	core_put_stress(a->c, b);
 	out_end_line(b);
 }
 

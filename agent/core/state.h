@@ -204,6 +204,13 @@ struct breaker {
 	int64_t woken;
 };
 
+/* What the agent, or a house, is under: see stress.c. */
+struct strain {
+	struct alert_state state[STRESS_COUNT];
+	int64_t value[STRESS_COUNT];    /* when it was looked at last */
+	int64_t since_ms[STRESS_COUNT]; /* wall */
+};
+
 /* A house that this agent owns, or may own, or whose work it does. */
 struct house {
 	char name[NAME_MAX_LEN + 1];
@@ -306,6 +313,7 @@ struct house {
 	double recent, recent_failed;   /* ended in the last minutes, see alert.c */
 	int64_t counted_done, counted_failed;   /* of done[], in these */
 	char last_tool[48];             /* whose attempt ended last, as far as is known here */
+	struct strain strain;           /* while it is ours */
 };
 
 /* Another agent. */
@@ -647,8 +655,13 @@ struct core {
 	int nalerts;
 	int64_t alerts_ms;              /* mono: looked at last */
 	bool alerts_full;
-	int64_t disk_free, cert_until_ms;       /* as the shell said; -1, 0: it did not */
 	int64_t mark_seq, mark_ms;      /* the outbox was up to there then (mono); 0: all of that is with the broker */
+
+	/* stress */
+	struct core_measures measured;  /* as the shell said last */
+	int64_t commit_us;              /* smoothed */
+	struct strain strain;           /* of the agent as a whole */
+	int64_t strain_ms;              /* mono: looked at last */
 
 	/* redelivery */
 	uint64_t *inbound;              /* hash by packet id; 0: none */
@@ -788,6 +801,7 @@ void house_give_back(struct core *c, const struct house *h);    /* what was chos
 void lane_put(struct core *c, struct task *t);
 void lane_take_in(struct lane *l, struct task *t);      /* read from its row */
 void lane_leave(struct core *c, struct task *t);        /* if it is in one */
+int64_t lane_oldest_s(const struct core *c, const struct house *h, int least_priority);  /* how long it waits */
 struct task *lane_first(struct core *c, struct house *h);       /* whose turn it is; NULL: of none that may begin */
 void lane_serve(struct task *t);                        /* it starts */
 void lane_found(struct core *c, struct house *h, int priority, const char *sender, const char *tool);
@@ -879,6 +893,7 @@ void breaker_load(struct core *c, struct house *h, const char *row);
 void breaker_put_all(struct buf *b, const struct house *h);
 void breaker_take_all(struct core *c, struct house *h, const cJSON *list);
 int breaker_count_open(const struct house *h);
+int breaker_count_down(const struct core *c, const struct house *h);
 void breaker_put_health(struct buf *b, const struct house *h);
 void breaker_put(struct buf *b, const struct house *h, int i);
 void breaker_put_held(struct buf *b, const struct task *t);     /* why it does not start for now */
@@ -1166,7 +1181,7 @@ void audit_put_chain(struct core *c, struct buf *b);    /* members that say whic
 /* learn.c: what attempts came to, and what is to be expected of the next */
 int learn_open(struct core *c, struct err *e);
 void learn_release(struct core *c);
-/* Whether what was learned may change how it is run: in mode intelligent alone, and never what needs an approval. */
+/* Whether what was learned may change how it is run: in mode intelligent alone, never what needs an approval, nor under stress. */
 bool learn_adapts(const struct core *c, const struct task *t);
 void learn_expect(struct core *c, struct task *t);      /* it is chosen, and begins next */
 /* A draw of its chance on that agent, less where it would not go anyway: who has the largest gets it. */
@@ -1216,9 +1231,17 @@ void brokers_link_up(struct core *c);
 void brokers_link_down(struct core *c);
 
 /* alert.c: what people should look at */
-void alert_init(struct core *c);
 void alert_tick(struct core *c);
 void alert_link_up(struct core *c);
+
+/* stress.c: what is let go of while something is short */
+#define STRESS_RETRY_S 30
+void stress_init(struct core *c);
+void stress_tick(struct core *c);
+const char *stress_of(const struct core *c, const struct house *h);     /* the first; NULL: none. h NULL: of the agent alone */
+bool stress_is_any(const struct core *c);
+/* 0: the house takes a new one of that priority; else e is ERR_BUSY. */
+int stress_room(const struct core *c, const struct house *h, int priority, struct err *e);
 
 /* pulse.c: heartbeats, and our own pulse through the broker */
 void pulse_link_up(struct core *c);

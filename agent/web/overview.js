@@ -20,6 +20,8 @@ function concerns() {
 		if (!isAlive(a)) list.push([a.heard ? 'bad' : 'warn', `Agent ${a.agent} is away`, a.heard ? 'It was here a moment ago.' :
 			'It has not been heard since this agent began.']);
 		else if (a.health.disk_low) list.push(['bad', `Agent ${a.agent} is short of disk`, 'It refuses new tasks.']);
+		else if (a.health.degraded) list.push(['warn', `Agent ${a.agent} is under stress: ${(a.health.stress || []).map((s) => s.name).join(', ')}`,
+			'Tasks of low priority are refused until it is over.']);
 		else if (a.health.sovereign?.behind) list.push(['warn', `Agent ${a.agent} waits for what the sovereign signed`,
 			'It starts nothing until it has it.']);
 		if (isAlive(a) && Math.abs(skew(a)) > SKEW_MS) list.push(['warn', `The clock of ${a.agent} differs`, span(Math.abs(skew(a)))]);

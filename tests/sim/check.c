@@ -839,7 +839,7 @@ check_is_quiet(struct check *k, struct quiet *q)
 		if (!broker_is_quiet(k->sim->brokers[i], q))
 			return false;
 	for (int i = 0; i < k->sim->nhosts; i++)
-		if (!host_is_quiet(k->sim->hosts[i], q) || !inside_is_quiet(k->sim->hosts[i], q))
+		if (!host_is_quiet(k->sim->hosts[i], q) || !inside_is_quiet(k->sim->hosts[i], q) || !stress_is_quiet(k->sim->hosts[i], q))
 			return false;
 	for (int i = 0; i < k->sim->nclients; i++)
 		if (!client_is_done(k->sim->clients[i], q))

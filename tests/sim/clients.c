@@ -421,6 +421,14 @@ told_accepted(struct client *c, struct sub *s, const cJSON *o)
 		check_accepted(c->sim->check, s->id, s->owner, text_of(o, "state"), number_of(o, "copies"), host_name(c->host));
 }
 
+static int
+priority_of(const struct sub *s)
+{
+	const char *p = strstr(s->body, "\"priority\":");
+
+	return p ? (int)strtol(p + strlen("\"priority\":"), NULL, 10) : TASK_PRIORITY_DEFAULT;
+}
+
 static void
 told_rejected(struct client *c, struct sub *s, const cJSON *o)
 {
@@ -428,6 +436,8 @@ told_rejected(struct client *c, struct sub *s, const cJSON *o)
 	const char *code = text_of(e, "code");
 
 	if (strcmp(code, "busy") == 0) {
+		if (stress_refused(text_of(e, "message"), priority_of(s)))
+			sim_fail(c->sim, s->id, "%s", stress_refused(text_of(e, "message"), priority_of(s)));
 		s->next_us = c->sim->now_us + draw(c, 2 * SECOND, 8 * SECOND);
 		return;
 	}

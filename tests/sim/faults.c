@@ -456,6 +456,7 @@ faults_plan(struct sim *s)
 	s->plan.approval_s = (const int64_t[]){ 20, 120, 86400, 86400 }[rng_between(&s->rng[RNG_TIMMY], 0, 3)];
 	s->plan.touched_us = (const int64_t[]){ 30, 300 }[rng_between(&s->rng[RNG_TIMMY], 0, 1)] * SECOND;
 	s->plan.ages = may_age(s);
+	stress_plan(s);
 	s->plan.witness = s->plan.nbrokers > 1 && (s->plan.nagents % 2 == 0 || s->plan.nagents < 3);
 }
 
@@ -505,6 +506,7 @@ faults_begin(struct sim *s)
 {
 	injected = 0;
 	sim_at(s, 10 * SECOND, next_fault, s, 0);
+	stress_begin(s);
 }
 
 void

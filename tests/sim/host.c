@@ -57,6 +57,7 @@ struct host {
 	int steps;                      /* until it dies; 0: it does not */
 	enum crash how;
 	bool dying, low;
+	struct core_measures measures;
 };
 
 /* ---- clock ---- */
@@ -520,6 +521,8 @@ gather(struct host *h)
 	}
 	if (step(h))
 		return;
+	if (h->beat_due && h->sim->plan.stress)
+		core_measured(h->core, &h->measures);
 	if (h->beat_due)
 		core_beat(h->core, NULL);
 	core_tick(h->core);
@@ -866,6 +869,12 @@ host_disk_low(struct host *h, bool low)
 	h->low = low;
 }
 
+struct core_measures *
+host_measures(struct host *h)
+{
+	return &h->measures;
+}
+
 void
 host_heal(struct host *h)
 {
@@ -875,6 +884,7 @@ host_heal(struct host *h)
 	net_cut(&h->node, ALL_BROKERS, false, false);
 	h->node.lag_us = 0;
 	h->low = false;
+	stress_heal(h);
 	h->steps = 0;
 	host_set_rate(h, 0);
 	h->offset_ms = (h->sim->now_us - run_us(h)) / MS;

@@ -102,11 +102,11 @@ put_house(struct sim *s, struct buf *b, const char *house)
 	buf_adds(b, "]\n");
 }
 
-/* About as many as come for each house. */
+/* About as many as come for each house; those that are refused under stress come together later. */
 static int
 noops_per_minute(const struct plan *p)
 {
-	return 2 + p->nclients * p->tasks_per_minute * 25 / 100 / p->nhouses;
+	return (2 + p->nclients * p->tasks_per_minute * 25 / 100 / p->nhouses) * (p->stress ? 2 : 1);
 }
 
 static void
@@ -126,6 +126,7 @@ put_text(struct sim *s, struct buf *b)
 	if (s->plan.sovereign)
 		timmy_pin(s, b);
 	buf_adds(b, "alerts: { agent-gone: { raise_s: 1s, clear_s: 1s }, house-vacant: { raise_s: 1s, clear_s: 1s } }\n");
+	stress_put_config(s, b);
 	buf_adds(b, "breakers: { failures: 2, open_s: 3s, open_cap_s: 20s }\n");
 	/* In the first minutes, then not for a year. */
 	buf_adds(b, "schedules:\n");

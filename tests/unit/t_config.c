@@ -691,6 +691,30 @@ alerts_and_sinks_are_checked(void **state)
 	done();
 }
 
+static void
+stress_is_checked(void **state)
+{
+	struct stress_rule r;
+
+	(void)state;
+	bad(HOUSE "stress: {memry: {}}\n", "2: stress: expected the name of a stress, got memry; did you mean memory");
+	bad(HOUSE "stress: {memory: {limit: -1}}\n", "2: stress.memory.limit: expected a whole number from 0 to 1000000000, got -1");
+	bad(HOUSE "stress: {memory: {limit: 10, clear: 9}}\n", "2: stress.memory.clear: expected at least its limit 10, got 9");
+	bad(HOUSE "stress: {queue-age: {limit: 10, clear: 11}}\n", "2: stress.queue-age.clear: expected at most its limit 10, got 11");
+	bad(HOUSE "limits: {stress_priority: 10}\n", "2: limits.stress_priority: expected a whole number from 0 to 9, got 10");
+	good(HOUSE "stress: {queue-age: {limit: 9, clear_s: 2m}, memory: {limit: 100}, breakers: {clear: 0}, disk: {use: off}}\n");
+	assert_true(config_stress(&conf, STRESS_QUEUE_AGE, &r));
+	assert_true(r.limit == 9 && r.clear == 4 && r.raise_s == 30 && r.clear_s == 120);
+	assert_true(config_stress(&conf, STRESS_MEMORY, &r));
+	assert_true(r.limit == 100 && r.clear == 150);
+	assert_true(config_stress(&conf, STRESS_BREAKERS, &r));
+	assert_true(r.limit == 3 && r.clear == 0);
+	assert_false(config_stress(&conf, STRESS_DISK, &r));
+	assert_true(config_stress(&conf, STRESS_COMMIT_LATENCY, &r));
+	assert_int_equal(r.clear, 125);
+	done();
+}
+
 int
 main(void)
 {
@@ -715,6 +739,7 @@ main(void)
 		cmocka_unit_test(limits_are_checked),
 		cmocka_unit_test(schedules_are_checked),
 		cmocka_unit_test(alerts_and_sinks_are_checked),
+		cmocka_unit_test(stress_is_checked),
 		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),
 		cmocka_unit_test(a_root_that_holds_what_is_the_agents_is_a_warning),

@@ -29,7 +29,7 @@ disk(bool low)
 {
 	ct_begin(&t);
 	core_disk_low(t.core, low);
-	core_measured(t.core, low ? INT64_C(100) << 20 : INT64_C(5000) << 20, 0);
+	core_measured(t.core, &(struct core_measures){ .disk_free_bytes = low ? INT64_C(100) << 20 : INT64_C(5000) << 20 });
 	ct_turn(&t);
 }
 
@@ -156,12 +156,12 @@ a_certificate_is_told_two_weeks_before_its_end(void **state)
 {
 	(void)state;
 	ct_begin(&t);
-	core_measured(t.core, -1, t.now.wall_ms + INT64_C(15) * 86400000);
+	core_measured(t.core, &(struct core_measures){ .disk_free_bytes = -1, .cert_until_ms = t.now.wall_ms + INT64_C(15) * 86400000 });
 	ct_turn(&t);
 	seconds(3);
 	assert_string_equal(last_state("alert/certificate-expiring"), "");
 	ct_begin(&t);
-	core_measured(t.core, -1, t.now.wall_ms + INT64_C(13) * 86400000);
+	core_measured(t.core, &(struct core_measures){ .disk_free_bytes = -1, .cert_until_ms = t.now.wall_ms + INT64_C(13) * 86400000 });
 	ct_turn(&t);
 	seconds(3);
 	assert_string_equal(last_state("alert/certificate-expiring"), "raised");
@@ -188,7 +188,7 @@ houses_yaml_changes_a_threshold_and_switches_off(void **state)
 	ct_up(&t, false);
 	disk(true);
 	ct_begin(&t);
-	core_measured(t.core, INT64_C(100) << 20, t.now.wall_ms + 1000);
+	core_measured(t.core, &(struct core_measures){ .disk_free_bytes = INT64_C(100) << 20, .cert_until_ms = t.now.wall_ms + 1000 });
 	ct_turn(&t);
 	seconds(30);
 	assert_int_equal(ct_count(&t, "/alert/", NULL, NULL), 0);
