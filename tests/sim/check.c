@@ -638,6 +638,16 @@ event_approved(struct check *k, const cJSON *o)
 	snprintf(r->grant, sizeof r->grant, "%.32s", check_text(cJSON_GetObjectItemCaseSensitive(o, "approval"), "grant"));
 }
 
+/* It is kept as a task is, by its name; denied: it was paused once. */
+static void
+event_schedule(struct check *k, const cJSON *o, const struct stream *from, int64_t seq)
+{
+	struct record *r = check_record(k, check_text(o, "name"));
+
+	note_said(r, from, seq);
+	r->denied |= json_is_true(o, "paused");
+}
+
 static void
 event_line(struct check *k, const struct topic *t, const char *line, size_t len, const cJSON *o)
 {
@@ -649,6 +659,8 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		return;
 	if (id[0])
 		note_said(check_record(k, id), from, seq);
+	if (strcmp(type, "schedule") == 0)
+		event_schedule(k, o, from, seq);
 	/* Its house may have it under another id. */
 	if (strcmp(type, "forwarded") == 0 && cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(o, "task"), "key"))
 		check_record(k, id)->alias = true;
@@ -656,7 +668,7 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))
 		plain_of(k, t->name, check_text(o, "sender"))->taken++;
-	else if (strcmp(type, "rejected") == 0 && strcmp(check_text(o, "sender"), "schedule") == 0)
+	else if (strcmp(type, "rejected") == 0 && id[0])
 		check_record(k, id)->denied = true;
 	else if (strcmp(type, "approved") == 0)
 		event_approved(k, o);
@@ -867,6 +879,7 @@ check_end(struct check *k)
 	inside_check_schedules(k);
 	audits_check(k);
 	breakers_check(k);
+	routines_check(k);
 	alerts_check(k);
 	owners_check(k->owners);
 	orders_check(k->orders);
