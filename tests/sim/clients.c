@@ -256,6 +256,14 @@ publish(struct client *c, enum topic_kind kind, const char *house, const char *t
 	msg_unref(m);
 }
 
+static void
+lost(struct client *c)
+{
+	c->ready = false;
+	c->broker = (c->broker + 1) % c->sim->nbrokers;
+	c->retry_us = c->sim->now_us + draw(c, 100 * MS, 3 * SECOND);
+}
+
 static bool
 is_due(const struct client *c, const struct sub *s)
 {
@@ -386,6 +394,17 @@ send_plain(struct client *c)
 	buf_free(&b);
 }
 
+/* Nobody answers here: perhaps the agents are elsewhere. */
+static void
+go_elsewhere(struct client *c, int *sendings)
+{
+	if (c->kind == LOCAL || c->sim->nbrokers < 2 || *sendings < PATIENCE || c->sim->now_us - c->told_us < PATIENCE_US)
+		return;
+	*sendings = 0;
+	net_close(&c->node, true);
+	lost(c);
+}
+
 /* ---- schedules of their own ---- */
 
 static int64_t
@@ -439,15 +458,14 @@ look_at_regulars(struct client *c)
 {
 	bool heals = c->sim->now_us > c->sim->plan.heal_us;
 
-	if (c->kind != SENDER)
-		return;
 	if (!heals && c->nregulars < REGULARS_MAX && draw_regular(c, 0, 299) == 0)
 		new_regular(c);
-	for (struct regular *r = c->regulars; r < c->regulars + c->nregulars; r++) {
+	for (struct regular *r = c->regulars; r < c->regulars + c->nregulars && c->ready; r++) {
 		if (r->next_us > c->sim->now_us)
 			continue;
 		if (asks_for(r)) {
 			ask_regular(c, r);
+			go_elsewhere(c, &r->sendings);
 		} else if (r->state != GONE && !heals) {
 			int64_t what = draw_regular(c, 0, 9);
 
@@ -696,14 +714,6 @@ connect_client(struct client *c)
 }
 
 static void
-lost(struct client *c)
-{
-	c->ready = false;
-	c->broker = (c->broker + 1) % c->sim->nbrokers;
-	c->retry_us = c->sim->now_us + draw(c, 100 * MS, 3 * SECOND);
-}
-
-static void
 subscribe(struct client *c)
 {
 	char topic[TOPIC_MAX];
@@ -746,17 +756,6 @@ keep_connected(struct client *c)
 	}
 	if (c->ready)
 		net_send(&c->node, PACKET_PING, 0, 0, NULL);
-}
-
-/* Nobody answers here: perhaps the agents are elsewhere. */
-static void
-go_elsewhere(struct client *c, struct sub *s)
-{
-	if (c->kind == LOCAL || c->sim->nbrokers < 2 || s->sendings < PATIENCE || c->sim->now_us - c->told_us < PATIENCE_US)
-		return;
-	s->sendings = 0;
-	net_close(&c->node, true);
-	lost(c);
 }
 
 /* ---- life ---- */
@@ -811,7 +810,7 @@ work(struct client *c)
 				pursue(c, &c->subs[i]);
 			else
 				submit(c, &c->subs[i]);
-			go_elsewhere(c, &c->subs[i]);
+			go_elsewhere(c, &c->subs[i].sendings);
 		}
 }
 
@@ -828,7 +827,7 @@ beat(void *arg, uint64_t n)
 	new_tasks(c);
 	if (able)
 		work(c);
-	if (able)
+	if (able && c->kind == SENDER)
 		look_at_regulars(c);
 	sim_in(c->sim, BEAT_US, beat, c, n + 1);
 }

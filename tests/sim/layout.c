@@ -102,11 +102,11 @@ put_house(struct sim *s, struct buf *b, const char *house)
 	buf_adds(b, "]\n");
 }
 
-/* About as many as come for each house. */
+/* A few more than come for each house. */
 static int
 noops_per_minute(const struct plan *p)
 {
-	return 1 + p->nclients * p->tasks_per_minute * 15 / 100 / p->nhouses;
+	return 2 + p->nclients * p->tasks_per_minute * 15 / 100 / p->nhouses;
 }
 
 static void
