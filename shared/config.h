@@ -146,6 +146,7 @@ struct config {
 	int64_t max_payload_bytes;      /* one message; 1 MiB */
 	int64_t max_payload_lines;      /* 4096 */
 	int64_t max_task_bytes;         /* one task line; 256 KiB */
+	int64_t max_schedules;          /* of one house, added by command; 64 */
 	int64_t max_queued;             /* tasks of one house that are not terminal; 1,000,000 */
 	int64_t max_outbox_bytes;       /* 256 MiB */
 	int64_t keep_finished_s;        /* 7 days */

@@ -148,6 +148,8 @@ const struct config_key config_keys[] = {
 	    .help = "Largest single task." },
 	{ "limits.queued", &TYPE_INT, "1000000", .min = 1, .max = 100000000, CONF(max_queued),
 	    .help = "Most unfinished tasks of one house; beyond it new ones are refused as `busy`." },
+	{ "limits.schedules", &TYPE_INT, "64", .min = 0, .max = 1024, CONF(max_schedules),
+	    .help = "Most schedules that may be added to one house by command; beyond it new ones are refused as `busy`." },
 	{ "limits.outbox_bytes", &TYPE_BYTES, "256MiB", .min = 1 * MiB, .max = 64 * GiB,
 	    CONF(max_outbox_bytes), .help = "Most that may wait to be sent while the broker is away." },
 	{ "limits.stress_priority", &TYPE_INT, "4", .min = 0, .max = 9, CONF(stress_priority),

@@ -12,6 +12,7 @@
 	X(people,   "every identity of the configuration")                        \
 	X(tools,    "tools")                                                      \
 	X(call,     "a tool, then its parameters as key=")                        \
+	X(scheduled, "a name of one's own, then as call")                         \
 	X(parameters, "parameters of the tool that --tool names")                 \
 	X(alerts,   "alerts that may be raised")                                  \
 	X(commands, "commands")
@@ -22,7 +23,7 @@ struct asking {
 	const char *prefix;             /* "--house=": put in front of each answer */
 	const char *config_path;
 	int nargs;                      /* arguments before the word under the cursor */
-	const char *first;              /* the first of them */
+	const char *first, *second;     /* of them */
 	const char *tool;               /* value of --tool */
 };
 
@@ -169,6 +170,15 @@ offer_call(const struct asking *q)
 }
 
 static void
+offer_scheduled(const struct asking *q)
+{
+	if (q->nargs == 1)
+		offer_tools(q);
+	else if (q->nargs > 1 && !strchr(q->current, '='))
+		offer_keys(q, q->second);
+}
+
+static void
 offer_parameters(const struct asking *q)
 {
 	if (q->tool && !strchr(q->current, '='))
@@ -290,7 +300,8 @@ read_before(struct asking *q, int argc, char **argv)
 		} else if (o && value) {
 			keep_value(q, o, value + 1);
 		} else if (argv[i][0] != '-') {
-			q->first = q->nargs++ ? q->first : argv[i];
+			q->first = q->nargs ? q->first : argv[i];
+			q->second = q->nargs++ == 1 ? argv[i] : q->second;
 		}
 	}
 	return waits;

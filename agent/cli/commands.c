@@ -18,6 +18,11 @@
 	C(outbox_send)       \
 	C(schedule_list)     \
 	C(schedule_show)     \
+	C(schedule_next)     \
+	C(schedule_add)      \
+	C(schedule_remove)   \
+	C(schedule_pause)    \
+	C(schedule_resume)   \
 	C(breaker_list)      \
 	C(breaker_open)      \
 	C(breaker_close)     \

@@ -181,6 +181,7 @@ release_houses(struct core *c)
 		free(h->terms);
 		free(h->their_terms);
 		free(h->breakers);
+		routine_release(h);
 		free(h->move_reply);
 		buf_free(&h->move_correlation);
 		cJSON_Delete(h->step_list);
@@ -496,9 +497,12 @@ cap_due(struct core *c)
 		int64_t at = c->houses[i].owned ? store_next_due(c, &c->houses[i], c->up) : 0;
 
 		int64_t breaker = c->houses[i].owned ? breaker_next_due(c, &c->houses[i]) : 0;
+		int64_t routine = c->houses[i].owned ? routine_next_due(c, &c->houses[i]) : 0;
 
 		if (breaker && (!at || breaker < at))
 			at = breaker;
+		if (routine && (!at || routine < at))
+			at = routine;
 		if (at && (!c->next_due_ms || at < c->next_due_ms))
 			c->next_due_ms = at;
 	}
@@ -538,6 +542,7 @@ core_tick(struct core *c)
 	output_tick(c);
 	after_tick(c);
 	schedule_tick(c);
+	routine_tick(c);
 	breaker_tick(c);
 	flow_tick(c);
 	alert_tick(c);

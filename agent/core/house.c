@@ -230,6 +230,7 @@ house_take_over(struct core *c, struct house *h)
 	store_in_state(c, h, TASK_RUNNING, attempt_resume);
 	approval_resume(c, h);
 	breaker_take_up(c, h);
+	routine_take_up(h);
 }
 
 void

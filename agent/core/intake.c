@@ -610,6 +610,37 @@ intake_line(struct core *c, struct house *h, const char *sender, const char *lin
 }
 
 int
+intake_own(struct core *c, struct house *h, const char *sender, const char *line, size_t len, struct err *e)
+{
+	struct intake in = { .c = c, .house = h, .sender = sender, .line = line, .len = len };
+	int rc = admit(&in, e);
+
+	if (rc)
+		refuse(&in, e);
+	cJSON_Delete(in.tree);
+	buf_free(&in.correlation);
+	buf_free(&in.own.correlation);
+	return rc;
+}
+
+int
+intake_check(struct core *c, struct house *h, const char *sender, const cJSON *task, struct err *e)
+{
+	struct intake in = { .c = c, .house = h, .sender = sender, .tree = cJSON_Duplicate(task, true) };
+	int rc;
+
+	if (depth(in.tree) > TASK_MAX_DEPTH)
+		rc = err_set(e, ERR_TOO_BIG, "a task nested more than %d deep", TASK_MAX_DEPTH);
+	else
+		rc = task_msg_read(in.tree, &in.msg, e);
+	in.msg.has_id = true;
+	if (!rc && (check_tool(&in, e) || approval_admit(c, h, in.tool, sender, in.msg.mode, e)))
+		rc = -1;
+	cJSON_Delete(in.tree);
+	return rc;
+}
+
+int
 intake_handed(struct core *c, struct house *h, struct task *t, const char *line, size_t len, struct err *e)
 {
 	struct intake in = { .c = c, .house = h, .sender = c->o.agent, .line = line, .len = len, .handed = t };

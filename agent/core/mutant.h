@@ -57,6 +57,8 @@
 	X(MUTANT_AFTER_FORGOTTEN, "after-forgotten",   40,    "a new owner does not look at what waits for others") \
 	X(MUTANT_SCHEDULE_ANY_ID, "schedule-any-id",   20,    "a run of a schedule has another id with each owner") \
 	X(MUTANT_SCHEDULE_SKIPS,  "schedule-skips",    40,    "a new owner of a house does not look at what was missed") \
+	X(MUTANT_ROUTINE_UNTOLD,  "routine-untold",    20,    "followers do not hear of schedules that were added") \
+	X(MUTANT_ROUTINE_AGAIN,   "routine-again",     20,    "a new owner makes the runs of schedules that were added anew") \
 	X(MUTANT_OUTPUT_OFFSET,   "output-offset",     10,    "what is cut off the front of an output is not counted whole") \
 	X(MUTANT_ADAPT_ALL,       "adapt-all",         20,    "what was learned changes how every task is run") \
 	X(MUTANT_NO_TURNS,        "no-turns",          40,    "a sender goes on for as long as he has tasks") \

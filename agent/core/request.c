@@ -421,12 +421,70 @@ set_breaker(struct asker *a, const cJSON *req, struct house *h)
 	out_end_line(b);
 }
 
+/* Those of the configuration, too. */
+static void
+schedules(struct asker *a, struct house *h)
+{
+	const struct config *f = a->c->o.config;
+	int64_t n = 0;
+	struct buf *b;
+
+	for (int i = 0; i < h->nroutines + (int)f->nschedules; i++) {
+		const struct config_schedule *s = i < h->nroutines ? NULL : &f->schedules[i - h->nroutines];
+
+		if (s && strcmp(s->house, h->name) != 0)
+			continue;
+		if (!(b = answer(a, "schedule")))
+			return;
+		if (s)
+			routine_put_configured(a->c, b, h, s);
+		else
+			routine_put(a->c, b, h, i);
+		out_end_line(b);
+		n++;
+	}
+	b = answer(a, "end");
+	if (!b)
+		return;
+	json_kv_int(b, "count", n);
+	json_kv_str(b, "house", h->name);
+	json_kv_str(b, "agent", a->c->o.agent);
+	out_end_line(b);
+}
+
+/* {"do":"add","name":...,"cron":...,"task":{...}}, or remove, pause, resume */
+static void
+set_schedule(struct asker *a, const cJSON *req, struct house *h)
+{
+	const char *what = json_text(req, "do"), *name = json_text(req, "name");
+	struct err e = { 0 };
+	struct buf *b;
+
+	if (strcmp(h->name, "_") == 0)
+		err_field(&e, ERR_UNKNOWN_HOUSE, "house", h->name, "a house: the router's tasks are others'");
+	if (e.code || routine_order(a->c, h, a->name, req, &e)) {
+		answer_error(a, NULL, &e);
+		return;
+	}
+	b = answer(a, "schedule_set");
+	if (!b)
+		return;
+	json_kv_str(b, "name", name);
+	json_kv_str(b, "do", what);
+	json_kv_str(b, "house", h->name);
+	for (int i = 0; i < h->nroutines; i++)
+		if (strcmp(h->routines[i].name, name) == 0)
+			routine_put_next(a->c, b, &h->routines[i]);
+	out_end_line(b);
+}
+
 static void
 query(struct asker *a, const cJSON *req, const char *house)
 {
 	const cJSON *out = cJSON_GetObjectItemCaseSensitive(req, "output");
 	const cJSON *l = cJSON_GetObjectItemCaseSensitive(req, "list"), *mv = cJSON_GetObjectItemCaseSensitive(req, "move"),
-	    *dr = cJSON_GetObjectItemCaseSensitive(req, "drilled"), *br = cJSON_GetObjectItemCaseSensitive(req, "breaker");
+	    *dr = cJSON_GetObjectItemCaseSensitive(req, "drilled"), *br = cJSON_GetObjectItemCaseSensitive(req, "breaker"),
+	    *sc = cJSON_GetObjectItemCaseSensitive(req, "schedule");
 	struct err e;
 	char got[64];
 
@@ -445,6 +503,10 @@ query(struct asker *a, const cJSON *req, const char *house)
 		set_breaker(a, br, a->house);
 	} else if (cJSON_HasObjectItem(req, "breakers") && a->house) {
 		breakers(a, a->house);
+	} else if (sc && a->house) {
+		set_schedule(a, sc, a->house);
+	} else if (cJSON_HasObjectItem(req, "schedules") && a->house) {
+		schedules(a, a->house);
 	} else {
 		show(a, req);
 	}

@@ -1,5 +1,5 @@
 /*
- * schedule.c - tasks that come again, by the configuration.
+ * schedule.c - tasks that come again, by the configuration; those by command are in routine.c.
  *
  * A house's owner always makes the next run of each schedule ahead, as a task with that time as not_before; when the time has
  * come, the next one. So a run is a task like any other: it is kept, handed to the next owner, and shown. Its id is made

@@ -211,6 +211,33 @@ struct strain {
 	int64_t since_ms[STRESS_COUNT]; /* wall */
 };
 
+#define ROUTINES_MAX 1024               /* of a house; new ones are refused before: limits.schedules */
+#define ROUTINE_TASK_MAX 4096
+#define ROUTINE_TEXT_MAX 128            /* when, and the zone */
+
+enum routine_missed { ROUTINE_NONE, ROUTINE_LAST, ROUTINE_ALL };
+enum routine_came { ROUTINE_MADE = 1, ROUTINE_REFUSED, ROUTINE_MISSED };        /* 0: nothing yet */
+
+/* A schedule that somebody has added to a house: see routine.c. */
+struct routine {
+	char name[NAME_MAX_LEN + 1];
+	char sender[NAME_MAX_LEN + 1];  /* whose it is, and whose its tasks are */
+	struct ulid id;                 /* another one of this name has another */
+	char *cron_text, *zone_name;
+	char *task;                     /* JSON, an object */
+	struct cron cron;
+	struct zone *zone;              /* NULL: this host does not have it */
+	enum routine_missed missed;
+	bool paused;
+	int64_t added_ms;
+	int64_t after_ms;               /* wall: times up to this one are over */
+	int64_t last_ms;                /* the last one that came ... */
+	enum routine_came came;         /* ... and what of it */
+	char why[161];                  /* it was refused */
+	int64_t born;                   /* the event that told it first */
+	int64_t next_ms, again_ms;      /* wall: the next, as the owner knows; mono: not before */
+};
+
 /* A house that this agent owns, or may own, or whose work it does. */
 struct house {
 	char name[NAME_MAX_LEN + 1];
@@ -305,6 +332,9 @@ struct house {
 	int64_t looked;                 /* at tasks up to this number */
 	struct breaker *breakers;
 	int nbreakers;
+	struct routine *routines;       /* the oldest first */
+	int nroutines;
+	cJSON *routines_coming;         /* the owner's, while we get in step; NULL: none */
 	bool look_held;                 /* whether what is held still has to be */
 	int64_t looked_held;            /* at keys up to this one */
 	int64_t queued, open;           /* all queued; all that are not terminal */
@@ -487,6 +517,13 @@ struct breaker_row {
 	struct breaker_row *next;
 };
 
+struct routine_row {
+	const struct house *house;
+	char name[NAME_MAX_LEN + 1];
+	char *row;                      /* NULL: it goes */
+	struct routine_row *next;
+};
+
 struct use_row {
 	char grant[NAME_MAX_LEN + 1];
 	struct ulid task;
@@ -608,6 +645,7 @@ struct core {
 
 	struct breaker_row *breaker_rows, *breaker_rows_tail;   /* the turn's */
 	uint64_t breaker_uses;
+	struct routine_row *routine_rows, *routine_rows_tail;   /* the turn's */
 
 	/* what tools write: see output.c */
 	struct output *outputs;         /* of attempts that run here */
@@ -732,6 +770,8 @@ int64_t store_waiting(struct core *c, const struct house *h, const struct ulid *
 
 /* A breaker of a house, written with the turn; row NULL: it goes. */
 void store_breaker(struct core *c, const struct house *h, const struct breaker *x, const char *row);
+/* Likewise a schedule of a house. */
+void store_routine(struct core *c, const struct house *h, const char *name, const char *row);
 /* Those after that number that are held by breakers of that key, at most max (0: some); 0 when there are no more. */
 int64_t store_held(struct core *c, const struct house *h, int64_t key, int64_t after, int max, task_fn *f);
 int64_t store_next_held(struct core *c, const struct house *h, int64_t after);  /* the next key; 0: there is none */
@@ -904,6 +944,26 @@ void schedule_id(const struct config_schedule *s, int64_t at_ms, struct ulid *id
 void schedule_take_up(struct core *c, const struct house *h);
 void schedule_tick(struct core *c);
 
+/* routine.c: schedules that were added by command */
+int routine_order(struct core *c, struct house *h, const char *who, const cJSON *o, struct err *e);
+void routine_tick(struct core *c);
+int64_t routine_next_due(const struct core *c, const struct house *h);
+void routine_take_up(struct house *h);
+void routine_release(struct house *h);
+void routine_follow(struct core *c, struct house *h, const cJSON *o);
+void routine_load(struct house *h, const char *row);
+/* Getting in step: the owner's, one by one, and then in place of ours; what we had alone. */
+int routine_send_all(struct core *c, const struct house *h, const char *to);
+void routine_comes(struct house *h, const cJSON *o);
+void routine_forget_coming(struct house *h);
+void routine_take_all(struct core *c, struct house *h);
+void routine_offer(struct core *c, const struct house *h);
+void routine_adopt(struct core *c, struct house *h, const cJSON *o);
+void routine_put(struct core *c, struct buf *b, const struct house *h, int i);
+void routine_put_next(const struct core *c, struct buf *b, const struct routine *r);
+void routine_put_configured(struct core *c, struct buf *b, const struct house *h, const struct config_schedule *s);
+void routine_task_id(const struct routine *r, int64_t at_ms, struct ulid *id);
+
 /* history.c: what became of a task's attempts */
 /* p NULL: whoever ran it is gone. Before its slot is given back. */
 void history_add(struct core *c, struct task *t, const struct pool_end *p, const struct err *e);
@@ -980,6 +1040,10 @@ void intake_line(struct core *c, struct house *h, const char *sender, const char
     const struct mqtt_msg *m, uint64_t conn);
 /* 0: the house takes more; else e is ERR_BUSY. */
 int intake_room(const struct core *c, const struct house *h, struct err *e);
+/* A task that the house makes itself in that sender's name; -1: it was refused, as from him. */
+int intake_own(struct core *c, struct house *h, const char *sender, const char *line, size_t len, struct err *e);
+/* Whether one such would be taken, but for time and room. */
+int intake_check(struct core *c, struct house *h, const char *sender, const cJSON *task, struct err *e);
 /* What the router, which is we, hands to a house that is ours: t. */
 int intake_handed(struct core *c, struct house *h, struct task *t, const char *line, size_t len, struct err *e);
 /* A payload that is refused whole. */

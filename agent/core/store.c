@@ -90,6 +90,8 @@ static const char *const migrations[] = {
 	" PRIMARY KEY (house, agent, tool, target)) WITHOUT ROWID;"
 	"ALTER TABLE tasks ADD COLUMN held INTEGER;"
 	"CREATE INDEX tasks_held ON tasks(house, held, seq) WHERE held IS NOT NULL;"),
+	/* Schedules that were added by command. */
+	"CREATE TABLE schedules (house TEXT, name TEXT, row TEXT NOT NULL, PRIMARY KEY (house, name)) WITHOUT ROWID;",
 };
 
 #define USES_KEPT_MS 86400000
@@ -106,7 +108,7 @@ enum query {
 	Q_IN_PUT, Q_IN_ALL, Q_IN_CLEAR, Q_SWEEP, Q_PRUNE, Q_PRUNE_KEYS, Q_REJECT, Q_REJECT_TRIM, Q_LIST,
 	Q_WAITS_PUT, Q_WAITS_DROP, Q_WAITS_SWEEP, Q_WAITS_ANY, Q_WAITS_HAS, Q_WAITING, Q_WAITING_ALL,
 	Q_OUTPUT_PUT, Q_OUTPUT_OF, Q_OUTPUT_BYTES, Q_OUTPUT_OLDEST, Q_OUTPUT_DROP,
-	Q_BREAKER_PUT, Q_BREAKER_DROP, Q_BREAKERS, Q_HELD, Q_NEXT_HELD, Q_COUNT
+	Q_BREAKER_PUT, Q_BREAKER_DROP, Q_BREAKERS, Q_HELD, Q_NEXT_HELD, Q_ROUTINE_PUT, Q_ROUTINE_DROP, Q_ROUTINES, Q_COUNT
 };
 
 #define TASK_COLUMNS "seq, id, house, state, priority, tool, sender, body, attempt, crashes, accepted_ms, due_ms," \
@@ -209,6 +211,9 @@ static const char *const sql[Q_COUNT] = {
 	[Q_BREAKER_PUT] = "INSERT OR REPLACE INTO breakers VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_BREAKER_DROP] = "DELETE FROM breakers WHERE house = ?1 AND agent = ?2 AND tool = ?3 AND target = ?4",
 	[Q_BREAKERS] = "SELECT row FROM breakers WHERE house = ?1",
+	[Q_ROUTINE_PUT] = "INSERT OR REPLACE INTO schedules VALUES (?1, ?2, ?3)",
+	[Q_ROUTINE_DROP] = "DELETE FROM schedules WHERE house = ?1 AND name = ?2",
+	[Q_ROUTINES] = "SELECT row FROM schedules WHERE house = ?1 ORDER BY name",
 	[Q_HELD] = SELECT_TASK "WHERE house = ?1 AND held = ?2 AND seq > ?3 AND held IS NOT NULL ORDER BY seq LIMIT ?4",
 	[Q_NEXT_HELD] = "SELECT held FROM tasks WHERE house = ?1 AND held > ?2 AND held IS NOT NULL ORDER BY held LIMIT 1",
 };
@@ -396,11 +401,23 @@ load_breakers(struct core *c, struct house *h, struct err *e)
 }
 
 static int
+load_routines(struct core *c, struct house *h, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_ROUTINES);
+	int rc;
+
+	db_text(s, 1, h->name);
+	while ((rc = db_step(&c->db, s, e)) == 1)
+		routine_load(h, (const char *)sqlite3_column_text(s, 0));
+	return rc < 0 ? -1 : 0;
+}
+
+static int
 load_streams(struct core *c, struct err *e)
 {
 	for (int i = 0; i < c->nhouses; i++)
 		if (load_stream(c, &c->houses[i], e) || load_terms(c, &c->houses[i], e) ||
-		    load_breakers(c, &c->houses[i], e))
+		    load_breakers(c, &c->houses[i], e) || load_routines(c, &c->houses[i], e))
 			return -1;
 	return 0;
 }
@@ -1269,6 +1286,38 @@ write_breakers(struct core *c, struct err *e)
 	return 0;
 }
 
+void
+store_routine(struct core *c, const struct house *h, const char *name, const char *row)
+{
+	struct routine_row *r = xcalloc(1, sizeof *r);
+
+	r->house = h;
+	snprintf(r->name, sizeof r->name, "%s", name);
+	r->row = row ? xstrdup(row) : NULL;
+	if (c->routine_rows)
+		c->routine_rows_tail->next = r;
+	else
+		c->routine_rows = r;
+	c->routine_rows_tail = r;
+	c->urgent = true;
+}
+
+static int
+write_routines(struct core *c, struct err *e)
+{
+	for (const struct routine_row *r = c->routine_rows; r; r = r->next) {
+		sqlite3_stmt *s = db_use(&c->db, r->row ? Q_ROUTINE_PUT : Q_ROUTINE_DROP);
+
+		db_text(s, 1, r->house->name);
+		db_text(s, 2, r->name);
+		if (r->row)
+			db_text(s, 3, r->row);
+		if (db_run(&c->db, s, e))
+			return -1;
+	}
+	return 0;
+}
+
 bool
 store_has_use(struct core *c, const char *grant, const struct ulid *task)
 {
@@ -1383,9 +1432,15 @@ store_release(struct core *c)
 		free(r->row);
 		free(r);
 	}
+	for (struct routine_row *r = c->routine_rows, *next; r; r = next) {
+		next = r->next;
+		free(r->row);
+		free(r);
+	}
 	c->signed_rows = NULL;
 	c->use_rows = NULL;
 	c->breaker_rows = NULL;
+	c->routine_rows = NULL;
 }
 
 static int
@@ -1495,7 +1550,7 @@ store_commit(struct core *c, struct err *e)
 		return -1;
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
-	    write_breakers(c, e) || write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) ||
+	    write_breakers(c, e) || write_routines(c, e) || write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) ||
 	    audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);

@@ -394,6 +394,8 @@ apply(struct core *c, struct house *h, const cJSON *o, int64_t seq)
 			h->doubt_ms = c->now.wall_ms;
 	} else if (strcmp(type, "breaker") == 0) {
 		breaker_follow(c, h, o);
+	} else if (strcmp(type, "schedule") == 0) {
+		routine_follow(c, h, o);
 	} else if (cJSON_HasObjectItem(o, "id") && strcmp(type, "rejected") != 0) {
 		apply_task(c, h, o, type, seq);
 	}
@@ -531,7 +533,7 @@ stream_new_owner(struct core *c, struct house *h, const struct term *log, int64_
 {
 	if (h->live || h->owned || h->sync != SYNC_IDLE)
 		return;
-	h->offers_all = !head && !h->head && has_rows(c, h);
+	h->offers_all = !head && !h->head && (has_rows(c, h) || h->nroutines);
 	if (h->head == head && term_equal(&h->log, log) && !h->offers_all) {
 		h->live = true;
 		h->lag_ms = 0;
@@ -594,6 +596,7 @@ pull(struct core *c, struct house *h)
 	h->sync = SYNC_PULLS;
 	h->asked_ms = c->now.mono_ms;
 	h->came = 0;
+	routine_forget_coming(h);
 }
 
 /* What we have beyond the common part is with the owner: forget that it was so. If we have forgotten a task since
@@ -646,8 +649,11 @@ offer(struct core *c, struct house *h)
 {
 	struct rows r = { c, h, h->term.agent, "offer", 0 };
 	bool more = store_rows(c, h, false, &h->offered, BATCH, add_row, &r);
-	struct buf *b = work_line(c, r.to, h, "offers");
+	struct buf *b;
 
+	if (!more)
+		routine_offer(c, h);
+	b = work_line(c, r.to, h, "offers");
 	json_kv_bool(b, "more", more);
 	out_end_line(b);
 	h->sync = SYNC_OFFERS;
@@ -728,6 +734,8 @@ answer_pull(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 	if (all && !after)
 		send_uses(c, h, from->name);
 	more = store_rows(c, h, all, &after, BATCH, add_row, &r);
+	if (!more && !all)
+		r.n += routine_send_all(c, h, from->name);
 	b = work_line(c, from->name, h, "rows");
 	json_kv_bool(b, "all", all);
 	json_kv_bool(b, "more", more);
@@ -891,6 +899,13 @@ take_offer(struct core *c, struct house *h, const cJSON *o)
 }
 
 static void
+take_offered_schedule(struct core *c, struct house *h, struct peer *from, const cJSON *o)
+{
+	(void)from;
+	routine_adopt(c, h, o);
+}
+
+static void
 answer_offers(struct core *c, struct house *h, struct peer *from, const cJSON *o)
 {
 	struct buf *b = work_line(c, from->name, h, "taken");
@@ -963,6 +978,7 @@ take_rows(struct core *c, struct house *h, const cJSON *o)
 		pull(c, h);
 	} else {
 		breaker_take_all(c, h, cJSON_GetObjectItemCaseSensitive(o, "breakers"));
+		routine_take_all(c, h);
 		is_live(c, h, json_number(o, "head", 0));
 	}
 }
@@ -973,6 +989,15 @@ take_row(struct core *c, struct house *h, const cJSON *o)
 	h->came++;
 	if (h->sync == SYNC_PULLS && !(IS_MUTANT(MUTANT_SYNC_SKIPS) && json_number(o, "version", 0) % 7 == 0))
 		apply_task(c, h, o, NULL, json_number(o, "version", 0));
+}
+
+static void
+take_schedule(struct core *c, struct house *h, const cJSON *o)
+{
+	(void)c;
+	h->came++;
+	if (h->sync == SYNC_PULLS)
+		routine_comes(h, o);
 }
 
 static void
@@ -1001,11 +1026,13 @@ stream_work(struct core *c, struct house *h, struct peer *from, const char *op, 
 		{ "sync", answer_sync, NULL },
 		{ "pull", answer_pull, NULL },
 		{ "offers", answer_offers, NULL },
+		{ "offer_schedule", take_offered_schedule, NULL },
 		{ "base", NULL, take_base },
 		{ "taken", NULL, take_taken },
 		{ "row", NULL, take_row },
 		{ "rows", NULL, take_rows },
 		{ "uses", NULL, take_uses },
+		{ "schedule", NULL, take_schedule },
 	};
 	struct term t;
 

@@ -657,6 +657,16 @@ event_forwarded(struct check *k, const cJSON *o)
 		    check_text(o, "to"), instead);
 }
 
+/* It is kept as a task is, by its name; denied: it was paused once. */
+static void
+event_schedule(struct check *k, const cJSON *o, const struct stream *from, int64_t seq)
+{
+	struct record *r = check_record(k, check_text(o, "name"));
+
+	note_said(r, from, seq);
+	r->denied |= json_is_true(o, "paused");
+}
+
 static void
 event_line(struct check *k, const struct topic *t, const char *line, size_t len, const cJSON *o)
 {
@@ -668,13 +678,15 @@ event_line(struct check *k, const struct topic *t, const char *line, size_t len,
 		return;
 	if (id[0])
 		note_said(check_record(k, id), from, seq);
+	if (strcmp(type, "schedule") == 0)
+		event_schedule(k, o, from, seq);
 	if (strcmp(type, "forwarded") == 0)
 		event_forwarded(k, o);
 	if (strcmp(type, "accepted") == 0)
 		event_accepted(k, t, o, from);
 	else if (strcmp(type, "rejected") == 0 && is_plain(check_text(o, "sender")))
 		plain_of(k, t->name, check_text(o, "sender"))->taken++;
-	else if (strcmp(type, "rejected") == 0 && strcmp(check_text(o, "sender"), "schedule") == 0)
+	else if (strcmp(type, "rejected") == 0 && id[0])
 		check_record(k, id)->denied = true;
 	else if (strcmp(type, "approved") == 0)
 		event_approved(k, o);
@@ -885,6 +897,7 @@ check_end(struct check *k)
 	inside_check_schedules(k);
 	audits_check(k);
 	breakers_check(k);
+	routines_check(k);
 	alerts_check(k);
 	owners_check(k->owners);
 	orders_check(k->orders);

@@ -118,6 +118,7 @@ struct check {
 	int64_t opened;                 /* turns in which one was open */
 };
 
+
 /* check.c */
 uint64_t check_hash(const char *p, size_t len);         /* never 0 */
 uint64_t check_hash_json(const cJSON *v);
@@ -202,5 +203,8 @@ void alerts_check(struct check *k);
 void breakers_turn(struct check *k, struct host *h);
 void breakers_died(struct check *k, int host);
 void breakers_check(struct check *k);
+
+/* routines.c */
+void routines_check(struct check *k);
 
 #endif

@@ -36,6 +36,21 @@ struct sub {
 	int64_t next_us;
 };
 
+#define REGULARS_MAX 3
+
+enum regular_state { ADDING, THERE, PAUSING, PAUSED, RESUMING, REMOVING, GONE };
+
+/* A schedule of a client's own. Its name is used once. */
+struct regular {
+	char name[NAME_MAX_LEN + 1], house[NAME_MAX_LEN + 1];
+	char more[200];                 /* what it is added with */
+	enum regular_state state;
+	int sendings;                   /* of what it is asked for now */
+	bool copies;                    /* some were sent that may come later */
+	bool refused;
+	int64_t next_us;
+};
+
 struct client {
 	struct node node;
 	struct sim *sim;
@@ -49,6 +64,8 @@ struct client {
 	int64_t heard_us, told_us, next_new_us, retry_us;       /* heard: anything; told: of its tasks */
 	struct sub *subs;
 	size_t n, cap, first;           /* before first, all are done */
+	struct regular regulars[REGULARS_MAX];
+	int nregulars;
 	int64_t sent;
 };
 
@@ -239,6 +256,14 @@ publish(struct client *c, enum topic_kind kind, const char *house, const char *t
 	msg_unref(m);
 }
 
+static void
+lost(struct client *c)
+{
+	c->ready = false;
+	c->broker = (c->broker + 1) % c->sim->nbrokers;
+	c->retry_us = c->sim->now_us + draw(c, 100 * MS, 3 * SECOND);
+}
+
 static bool
 is_due(const struct client *c, const struct sub *s)
 {
@@ -367,6 +392,127 @@ send_plain(struct client *c)
 	}
 	publish(c, TOPIC_TASK, house, b.data, b.len, NULL);
 	buf_free(&b);
+}
+
+/* Nobody answers here: perhaps the agents are elsewhere. */
+static void
+go_elsewhere(struct client *c, int *sendings)
+{
+	if (c->kind == LOCAL || c->sim->nbrokers < 2 || *sendings < PATIENCE || c->sim->now_us - c->told_us < PATIENCE_US)
+		return;
+	*sendings = 0;
+	net_close(&c->node, true);
+	lost(c);
+}
+
+/* ---- schedules of their own ---- */
+
+static int64_t
+draw_regular(struct client *c, int64_t min, int64_t max)
+{
+	return rng_between(&c->sim->rng[RNG_REGULAR], min, max);
+}
+
+/* In the first minutes, then not for a year, as those of the configuration. */
+static void
+new_regular(struct client *c)
+{
+	static const char *const tasks[] = { "{'tool':'wait','params':{'ms':2},'timeout_s':2}",
+		"{'tool':'http_post','params':{'url':'http://there/','json':0}}" };
+	static const char *const missed[] = { "none", "last", "all", "all" };
+	const struct config *f = &c->sim->config;
+	struct regular *r = &c->regulars[c->nregulars];
+
+	snprintf(r->name, sizeof r->name, "%.20s-%d", c->name, c->nregulars++);
+	snprintf(r->house, sizeof r->house, "%s", f->houses[draw_regular(c, 0, (int64_t)f->nhouses - 1)].name);
+	snprintf(r->more, sizeof r->more, ",'cron':'0-9 8 15 1 *','missed':'%s','task':%s", missed[draw_regular(c, 0, 3)],
+	    tasks[draw_regular(c, 0, 1)]);
+	for (char *p = r->more; (p = strchr(p, '\''));)
+		*p = '"';
+	r->state = ADDING;
+	r->next_us = c->sim->now_us;
+}
+
+static bool
+asks_for(const struct regular *r)
+{
+	return r->state == ADDING || r->state == PAUSING || r->state == RESUMING || r->state == REMOVING;
+}
+
+static void
+ask_regular(struct client *c, struct regular *r)
+{
+	static const char *const does[] = { [ADDING] = "add", [PAUSING] = "pause", [RESUMING] = "resume", [REMOVING] = "remove" };
+	char text[400], correlation[8];
+
+	snprintf(text, sizeof text, "{\"schedule\":{\"do\":\"%s\",\"name\":\"%s\"%s}}", does[r->state], r->name,
+	    r->state == ADDING ? r->more : "");
+	snprintf(correlation, sizeof correlation, "r%d", (int)(r - c->regulars));
+	publish(c, TOPIC_QUERY, r->house, text, strlen(text), correlation);
+	r->copies |= r->sendings++ > 0;
+	r->next_us = c->sim->now_us + draw_regular(c, 4 * SECOND, 10 * SECOND);
+}
+
+static void
+look_at_regulars(struct client *c)
+{
+	bool heals = c->sim->now_us > c->sim->plan.heal_us;
+
+	if (!heals && c->nregulars < REGULARS_MAX && draw_regular(c, 0, 299) == 0)
+		new_regular(c);
+	for (struct regular *r = c->regulars; r < c->regulars + c->nregulars && c->ready; r++) {
+		if (r->next_us > c->sim->now_us)
+			continue;
+		if (asks_for(r)) {
+			ask_regular(c, r);
+			go_elsewhere(c, &r->sendings);
+		} else if (r->state != GONE && !heals) {
+			int64_t what = draw_regular(c, 0, 9);
+
+			r->sendings = 0;
+			r->next_us = c->sim->now_us + draw_regular(c, 10 * SECOND, 60 * SECOND);
+			if (what < 3)
+				r->state = r->state == PAUSED ? RESUMING : PAUSING;
+			else if (what < 5)
+				r->state = REMOVING;
+		}
+	}
+}
+
+static void
+told_regular(struct client *c, int i, const char *type, const char *what, const char *code)
+{
+	static const struct {
+		const char *what;
+		enum regular_state from, to;
+	} steps[] = { { "add", ADDING, THERE }, { "pause", PAUSING, PAUSED }, { "resume", RESUMING, THERE },
+		{ "remove", REMOVING, GONE } };
+	struct regular *r = i < c->nregulars ? &c->regulars[i] : NULL;
+
+	if (!r)
+		return;
+	for (size_t k = 0; k < sizeof steps / sizeof *steps && strcmp(type, "schedule_set") == 0; k++)
+		if (strcmp(steps[k].what, what) == 0 && r->state == steps[k].from)
+			r->state = steps[k].to;
+	if (strcmp(type, "error") != 0)
+		return;
+	/* Policy denies its task; it was removed, and the answer was lost; or its owner is away, who had it alone. */
+	r->refused |= r->state != REMOVING;
+	if (asks_for(r) && (strcmp(code, "denied") == 0 || strcmp(code, "not_found") == 0))
+		r->state = GONE;
+}
+
+void
+client_check_regulars(const struct client *c, struct check *k)
+{
+	for (int i = 0; i < c->nregulars; i++) {
+		const struct regular *r = &c->regulars[i];
+
+		/* A copy that comes late does what was asked for once more. */
+		if (!r->copies && !r->refused && !asks_for(r))
+			routines_told(k, r->house, r->name,
+			    r->state == GONE ? ROUTINE_TOLD_GONE : r->state == PAUSED ? ROUTINE_TOLD_PAUSED : ROUTINE_TOLD_THERE);
+	}
 }
 
 /* ---- what comes back ---- */
@@ -538,6 +684,10 @@ take_line(struct client *c, const char *line, size_t len, const char *correlatio
 	cJSON *o = cJSON_ParseWithLength(line, len);
 	struct sub *s = o ? sub_of(c, o, correlation) : NULL;
 
+	if (o && correlation && correlation[0] == 'r')
+		told_regular(c, (int)strtol(correlation + 1, NULL, 10), text_of(o, "type"), text_of(o, "do"),
+		    text_of(cJSON_GetObjectItemCaseSensitive(o, "error"), "code"));
+
 	for (size_t i = 0; s && i < sizeof told / sizeof *told; i++)
 		if (strcmp(told[i].type, text_of(o, "type")) == 0) {
 			sim_log(c->sim, "%s is told: %.*s", c->name, (int)len, line);
@@ -571,14 +721,6 @@ connect_client(struct client *c)
 		return;
 	c->heard_us = c->sim->now_us;
 	net_connect(&c->node, c->broker, NULL);
-}
-
-static void
-lost(struct client *c)
-{
-	c->ready = false;
-	c->broker = (c->broker + 1) % c->sim->nbrokers;
-	c->retry_us = c->sim->now_us + draw(c, 100 * MS, 3 * SECOND);
 }
 
 static void
@@ -624,17 +766,6 @@ keep_connected(struct client *c)
 	}
 	if (c->ready)
 		net_send(&c->node, PACKET_PING, 0, 0, NULL);
-}
-
-/* Nobody answers here: perhaps the agents are elsewhere. */
-static void
-go_elsewhere(struct client *c, struct sub *s)
-{
-	if (c->kind == LOCAL || c->sim->nbrokers < 2 || s->sendings < PATIENCE || c->sim->now_us - c->told_us < PATIENCE_US)
-		return;
-	s->sendings = 0;
-	net_close(&c->node, true);
-	lost(c);
 }
 
 /* ---- life ---- */
@@ -689,7 +820,7 @@ work(struct client *c)
 				pursue(c, &c->subs[i]);
 			else
 				submit(c, &c->subs[i]);
-			go_elsewhere(c, &c->subs[i]);
+			go_elsewhere(c, &c->subs[i].sendings);
 		}
 }
 
@@ -706,6 +837,8 @@ beat(void *arg, uint64_t n)
 	new_tasks(c);
 	if (able)
 		work(c);
+	if (able && c->kind == SENDER)
+		look_at_regulars(c);
 	sim_in(c->sim, BEAT_US, beat, c, n + 1);
 }
 
@@ -775,6 +908,12 @@ client_is_done(const struct client *c, struct quiet *q)
 		snprintf(q->why, sizeof q->why, "%s does not know how %s ends", c->name, s->id[0] ? s->id : s->body);
 		return false;
 	}
+	for (const struct regular *r = c->regulars; r < c->regulars + c->nregulars; r++)
+		if (asks_for(r)) {
+			snprintf(q->subject, sizeof q->subject, "%s", r->name);
+			snprintf(q->why, sizeof q->why, "%s does not know what became of its schedule %s", c->name, r->name);
+			return false;
+		}
 	return true;
 }
 

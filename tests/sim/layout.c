@@ -125,6 +125,11 @@ put_text(struct sim *s, struct buf *b)
 		buf_adds(b, "witnesses: [witness]\n");
 	if (s->plan.sovereign)
 		timmy_pin(s, b);
+	/* Who may have schedules of his own. */
+	buf_adds(b, "operators: [operator");
+	for (int i = 0; i < s->plan.nclients; i++)
+		buf_addf(b, ", sender%d", i);
+	buf_adds(b, "]\n");
 	buf_adds(b, "alerts: { agent-gone: { raise_s: 1s, clear_s: 1s }, house-vacant: { raise_s: 1s, clear_s: 1s } }\n");
 	stress_put_config(s, b);
 	buf_adds(b, "breakers: { failures: 2, open_s: 3s, open_cap_s: 20s }\n");

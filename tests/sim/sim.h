@@ -28,7 +28,7 @@
 
 /* ---- random numbers: a stream for each subject, so that one more draw in one leaves the others as they were */
 
-enum rng_of { RNG_PLAN, RNG_NET, RNG_DISK, RNG_HOST, RNG_WORK, RNG_CLIENT, RNG_FAULT, RNG_BROKER, RNG_TIMMY, RNG_STRESS, RNG_COUNT };
+enum rng_of { RNG_PLAN, RNG_NET, RNG_DISK, RNG_HOST, RNG_WORK, RNG_CLIENT, RNG_FAULT, RNG_BROKER, RNG_TIMMY, RNG_STRESS, RNG_REGULAR, RNG_COUNT };
 
 struct rng {
 	uint64_t s[2];
@@ -342,6 +342,7 @@ void client_free(struct client *c);
 void client_local_line(struct sim *s, const char *host, uint64_t conn, const char *line, size_t len);
 void client_local_lost(struct sim *s, const char *host);
 struct node *client_node(struct client *c);
+void client_check_regulars(const struct client *c, struct check *k);
 bool client_is_done(const struct client *c, struct quiet *q);
 int64_t client_sent(const struct client *c);
 
@@ -390,6 +391,9 @@ void check_link_lost(struct check *k, struct host *h);
 void check_outcome(struct check *k, const char *id, const char *state, const cJSON *what);
 /* Two things were told of one task. */
 void check_conflict(struct check *k, const char *id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* How a client was told that a schedule of his is; at the end. */
+enum routine_told { ROUTINE_TOLD_THERE, ROUTINE_TOLD_PAUSED, ROUTINE_TOLD_GONE };
+void routines_told(struct check *k, const char *house, const char *name, enum routine_told told);
 void check_one_key(struct check *k, const char *id, const char *other);
 /* at: the host, over its socket; NULL: over a broker. */
 void check_cancel_told(struct check *k, const char *id, bool cancelled);
