@@ -494,6 +494,28 @@ link_read(struct agent *a)
 	return a->messages > before || a->link.more;
 }
 
+/* What becomes of tasks, a line for each event, for who looks for a fault. */
+static void
+log_events(struct agent *a, const struct core_publish *p)
+{
+	const char *end = p->payload + p->len;
+	struct topic t;
+
+	if (log_get_level() < LOG_LEVEL_DEBUG || topic_parse(p->topic, a->o.config->cluster, &t, NULL) || t.kind != TOPIC_EVENT)
+		return;
+	for (const char *line = p->payload, *nl; line < end; line = nl + 1) {
+		nl = memchr(line, '\n', (size_t)(end - line));
+		nl = nl ? nl : end;
+		cJSON *o = json_parse_object(line, (size_t)(nl - line), NULL);
+
+		if (*json_text(o, "id"))
+			log_task(json_text(o, "id"));
+		log_debug("house %s: %s%s%s", t.name, json_text(o, "type"), *json_text(o, "state") ? " " : "", json_text(o, "state"));
+		log_task(NULL);
+		cJSON_Delete(o);
+	}
+}
+
 void
 link_effects(struct agent *a)
 {
@@ -508,6 +530,8 @@ link_effects(struct agent *a)
 			log_warnx("link: %s", e.msg);
 		else
 			http_heard(a, true, p.topic, p.payload, p.len);
+		if (mid >= 0)
+			log_events(a, &p);
 		if (mid < 0 && e.code != ERR_INVALID) {
 			on_down(a, e.msg);
 			break;

@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 
 #include "agent.h"
+#include "json.h"
 #include "log.h"
 
 #define CONNS_MAX 64
+#define SHORT_LINE 200                  /* a request that is not the core's has no more */
 #define LINE_MAX_BYTES (2u << 20)
 #define WRITE_MAX_BYTES (8u << 20)      /* waiting for a reader who does not read */
 
@@ -95,13 +97,59 @@ accept_one(uv_stream_t *listener, int status)
 		drop(s);
 }
 
+static void send_text(struct socket_conn *s, const char *text, size_t len);
+
+static void
+answer_log_level(struct socket_conn *s, const cJSON *req)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(req, "level");
+	enum log_level was = log_get_level();
+	int level = cJSON_IsString(v) ? log_level_find(v->valuestring) : v ? -1 : (int)was;
+	struct buf b = { 0 };
+	struct err e;
+	char got[80];
+
+	json_put_open(&b, '{');
+	json_kv_str(&b, "type", level < 0 ? "error" : "log_level");
+	if (level < 0) {
+		err_field(&e, ERR_INVALID, "level", json_brief(v, got, sizeof got), "one of " LOG_LEVELS);
+		json_put_key(&b, "error");
+		json_put_err(&b, &e);
+	} else {
+		json_kv_str(&b, "level", log_level_name((enum log_level)level));
+		json_kv_str(&b, "was", log_level_name(was));
+	}
+	json_put_close(&b, '}');
+	buf_addc(&b, '\n');
+	if (level >= 0 && level != (int)was) {
+		log_set_level(LOG_LEVEL_INFO);  /* that it changes is told in any case */
+		log_info("agent %s: logs %s now, it was %s", s->agent->o.id, log_level_name((enum log_level)level), log_level_name(was));
+		log_set_level((enum log_level)level);
+	}
+	send_text(s, b.data, b.len);
+	buf_free(&b);
+}
+
+/* {"op":"log_level"}, with "level" to change it: the core knows of no log. False: it is something else. */
+static bool
+is_log_level(struct socket_conn *s, const char *line, size_t len)
+{
+	cJSON *req = len <= SHORT_LINE && memmem(line, len, "log_level", 9) ? json_parse_object(line, len, NULL) : NULL;
+	bool is = strcmp(json_text(req, "op"), "log_level") == 0;
+
+	if (is)
+		answer_log_level(s, req);
+	cJSON_Delete(req);
+	return is;
+}
+
 static void
 feed(struct socket_conn *s)
 {
 	char *p = s->in.data, *end = p + s->in.len, *nl;
 
 	while (p < end && (nl = memchr(p, '\n', (size_t)(end - p)))) {
-		if (nl > p)
+		if (nl > p && !is_log_level(s, p, (size_t)(nl - p)))
 			core_local(s->agent->core, s->id, p, (size_t)(nl - p), "local");
 		p = nl + 1;
 	}

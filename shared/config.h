@@ -131,6 +131,7 @@ struct config {
 	char *state_dir;                /* databases: <agent>.db, outbox-<identity>.db */
 	char *run_dir;                  /* <agent>.sock, <agent>.pid */
 	char *log_level;                /* warn info debug */
+	char *log_format;               /* text json */
 	char *http_listen;              /* "127.0.0.1:8643", "off"; NULL: see config_http() */
 	char *http_certificate, *http_key;
 

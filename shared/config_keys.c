@@ -1,4 +1,5 @@
 #include "config_impl.h"
+#include "log.h"
 
 #ifdef __APPLE__
 #define STATE_DIR "/usr/local/var/uni-wizard"
@@ -35,8 +36,10 @@ const struct config_key config_keys[] = {
 	    CONF(state_dir), .help = "Directory of the databases: `<agent>.db`, `outbox-<identity>.db`." },
 	{ "run", &TYPE_PATH, RUN_DIR, "`/run/uni-wizard`, on macOS `/usr/local/var/run/uni-wizard`",
 	    CONF(run_dir), .help = "Directory of sockets and process ids: `<agent>.sock`, `<agent>.pid`." },
-	{ "log_level", &TYPE_CHOICE, "info", .allowed = "warn info debug", CONF(log_level),
-	    .help = "How much is written to standard error." },
+	{ "log_level", &TYPE_CHOICE, "info", .allowed = LOG_LEVELS, CONF(log_level),
+	    .help = "How much is written to standard error; `uni-wizard agent log-level` changes it while an agent runs." },
+	{ "log_format", &TYPE_CHOICE, "text", .allowed = "text json", CONF(log_format),
+	    .help = "How: lines of text, or of JSON." },
 	{ "sovereign", &TYPE_NAME, "timmy", CONF(sovereign),
 	    .help = "The person whose signed decisions release sovereign tasks." },
 	{ "sovereign_keys", &TYPE_SIGNERS, .max = CONFIG_MAX_SIGNERS, CONF(sovereign_keys),

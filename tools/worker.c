@@ -780,6 +780,7 @@ worker_main(const char *config_path, const char *agent)
 	log_init(agent, LOG_LEVEL_INFO);
 	if (config_load(&config, config_path, warn, NULL, &e))
 		return cannot_serve(&e);
+	log_as_json(strcmp(config.log_format, "json") == 0);
 	clean_environment();
 	if (chdir("/"))
 		log_warn("worker: cannot change to /");

@@ -2,8 +2,11 @@
 #include <string.h>
 
 #include "agent.h"
+#include "ask.h"
 #include "cmd.h"
+#include "json.h"
 #include "log.h"
+#include "remote.h"
 #include "sandbox.h"
 
 static const struct cmd_opt opts[] = {
@@ -12,12 +15,6 @@ static const struct cmd_opt opts[] = {
 	  .complete = "agents" },
 	{ .name = NULL },
 };
-
-static enum log_level
-level_of(const char *name)
-{
-	return strcmp(name, "debug") == 0 ? LOG_LEVEL_DEBUG : strcmp(name, "warn") == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
-}
 
 static int
 agent_cmd_run(const struct cmd_args *a)
@@ -34,7 +31,8 @@ agent_cmd_run(const struct cmd_args *a)
 	else if (uv_exepath(exe, &len))
 		rc = cmd_fail(EXIT_NOT_SUCCEEDED, "cannot find this program's own file");
 	else if ((rc = cmd_config(a, c)) == 0) {
-		log_init(NULL, level_of(c->log_level));
+		log_init(NULL, (enum log_level)log_level_find(c->log_level));
+		log_as_json(strcmp(c->log_format, "json") == 0);
 		sandbox_hide();
 		if (agent_run(&(struct agent_opts){ .config = c, .id = id, .exe = exe }, &e))
 			rc = cmd_fail(EXIT_NOT_SUCCEEDED, "agent %s: %s", id, e.msg);
@@ -51,4 +49,71 @@ const struct cmd cmd_agent = {
 	        "Its database is <state>/<agent>.db, its local socket <run>/<agent>.sock.",
 	.opts = opts,
 	.run = agent_cmd_run,
+};
+
+/* ---- agent log-level ---- */
+
+static const struct cmd_opt level_opts[] = {
+	{ .name = "agent", .letter = 'a', .kind = OPT_TEXT, .arg = "A", .complete = "agents",
+	  .help = "which agent (default: the first that runs here)" },
+	{ .name = NULL },
+};
+
+static int
+ask_level(const struct cmd_args *a, const struct config *c, const char *level)
+{
+	struct buf request = { 0 };
+	const char *who = NULL;
+	struct err e = { 0 };
+	int rc = EXIT_OK;
+	cJSON *o;
+
+	json_put_open(&request, '{');
+	json_kv_str(&request, "op", "log_level");
+	if (level)
+		json_kv_str(&request, "level", level);
+	json_put_close(&request, '}');
+	o = ask_agent(c, cmd_text(a, "agent", NULL), NULL, &request, &who, &e);
+	if (!o)
+		rc = cmd_fail(e.code == ERR_NETWORK || e.code == ERR_TIMEOUT ? EXIT_NO_ANSWER : EXIT_USAGE, "%s", e.msg);
+	else if (a->json)
+		print_pretty(o);
+	else if (level)
+		printf("%s logs %s now, it was %s\n", who, json_text(o, "level"), json_text(o, "was"));
+	else
+		printf("%s logs %s\n", who, json_text(o, "level"));
+	cJSON_Delete(o);
+	buf_free(&request);
+	return rc;
+}
+
+static int
+log_level_run(const struct cmd_args *a)
+{
+	const char *level = a->argc ? a->argv[0] : NULL;
+	struct config *c;
+	int rc;
+
+	if (level && log_level_find(level) < 0)
+		return cmd_fail(EXIT_USAGE, "LEVEL: expected one of " LOG_LEVELS ", got %.40s", level);
+	c = xcalloc(1, sizeof *c);
+	if ((rc = cmd_config(a, c)) == 0) {
+		rc = ask_level(a, c, level);
+		config_release(c);
+	}
+	free(c);
+	return rc;
+}
+
+const struct cmd cmd_agent_log_level = {
+	.name = "agent log-level",
+	.args = "[LEVEL]",
+	.help = "Change how much an agent that runs here logs, or show it",
+	.more = "LEVEL is warn, info or debug. At debug each event of a task is a line, with the task's id. It lasts until the agent ends; "
+	        "after that `log_level` of houses.yaml counts again.",
+	.opts = level_opts,
+	.max_args = 1,
+	.flags = CMD_JSON,
+	.complete = LOG_LEVELS,
+	.run = log_level_run,
 };

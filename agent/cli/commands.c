@@ -38,6 +38,7 @@
 	C(house_move)        \
 	C(drill)             \
 	C(agent)             \
+	C(agent_log_level)   \
 	X("Sovereignty")     \
 	C(approvals)         \
 	C(approve)           \
