@@ -25,6 +25,7 @@ demo lib:openssl           libssl-dev             openssl@3
 demo lib:yaml-0.1          libyaml-dev            libyaml
 demo lib:libcurl           libcurl4-openssl-dev   curl
 demo lib:libmicrohttpd     libmicrohttpd-dev      libmicrohttpd
+demo lib:ncursesw         libncurses-dev         -
 test prog:gcc              gcc                    -
 test prog:clang            clang                  -
 test prog:git              git                    git
@@ -32,6 +33,7 @@ test prog:jq               jq                     jq
 test prog:curl             curl                   curl
 test prog:timeout          coreutils              coreutils
 test prog:ps               procps                 -
+test prog:tmux            tmux?                  tmux
 test prog:strace           strace?                -
 test lib:zlib              zlib1g-dev             -
 test lib:cmocka            libcmocka-dev          cmocka

@@ -117,4 +117,7 @@ struct table *table_new(const char *const *heads);      /* ended by NULL */
 void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_print(struct table *t);                      /* prints and frees */
 
+/* "12s" "5m" "3h" "2d" */
+void age_text(char *out, size_t size, int64_t ms);
+
 #endif

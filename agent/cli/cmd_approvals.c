@@ -5,6 +5,9 @@
  * claims.
  */
 
+#include <termios.h>
+
+#include "approvals.h"
 #include "clock.h"
 #include "edict.h"
 #include "json.h"
@@ -464,18 +467,28 @@ hash_fits(const struct cmd_args *a, const char *hash)
 	return strncmp(hash, wanted, strlen(wanted)) == 0;
 }
 
+/* The request, if it may be decided upon; else NULL, the error printed. */
+static const struct known_request *
+find_good(const struct edict *x, const char *task, char hash[CANONICAL_HASH], int *rc)
+{
+	const struct known_request *r = find(x, task, rc);
+	struct err e = { 0 };
+
+	if (!r || !check(x, r, hash, &e))
+		return r;
+	*rc = cmd_fail(e.code == ERR_STALE ? EXIT_NOT_SUCCEEDED : EXIT_REJECTED, "task %s: %s", r->task, e.msg);
+	return NULL;
+}
+
 static int
 decide_one(struct edict *x, const struct word *w)
 {
 	char hash[CANONICAL_HASH];
-	struct err e = { 0 };
 	int rc;
-	const struct known_request *r = find(x, x->a->argv[0], &rc);
+	const struct known_request *r = find_good(x, x->a->argv[0], hash, &rc);
 
 	if (!r)
 		return rc;
-	if (check(x, r, hash, &e))
-		return cmd_fail(e.code == ERR_STALE ? EXIT_NOT_SUCCEEDED : EXIT_REJECTED, "task %s: %s", r->task, e.msg);
 	if (!hash_fits(x->a, hash))
 		return cmd_fail(EXIT_REJECTED, "task %s: the request's hash is %s, so it is not the one that was looked at", r->task, hash);
 	if (!x->a->json)
@@ -555,3 +568,45 @@ const struct cmd cmd_deny = {
 	.flags = CMD_JSON,
 	.run = deny_run,
 };
+
+/* Asked by others */
+
+static int
+ask_one(struct edict *x, const char *task, struct word *w)
+{
+	struct buf why = { .max = SOVEREIGN_WHY - 1 };
+	char hash[CANONICAL_HASH];
+	int rc;
+	const struct known_request *r = find_good(x, task, hash, &rc);
+
+	if (!r)
+		return rc;
+	print_request(r, hash);
+	putchar('\n');
+	fflush(stdout);
+	/* What was typed before this was seen is no answer to it. */
+	tcflush(STDIN_FILENO, TCIFLUSH);
+	if (w->approve ? ask_letter("Approve exactly this: [y]es, [n]o? [n] ", "ny") != 'y' :
+	    ask_line(&why, "Deny it. Why? (nothing: leave it) ") != 0 || !why.len) {
+		puts("nothing was decided");
+	} else {
+		w->note = buf_str(&why);
+		rc = decide(x, r, hash, w);
+	}
+	buf_free(&why);
+	return rc;
+}
+
+int
+approvals_ask(const struct cmd_args *a, const char *task, bool approve)
+{
+	struct word w = { .approve = approve, .for_ms = duration_ms(FOR_DEFAULT), .note = "" };
+	struct edict x;
+	int rc = edict_open(&x, a, false);
+
+	if (!rc) {
+		rc = ask_one(&x, task, &w);
+		edict_close(&x);
+	}
+	return rc;
+}

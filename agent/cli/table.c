@@ -122,3 +122,18 @@ table_print(struct table *t)
 	free(t->cells);
 	free(t);
 }
+
+void
+age_text(char *out, size_t size, int64_t ms)
+{
+	static const struct {
+		int64_t s;
+		char unit;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	int64_t age = ms < 0 ? 0 : ms / 1000;
+	size_t i = 0;
+
+	while (age < units[i].s && units[i].s > 1)
+		i++;
+	snprintf(out, size, "%lld%c", (long long)(age / units[i].s), units[i].unit);
+}
