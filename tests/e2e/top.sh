@@ -126,9 +126,13 @@ keys Escape
 ID=$("$UW" submit file_write path=page.txt content=third --house timmy --json | jq -r .id)
 sees "another waits" '1 approval$'
 chosen "and is chosen" 'approval .*file_write in timmy'
+KEY=$T/c/pki/sovereign.key
+cp "$KEY" "$T/key" && openssl pkcs8 -topk8 -v2 aes-256-cbc -in "$T/key" -out "$KEY" -passout pass:'open sesame'
 keys d
 sees "d asks why" '^Deny it. Why\?'
 keys 'not today' Enter
+sees "a locked key's passphrase is asked for" "^Passphrase of the sovereign's key: *\$"
+keys 'open sesame' Enter
 sees "and denies" "^$ID denied"
 keys Enter
 sees "which is seen" '^denied .*timmy +file_write.*denied by timmy'
