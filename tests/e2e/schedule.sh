@@ -78,11 +78,13 @@ like "which are named" "$(cat "$T/.check")" 'params\.ms'
 refuse "a name once" 1 add tick tick --cron "$MINUTELY"
 refuse "who watches adds none" 3 "$UW" --as watcher schedule add beat tick --house ezra --cron "$MINUTELY"
 check "a right one is added" add beat tick --cron "$MINUTELY" --missed all --priority 6
+check "one whose task needs the sovereign is added too" add guarded file_write path=g content=g --mode sovereign --cron "$MINUTELY"
 check "the same again is no second one" add beat tick --cron "$MINUTELY" --missed all --priority 6
 refuse "another of that name is refused" 1 add beat tick --cron '*/2 * * * *'
 is "it is listed as a command's, beside the others" \
     "$("$UW" schedule list --house ezra --json | jq -r '.[] | [.name, .from, .sender] | join(" ")' | sort)" \
     "beat command operator
+guarded command operator
 tick configuration schedule"
 is "its next times can be foretold without a cluster" "$("$UW" schedule next --cron "$MINUTELY" --next 3 | wc -l | tr -d ' ')" 3
 
@@ -92,12 +94,16 @@ check "it is done in its minute, by its sender's name" wait_for 75 mine_more 0
 last() { "$UW" schedule show beat --json | jq -r '[.came, .state] | join(" ")'; }
 is_last() { [ "$(last)" = "$1" ]; }
 check "what came of it is shown" wait_for 10 is_last "made succeeded"
+guarded() { [ "$("$UW" schedule show guarded --json | jq -r '[.came, .state] | join(" ")')" = "made waiting_approval" ]; }
+check "what is sovereign waits for the sovereign" wait_for 20 guarded
+check "nothing was written" [ ! -e "$T/c/work/g" ]
+check "and its schedule is removed" "$UW" schedule remove guarded --house ezra
 had=$(mine)
 kill -9 "$(cat "$T/c/run/$(owner_of ezra).pid")"
 check "the next owner goes on with it" wait_for 100 mine_more "$had"
 is "no run was done twice" "$(sort "$T/c/work/ticks" | uniq -d)" ""
 # Its runs have the same second of their minutes' beginning, one each.
-is "nor made twice" "$("$UW" task list --house ezra --sender operator --json | jq -rs 'flatten | .[] | .id[0:10]' | sort | uniq -d)" ""
+is "nor made twice" "$("$UW" task list --house ezra --sender operator --json | jq -rs 'flatten | .[] | select(.tool == "tick") | .id[0:10]' | sort | uniq -d)" ""
 
 check "it is paused" "$UW" schedule pause beat --house ezra
 like "and says so" "$("$UW" schedule list)" 'beat +ezra +\* \* \* \* \* +UTC +all +operator +paused'

@@ -345,6 +345,23 @@ a_clock_that_is_set_back_makes_none_twice(void **state)
 }
 
 static void
+who_is_nobody_any_more_submits_nothing(void **state)
+{
+	(void)state;
+	add(EACH_MINUTE);
+	pass(MINUTE);
+	assert_int_equal(runs(""), 1);
+	t.config.operators.n = 0;
+	pass(MINUTE);
+	assert_int_equal(runs(""), 1);
+	assert_string_equal(ct_str(ct_last(&t, EVENTS, NULL, "schedule"), "came"), "refused");
+	assert_string_equal(ct_str(ct_last(&t, EVENTS, NULL, "schedule"), "error"), "its sender operator may not submit tasks any more");
+	t.config.operators.n = 1;
+	pass(MINUTE);
+	assert_int_equal(runs(""), 2);
+}
+
+static void
 while_the_house_is_busy_it_waits(void **state)
 {
 	(void)state;
@@ -540,6 +557,7 @@ main(void)
 		TEST(or_all),
 		TEST(but_no_more_than_a_hundred),
 		TEST(a_clock_that_is_set_back_makes_none_twice),
+		TEST(who_is_nobody_any_more_submits_nothing),
 		TEST(while_the_house_is_busy_it_waits),
 		NET(followers_know_them),
 		NET(a_new_owner_goes_on),
