@@ -603,7 +603,7 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	is_started(c, t);
 	ulid_format(&t->id, c->start_id);
 	*s = (struct pool_start){ .handle = attempt_handle(t), .tool = t->tool_name, .house = task_house_name(t),
-		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
+		.task_id = c->start_id, .traceparent = t->traceparent, .params = t->params, .params_len = strlen(t->params),
 		.timeout_ms = attempt_timeout_ms(t->house, t->tool, t->learned_timeout_s ? t->learned_timeout_s : t->timeout_s), .quick = t->quick, .terms = t->terms,
 		.terms_len = t->terms ? strlen(t->terms) : 0 };
 	return true;

@@ -65,7 +65,8 @@
 	X(MUTANT_FLOW_FULL,       "flow-full",         40,    "a new owner begins with all tokens that may be saved up") \
 	X(MUTANT_BREAKER_PROBES,  "breaker-probes",    40,    "a breaker that is half-open lets everybody try") \
 	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers") \
-	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone")
+	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone") \
+	X(MUTANT_TRACE_LOST,      "trace-lost",        20,    "an attempt on another agent is in no trace")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

@@ -158,6 +158,8 @@ out_task_event(struct core *c, struct task *t, const char *type)
 	out_version(c, t);
 	ulid_format(&t->id, id);
 	json_kv_str(b, "id", id);
+	if (*t->traceparent)
+		json_kv_str(b, "traceparent", t->traceparent);
 	return b;
 }
 
