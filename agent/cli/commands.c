@@ -14,6 +14,7 @@
 	C(task_retry)        \
 	C(logs)              \
 	C(watch)             \
+	C(telemetry)         \
 	C(outbox_list)       \
 	C(outbox_send)       \
 	C(schedule_list)     \

@@ -594,6 +594,7 @@ out_bound(struct core *c)
 		forget_row(c, o);
 		for (size_t i = 0; i < o->body.len; i++)
 			c->dropped_events += o->body.data[i] == '\n';
+		c->dropped_ms = c->now.wall_ms;
 		out_free(o);
 	}
 }

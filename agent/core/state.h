@@ -674,6 +674,7 @@ struct core {
 	uint64_t health_seq;
 	int64_t started_mono_ms;
 	int64_t accepted, rejected, duplicates, redelivered, refused_publishes, dropped_events;
+	int64_t dropped_ms;             /* wall: when the last of these were; 0: none were */
 };
 
 /* store.c: rows */
