@@ -218,7 +218,7 @@ read_retry(const cJSON *obj, struct task_msg *m, struct err *e)
 }
 
 struct plain {
-	char tool[48], from[NAME_MAX_LEN + 1], traceparent[64], parent[64], retry_of[64], after_failed[16];
+	char tool[48], from[NAME_MAX_LEN + 1], traceparent[TRACE_MAX], parent[64], retry_of[64], after_failed[16];
 	int64_t priority, timeout_s;
 	const cJSON *params, *labels, *after, *reply;
 };
@@ -259,6 +259,7 @@ task_msg_read(const cJSON *obj, struct task_msg *m, struct err *e)
 		return -1;
 	memcpy(m->tool, p.tool, sizeof m->tool);
 	memcpy(m->from, p.from, sizeof m->from);
+	memcpy(m->traceparent, p.traceparent, sizeof m->traceparent);
 	m->params = (cJSON *)p.params;
 	m->labels = p.labels;
 	m->priority = p.priority;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "topic.h"
+#include "trace.h"
 #include "ulid.h"
 
 struct err;
@@ -79,6 +80,7 @@ struct task_msg {
 	const cJSON *after;             /* list of ids, each once; NULL: it waits for none */
 	int nafter;
 	bool after_any;                 /* however they end */
+	char traceparent[TRACE_MAX];    /* "": none; whether it is one is not checked here, see trace.h */
 	/* Believed only from the acting owner of the house "_". */
 	char from[NAME_MAX_LEN + 1];
 	const char *reply_topic;

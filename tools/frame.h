@@ -5,7 +5,7 @@
  * Both ends are the same program on the same machine, so numbers are as the machine has them. A
  * frame is a header and a body; frames are not aligned, so headers are copied out.
  *
- *   request    body: struct frame_request, then tool, house, task id, parameters, terms, each ended by NUL
+ *   request    body: struct frame_request, then tool, house, task id, traceparent, parameters, terms, each ended by NUL
  *   hello      body: empty; seq is FRAME_VERSION
  *   broken     body: why the worker cannot serve, ended by NUL; it ends after that
  *   result     body: one JSON value, ended by NUL
@@ -26,7 +26,7 @@
 
 #include "pool.h"
 
-#define FRAME_VERSION 3
+#define FRAME_VERSION 4
 #define FRAME_SOCKET 3          /* descriptors of the worker */
 #define FRAME_PAGE 4
 #define FRAME_LOG_MAX 8192u     /* body of one log frame */
@@ -54,7 +54,7 @@ struct frame {
 };
 
 struct frame_request {
-	uint32_t tool_len, house_len, task_len, params_len, terms_len;  /* without the NULs */
+	uint32_t tool_len, house_len, task_len, trace_len, params_len, terms_len;  /* without the NULs */
 };
 
 /* The worker writes `begun` before it does anything for an attempt, so what it says survives its

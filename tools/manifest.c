@@ -496,6 +496,8 @@ env_fill(struct own *o, struct err *e)
 	own_env(o, "UW_TOOL", m->tool.name);
 	own_env(o, "UW_HOUSE", r->house);
 	own_env(o, "UW_TASK_ID", r->task_id);
+	if (r->traceparent && *r->traceparent)
+		own_env(o, "TRACEPARENT", r->traceparent);
 	env_add_roots(o, "UW_ROOTS", &r->env->roots, true);
 	env_add_roots(o, "UW_READ_ROOTS", &r->env->roots, false);
 	cJSON_ArrayForEach(one, member(m->doc, "env"))

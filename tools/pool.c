@@ -242,16 +242,16 @@ put_text(char *to, const char *s, size_t len)
 static void
 put_request(struct worker *w, const struct pool_start *s, uint64_t seq)
 {
-	const char *house = s->house ? s->house : "", *task = s->task_id ? s->task_id : "";
+	const char *house = s->house ? s->house : "", *task = s->task_id ? s->task_id : "", *trace = s->traceparent ? s->traceparent : "";
 	struct frame_request r = { (uint32_t)strlen(s->tool), (uint32_t)strlen(house), (uint32_t)strlen(task),
-		(uint32_t)s->params_len, s->terms ? (uint32_t)s->terms_len : 0 };
+		(uint32_t)strlen(trace), (uint32_t)s->params_len, s->terms ? (uint32_t)s->terms_len : 0 };
 	struct frame f = { .kind = FRAME_REQUEST, .seq = seq, .time = s->timeout_ms,
 		.flags = (uint16_t)((s->quick ? FRAME_QUICK : 0) | (s->plan ? FRAME_PLAN : 0) |
 		    (s->terms ? FRAME_TERMS : 0)) };
 	char *to;
 
-	f.len = (uint32_t)(sizeof f + sizeof r + r.tool_len + r.house_len + r.task_len + r.params_len +
-	    r.terms_len + 5);
+	f.len = (uint32_t)(sizeof f + sizeof r + r.tool_len + r.house_len + r.task_len + r.trace_len + r.params_len +
+	    r.terms_len + 6);
 	to = buf_reserve(&w->out, f.len);
 	assert(to);
 	memcpy(to, &f, sizeof f);
@@ -259,6 +259,7 @@ put_request(struct worker *w, const struct pool_start *s, uint64_t seq)
 	to = put_text(to + sizeof f + sizeof r, s->tool, r.tool_len);
 	to = put_text(to, house, r.house_len);
 	to = put_text(to, task, r.task_len);
+	to = put_text(to, trace, r.trace_len);
 	to = put_text(to, s->params, r.params_len);
 	put_text(to, s->terms, r.terms_len);
 	w->out.len += f.len;

@@ -59,6 +59,7 @@ struct pool_start {
 	const char *tool;
 	const char *house;
 	const char *task_id;
+	const char *traceparent;        /* NULL or "": none */
 	const char *params;     /* a JSON object, copied */
 	size_t params_len;
 	int64_t timeout_ms;     /* from when the tool begins */

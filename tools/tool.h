@@ -59,6 +59,7 @@ struct tool_run {
 	const cJSON *params;            /* validated object */
 	const char *house;              /* the house the task belongs to */
 	const char *task_id;
+	const char *traceparent;        /* NULL or "": none, see trace.h */
 	int64_t deadline_ms;            /* clock_mono_ms() at which the worker is stopped */
 	size_t max_output;              /* bytes the result may have */
 	bool effect_begun;              /* see tool_effect_begins() */

@@ -411,7 +411,7 @@ on_progress(void *arg, int percent, const char *note)
 struct request {
 	struct frame f;
 	struct frame_request r;
-	const char *tool, *house, *task, *params;
+	const char *tool, *house, *task, *trace, *params;
 	const char *terms;              /* NULL: none */
 };
 
@@ -511,7 +511,7 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 {
 	static struct buf result;
 	struct err e = { 0 };
-	struct tool_run run = { .env = env, .tool = t, .house = q->house, .task_id = q->task,
+	struct tool_run run = { .env = env, .tool = t, .house = q->house, .task_id = q->task, .traceparent = q->trace,
 		.deadline_ms = began_us / 1000 + q->f.time, .max_output = self.page->max_output,
 		.log = on_log, .progress = on_progress };
 	int64_t now_us;
@@ -521,11 +521,13 @@ answer(const struct tool_env *env, const struct tool *t, const struct request *q
 	buf_clear(&result);
 	result.max = run.max_output + 1;
 	live_begin(&self.live, self.config, began_us / 1000);
+	log_task(q->task);
 	if (t)
 		rc = run_tool(&run, q, &result, &e);
 	else
 		rc = err_set(&e, ERR_UNKNOWN_TOOL, "no tool %.64s", q->tool);
 	clean = self.quick || end_children(0);
+	log_task(NULL);
 	scratch_end();
 	now_us = clock_mono_us();
 	if (!self.out.len)
@@ -589,13 +591,14 @@ next_request(struct request *q)
 	if (have < q->f.len)
 		return false;
 	memcpy(&q->r, p + sizeof q->f, sizeof q->r);
-	texts = (size_t)q->r.tool_len + q->r.house_len + q->r.task_len + q->r.params_len + q->r.terms_len + 5;
+	texts = (size_t)q->r.tool_len + q->r.house_len + q->r.task_len + q->r.trace_len + q->r.params_len + q->r.terms_len + 6;
 	if (texts != q->f.len - sizeof q->f - sizeof q->r)
 		end_group();
 	q->tool = p + sizeof q->f + sizeof q->r;
 	q->house = q->tool + q->r.tool_len + 1;
 	q->task = q->house + q->r.house_len + 1;
-	q->params = q->task + q->r.task_len + 1;
+	q->trace = q->task + q->r.task_len + 1;
+	q->params = q->trace + q->r.trace_len + 1;
 	q->terms = q->f.flags & FRAME_TERMS ? q->params + q->r.params_len + 1 : NULL;
 	self.in_at += q->f.len;
 	return true;

@@ -5,6 +5,7 @@
 #include "params.h"
 #include "submit.h"
 #include "tool.h"
+#include "trace.h"
 
 static const struct cmd_opt opts[] = {
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .complete = "houses",
@@ -32,6 +33,8 @@ static const struct cmd_opt opts[] = {
 	{ .name = "after-failed", .kind = OPT_TEXT, .arg = "W", .complete = "cancel run",
 	  .help = "if one of them failed: cancel it (default) or run it all the same" },
 	{ .name = "deadline", .kind = OPT_TEXT, .arg = "TIME", .help = "do not start it later, RFC 3339" },
+	{ .name = "traceparent", .kind = OPT_TEXT, .arg = "T",
+	  .help = "the W3C trace that it belongs to (default: $TRACEPARENT, else a new one)" },
 	{ .name = "batch", .letter = 'b', .kind = OPT_TEXT, .arg = "FILE", .complete = "files",
 	  .help = "the tasks of this file, one JSON object a line, instead of TOOL" },
 	{ .name = "window", .kind = OPT_INT, .arg = "N", .min = 1, .max = BATCH_WINDOW_MAX,
@@ -57,6 +60,20 @@ put_after(struct buf *b, const char *list)
 	json_put_close(b, ']');
 }
 
+/* Ours, that of whoever runs us, or a new one. */
+static void
+put_trace(struct buf *b, const struct cmd_args *a)
+{
+	const char *outer = getenv("TRACEPARENT"), *given = cmd_text(a, "traceparent", NULL);
+	char made[TRACE_MAX];
+
+	if (!given && outer && trace_is_valid(outer))
+		given = outer;
+	if (!given)
+		trace_make(made);
+	json_kv_str(b, "traceparent", given ? given : made);
+}
+
 static void
 put_options(struct buf *b, const struct cmd_args *a)
 {
@@ -68,6 +85,7 @@ put_options(struct buf *b, const struct cmd_args *a)
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (cmd_text(a, texts[i].opt, NULL))
 			json_kv_str(b, texts[i].member, cmd_text(a, texts[i].opt, NULL));
+	put_trace(b, a);
 	put_after(b, cmd_text(a, "after", NULL));
 	if (cmd_int(a, "priority", -1) >= 0)
 		json_kv_int(b, "priority", cmd_int(a, "priority", 0));

@@ -8,6 +8,8 @@ static const struct cmd_opt opts[] = {
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H",
 	  .help = "only this house's events", .complete = "houses" },
 	{ .name = "task", .kind = OPT_TEXT, .arg = "ID", .help = "only this task's; ends when it ends" },
+	{ .name = "agent", .kind = OPT_TEXT, .arg = "A", .help = "only what this agent tells", .complete = "agents" },
+	{ .name = "type", .kind = OPT_TEXT, .arg = "T,...", .help = "only these types of events, such as outcome or accepted,started" },
 	{ .name = "count", .letter = 'n', .kind = OPT_INT, .arg = "N", .min = 1, .max = INT32_MAX,
 	  .help = "end after N events" },
 	{ .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 604800,
@@ -18,7 +20,7 @@ static const struct cmd_opt opts[] = {
 struct watch {
 	const struct cmd_args *a;
 	struct remote r;
-	const char *task;
+	const char *task, *types;       /* NULL: all */
 	int64_t left;
 	bool done;
 };
@@ -73,11 +75,36 @@ print_event(const char *house, const cJSON *o)
 	putchar('\n');
 }
 
+/* Whether it stands in the list, between commas. */
+static bool
+is_wanted(const char *types, const char *type)
+{
+	size_t n = strlen(type);
+
+	for (const char *p = types; p && *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ','))
+		if (strcspn(p, ",") == n && memcmp(p, type, n) == 0)
+			return true;
+	return !types;
+}
+
+static void
+show_event(struct watch *w, const struct topic *t, const cJSON *o, const char *line, size_t len)
+{
+	if (w->a->json && cJSON_HasObjectItem(o, "house"))
+		printf("%.*s\n", (int)len, line);
+	else if (w->a->json)
+		printf("{\"house\":\"%s\",%.*s\n", t->name, (int)len - 1, line + 1);
+	else
+		print_event(t->name, o);
+	fflush(stdout);
+	if (t->kind == TOPIC_EVENT && w->left && --w->left == 0)
+		w->done = true;
+}
+
 static void
 take_event(struct watch *w, const struct topic *t, const char *line, size_t len)
 {
 	cJSON *o = json_parse_object(line, len, NULL);
-	const char *house = t->name;
 
 	/* Output is what `logs` prints. */
 	if (t->kind == TOPIC_LOG && strcmp(json_text(o, "type"), "progress") != 0) {
@@ -86,15 +113,8 @@ take_event(struct watch *w, const struct topic *t, const char *line, size_t len)
 	}
 
 	if (o && (!w->task || strcmp(json_text(o, "id"), w->task) == 0)) {
-		if (w->a->json && cJSON_HasObjectItem(o, "house"))
-			printf("%.*s\n", (int)len, line);
-		else if (w->a->json)
-			printf("{\"house\":\"%s\",%.*s\n", house, (int)len - 1, line + 1);
-		else
-			print_event(house, o);
-		fflush(stdout);
-		if (t->kind == TOPIC_EVENT && w->left && --w->left == 0)
-			w->done = true;
+		if (is_wanted(w->types, json_text(o, "type")))
+			show_event(w, t, o, line, len);
 		if (w->task && strcmp(json_text(o, "type"), "outcome") == 0)
 			w->done = true;
 	}
@@ -141,7 +161,8 @@ follow(struct watch *w)
 static int
 watch_run(const struct cmd_args *a)
 {
-	struct watch w = { .a = a, .task = cmd_text(a, "task", NULL), .left = cmd_int(a, "count", 0) };
+	struct watch w = { .a = a, .task = cmd_text(a, "task", NULL), .types = cmd_text(a, "type", NULL),
+		.left = cmd_int(a, "count", 0) };
 	static const enum topic_kind kinds[] = { TOPIC_EVENT, TOPIC_LOG };
 	char filter[TOPIC_MAX];
 	struct err e;
@@ -152,7 +173,7 @@ watch_run(const struct cmd_args *a)
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	for (int i = 0; i < 2 && !rc; i++) {
-		topic_format(filter, w.r.config.cluster, kinds[i], cmd_text(a, "house", "+"), "+");
+		topic_format(filter, w.r.config.cluster, kinds[i], cmd_text(a, "house", "+"), cmd_text(a, "agent", "+"));
 		rc = client_subscribe(w.r.client, filter, &e) ? cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg) : 0;
 	}
 	rc = rc ? rc : follow(&w);

@@ -15,6 +15,7 @@
 	C(logs)              \
 	C(watch)             \
 	C(top)               \
+	C(telemetry)         \
 	C(outbox_list)       \
 	C(outbox_send)       \
 	C(schedule_list)     \

@@ -76,6 +76,8 @@ attempt_put_outcome(struct buf *b, const struct task *t)
 	json_kv_str(b, "tool", t->tool_name);
 	json_kv_str(b, "state", task_state_name(t->state));
 	json_kv_int(b, "attempt", t->attempt);
+	if (*t->traceparent)
+		json_kv_str(b, "traceparent", t->traceparent);
 	if (t->run_us)
 		json_kv_num(b, "run_ms", (double)t->run_us / 1000);
 	if (t->outcome)

@@ -602,7 +602,7 @@ core_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	is_started(c, t);
 	ulid_format(&t->id, c->start_id);
 	*s = (struct pool_start){ .handle = attempt_handle(t), .tool = t->tool_name, .house = task_house_name(t),
-		.task_id = c->start_id, .params = t->params, .params_len = strlen(t->params),
+		.task_id = c->start_id, .traceparent = t->traceparent, .params = t->params, .params_len = strlen(t->params),
 		.timeout_ms = attempt_timeout_ms(t->house, t->tool, t->learned_timeout_s ? t->learned_timeout_s : t->timeout_s), .quick = t->quick, .terms = t->terms,
 		.terms_len = t->terms ? strlen(t->terms) : 0 };
 	return true;
@@ -930,6 +930,8 @@ put_outbox(struct buf *b, const struct core *c)
 	json_kv_int(b, "bytes", c->box_total_bytes);
 	json_kv_int(b, "in_flight", c->in_flight);
 	json_kv_int(b, "dropped_events", c->dropped_events);
+	if (c->dropped_ms)
+		json_kv_time(b, "gap", c->dropped_ms);
 	json_kv_int(b, "refused", c->refused_publishes);
 	json_put_close(b, '}');
 }
@@ -977,6 +979,8 @@ core_will(struct core *c, struct buf *b)
 void
 core_health(struct core *c, const char *state, const char *pool_json, struct buf *b)
 {
+	int64_t skew;
+
 	json_put_open(b, '{');
 	json_kv_str(b, "agent", c->o.agent);
 	json_kv_str(b, "state", state);
@@ -987,6 +991,8 @@ core_health(struct core *c, const char *state, const char *pool_json, struct buf
 	json_kv_str(b, "version", c->o.version);
 	json_kv_str(b, "host", c->o.host);
 	json_kv_str(b, "store", c->store_id);
+	if (core_clock_skew(c, &skew))
+		json_kv_int(b, "clock_skew_ms", skew);
 	peer_put_health(c, b);
 	if (pool_json)
 		json_kv_raw(b, "pool", pool_json, strlen(pool_json));

@@ -161,7 +161,7 @@ tell_asker(const struct intake *in, const struct task *t)
 }
 
 /* The same task, however its members are ordered; the id does not count, for a key may stand for it, nor
- * where it was sent. */
+ * where it was sent, nor in which trace. */
 static bool
 same_body(const struct intake *in, const struct task *t)
 {
@@ -172,7 +172,7 @@ same_body(const struct intake *in, const struct task *t)
 		return true;
 	old = cJSON_ParseWithLength(t->body, t->body_len);
 	new = cJSON_Duplicate(in->tree, true);
-	for (const char *const *p = (const char *const[]){ "id", "from", "reply", "house", NULL }; *p; p++) {
+	for (const char *const *p = (const char *const[]){ "id", "from", "reply", "house", "traceparent", NULL }; *p; p++) {
 		cJSON_DeleteItemFromObjectCaseSensitive(old, *p);
 		cJSON_DeleteItemFromObjectCaseSensitive(new, *p);
 	}
@@ -312,6 +312,15 @@ check_repeat(struct intake *in, struct err *e)
 		return err_field(e, ERR_STALE, "id", got, "an id younger than what was already forgotten; submit it anew");
 	}
 	return 0;
+}
+
+static int
+check_trace(const struct task_msg *m, struct err *e)
+{
+	if (!*m->traceparent || trace_is_valid(m->traceparent))
+		return 0;
+	return err_field(e, ERR_INVALID, "traceparent", m->traceparent,
+	    "one of W3C Trace Context, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
 }
 
 static int
@@ -457,6 +466,7 @@ make_task(struct intake *in)
 	t->quick = in->tool->flags & TOOL_QUICK;
 	t->shape = in->shape;
 	memcpy(t->tool_name, m->tool, sizeof t->tool_name);
+	memcpy(t->traceparent, m->traceparent, sizeof t->traceparent);
 	snprintf(t->sender, sizeof t->sender, "%s", in->routed ? m->from : in->sender);
 	t->priority = (unsigned char)m->priority;
 	t->mode = (unsigned char)m->mode;
@@ -571,7 +581,7 @@ admit(struct intake *in, struct err *e)
 	if (in->tree && depth(in->tree) > TASK_MAX_DEPTH)
 		return err_set(e, ERR_TOO_BIG, "a task nested more than %d deep", TASK_MAX_DEPTH);
 	if (!in->tree || reply_to_take(in->c, in->tree, in->sender, &in->m, &in->own, e) ||
-	    task_msg_read(in->tree, &in->msg, e) || check_router(in, e))
+	    task_msg_read(in->tree, &in->msg, e) || check_trace(&in->msg, e) || check_router(in, e))
 		return -1;
 	if ((rc = check_repeat(in, e)))
 		return rc < 0 ? -1 : 0;

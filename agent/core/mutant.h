@@ -69,7 +69,8 @@
 	X(MUTANT_BREAKER_UNTOLD,  "breaker-untold",    40,    "followers do not hear of breakers") \
 	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone") \
 	X(MUTANT_STRESS_ALL,      "stress-all",        40,    "under stress every priority is refused") \
-	X(MUTANT_STRESS_STAYS,    "stress-stays",      20,    "stress is never over")
+	X(MUTANT_STRESS_STAYS,    "stress-stays",      20,    "stress is never over") \
+	X(MUTANT_TRACE_LOST,      "trace-lost",        20,    "an attempt on another agent is in no trace")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

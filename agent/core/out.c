@@ -158,6 +158,8 @@ out_task_event(struct core *c, struct task *t, const char *type)
 	out_version(c, t);
 	ulid_format(&t->id, id);
 	json_kv_str(b, "id", id);
+	if (*t->traceparent)
+		json_kv_str(b, "traceparent", t->traceparent);
 	return b;
 }
 
@@ -592,6 +594,7 @@ out_bound(struct core *c)
 		forget_row(c, o);
 		for (size_t i = 0; i < o->body.len; i++)
 			c->dropped_events += o->body.data[i] == '\n';
+		c->dropped_ms = c->now.wall_ms;
 		out_free(o);
 	}
 }

@@ -83,6 +83,7 @@ struct task {
 	char *correlation;
 	size_t correlation_len;
 	char *key;
+	char traceparent[TRACE_MAX];    /* of its sender, see trace.h; "": none */
 	char *outcome;                  /* JSON: result or error; NULL: none yet */
 	char *history;                  /* JSON: attempts that came to nothing, see history.c; NULL: none */
 	char *forward;                  /* house it was handed to */
@@ -383,6 +384,7 @@ struct work {
 	uint64_t shape;                 /* of the parameters as sent */
 	char *params;
 	char *terms;
+	char traceparent[TRACE_MAX];    /* "": none */
 	int64_t timeout_ms;
 	int64_t until_ms;               /* wall: its approval holds; 0: it needs none */
 	bool plan;                      /* it only says what it would touch; attempt is 0 */
@@ -725,6 +727,7 @@ struct core {
 	uint64_t health_seq;
 	int64_t started_mono_ms;
 	int64_t accepted, rejected, duplicates, redelivered, refused_publishes, dropped_events;
+	int64_t dropped_ms;             /* wall: when the last of these were; 0: none were */
 };
 
 /* store.c: rows */

@@ -64,6 +64,8 @@ task_read_body(struct core *c, struct task *t)
 		t->retry_cap_s = (int)m.retry_cap_s;
 		t->nafter = (unsigned char)m.nafter;
 		t->shape = shape_of(m.params);
+		if (trace_is_valid(m.traceparent))
+			memcpy(t->traceparent, m.traceparent, sizeof t->traceparent);
 	}
 	cJSON_Delete(tree);
 	t->tool = registry_find(c->o.tools, t->tool_name);

@@ -855,6 +855,8 @@ read_task(struct core *c, const cJSON *task, const cJSON *o, struct work *w, str
 	if (!tool)
 		return err_field(e, ERR_UNKNOWN_TOOL, "tool", json_text(task, "tool"), "a tool that agent %s has", c->o.agent);
 	w->shape = shape_of(params);
+	if (trace_is_valid(json_text(task, "traceparent")) && !IS_MUTANT(MUTANT_TRACE_LOST))
+		snprintf(w->traceparent, sizeof w->traceparent, "%s", json_text(task, "traceparent"));
 	params = params ? cJSON_Duplicate(params, true) : cJSON_CreateObject();
 	w->quick = (tool->flags & TOOL_QUICK) && !w->plan;
 	rc = registry_check(c->o.tools, tool, params, e);
@@ -1008,7 +1010,7 @@ work_next_start(struct core *c, unsigned idle, unsigned quick, struct pool_start
 	w->started = true;
 	c->running++;
 	c->quick_out += w->quick;
-	*s = (struct pool_start){ .handle = w->handle, .tool = w->tool, .house = w->house->name, .task_id = w->id_text,
+	*s = (struct pool_start){ .handle = w->handle, .tool = w->tool, .house = w->house->name, .task_id = w->id_text, .traceparent = w->traceparent,
 		.params = w->params, .params_len = strlen(w->params), .timeout_ms = w->timeout_ms, .quick = w->quick,
 		.plan = w->plan, .terms = w->terms, .terms_len = w->terms ? strlen(w->terms) : 0 };
 	return true;

@@ -657,7 +657,7 @@ event_forwarded(struct check *k, const cJSON *o)
 		    check_text(o, "to"), instead);
 }
 
-/* It is kept as a task is, by its name; denied: it was paused once. */
+/* It is kept as a task is, by its name; denied: it was paused once; cancelled: removed once. */
 static void
 event_schedule(struct check *k, const cJSON *o, const struct stream *from, int64_t seq)
 {
@@ -665,6 +665,7 @@ event_schedule(struct check *k, const cJSON *o, const struct stream *from, int64
 
 	note_said(r, from, seq);
 	r->denied |= json_is_true(o, "paused");
+	r->cancelled |= json_is_true(o, "removed");
 }
 
 static void

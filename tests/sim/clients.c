@@ -153,6 +153,13 @@ sub_new(struct client *c)
 	return s;
 }
 
+static void
+put_trace(struct buf *b, long long value)
+{
+	if (CLIENT_IS_TRACED(value))
+		buf_addf(b, ",\"traceparent\":\"" CLIENT_TRACE "\"", value);
+}
+
 /* Whoever runs it sees by the value whether its mode is sovereign. */
 static void
 put_task(struct client *c, struct buf *b)
@@ -168,6 +175,7 @@ put_task(struct client *c, struct buf *b)
 	if (!sovereign && value % 4 == 0 && what != params[3])
 		value = value / 4 % 2;
 	buf_addf(b, what, value + sovereign);
+	put_trace(b, value + sovereign);
 	buf_add(b, options.data, options.len);
 	buf_free(&options);
 }
@@ -387,6 +395,7 @@ send_plain(struct client *c)
 
 		buf_adds(&b, i ? "\n{" : "{");
 		buf_addf(&b, params[draw(c, 0, 2)], value);
+		put_trace(&b, value);
 		buf_adds(&b, ",\"timeout_s\":3}");
 		c->sent++;
 	}

@@ -210,11 +210,28 @@ check_learned(struct check *k, struct host *at, const struct pool_start *s)
 	}
 }
 
+/* Whoever runs it, the tool is told to which trace its task belongs. */
+static void
+check_trace(struct check *k, struct host *at, const struct pool_start *s)
+{
+	long long n = number_of(s);
+	char expected[TRACE_MAX] = "";
+
+	if (n < 0)
+		return;
+	if (CLIENT_IS_TRACED(n))
+		snprintf(expected, sizeof expected, CLIENT_TRACE, n);
+	if (strcmp(s->traceparent, expected) != 0)
+		sim_fail(k->sim, s->task_id, "%s begins it in the trace \"%s\", its client said \"%s\"", host_name(at), s->traceparent,
+		    expected);
+}
+
 void
 check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused)
 {
 	struct orders *o = k->orders;
 
+	check_trace(k, at, s);
 	if (!s->plan)
 		check_learned(k, at, s);
 	if (!o->sim->timmy)

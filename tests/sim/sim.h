@@ -373,6 +373,8 @@ bool check_may_miss_others(struct check *k, const char *id);
 void check_begun(struct check *k, const char *id, const struct tool *tool, const char *host);
 /* Handed to a worker; refused: it will not run, for its terms forbid it. */
 #define CLIENT_INTELLIGENT 16           /* tasks in mode intelligent have a multiple of it as their number */
+#define CLIENT_IS_TRACED(n) ((n) > 1 && (n) % 10 == 0)      /* these have a trace, of that number */
+#define CLIENT_TRACE "00-%032llx-00000000000000f1-01"
 #define CLIENT_TIMEOUT_S 6              /* that others ask for, at most */
 void check_started(struct check *k, struct host *at, const struct pool_start *s, bool refused);
 void check_ended(struct check *k, const char *id, const struct pool_end *end, bool may_have_effect, struct host *at);

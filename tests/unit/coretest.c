@@ -208,6 +208,7 @@ take_starts(struct coretest *t, bool committed)
 			snprintf(r->tool, sizeof r->tool, "%s", s.tool);
 			snprintf(r->house, sizeof r->house, "%s", s.house);
 			snprintf(r->id, sizeof r->id, "%s", s.task_id);
+			snprintf(r->traceparent, sizeof r->traceparent, "%s", s.traceparent);
 			t->nstarted++;
 			if (s.quick)
 				t->quick--;

@@ -15,6 +15,7 @@
 
 #include "core.h"
 #include "json.h"
+#include "trace.h"
 #include "ulid.h"
 
 #define T0 1764000000000                /* the wall clock when a test begins */
@@ -32,6 +33,7 @@ struct started {
 	uint64_t handle;
 	char tool[48], house[40], id[ULID_TEXT];
 	char *params, *terms;           /* terms NULL: none */
+	char traceparent[TRACE_MAX];
 	int64_t timeout_ms;
 	bool quick, plan, committed;    /* committed: it came after the commit */
 };

@@ -198,8 +198,10 @@ at_the_bound_the_oldest_go_and_are_counted(void **state)
 	ct_teardown(&t);
 	ct_setup(&t, "limits: { outbox_bytes: 1MiB }\n");
 	t.idle = t.quick = 0;
+	assert_int_equal(t.core->dropped_ms, 0);
 	for (int i = 0; i < 60; i++)
 		event_of(50000);
+	assert_int_equal(t.core->dropped_ms, t.now.wall_ms);
 	assert_true(t.core->box_total_bytes <= (1 << 20) + 100000);
 	dropped = ct_health(&t, NULL, "outbox.dropped_events");
 	assert_true(dropped > 30);

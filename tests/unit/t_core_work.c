@@ -4,6 +4,7 @@
 #include "state.h"
 
 #define HOMES "agents: [ezra-1, timmy-1]"
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 #define WORK_FOR_TIMMY "agent/timmy-1/work/ezra-1"
 
 static struct net net;
@@ -123,6 +124,21 @@ work_goes_to_the_least_loaded(void **state)
 	assert_int_equal(ct_sql(node(0), "SELECT count(*) FROM tasks WHERE state = 9"), 9);
 	assert_int_equal(net_started(&net), 9);
 	assert_int_equal(net_house(&net, 0)->running, 0);
+}
+
+static void
+an_attempt_elsewhere_is_in_the_trace_of_its_task(void **state)
+{
+	(void)state;
+	net_task(&net, "me", "{'tool':'exclusive_tool','id':'%s','traceparent':'%s'}", ct_id(1), TRACE);
+	task(2, "exclusive_tool");
+	net_run(&net, 1000);
+	assert_string_equal(ct_running(node(1), ct_id(1))->traceparent, TRACE);
+	assert_string_equal(ct_running(node(1), ct_id(2))->traceparent, "");
+	end_all();
+	net_run(&net, 1000);
+	assert_string_equal(json_text(ct_last(node(0), "event", ct_id(1), "outcome"), "traceparent"), TRACE);
+	assert_string_equal(json_text(ct_last(node(0), "event", ct_id(2), "outcome"), "traceparent"), "");
 }
 
 static void
@@ -852,6 +868,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(work_goes_to_the_least_loaded, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_attempt_elsewhere_is_in_the_trace_of_its_task, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(an_agent_elsewhere_runs_it_and_reports_how_it_ended, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(when_no_agent_of_the_house_is_there_its_owner_stands_in, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(an_agent_that_is_about_to_stop_is_given_nothing, setup_away, teardown),
