@@ -394,9 +394,9 @@ what_is_hopeless_is_not_tried_again(void **state)
 	ct_teardown(&t);
 }
 
-/* All that timmy-1 runs fails. Returns how many of these it got. */
+/* All that timmy-1 runs ends so. Returns how many of these it got. */
 static int
-run_at_two(int from, int n, const char *more)
+run_at_two_with(int from, int n, const char *more, enum pool_how how)
 {
 	int at_timmy = 0;
 
@@ -409,13 +409,34 @@ run_at_two(int from, int n, const char *more)
 			at_timmy += k == 1 ? (int)x->nrun : 0;
 			while (x->nrun) {
 				ct_begin(x);
-				ct_end(x, x->run[0].id, k == 1 ? POOL_FAILED : POOL_SUCCEEDED, "{}");
+				ct_end(x, x->run[0].id, k == 1 ? how : POOL_SUCCEEDED, "{}");
 				ct_turn(x);
 			}
 		}
 		net_run(&net, 200);
 	}
 	return at_timmy;
+}
+
+static int
+run_at_two(int from, int n, const char *more)
+{
+	return run_at_two_with(from, n, more, POOL_FAILED);
+}
+
+/* Who has more room has more of it. */
+static void
+agents_that_do_equally_well_share_by_load(void **state)
+{
+	(void)state;
+	net_setup(&net, 3, "agents: [ezra-1, timmy-1]", NULL);
+	net_begin(&net);
+	run_at_two_with(1, 40, "", POOL_SUCCEEDED);
+	net.node[0].t.idle = 2;
+	net_run(&net, 3000);
+	run_at_two_with(100, 20, "", POOL_SUCCEEDED);
+	assert_true(run_at_two_with(200, 30, INTELLIGENT, POOL_SUCCEEDED) >= 24);
+	net_teardown(&net);
 }
 
 static void
@@ -546,6 +567,7 @@ main(void)
 		cmocka_unit_test(a_limit_is_raised_twofold_and_no_more),
 		cmocka_unit_test(what_is_hopeless_is_not_tried_again),
 		cmocka_unit_test(agents_that_do_better_get_more),
+		cmocka_unit_test(agents_that_do_equally_well_share_by_load),
 		cmocka_unit_test(what_no_rule_speaks_for_goes_where_it_succeeds),
 		cmocka_unit_test(a_house_where_it_was_never_seen_has_its_turn_only),
 		cmocka_unit_test(agents_learn_from_what_they_hear),
