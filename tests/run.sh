@@ -5,13 +5,14 @@
 #
 # A program prints TAP ("ok - sentence", "not ok - sentence"); cmocka does too, when asked. It has LIMIT
 # seconds (120), or what it asks for in a line "# limit: N", times SLOW (1). UW is the program under test.
+# LANES=2 runs two at a time, each with twice as many seconds.
 # A program that is run alone may show more, in lines that begin with "# ".
 # Counts are added to the file COUNTS, if given; otherwise the last line is "N passed, N failed".
 # Exit code 1 if anything failed.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
-limit=${LIMIT:-120} slow=${SLOW:-1}
+limit=${LIMIT:-120} slow=${SLOW:-1} lanes=${LANES:-1}
 export SLOW="$slow" CMOCKA_MESSAGE_OUTPUT=TAP
 timeout=$(command -v timeout || command -v gtimeout) || timeout=
 passed=0 failed=0 programs=$#
@@ -20,6 +21,34 @@ passed=0 failed=0 programs=$#
 tmp=$(mktemp -d /tmp/uwt.XXXXXX) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
+
+# Every second one for each of two lanes. What the others print comes after what the first does.
+run_lanes() {
+	COUNTS=${COUNTS:-$tmp/counts}
+	export COUNTS LANES=1 LIMIT_TIMES="$lanes"
+	i=0
+	while [ "$i" -lt "$lanes" ]; do
+		n=0
+		mine=
+		for program; do
+			[ $((n % lanes)) -ne "$i" ] || mine="$mine $program"
+			n=$((n + 1))
+		done
+		i=$((i + 1))
+		# shellcheck disable=SC2086
+		if [ "$i" -lt "$lanes" ]; then
+			tests/run.sh $mine >"$tmp/lane.$i" 2>&1 &
+		else
+			tests/run.sh $mine
+		fi
+	done
+	wait
+	for lane in "$tmp"/lane.*; do
+		cat "$lane"
+	done
+	[ "$COUNTS" != "$tmp/counts" ] || awk '{ p += $1; f += $2 } END { printf "%d passed, %d failed\n", p, f }' "$COUNTS"
+	awk '{ f += $2 } END { exit f > 0 }' "$COUNTS"
+}
 
 # Processes whose command line or environment names the directory of a test that has ended.
 processes_of() {
@@ -100,9 +129,14 @@ judge() {
 	fi
 }
 
+if [ "$lanes" -gt 1 ] && [ "$programs" -gt 1 ]; then
+	run_lanes "$@"
+	exit
+fi
+
 for program; do
 	own_limit=$(sed -n 's/^# limit: \([0-9][0-9]*\)$/\1/p;5q' "$program" 2>/dev/null)
-	own_limit=$((${own_limit:-$limit} * slow))
+	own_limit=$((${own_limit:-$limit} * slow * ${LIMIT_TIMES:-1}))
 	mkdir "$tmp/t"
 	begun=$(date +%s)
 	# In a shell of its own, so that nothing else has that in its environment.
