@@ -108,11 +108,22 @@ passed_by(struct turns *x, struct head *p, int64_t same, int64_t starts)
 	return starts - p->since;
 }
 
+/* It leaves the queue as soon as it is reached. */
+static bool
+may_be_barred(const struct house *h, const char *tool)
+{
+	for (int i = 0; i < h->nbreakers; i++)
+		if (strcmp(h->breakers[i].tool, tool) == 0 && h->breakers[i].state != BREAKER_CLOSED)
+			return true;
+	return false;
+}
+
 /* Reading what a limit counts by changes nothing else. */
 static bool
 may_begin(const struct core *c, const struct lane *l)
 {
-	return l->n && !signed_halt(c, l->house->name, l->tool) && flow_admits((struct core *)c, l->tasks.head) == FLOW_FREE;
+	return l->n && !signed_halt(c, l->house->name, l->tool) && !may_be_barred(l->house, l->tool) &&
+	    flow_admits((struct core *)c, l->tasks.head) == FLOW_FREE;
 }
 
 static const struct task *
