@@ -221,11 +221,11 @@ streams_beside(const struct streams *all, const struct stream *s, int64_t seq)
 	return false;
 }
 
-/* Whoever knows nothing of the house, for its disk is new, begins with any number. */
+/* Who did not hear of the latest terms, on another broker or with a new disk, begins with a lower number. */
 static bool
 comes_after(const struct stream *term, const struct stream *s)
 {
-	return number_of(term) >= number_of(s) || (strcmp(term->base_of, "0") == 0 && s->nth < term->nth);
+	return number_of(term) >= number_of(s) || s->nth < term->nth;
 }
 
 bool
