@@ -5,7 +5,8 @@
 #
 # A program prints TAP ("ok - sentence", "not ok - sentence"); cmocka does too, when asked. It has LIMIT
 # seconds (120), or what it asks for in a line "# limit: N", times SLOW (1). UW is the program under test.
-# LANES=2 runs two at a time, each with twice as many seconds.
+# LANES=2 runs two at a time, each with twice as many seconds. With RETRY=1 what fails is run once more, and what it said is shown:
+# such tests wait for real processes, and the machine may have others to do.
 # A program that is run alone may show more, in lines that begin with "# ".
 # Counts are added to the file COUNTS, if given; otherwise the last line is "N passed, N failed".
 # Exit code 1 if anything failed.
@@ -116,6 +117,11 @@ judge() {
 	done
 	[ -z "$why" ] || { echo "$why" >>"$out"; bad=$((bad + 1)); }
 	ok=$((ok - skipped))
+	if [ "$bad" -gt 0 ] && [ "$6" -gt 0 ]; then
+		echo "again   $name ($ok passed, $bad failed)"
+		grep -A 8 '^not ok' "$out" | sed 's/^/        /'
+		return 1
+	fi
 	passed=$((passed + ok)) failed=$((failed + bad))
 	if [ "$bad" -gt 0 ]; then
 		echo "FAILED  $name ($ok passed, $bad failed)"
@@ -127,6 +133,7 @@ judge() {
 		skip_note=
 		[ "$programs" -gt 1 ] || sed -n 's/^# /        /p' "$out"
 	fi
+	return 0
 }
 
 if [ "$lanes" -gt 1 ] && [ "$programs" -gt 1 ]; then
@@ -137,13 +144,18 @@ fi
 for program; do
 	own_limit=$(sed -n 's/^# limit: \([0-9][0-9]*\)$/\1/p;5q' "$program" 2>/dev/null)
 	own_limit=$((${own_limit:-$limit} * slow * ${LIMIT_TIMES:-1}))
-	mkdir "$tmp/t"
-	begun=$(date +%s)
-	# In a shell of its own, so that nothing else has that in its environment.
-	(export UW_TMP="$tmp/t" && run_one "$program" "$own_limit") >"$tmp/out" 2>&1
-	rc=$?
-	judge "$(basename "$program")" "$tmp/out" "$rc" "$own_limit" $(($(date +%s) - begun))
-	rm -rf "$tmp/t"
+	left=${RETRY:-0}
+	while :; do
+		mkdir "$tmp/t"
+		begun=$(date +%s)
+		# In a shell of its own, so that nothing else has that in its environment.
+		(export UW_TMP="$tmp/t" && run_one "$program" "$own_limit") >"$tmp/out" 2>&1
+		judge "$(basename "$program")" "$tmp/out" $? "$own_limit" $(($(date +%s) - begun)) "$left"
+		judged=$?
+		rm -rf "$tmp/t"
+		[ "$judged" -ne 0 ] || break
+		left=$((left - 1))
+	done
 done
 
 if [ -n "${COUNTS:-}" ]; then

@@ -51,7 +51,7 @@ unit: $(UNITS)
 	@tests/run.sh $(UNITS)
 
 e2e: all $(HELPERS) $(B)/tests/drill/trickle
-	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" LANES="$(LANES)" tests/run.sh $(E2E)
+	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" LANES="$(LANES)" RETRY="$(RETRY)" tests/run.sh $(E2E)
 
 # The dashboard in a browser.
 web: all
