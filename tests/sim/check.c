@@ -339,8 +339,11 @@ lose(struct check *k, struct record *r, unsigned bit)
 	if (holders & bit && ++r->losses >= copies)
 		r->exempt = true;
 	holders = r->hosts | (r->handed_copies > 1 ? check_candidate_bits(k, "_") : 0);
-	if (r->handed_copies && holders & bit && ++r->handed_losses >= r->handed_copies)
+	if (r->handed_copies && holders & bit && ++r->handed_losses >= r->handed_copies) {
 		r->key_lost = true;
+		/* By its id it would go elsewhere. */
+		r->exempt |= r->moved;
+	}
 }
 
 void
@@ -651,6 +654,7 @@ event_forwarded(struct check *k, const cJSON *o)
 		check_record(k, check_text(o, "id"))->alias = true;
 	if (!*instead)
 		return;
+	check_record(k, check_text(o, "id"))->moved = true;
 	if (strcmp(check_text(task, "mode"), "intelligent") != 0 || !tool || tool->effect == TOOL_EXCLUSIVE ||
 	    strcmp(instead, check_text(o, "to")) == 0)
 		sim_fail(k->sim, check_text(o, "id"), "%s goes to house %s instead of %s by what was learned", check_text(task, "tool"),

@@ -40,6 +40,7 @@ struct record {
 	bool audited;                   /* its outcome is in a chain */
 	bool refused;                   /* by policy, after it was handed on */
 	bool denied;                    /* a run of a schedule, by policy */
+	bool moved;                     /* the router sent it where its id would not have */
 	bool alias;                     /* of a task that a house has under another id, for its key */
 	int64_t copies;                 /* as the house told; 0: it did not yet */
 	int64_t handed_copies;          /* as told by who handed it on */
