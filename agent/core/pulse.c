@@ -27,6 +27,7 @@ new_greeting(struct core *c)
 void
 pulse_link_up(struct core *c)
 {
+	c->former_beat = (int64_t)c->health_seq;
 	new_greeting(c);
 	c->broke = false;
 	c->up_mono_ms = c->now.mono_ms;

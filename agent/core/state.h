@@ -688,6 +688,7 @@ struct core {
 	const char *reconnect;          /* why; NULL: stay */
 	uint64_t beats;
 	int64_t beat_made_ms[PULSES];   /* mono: of the latest heartbeats, by number */
+	int64_t former_beat;            /* number of the last that was made on a former connection */
 	bool unsaid;                    /* what is retained as our health is not what we said last */
 
 	/* alerts */

@@ -880,11 +880,12 @@ waiting(const struct core *c)
 	return n;
 }
 
-/* The owner has heard that heartbeat of ours and none after it, so by now he may have given us up. */
+/* The owner has heard that heartbeat of ours and none after it, so by now he may have given us up: because time has passed, or
+ * since then our connection was lost, and the broker told him so. */
 static bool
 is_late(const struct core *c, int64_t heard)
 {
-	return heard <= (int64_t)c->health_seq - PULSES || heard > (int64_t)c->health_seq ||
+	return heard <= c->former_beat || heard <= (int64_t)c->health_seq - PULSES || heard > (int64_t)c->health_seq ||
 	    c->now.mono_ms - c->beat_made_ms[heard % PULSES] > LATE_MS;
 }
 

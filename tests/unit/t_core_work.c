@@ -253,6 +253,25 @@ a_start_that_comes_late_is_not_obeyed(void **state)
 	assert_string_equal(state_of(1), "succeeded");
 }
 
+/* The broker has kept it for us, and told its sender meanwhile that we are gone. */
+static void
+a_start_that_was_sent_before_the_connection_broke_is_not_obeyed(void **state)
+{
+	(void)state;
+	keep("\"op\":\"start\"");
+	task(1, "exclusive_tool");
+	net_run(&net, 200);
+	assert_int_equal(nkept, 1);
+	net_down(&net, 1);
+	net_run(&net, 100);
+	assert_string_equal(state_of(1), "uncertain");
+	net_up(&net, 1);
+	net_run(&net, 100);
+	let_through(0);
+	net_run(&net, 1000);
+	assert_int_equal(node(1)->nstarted, 0);
+}
+
 static void
 orders_of_a_former_owner_are_nothing(void **state)
 {
@@ -874,6 +893,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_agent_that_is_about_to_stop_is_given_nothing, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_start_that_comes_twice_is_obeyed_once, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_start_that_comes_late_is_not_obeyed, setup_away, teardown),
+		cmocka_unit_test_setup_teardown(a_start_that_was_sent_before_the_connection_broke_is_not_obeyed, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(orders_of_a_former_owner_are_nothing, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_report_is_kept_until_the_owner_has_it, setup_away, teardown),
 		cmocka_unit_test_setup_teardown(a_report_outlives_its_agent, setup_away, teardown),
