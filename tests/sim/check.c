@@ -132,11 +132,15 @@ static bool
 is_too_late(const struct check *k, const struct record *r, const struct tool *tool, const char *host)
 {
 	bool once = tool->effect == TOOL_EXCLUSIVE && !clocks_misled(k, r);
+	int at = check_host(k, host);
 
 	if (!r->state[0] && !r->cancelled)
 		return false;
+	/* It has forgotten all, and its own user asks again. */
+	if (!once && k->lost_us[at] > r->ended_us)
+		return false;
 	/* It was uncertain because of what that host was about to do. */
-	if (r->doubted && host_overslept(k->sim->hosts[check_host(k, host)], r->ended_us))
+	if (r->doubted && host_overslept(k->sim->hosts[at], r->ended_us))
 		return false;
 	return once || (!check_missed(k, r) &&
 	    (strcmp(r->state, "denied") == 0 || k->sim->now_us - r->ended_us > LATE_START_US));
