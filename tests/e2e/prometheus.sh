@@ -36,7 +36,7 @@ fi
 
 # A real cluster
 cluster_up --houses ezra,timmy,bezalel
-sed -i.orig "s/^    agents:.*/    auth_token: \"$TOKEN\"\n&/" "$T/c/houses.yaml"
+sed -i.orig "s/auth_token: .*/auth_token: \"$TOKEN\"/" "$T/c/houses.yaml"
 restart_all
 metrics() {
 	curl -s -m 5 -H "Authorization: Bearer $TOKEN" "$(cat "$T/c/state/ezra-1.http")/metrics" >"$T/metrics" && [ -s "$T/metrics" ]
