@@ -267,7 +267,7 @@ static void
 large_tasks_do_not_fill_memory(void **state)
 {
 	struct buf b = { 0 };
-	uint64_t before = 0;
+	int64_t before = 0;
 
 	(void)state;
 	for (int i = 0; i < 200; i++) {
