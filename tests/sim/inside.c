@@ -154,6 +154,20 @@ find_in_memory(const struct core *c, const char *house, const struct ulid *id)
 	return NULL;
 }
 
+/* Who has heard all that the owner has said of it knows under which term it was given: he may be asked to believe its stop. */
+static void
+check_given_known(struct check *k, const struct record *r, const struct ulid *id, const struct task *t)
+{
+	for (int i = 0; i < k->sim->nhosts; i++) {
+		struct core *c = host_core(k->sim->hosts[i]);
+		const struct house *h = c ? house_find(c, r->house) : NULL;
+		const struct task *x = h && h->live ? find_in_memory(c, r->house, id) : NULL;
+
+		if (x && x->version == t->version && task_has_begun(x->state) && !x->term.n)
+			sim_fail(k->sim, r->id, "%s does not know under which term attempt %d was given", c->o.agent, x->attempt);
+	}
+}
+
 void
 inside_given(struct check *k, const struct record *r, const struct host *at)
 {
@@ -163,6 +177,7 @@ inside_given(struct check *k, const struct record *r, const struct host *at)
 
 	if (!c || !runner || !ulid_parse(r->id, &id) || !(t = find_in_memory(c, r->house, &id)) || !task_has_begun(t->state))
 		return;
+	check_given_known(k, r, &id, t);
 	for (const struct work *w = runner->works; w; w = w->next)
 		if (ulid_equal(&w->id, &id) && w->attempt == t->attempt && strcmp(w->house->name, r->house) == 0 &&
 		    t->at && strcmp(t->at->name, host_name(at)) == 0 && !term_equal(&w->term, &t->term))
