@@ -153,11 +153,14 @@ look_at_rank(struct turns *x, int host, const struct core *c, const struct house
 {
 	const struct rank *rank = &h->ranks[priority];
 	const struct task *youngest = NULL;
+	bool barred = false;
 	int64_t n;
 
 	for (const struct queuer *q = rank->head; q; q = q->next) {
 		const struct task *t = first_of(c, q);
 
+		for (const struct lane *l = q->lanes; l; l = l->next)
+			barred |= may_be_barred(h, l->tool);
 		if (!t)
 			continue;
 		n = passed_by(x, head_of(x, host, h, priority, q->sender), q->since, rank->starts);
@@ -167,6 +170,9 @@ look_at_rank(struct turns *x, int host, const struct core *c, const struct house
 		if (!youngest || t->accepted_ms > youngest->accepted_ms)
 			youngest = t;
 	}
+	/* It may be the next of its rank, and is not old. */
+	if (barred)
+		return;
 	if (!youngest || c->now.wall_ms - youngest->accepted_ms < AGED_MS)
 		return;
 	n = passed_by(x, head_of(x, host, h, priority, ""), rank->starts, h->served);
