@@ -181,6 +181,15 @@ keep_house(struct core *c, struct house *h, const char *why)
 	seen_take(c, h);
 }
 
+/* Of whoever overslept it, it ended long ago. */
+static int64_t
+lease_end(const struct core *c)
+{
+	int64_t ms = c->pulse_ms + LEASE_MS;
+
+	return ms < c->now.mono_ms ? ms : c->now.mono_ms;
+}
+
 static void
 step_down(struct core *c, struct house *h, const char *why)
 {
@@ -196,7 +205,7 @@ step_down(struct core *c, struct house *h, const char *why)
 	h->was_in_step = false;
 	err_set(&e, ERR_TIMEOUT, "house %s was lost meanwhile: %s", h->name, why);
 	answer_move(c, h, moved ? NULL : &e);
-	h->left_ms = c->now.mono_ms;
+	h->left_ms = lease_end(c);
 	h->heard_told = h->told;
 	for (int i = 0; i < h->ncopies; i++) {
 		h->copies[i].was_in_step = h->copies[i].in_step;

@@ -203,6 +203,20 @@ the_second_takes_over_when_the_owner_is_silent_for_5_s(void **state)
 	assert_true(net_wait_in_step(&net, 0, 6000) >= 0);
 }
 
+/* It is not the moment at which it looks at the clock again. */
+static void
+whoever_oversleeps_its_lease_left_when_that_ended(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	net.node[0].frozen = true;
+	net_run(&net, 20000);
+	net.node[0].frozen = false;
+	net_run(&net, 100);
+	assert_false(net_house(&net, 0)->owned);
+	assert_true(net_house(&net, 0)->left_ms < node(0)->core->now.mono_ms - 10000);
+}
+
 static void
 an_owner_whose_pulse_does_not_come_back_for_4_s_steps_down(void **state)
 {
@@ -649,6 +663,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_second_takes_over_at_once_when_the_owner_is_offline, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_third_takes_over_when_two_are_offline, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_second_takes_over_when_the_owner_is_silent_for_5_s, setup, teardown),
+		cmocka_unit_test_setup_teardown(whoever_oversleeps_its_lease_left_when_that_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_owner_whose_pulse_does_not_come_back_for_4_s_steps_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_started_on_the_last_second_of_a_lease, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_its_broker_the_owner_steps_down_at_once, setup, teardown),
