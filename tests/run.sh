@@ -5,7 +5,7 @@
 #
 # A program prints TAP ("ok - sentence", "not ok - sentence"); cmocka does too, when asked. It has LIMIT
 # seconds (120), or what it asks for in a line "# limit: N", times SLOW (1). UW is the program under test.
-# LANES=2 runs two at a time, each with twice as many seconds. With RETRY=1 what fails is run once more, and what it said is shown:
+# LANES=3 runs three at a time, each with three times as many seconds. With RETRY=1 what fails is run once more, and what it said is shown:
 # such tests wait for real processes, and the machine may have others to do.
 # A program that is run alone may show more, in lines that begin with "# ".
 # Counts are added to the file COUNTS, if given; otherwise the last line is "N passed, N failed".
@@ -23,7 +23,7 @@ tmp=$(mktemp -d /tmp/uwt.XXXXXX) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 
-# Every second one for each of two lanes. What the others print comes after what the first does.
+# Every third one for each of three lanes. What the others print comes after what the first does.
 run_lanes() {
 	all=${COUNTS:-}
 	export COUNTS="$tmp/counts" LANES=1 LIMIT_TIMES="$lanes"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 300
+# limit: 600
 # First the seeds that once found a fault, at full size and otherwise, then SEEDS.
 # shellcheck disable=SC2046,SC2086
 "$SIM" -f $(cat tests/sim/seeds-full.txt) || exit 1
