@@ -276,23 +276,37 @@ secret_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 	return rc;
 }
 
+/* One more of those that have names of their own; section: "flow", what: "limits". False: refused, and said so in r. */
+static bool
+named_add(struct config_reader *r, yaml_node_t *key, const char *section, const char *what, config_name name, size_t *n, size_t max)
+{
+	char expected[80];
+
+	if (!name_ok(config_text(key))) {
+		snprintf(expected, sizeof expected, "names of %s ([a-z0-9-], at most 32)", what);
+		config_fail_field(r, config_line(key), section, expected, config_brief(key));
+		return false;
+	}
+	if (*n == max) {
+		config_fail(r, config_line(key), "%s: more than %zu", section, max);
+		return false;
+	}
+	++*n;
+	snprintf(name, sizeof(config_name), "%s", config_text(key));
+	return true;
+}
+
 /* The house may come later in the file: see config_check.c. */
 static int
 schedule_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 {
 	struct config *c = r->c;
 	struct config_schedule *s = &c->schedules[c->nschedules];
-	const char *name = config_text(key);
 	char shown[CONFIG_FIELD_MAX];
 
-	if (!name_ok(name))
-		return config_fail_field(r, config_line(key), "schedules",
-		    "names of schedules ([a-z0-9-], at most 32)", config_brief(key));
-	if (c->nschedules == CONFIG_MAX_SCHEDULES)
-		return config_fail(r, config_line(key), "schedules: more than %d", CONFIG_MAX_SCHEDULES);
-	c->nschedules++;
-	snprintf(s->name, sizeof s->name, "%s", name);
-	snprintf(shown, sizeof shown, "schedules.%s", name);
+	if (!named_add(r, key, "schedules", "schedules", s->name, &c->nschedules, CONFIG_MAX_SCHEDULES))
+		return -1;
+	snprintf(shown, sizeof shown, "schedules.%s", s->name);
 	config_defaults_put(r, "schedules.*", s);
 	return config_mapping_read(r, "schedules.*", shown, value, s);
 }
@@ -302,16 +316,11 @@ flow_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 {
 	struct config *c = r->c;
 	struct config_flow *f = &c->flows[c->nflows];
-	const char *name = config_text(key);
 	char shown[CONFIG_FIELD_MAX];
 
-	if (!name_ok(name))
-		return config_fail_field(r, config_line(key), "flow", "names of limits ([a-z0-9-], at most 32)", config_brief(key));
-	if (c->nflows == CONFIG_MAX_FLOWS)
-		return config_fail(r, config_line(key), "flow: more than %d", CONFIG_MAX_FLOWS);
-	c->nflows++;
-	snprintf(f->name, sizeof f->name, "%s", name);
-	snprintf(shown, sizeof shown, "flow.%s", name);
+	if (!named_add(r, key, "flow", "limits", f->name, &c->nflows, CONFIG_MAX_FLOWS))
+		return -1;
+	snprintf(shown, sizeof shown, "flow.%s", f->name);
 	config_defaults_put(r, "flow.*", f);
 	return config_mapping_read(r, "flow.*", shown, value, f);
 }
@@ -393,16 +402,11 @@ sink_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 {
 	struct config *c = r->c;
 	struct config_sink *s = &c->sinks[c->nsinks];
-	const char *name = config_text(key);
 	char shown[CONFIG_FIELD_MAX];
 
-	if (!name_ok(name))
-		return config_fail_field(r, config_line(key), "sinks", "names of sinks ([a-z0-9-], at most 32)", config_brief(key));
-	if (c->nsinks == CONFIG_MAX_SINKS)
-		return config_fail(r, config_line(key), "sinks: more than %d", CONFIG_MAX_SINKS);
-	c->nsinks++;
-	snprintf(s->name, sizeof s->name, "%s", name);
-	snprintf(shown, sizeof shown, "sinks.%s", name);
+	if (!named_add(r, key, "sinks", "sinks", s->name, &c->nsinks, CONFIG_MAX_SINKS))
+		return -1;
+	snprintf(shown, sizeof shown, "sinks.%s", s->name);
 	config_defaults_put(r, "sinks.*", s);
 	return config_mapping_read(r, "sinks.*", shown, value, s);
 }

@@ -37,7 +37,7 @@ build() {
 
 build "gcc builds everything without a warning" CC=gcc WERROR=1 tests
 build "clang builds everything without a warning" CC=clang WERROR=1 B=build-clang tests
-phase "unit tests" CC=gcc WERROR=1 RETRY=1 unit
+phase "unit tests" CC=gcc WERROR=1 unit
 phase "end-to-end tests, three at a time" CC=gcc WERROR=1 LANES=3 RETRY=1 e2e
 phase "the dashboard in a browser" CC=gcc WERROR=1 RETRY=1 web
 phase "simulation of a cluster, and bugs planted in it" CC=gcc WERROR=1 sim-test
@@ -50,7 +50,7 @@ else
 fi
 export SLOW=3
 build "everything builds with sanitizers" CC=gcc WERROR=1 SAN=address,undefined tests
-phase "unit tests with sanitizers" CC=gcc WERROR=1 SAN=address,undefined RETRY=1 unit
+phase "unit tests with sanitizers" CC=gcc WERROR=1 SAN=address,undefined unit
 phase "simulation with sanitizers" CC=gcc WERROR=1 SAN=address,undefined SEEDS=1-10 MUTATIONS= sim-test
 phase "end-to-end tests with sanitizers" CC=gcc WERROR=1 SAN=address,undefined LANES=3 RETRY=1 e2e
 

@@ -6,7 +6,8 @@
 # A program prints TAP ("ok - sentence", "not ok - sentence"); cmocka does too, when asked. It has LIMIT
 # seconds (120), or what it asks for in a line "# limit: N", times SLOW (1). UW is the program under test.
 # LANES=3 runs three at a time, each with three times as many seconds. With RETRY=1 what fails is run once more, and what it said is shown:
-# such tests wait for real processes, and the machine may have others to do.
+# such tests wait for real processes, and the machine may have others to do. Not so one with a line "# once": what it finds is never
+# the machine's, however rare.
 # A program that is run alone may show more, in lines that begin with "# ".
 # Counts are added to the file COUNTS, if given; otherwise the last line is "N passed, N failed".
 # Exit code 1 if anything failed.
@@ -149,6 +150,7 @@ for program; do
 	own_limit=$(sed -n 's/^# limit: \([0-9][0-9]*\)$/\1/p;5q' "$program" 2>/dev/null)
 	own_limit=$((${own_limit:-$limit} * slow * ${LIMIT_TIMES:-1}))
 	left=${RETRY:-0}
+	! sed 5q "$program" 2>/dev/null | grep -q '^# once$' || left=0
 	while :; do
 		mkdir "$tmp/t"
 		begun=$(date +%s)

@@ -3,6 +3,7 @@
 #include "json.h"
 #include "params.h"
 #include "remote.h"
+#include "submit.h"
 #include "tool.h"
 
 static const struct cmd_opt add_opts[] = {
@@ -93,16 +94,7 @@ put_task(const struct order *o, struct buf *b)
 	json_put_tree(b, params);
 	if (cmd_text(a, "mode", NULL))
 		json_kv_str(b, "mode", cmd_text(a, "mode", NULL));
-	if (cmd_int(a, "priority", -1) >= 0)
-		json_kv_int(b, "priority", cmd_int(a, "priority", 0));
-	if (cmd_int(a, "timeout", 0))
-		json_kv_int(b, "timeout_s", cmd_int(a, "timeout", 0));
-	if (cmd_int(a, "retries", 0)) {
-		json_put_key(b, "retry");
-		json_put_open(b, '{');
-		json_kv_int(b, "max", cmd_int(a, "retries", 0));
-		json_put_close(b, '}');
-	}
+	submit_put_limits(b, a);
 	json_put_close(b, '}');
 	cJSON_Delete(params);
 	return 0;

@@ -87,16 +87,7 @@ put_options(struct buf *b, const struct cmd_args *a)
 			json_kv_str(b, texts[i].member, cmd_text(a, texts[i].opt, NULL));
 	put_trace(b, a);
 	put_after(b, cmd_text(a, "after", NULL));
-	if (cmd_int(a, "priority", -1) >= 0)
-		json_kv_int(b, "priority", cmd_int(a, "priority", 0));
-	if (cmd_int(a, "timeout", 0))
-		json_kv_int(b, "timeout_s", cmd_int(a, "timeout", 0));
-	if (cmd_int(a, "retries", 0)) {
-		json_put_key(b, "retry");
-		json_put_open(b, '{');
-		json_kv_int(b, "max", cmd_int(a, "retries", 0));
-		json_put_close(b, '}');
-	}
+	submit_put_limits(b, a);
 }
 
 /* The tool's schema is used when this machine knows the tool; whether it all fits is the agent's to say. */

@@ -185,6 +185,21 @@ send_and_wait(struct submit *s)
 	return rc ? rc : s->rc;
 }
 
+void
+submit_put_limits(struct buf *b, const struct cmd_args *a)
+{
+	if (cmd_int(a, "priority", -1) >= 0)
+		json_kv_int(b, "priority", cmd_int(a, "priority", 0));
+	if (cmd_int(a, "timeout", 0))
+		json_kv_int(b, "timeout_s", cmd_int(a, "timeout", 0));
+	if (cmd_int(a, "retries", 0)) {
+		json_put_key(b, "retry");
+		json_put_open(b, '{');
+		json_kv_int(b, "max", cmd_int(a, "retries", 0));
+		json_put_close(b, '}');
+	}
+}
+
 int
 submit_open(struct submit *s)
 {

@@ -134,14 +134,15 @@ refused(struct core *c, struct task *t, const cJSON *e)
 		put_off(c, t, json_number(e, "retry_after_s", 0) * 1000);
 		return;
 	}
-	if (t->finished_ms && !ours && has_code(e, ERR_STALE))
-		tell_forgotten(c, t, e);
-	if (t->finished_ms && !ours)
+	if (t->finished_ms && !ours) {
+		if (has_code(e, ERR_STALE))
+			tell_forgotten(c, t, e);
 		settled(c, t);
-	else if (t->finished_ms || has_code(e, ERR_STALE))
+	} else if (t->finished_ms || has_code(e, ERR_STALE)) {
 		attempt_finish(c, t, TASK_UNCERTAIN, &why);
-	else
+	} else {
 		attempt_finish(c, t, TASK_FAILED, &why);
+	}
 }
 
 static void
@@ -356,7 +357,6 @@ forward_if_elsewhere(struct core *c, struct task *t, const cJSON *tree)
 	send_forward(c, t);
 	return true;
 }
-
 
 /* How it ended there, told to our own user; also later, when somebody decided what was uncertain. */
 static void

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # Ways around the access list, which acl_matrix.sh tries as such: a last will, another's user name, another's session, a
 # right that has been taken away.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # Every identity tries to publish on every kind of topic, under every name there is, while every identity reads in every
 # way there is; on the real broker, over TLS. What is right stands here once more, as a table, and not as the program
 # has it. The kinds are the program's own, so that none is forgotten.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 300
 # The sovereign's word in a real cluster: what waits, what starts once he has said so, what never starts, and what holds
 # over the end of everything.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # The audit chains of a real cluster: through restarts, kills and forgetting, and what is done to them by others.
 . "$(dirname "$0")/lib.sh"
 

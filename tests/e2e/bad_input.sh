@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 100
 # No payload, topic or certificate ends the agent or stops the next good task, and each is answered with an error
 # that names the field.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 90
 # The disk with the databases is full: new tasks are refused or held, nothing that was accepted is lost, and it
 # works again when there is room.

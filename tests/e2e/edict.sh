@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 300
 # What the sovereign's commands sign and publish, and what they make of what agents say: key, policy, halt, grants,
 # approvals. The agents are played, so that each can hold whatever it should; OpenSSL looks at what was signed.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # What each house asks of its tasks, as the first policy of a cluster has it; who stands in is under the same checks; and
 # what waits survives the loss of its house's owner.
 # limit: 200

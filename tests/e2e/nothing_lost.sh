@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 170
 # A stream of tasks from Mosquitto's own client, from submit and from the client library, while the agent that owns
 # their house is killed again and again, whoever it is by then, and the broker too, once with all it had stored. Then

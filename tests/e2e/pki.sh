@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # Certificates change while everything runs.
 . "$(dirname "$0")/lib.sh"
 

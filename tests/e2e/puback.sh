@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 110
 # What a PUBACK is worth, by broker setting: tasks that the broker took, and nobody accepted, when it is killed. The
 # rest of the tests count only what was accepted; this one counts what was not, and says how many are gone.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 120
 # The wall around tools, as an agent puts it up: what health says of it, what tools can still do, what they leave behind.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 120
 # Values that must appear nowhere: secrets of the configuration, tokens, the agent's environment. Tools are told them and
 # say them on, in every way there is.

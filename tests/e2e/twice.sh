@@ -1,4 +1,5 @@
 #!/bin/sh
+# once
 # limit: 60
 # Two of everything: agents of one name, the same task at once, clusters side by side.
 . "$(dirname "$0")/lib.sh"
