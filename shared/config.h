@@ -23,6 +23,7 @@
 struct err;
 
 #define CONFIG_MAX_HOUSES 64
+#define CONFIG_MAX_NEEDS 8              /* of a house */
 #define CONFIG_MAX_AGENTS 32            /* agents per house, candidates, and witnesses */
 #define CONFIG_MAX_BROKERS 8
 #define CONFIG_MAX_PEOPLE 64
@@ -47,6 +48,11 @@ struct config_paths {
 	size_t n;
 };
 
+struct config_urls {
+	char *v[CONFIG_MAX_NEEDS];
+	size_t n;
+};
+
 struct config_signers {
 	struct sign_public v[CONFIG_MAX_SIGNERS];
 	size_t n;
@@ -62,6 +68,7 @@ struct config_house {
 	struct config_names candidates; /* may own the house, in order; default its agents, then others */
 	char *copies;                   /* all 1: whose commits an accepted reply waits for */
 	int64_t timeout_cap_s;          /* of an attempt in this house; 0: max_timeout_s alone */
+	struct config_urls needs;       /* what its owner must reach */
 };
 
 struct config_broker {

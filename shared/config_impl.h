@@ -55,7 +55,7 @@ struct config_key {
 	const char *help;
 };
 
-extern const struct config_type TYPE_TEXT, TYPE_CHOICE, TYPE_URL, TYPE_PATH, TYPE_PATHS, TYPE_NAME,
+extern const struct config_type TYPE_TEXT, TYPE_CHOICE, TYPE_URL, TYPE_URLS, TYPE_PATH, TYPE_PATHS, TYPE_NAME,
     TYPE_NAMES, TYPE_INT, TYPE_BYTES, TYPE_TIME, TYPE_BROKERS, TYPE_VARIABLE, TYPE_SIGNERS,
     TYPE_LISTEN, TYPE_RATE;
 

@@ -72,6 +72,8 @@ const struct config_key config_keys[] = {
 	    .help = "Agents, of any house, that may own this one, in order: exactly these." },
 	{ "houses.*.timeout_cap_s", &TYPE_TIME, "0", .min = 0, .max = 30 * DAY, HOUSE(timeout_cap_s),
 	    .help = "Longest time an attempt of this house may take; 0: `workers.timeout_cap_s` alone." },
+	{ "houses.*.needs", &TYPE_URLS, .max = CONFIG_MAX_NEEDS, HOUSE(needs),
+	    .help = "What its owner must reach, such as a Gitea or a model's provider: who does not lets others have the house." },
 	{ "houses.*.copies", &TYPE_CHOICE, "all", .allowed = "all 1", HOUSE(copies),
 	    .help = "What `accepted` waits for: every candidate that keeps up, or the owner's disk alone." },
 

@@ -479,6 +479,19 @@ core_disk_low(struct core *c, bool low)
 }
 
 void
+core_house_lacks(struct core *c, const char *house, const char *what)
+{
+	struct house *h = house_find(c, house);
+
+	if (!h || strcmp(h->lacks, what ? what : "") == 0)
+		return;
+	if (!h->lacks[0])
+		h->lacks_ms = c->now.mono_ms;
+	snprintf(h->lacks, sizeof h->lacks, "%s", what ? what : "");
+	log_warnx("house %s: %s%s", h->name, what ? "this host does not reach " : "this host reaches what it needs again", what ? what : "");
+}
+
+void
 core_drain(struct core *c)
 {
 	c->draining = true;

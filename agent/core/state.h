@@ -160,6 +160,7 @@ struct copy {
 	bool was_in_step;               /* when we ceased to own it */
 	int64_t in_step_ms;             /* since then (mono) */
 	int64_t wont_ms;                /* mono: it could not take the house; 0: never */
+	bool lacks;                     /* something that the house needs */
 };
 
 struct term_base {
@@ -248,6 +249,8 @@ struct house {
 	int place;                      /* ours among its candidates; -1: we are none */
 	int64_t timeout_cap_s;          /* of its attempts */
 	struct copy copies[COPIES_MAX]; /* of the other candidates, in order */
+	char lacks[128];                /* what it needs and we do not have; "": nothing */
+	int64_t lacks_ms;               /* mono: since then */
 	int ncopies;
 	bool wait_copies;               /* replies wait for copies */
 
