@@ -215,13 +215,14 @@ make_response(const struct http *h, struct http_reply *w)
 	return m;
 }
 
-/* A page runs only what this agent serves, asks nobody else, and is put into no other page. */
+/* A page runs only what this agent serves, asks nobody else but a signer on the machine where it is shown (uni-wizard dashboard
+ * --approve), and is put into no other page. */
 static void
 add_page_headers(const struct http *h, struct MHD_Response *m)
 {
 	static const char *const headers[][2] = {
 		{ "Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-		    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+		    "connect-src 'self' http://127.0.0.1:*; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
 		{ "X-Content-Type-Options", "nosniff" },
 		{ "Referrer-Policy", "no-referrer" },
 		{ "Cross-Origin-Opener-Policy", "same-origin" },

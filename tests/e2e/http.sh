@@ -79,6 +79,7 @@ gets 401 "nor what is raised" GET /v1/alerts /v1/alerts
 gets 401 "and nothing is predicted" POST /v1/predict /v1/predict -d '{"tool":"noop","house":"ezra"}'
 gets 200 "the dashboard's files need none" GET / /
 like "what they may load is said" "$(tr -d '\r' <"$T/head")" "^Content-Security-Policy: default-src 'none'; script-src 'self'"
+like "and whom they may ask: this agent, and a signer where they are shown" "$(tr -d '\r' <"$T/head")" "connect-src 'self' http://127\.0\.0\.1:\*; base-uri"
 gets 200 "nor does a module" GET '/web/{id}' /web/app.js
 gets 404 "what is none of them is not there" GET '/web/{id}' /web/.. --path-as-is
 gets 404 "nor by another way" GET '/web/{id}' '/web/%2e%2e%2fhttp.c'
