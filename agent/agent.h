@@ -97,6 +97,7 @@ struct agent {
 	struct http *http;              /* NULL: it is switched off, or cannot listen */
 	struct events events;           /* of http */
 	struct cluster *cluster;        /* of http too */
+	struct alerts *alerts;          /* and this */
 	struct health health;
 	struct metrics metrics;
 
