@@ -618,11 +618,13 @@ send_items(struct client *c)
 static void
 send_requests(struct client *c)
 {
-	char *p = c->requests.data, *end = p + c->requests.len;
 	struct buf one = { 0 };
+	char *p, *end;
 
 	if (!c->subscribed || !c->requests.len)
 		return;
+	p = c->requests.data;
+	end = p + c->requests.len;
 	while (p < end && !c->lost) {
 		char *nl = memchr(p, '\n', (size_t)(end - p)), *nl2 = memchr(nl + 1, '\n', (size_t)(end - nl - 1));
 

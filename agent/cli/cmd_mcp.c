@@ -84,13 +84,15 @@ write_some(struct server *s)
 		size_t n = s->out.len - s->sent;
 		ssize_t rc = write(STDOUT_FILENO, s->out.data + s->sent, n > PIPE_BUF ? PIPE_BUF : n);
 
-		if (rc < 0 && errno != EINTR && errno != EAGAIN)
+		if (rc < 0 && errno != EINTR && errno != EAGAIN) {
 			s->gone = true;
+			s->sent = s->out.len;
+		}
 		if (rc <= 0)
 			break;
 		s->sent += (size_t)rc;
 	}
-	if (s->sent < s->out.len && s->sent < OUT_HIGH)
+	if (!s->sent || (s->sent < s->out.len && s->sent < OUT_HIGH))
 		return;
 	memmove(s->out.data, s->out.data + s->sent, s->out.len - s->sent);
 	buf_cut(&s->out, s->out.len - s->sent);

@@ -243,7 +243,9 @@ job_ask_for(struct jobs *j, struct job *b, enum topic_kind kind)
 void
 job_look(struct jobs *j, struct job *b, int64_t now_ms)
 {
-	job_ask_for(j, b, TOPIC_QUERY);
+	/* Nothing is heaped up for a broker that is away. */
+	if (client_is_up(j->client))
+		job_ask_for(j, b, TOPIC_QUERY);
 	b->due_ms = now_ms + b->pause_ms;
 	b->pause_ms = 2 * b->pause_ms > JOB_LOOK_MAX_MS ? JOB_LOOK_MAX_MS : 2 * b->pause_ms;
 }

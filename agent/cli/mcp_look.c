@@ -154,6 +154,26 @@ job_look_reply(struct jobs *j, struct job *b, const struct client_reply *r, int6
 	}
 }
 
+/* It may have ended meanwhile. */
+static void
+cancel_try(struct jobs *j, struct job *b, int64_t now_ms)
+{
+	b->due_ms = now_ms + CANCEL_MS;
+	if (!client_is_up(j->client))
+		return;
+	job_ask_for(j, b, TOPIC_QUERY);
+	job_ask_for(j, b, TOPIC_CANCEL);
+}
+
+/* Nobody waits for the broker any longer; the request does. */
+static void
+cancel_late(struct jobs *j, struct job *b)
+{
+	if (!client_is_up(j->client))
+		job_ask_for(j, b, TOPIC_CANCEL);
+	job_end_no_answer(j, b);
+}
+
 void
 job_look_tick(struct jobs *j, struct job *b, int64_t now_ms)
 {
@@ -165,15 +185,12 @@ job_look_tick(struct jobs *j, struct job *b, int64_t now_ms)
 	} else if (b->stage == STAGE_FIND && !b->asked) {
 		find_ask(j, b, now_ms);
 	} else if (b->stage == STAGE_CANCEL && now_ms >= b->end_ms) {
-		job_end_no_answer(j, b);
+		cancel_late(j, b);
 	} else if (b->stage == STAGE_FOLLOW && now_ms >= b->end_ms) {
 		job_end_task(j, b, b->seen, NULL, false);
 	} else if (b->stage == STAGE_FOLLOW && now_ms >= b->due_ms) {
 		job_look(j, b, now_ms);
 	} else if (b->stage == STAGE_CANCEL && now_ms >= b->due_ms) {
-		/* It may have ended meanwhile. */
-		job_ask_for(j, b, TOPIC_QUERY);
-		job_ask_for(j, b, TOPIC_CANCEL);
-		b->due_ms = now_ms + CANCEL_MS;
+		cancel_try(j, b, now_ms);
 	}
 }

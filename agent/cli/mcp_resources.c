@@ -39,8 +39,7 @@ args_with(const char *name, const char *value)
 {
 	cJSON *o = cJSON_CreateObject();
 
-	if (value)
-		cJSON_AddStringToObject(o, name, value);
+	cJSON_AddStringToObject(o, name, value);
 	return o;
 }
 

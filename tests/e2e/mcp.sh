@@ -50,7 +50,6 @@ call() {
 	printf '{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"%s","arguments":%s%s}}\n' "$1" "$2" "$3" "${4:+,\"_meta\":$4}"
 }
 answer() { jq -c "select(.id == $2)" "$1"; }
-answered() { [ -n "$(answer "$1" "$2")" ]; }
 
 {
 	echo "$INIT"
@@ -77,6 +76,17 @@ like "a tool of the same name as one of the server's is left out, and said so" "
 refuse "nobody speaks in the sovereign's name" 2 "$UW" mcp --as timmy
 refuse "an unknown house is refused" 2 "$UW" mcp --house nowhere
 refuse "an unknown mode is refused" 2 "$UW" mcp --mode royal
+
+# A client that does not read for a while
+{
+	echo "$INIT"
+	i=0
+	while [ $i -lt 300 ]; do
+		i=$((i + 1))
+		echo "{\"jsonrpc\":\"2.0\",\"id\":$i,\"method\":\"tools/list\"}"
+	done
+} | "$UW" mcp 2>"$T/err" | { sleep 1; grep -c '"result"'; } >"$T/late"
+is "who reads late gets every answer" "$(cat "$T/late")" 301
 
 # Who may not submit
 {
@@ -108,24 +118,6 @@ is "and what was rejected is not sent later" "$("$UW" outbox list --as nobody --
 is "the client has gone before there was an answer" "$(answer "$T/left" 1)" ""
 id=$("$UW" task list --tool slow --json | jq -r '.[0].id')
 check "the task comes to its end all the same" wait_for 20 is_in "$id" succeeded
-
-# No broker
-"$UW" cluster kill broker >/dev/null
-{
-	echo "$INIT"
-	call 1 file_hash '{"path":"nothing"}'
-	sleep 7
-	call 2 task_list '{}'
-	sleep 4
-} | say "$T/away" --house ezra &
-server=$!
-check "without a broker a task is kept" wait_for 15 answered "$T/away" 1
-id=$(answer "$T/away" 1 | jq -r .result.structuredContent.task)
-is "and that is said" "$(answer "$T/away" 1 | jq -c '.result | [.isError, (.structuredContent | [.state, .pending])]')" '[false,["spooled",true]]'
-wait "$server"
-is "lists say why there is none" "$(answer "$T/away" 2 | jq -c '.result | [.isError, .structuredContent.error.code]')" '[true,"network"]'
-"$UW" cluster start broker >/dev/null
-check "it is sent when there is one again, though the server has ended" wait_for 30 is_in "$id" failed
 
 # The official clients
 

@@ -191,3 +191,26 @@ await check('what he denies is told with his words', async () => {
 	return is([t.state, /not today/.test(t.error.message), existsSync(`${file}.2`)], ['denied', true, false]);
 });
 await c.close();
+
+if (!modern) {
+	c = await start('--house', 'ezra');
+	await call(c, 'noop');
+	await run(UW, ['cluster', 'kill', 'broker']);
+	const calls = [call(c, 'file_hash', { path: 'nothing' }), call(c, 'wait', { ms: 1 })];
+	let kept, back;
+	await check('without a broker tasks are kept, and that is said', async () => {
+		[kept, back] = (await Promise.all(calls)).map((r) => r.structuredContent);
+		return is([kept.state, kept.pending, back.state, /task_cancel/.test(kept.next)], ['spooled', true, 'spooled', true]);
+	});
+	await check('lists say why there is none; a task that was kept is shown, or taken back', async () => {
+		const [list, shown, cancelled] = await Promise.all([call(c, 'task_list'), call(c, 'task_show', { id: kept.task }), call(c, 'task_cancel', { id: back.task })]);
+		return is([list.isError, list.structuredContent.error.code, shown.structuredContent.state, cancelled.structuredContent.state],
+		    [true, 'network', 'spooled', 'cancelled']);
+	});
+	await c.close();
+	await run(UW, ['cluster', 'start', 'broker']);
+	await check('what was kept is sent when there is a broker again, though the server has ended', async () => {
+		await until(async () => (await show(kept.task).catch(() => ({}))).state === 'failed', 20000 * SLOW);
+		return is(JSON.parse((await run(UW, ['outbox', 'list', '--json'])).stdout), []);
+	});
+}
