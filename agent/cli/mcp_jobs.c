@@ -65,9 +65,9 @@ jobs_answer_ms(const struct jobs *j)
 
 /* What is told of a task */
 
-/* What a person with his word may do is nobody else's business; these are what an AI has use for. */
-static const char *const members[] = { "house", "tool", "state", "sender", "mode", "attempt", "run_ms", "accepted", "not_before", "finished",
-	"waits_for", "held", "halted", "cancelling", "failures", "crashes", "agent", "result", "error" };
+/* Of what is known of it, that for which an AI agent has use. */
+static const char *const members[] = { "house", "tool", "state", "sender", "mode", "attempt", "run_ms", "accepted", "not_before",
+	"finished", "waits_for", "held", "halted", "cancelling", "failures", "crashes", "agent", "result", "error" };
 static const char *const asked_members[] = { "why", "target", "dry_run", "hash" };
 
 static void
@@ -427,7 +427,8 @@ jobs_tick(struct jobs *j, int64_t now_ms)
 
 	if (client_is_refused(j->client)) {
 		client_pardon(j->client);
-		err_set(&e, ERR_DENIED, "the broker does not let %s send that: the lists in %s say who may what", j->o.identity, j->o.config->path);
+		err_set(&e, ERR_DENIED, "the broker does not let %s send that: the lists in %s say who may what", j->o.identity,
+		    j->o.config->path);
 		fail_unanswered(j, &e);
 	}
 	for (struct job *next, *b = j->first; b; b = next) {

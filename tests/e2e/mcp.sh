@@ -37,7 +37,7 @@ asked() { "$UW" approvals --json | jq -e --arg id "$1" 'any(.task == $id and .va
 
 # Lines as they are
 
-INIT='{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"lines","version":"1"}}}'
+INIT='{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}'
 
 # say FILE [options] <lines: what is answered to them
 say() {
@@ -70,7 +70,8 @@ is "each line of standard output is a message" "$(jq -r 'select(.jsonrpc != "2.0
 is "what is wrong is answered with its code" "$(jq -r 'select(.error) | "\(.id) \(.error.code)"' "$T/lines" | sort | tr '\n' ',')" \
     '4 -32602,null -32600,null -32600,null -32600,null -32700,x -32601,'
 is "what comes after it is answered" "$(answer "$T/lines" 3 | jq -r .result.structuredContent.state)" succeeded
-is "a wrong argument is told to who called" "$(answer "$T/lines" 5 | jq -r '[.result.isError, .result.structuredContent.error.field] | @csv')" 'true,"params.path"'
+is "a wrong argument is told to who called" \
+    "$(answer "$T/lines" 5 | jq -r '[.result.isError, .result.structuredContent.error.field] | @csv')" 'true,"params.path"'
 like "what it has to say goes to standard error" "$(cat "$T/err")" 'MCP server for operator, house ezra'
 like "a tool of the same name as one of the server's is left out, and said so" "$(cat "$T/err")" 'the tool task_show is not offered'
 refuse "nobody speaks in the sovereign's name" 2 "$UW" mcp --as timmy
@@ -94,7 +95,8 @@ is "who reads late gets every answer" "$(cat "$T/late")" 301
 	call 1 noop '{}'
 	sleep 3
 } | say "$T/watcher" --as watcher
-is "who may not submit is denied" "$(answer "$T/watcher" 1 | jq -c '.result | [.isError, (.structuredContent | [.state, .error.code])]')" \
+is "who may not submit is denied" \
+    "$(answer "$T/watcher" 1 | jq -c '.result | [.isError, (.structuredContent | [.state, .error.code])]')" \
     '[true,["rejected","denied"]]'
 
 # Who has no certificate
@@ -104,7 +106,8 @@ is "who may not submit is denied" "$(answer "$T/watcher" 1 | jq -c '.result | [.
 	call 2 task_list '{}'
 	sleep 2
 } | say "$T/nobody" --as nobody
-is "who has no certificate is told so" "$(answer "$T/nobody" 1 | jq -c '.result | [.isError, (.structuredContent | [.state, .error.code])]')" \
+is "who has no certificate is told so" \
+    "$(answer "$T/nobody" 1 | jq -c '.result | [.isError, (.structuredContent | [.state, .error.code])]')" \
     '[true,["rejected","config"]]'
 like "to each of his calls" "$(answer "$T/nobody" 2 | jq -r .result.structuredContent.error.message)" 'nobody'
 is "and what was rejected is not sent later" "$("$UW" outbox list --as nobody --json)" '[]'

@@ -408,7 +408,6 @@ what_the_caller_waits_for_is_waited_for_too(void **state)
 
 	(void)state;
 	two_brokers(true, "127.0.0.1");
-	open_client();
 	assert_int_equal(pipe(fds), 0);
 	watched[0] = (struct pollfd){ .fd = fds[0], .events = POLLIN };
 	watched[1] = (struct pollfd){ .fd = -1, .events = POLLIN };

@@ -155,7 +155,8 @@ test_versions_are_negotiated(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
 		offer(NULL);
-		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"%s\"}}", v[i].asked);
+		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\","
+		    "\"params\":{\"protocolVersion\":\"%s\"}}", v[i].asked);
 		check_text(ask(text), "result.protocolVersion", v[i].answered);
 		check_error(text, RPC_INVALID_REQUEST);
 	}
@@ -194,13 +195,14 @@ test_requests_may_say_their_version_instead(void **state)
 	assert_true(cJSON_GetArraySize(at(o, "result.tools")) > 20);
 	assert_string_equal(text_at(o, "result.resultType"), "complete");
 	cJSON_Delete(o);
-	o = ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2030-01-01\"}}}");
+	o = ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"_meta\":{"
+	    "\"io.modelcontextprotocol/protocolVersion\":\"2030-01-01\"}}}");
 	assert_int_equal((int)cJSON_GetNumberValue(at(o, "error.code")), -32022);
 	assert_string_equal(text_at(o, "error.data.supported.0"), "2026-07-28");
 	assert_string_equal(text_at(o, "error.data.requested"), "2030-01-01");
 	cJSON_Delete(o);
-	check_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}}",
-	    RPC_INVALID_PARAMS);
+	check_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"_meta\":{"
+	    "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}}", RPC_INVALID_PARAMS);
 	check_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"_meta\":7}}", RPC_INVALID_PARAMS);
 	check_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server/discover\"}", RPC_INVALID_PARAMS);
 	check_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"params\":{" META "}}}", RPC_NO_METHOD);
@@ -273,7 +275,8 @@ write_tool(const char *dir, int n)
 	tool_path(path, dir, n);
 	f = fopen(path, "w");
 	assert_non_null(f);
-	fprintf(f, "{\"name\":\"own_%03d\",\n\"summary\":\"A test tool\",\"exec\":\"/bin/true\",\"effect\":\"read\",\n\"parameters\":{\n\"type\":\"object\"}}", n);
+	fprintf(f, "{\"name\":\"own_%03d\",\n\"summary\":\"A test tool\",\"exec\":\"/bin/true\",\"effect\":\"read\",\n"
+	    "\"parameters\":{\n\"type\":\"object\"}}", n);
 	fclose(f);
 }
 
@@ -301,7 +304,8 @@ test_tools_come_in_pages(void **state)
 		o = ask(text);
 		n += cJSON_GetArraySize(at(o, "result.tools"));
 		pages++;
-		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"cursor\":\"%s\"}}", text_at(o, "result.nextCursor"));
+		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"cursor\":\"%s\"}}",
+		    text_at(o, "result.nextCursor"));
 		if (!*text_at(o, "result.nextCursor"))
 			text[0] = '\0';
 		cJSON_Delete(o);
@@ -330,9 +334,11 @@ test_calls_are_checked_before_they_begin(void **state)
 	check_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"noop\",\"arguments\":[]}}", RPC_INVALID_PARAMS);
 	check_text(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"file_read\"}}"),
 	    "result.structuredContent.error.field", "params.path");
-	check_text(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"task_show\",\"arguments\":{\"id\":7}}}"),
+	check_text(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\","
+	    "\"params\":{\"name\":\"task_show\",\"arguments\":{\"id\":7}}}"),
 	    "result.structuredContent.error.field", "arguments.id");
-	check_text(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"task_list\",\"arguments\":{\"state\":\"royal\"}}}"),
+	check_text(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\","
+	    "\"params\":{\"name\":\"task_list\",\"arguments\":{\"state\":\"royal\"}}}"),
 	    "result.structuredContent.error.field", "arguments.state");
 	offer((const char *const[]){ "file_*", NULL });
 	initialize("2025-11-25");
@@ -415,7 +421,8 @@ test_progress_is_told_to_who_asked_and_only_grows(void **state)
 	assert_null(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"noop\"}}"));
 	progress(7, "x", "");
 	mcp_end(m, mcp_at(m, 0), "{}", 2, false);
-	assert_null(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"noop\",\"_meta\":{\"progressToken\":\"t\"}}}"));
+	assert_null(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"noop\","
+	    "\"_meta\":{\"progressToken\":\"t\"}}}"));
 	progress(-1, NULL, TOLD("\"progress\":0.0009765625"));
 	progress(50, "half", TOLD("\"progress\":50,\"total\":100,\"message\":\"half\""));
 	progress(10, "again", TOLD("\"progress\":50.0009765625,\"total\":100,\"message\":\"again\""));
@@ -434,7 +441,8 @@ test_resources_are_looked_for(void **state)
 	check_text(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/list\"}"), "result.resources.0.uri", "uni-wizard://tasks");
 	check_text(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/templates/list\",\"params\":{" META "}}}"),
 	    "result.resourceTemplates.0.uriTemplate", "uni-wizard://task/{id}");
-	assert_null(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/read\",\"params\":{\"uri\":\"uni-wizard://task/01ARZ3NDEKTSV4RRFFQ69G5FAV\"}}"));
+	assert_null(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/read\","
+	    "\"params\":{\"uri\":\"uni-wizard://task/01ARZ3NDEKTSV4RRFFQ69G5FAV\"}}"));
 	assert_int_equal(mcp_at(m, 0)->ask, MCP_SHOW);
 	assert_string_equal(json_text(mcp_at(m, 0)->args, "id"), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
 	mcp_end(m, mcp_at(m, 0), "{\"a\":1}", 7, false);

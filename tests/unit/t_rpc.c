@@ -196,7 +196,8 @@ test_a_batch_is_answered_as_one_when_all_are(void **state)
 	rpc_drop(&r, &calls[2]);
 	assert_string_equal(buf_str(&out), "");
 	rpc_error(&r, &calls[0], RPC_INTERNAL, "[1]", "no %d", 7);
-	assert_string_equal(buf_str(&out), "[{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"message: expected an object, got 7\"}},"
+	assert_string_equal(buf_str(&out),
+	    "[{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"message: expected an object, got 7\"}},"
 	    "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"b\":1}},"
 	    "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32603,\"message\":\"no 7\",\"data\":[1]}}]\n");
 	assert_string_equal(answer("[{\"jsonrpc\":\"2.0\",\"method\":\"n\"}]"), "");
