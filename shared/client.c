@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -103,6 +104,8 @@ struct client {
 	bool more;                      /* read and not delivered: poll() would not show it */
 	bool urgent;                    /* something new is among the dirty */
 	int64_t tidy_ms;                /* when what is done is deleted at the latest; 0: nothing is */
+	struct pollfd *watched;
+	size_t nwatched;
 };
 
 static const char *const migrations[] = {
@@ -319,6 +322,20 @@ bool
 client_is_refused(const struct client *c)
 {
 	return c->refused;
+}
+
+void
+client_pardon(struct client *c)
+{
+	c->refused = false;
+}
+
+void
+client_watch(struct client *c, struct pollfd *fds, size_t n)
+{
+	assert(n <= CLIENT_WATCHED);
+	c->watched = fds;
+	c->nwatched = n;
 }
 
 const char *
@@ -540,6 +557,14 @@ client_spooled_free(struct client_spooled *s, size_t n)
 	free(s);
 }
 
+bool
+client_holds(struct client *c, const struct ulid *id)
+{
+	const struct item *i = item_find(c, id);
+
+	return i && !i->accepted;
+}
+
 int
 client_drop(struct client *c, const struct ulid *id, struct err *e)
 {
@@ -628,11 +653,13 @@ send_items(struct client *c)
 static void
 send_requests(struct client *c)
 {
-	char *p = c->requests.data, *end = p + c->requests.len;
 	struct buf one = { 0 };
+	char *p, *end;
 
 	if (!c->subscribed || !c->requests.len)
 		return;
+	p = c->requests.data;
+	end = p + c->requests.len;
 	while (p < end && !c->lost) {
 		char *nl = memchr(p, '\n', (size_t)(end - p)), *nl2 = memchr(nl + 1, '\n', (size_t)(end - nl - 1));
 
@@ -1078,18 +1105,24 @@ dial(struct client *c, struct err *e)
 static void
 wait_for(struct client *c, int timeout_ms)
 {
-	struct pollfd p = { .fd = c->mqtt ? mqtt_fd(c->mqtt) : dial_fd(&c->dial), .events = POLLIN };
+	struct pollfd p[1 + CLIENT_WATCHED] = { { .fd = c->mqtt ? mqtt_fd(c->mqtt) : dial_fd(&c->dial), .events = POLLIN } };
 	int64_t now = clock_mono_ms();
 
 	if (c->mqtt && mqtt_want_write(c->mqtt))
-		p.events |= POLLOUT;
+		p[0].events |= POLLOUT;
 	if (!c->mqtt && dial_wait_ms(&c->dial, now) < timeout_ms)
 		timeout_ms = (int)dial_wait_ms(&c->dial, now);
 	if (c->tidy_ms && c->tidy_ms - now < timeout_ms)
 		timeout_ms = c->tidy_ms > now ? (int)(c->tidy_ms - now) : 0;
 	if (timeout_ms > 500)
 		timeout_ms = 500;       /* keepalive and resends want a look now and then */
-	poll(&p, p.fd >= 0, c->more ? 0 : timeout_ms);
+	for (size_t i = 0; i < c->nwatched; i++)
+		p[1 + i] = c->watched[i];
+	/* It passes over what has no descriptor. */
+	if (poll(p, 1 + c->nwatched, c->more ? 0 : timeout_ms) < 0)
+		memset(p, 0, sizeof p);
+	for (size_t i = 0; i < c->nwatched; i++)
+		c->watched[i].revents = p[1 + i].revents;
 }
 
 int

@@ -72,6 +72,7 @@
 	C(tool_list)         \
 	C(tool_show)         \
 	C(test)              \
+	C(mcp)               \
 	X("Set-up")          \
 	C(doctor)            \
 	C(support_bundle)    \
