@@ -13,6 +13,7 @@
 
 #define TIMEOUT_MS 30000
 #define CONNECT_MS 10000
+#define CA_MAX (1u << 20)
 #define STEP_MS 100
 #define LISTINGS 3              /* a listing begins so often */
 
@@ -128,6 +129,52 @@ gitea_open(const struct gitea_options *o, struct err *e)
 	return g;
 }
 
+static int
+read_ca(const char *path, struct buf *b, struct err *e)
+{
+	FILE *f = fopen(path, "re");
+	char part[4096];
+	size_t n;
+
+	b->max = CA_MAX;
+	while (f && (n = fread(part, 1, sizeof part, f)))
+		buf_add(b, part, n);
+	if (f)
+		fclose(f);
+	if (!f || !buf_ok(b) || !strstr(buf_str(b), "-----BEGIN"))
+		return err_set(e, ERR_CONFIG, "gitea.ca: %.200s: expected certificates in PEM, at most 1 MiB", path);
+	return 0;
+}
+
+struct gitea *
+gitea_open_configured(const struct config *c, const struct gitea_options *o, struct err *e)
+{
+	struct gitea_options all = *o;
+	struct buf ca = { 0 };
+	struct gitea *g = NULL;
+
+	if (!c->gitea.url) {
+		err_set(e, ERR_CONFIG, "there is no gitea.url in the configuration");
+		return NULL;
+	}
+	all.url = c->gitea.url;
+	all.token = NULL;
+	for (size_t i = 0; i < c->nsecrets; i++)
+		if (strcmp(c->secrets[i].name, c->gitea.token) == 0)
+			all.token = c->secrets[i].value;
+	all.each_us = c->gitea.each_us;
+	all.burst = c->gitea.burst;
+	all.timeout_ms = c->gitea.timeout_s * 1000;
+	if (!all.token)
+		err_set(e, ERR_CONFIG, "gitea.token: there is no secret %.64s here", c->gitea.token);
+	else if (!c->gitea.ca || read_ca(c->gitea.ca, &ca, e) == 0) {
+		all.ca = ca.len ? buf_str(&ca) : NULL;
+		g = gitea_open(&all, e);
+	}
+	buf_free(&ca);
+	return g;
+}
+
 void
 gitea_close(struct gitea *g)
 {
@@ -153,23 +200,6 @@ const struct gitea_failure *
 gitea_failure(const struct gitea *g)
 {
 	return &g->failure;
-}
-
-/* Names that are no more than dots would be steps in a path. */
-static bool
-name_fits(const char *s, size_t n)
-{
-	static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-
-	return n > 0 && n <= 100 && strspn(s, ok) >= n && strspn(s, ".") < n;
-}
-
-bool
-gitea_repo_ok(const char *repo)
-{
-	const char *slash = strchr(repo, '/');
-
-	return slash && name_fits(repo, (size_t)(slash - repo)) && name_fits(slash + 1, strlen(slash + 1));
 }
 
 static int
@@ -308,7 +338,7 @@ strange(struct gitea *g, const struct ask *q, struct err *e, const char *why)
 static int
 take_answer(struct gitea *g, struct ask *q, const struct http_answer *a, cJSON **out, struct err *e)
 {
-	const char *link = http_header(a, "link"), *total = http_header(a, "x-total-count");
+	const char *link = http_answer_header(a, "link"), *total = http_answer_header(a, "x-total-count");
 	struct err why = { 0 };
 	cJSON *tree;
 
@@ -412,7 +442,7 @@ static int
 begin(struct gitea *g, struct buf *path, const char *repo, struct err *e)
 {
 	path->max = 8192;
-	if (gitea_repo_ok(repo)) {
+	if (config_repository_ok(repo)) {
 		buf_addf(path, "/repos/%s", repo);
 		return 0;
 	}

@@ -75,14 +75,15 @@ struct gitea_options {
 
 /* All options are copied. ERR_INVALID for a URL or token that cannot be; nothing is sent yet. */
 struct gitea *gitea_open(const struct gitea_options *o, struct err *e);
+/* The Gitea of houses.yaml; what that says stands in for what o says. ERR_CONFIG if it names none, or the token is not
+ * here. */
+struct gitea *gitea_open_configured(const struct config *c, const struct gitea_options *o, struct err *e);
 void gitea_close(struct gitea *g);
 
 /* clock_mono_ms() at which calls end at the latest; 0: each has its own time alone. */
 void gitea_deadline(struct gitea *g, int64_t mono_ms);
 
 const struct gitea_failure *gitea_failure(const struct gitea *g);
-
-bool gitea_repo_ok(const char *repo);   /* owner/name of [A-Za-z0-9._-], each at most 100 */
 
 /* False ends the listing, which is no failure. */
 typedef bool gitea_each(void *arg, const cJSON *item);

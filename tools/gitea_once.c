@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "err.h"
 #include "json.h"
 
@@ -42,7 +43,7 @@ gitea_has_marker(const char *text)
 /* What is looked for, and what was found. */
 struct search {
 	const char *id, *login;
-	const char *since;              /* what was last changed before it cannot be it; NULL */
+	int64_t since_ms;               /* what was last changed before it cannot be it */
 	cJSON *found;                   /* the oldest that there is */
 	int64_t found_id;
 	const char *head, *base;        /* of pull requests: an open one of these branches will do */
@@ -85,10 +86,11 @@ on_pull(void *arg, const cJSON *item)
 {
 	struct search *s = arg;
 	struct gitea_pull p;
+	int64_t updated_ms;
 
 	if (gitea_pull_read(item, &p, NULL))
 		return true;
-	if (s->since && strcmp(p.updated_at, s->since) < 0)
+	if (clock_parse(p.updated_at, &updated_ms, NULL) == 0 && updated_ms < s->since_ms)
 		return false;
 	consider(s, item, p.id, p.author, p.body);
 	return !s->found;
@@ -240,12 +242,14 @@ gitea_pull_once(struct gitea *g, const char *repo, const char *id, const char *s
     enum gitea_once *what, cJSON **out, struct err *e)
 {
 	char login[GITEA_LOGIN_MAX];
-	struct search s = { .id = id, .login = login, .since = since, .head = n->head, .base = n->base };
+	struct search s = { .id = id, .login = login, .head = n->head, .base = n->base };
 	struct gitea_pull_query q = { .state = "all", .sort = "recentupdate", .base = n->base, .author = login };
 	struct gitea_pull_new one = *n;
 	struct buf text = { 0 };
 	int rc = -1;
 
+	if (since && clock_parse(since, &s.since_ms, e))
+		return -1;
 	if (marked(id, n->body ? n->body : "", &text, e) || gitea_whoami(g, login, e) ||
 	    gitea_pulls(g, repo, &q, on_pull, &s, e))
 		goto out;

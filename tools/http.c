@@ -560,7 +560,7 @@ http_answer_release(struct http_answer *a)
 }
 
 const char *
-http_header(const struct http_answer *a, const char *name)
+http_answer_header(const struct http_answer *a, const char *name)
 {
 	for (size_t i = 0; i < a->nheaders; i++)
 		if (strcmp(a->headers[i].name, name) == 0)

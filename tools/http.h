@@ -68,7 +68,7 @@ int http_run(const struct http_request *q, struct http_answer *a, struct err *e)
 void http_answer_release(struct http_answer *a);
 
 /* The value of a header, by its name in lower case; NULL if there is none. */
-const char *http_header(const struct http_answer *a, const char *name);
+const char *http_answer_header(const struct http_answer *a, const char *name);
 
 /* What a request's line holds, NULL at first; then it is NULL again. */
 void http_line_close(void **line);
