@@ -4,6 +4,10 @@
 #define ROOM 512                /* of the result, for what is no issue */
 #define BODY 4000               /* bytes of a text */
 
+#define TIME \
+	"\"type\":\"string\",\"maxLength\":40," \
+	"\"pattern\":\"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$\""
+
 struct list {
 	struct tool_run *r;
 	struct buf *b;
@@ -95,11 +99,11 @@ const struct tool tool_gitea_list_issues = {
 	.name = "gitea_list_issues",
 	.summary = "Lists issues and pull requests of a repository, newest first",
 	.schema = "{\"type\":\"object\",\"required\":[\"repository\"],\"properties\":{" GITEA_PARAM_REPOSITORY ","
-	    "\"state\":{\"enum\":[\"open\",\"closed\",\"all\"],\"default\":\"open\",\"description\":\"Of which state.\"},"
-	    "\"type\":{\"enum\":[\"issues\",\"pulls\"],\"description\":\"One kind alone; without it both.\"},"
+	    "\"state\":{\"type\":\"string\",\"enum\":[\"open\",\"closed\",\"all\"],\"default\":\"open\",\"description\":\"Of which state.\"},"
+	    "\"type\":{\"type\":\"string\",\"enum\":[\"issues\",\"pulls\"],\"description\":\"One kind alone; without it both.\"},"
 	    GITEA_NAMES("labels", "20", "Those that have all of these.") ","
-	    "\"since\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"Changed at that time or later.\"},"
-	    "\"before\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"Changed at that time or earlier.\"},"
+	    "\"since\":{" TIME ",\"description\":\"Changed at that time or later.\"},"
+	    "\"before\":{" TIME ",\"description\":\"Changed at that time or earlier.\"},"
 	    "\"author\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"Opened by that user.\"},"
 	    "\"assignee\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"Assigned to that user.\"},"
 	    "\"text\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,"
