@@ -18,10 +18,11 @@ static char sentence[sizeof e.msg];
 
 /* The double */
 
-/* NULL where there is no node. */
+/* NULL where there is no node. GITEA_RECORD: a file for all that is asked. */
 static char *
 double_start(void)
 {
+	const char *record = getenv("GITEA_RECORD");
 	static char line[128];
 	int out[2];
 	ssize_t n;
@@ -31,7 +32,7 @@ double_start(void)
 	if (double_pid == 0) {
 		dup2(out[1], 1);
 		alarm(120);
-		execlp("node", "node", "tests/gitea/gitea.mjs", (char *)NULL);
+		execlp("node", "node", "tests/gitea/gitea.mjs", record ? "--record" : NULL, record, (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
