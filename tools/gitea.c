@@ -92,7 +92,7 @@ token_ok(const char *token)
 static bool
 url_ok(const char *url)
 {
-	return url && (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) && !strpbrk(url, "?# ");
+	return url && (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) && !strpbrk(url, "?#@ ");
 }
 
 struct gitea *
@@ -102,7 +102,7 @@ gitea_open(const struct gitea_options *o, struct err *e)
 	struct gitea *g;
 
 	if (!url_ok(o->url) || strlen(o->url) > 2048) {
-		err_field(e, ERR_INVALID, "gitea.url", o->url, "http(s)://host[:port][/path]");
+		err_field(e, ERR_INVALID, "gitea.url", NULL, "http(s)://host[:port][/path], without user name");
 		return NULL;
 	}
 	if (!token_ok(o->token)) {
@@ -395,6 +395,10 @@ run(struct gitea *g, struct ask *q, cJSON **out, struct err *e)
 static int
 ask(struct gitea *g, struct ask *q, cJSON **out, struct err *e)
 {
+	struct err nobody_asks;
+
+	e = e ? e : &nobody_asks;
+	*e = (struct err){ 0 };
 	g->failure = (struct gitea_failure){ .kind = GITEA_FINE };
 	if (out)
 		*out = NULL;

@@ -94,10 +94,12 @@ done_with "while Gitea is away a task waits for it" gitea_comment $R number="$N"
 is "and is done once" "$(comments "$N")" 4
 
 # What the sovereign says
-refuse "a comment of mode sovereign waits for him" 6 "$UW" submit gitea_comment $R number="$N" body="May I?" --house ezra --mode sovereign
-id=$("$UW" approvals --json | jq -r '.[0].task')
+printf 'houses: {}\nproduction: ["url:%s/timmy/work/issues/%s"]\n' "$GITEA" "$N" >"$T/policy.yaml"
+check "an issue is marked as production" "$UW" policy sign "$T/policy.yaml" --yes
+done_with "others are not" gitea_create_issue $R title="Not production"
+id=$("$UW" submit gitea_comment $R number="$N" body="May I?" --house ezra --json | jq -rs '.[0].id')
 waits() { "$UW" approvals --json | jq -e --arg id "$id" 'any(.task == $id and .valid)' >/dev/null; }
-check "it is shown to him" wait_for 10 waits
+check "a comment on it waits for the sovereign" wait_for 10 waits
 like "with what it would say" "$("$UW" approvals "$id")" 'May I\?'
 like "and where" "$("$UW" approvals "$id")" "timmy/work/issues/$N"
 is "and is not written yet" "$(comments "$N")" 4
