@@ -344,7 +344,6 @@ take_answer(struct gitea *g, struct ask *q, const struct http_answer *a, cJSON *
 
 	if (kind_of(a->status) != GITEA_FINE)
 		return status_failed(g, q, a, e);
-	g->failure.unsure = false;
 	q->next_page = link ? gitea_link_next(link) : 0;
 	q->total = total && isdigit((unsigned char)*total) ? strtoll(total, NULL, 10) : -1;
 	if (!out)
@@ -387,6 +386,7 @@ run(struct gitea *g, struct ask *q, cJSON **out, struct err *e)
 	h.url = buf_str(&url);
 	rc = http_run(&h, &a, e);
 	rc = rc ? transport_failed(g, q, e) : take_answer(g, q, &a, out, e);
+	g->failure.unsure = g->failure.unsure && rc != 0;
 	http_answer_release(&a);
 	buf_free(&url);
 	return rc;

@@ -114,6 +114,7 @@ check "the token is in no log and no database" not_told
 if [ -n "$CONTRACT" ]; then
 	is "every request, and every answer of the double, is as the contract has it" "$(gitea_violations)" ""
 	check "and they were many" [ "$(grep -c 'Request received' "$T/prism.log")" -gt 60 ]
+	# shellcheck disable=SC2034
 	GITEA_DIRECT=$GITEA
 	gitea POST "/repos/timmy/work/issues/$N/comments" '{"bdy":"x"}' >"$T/out"
 	gitea GET "/repos/timmy/work/issues?state=bogus" >"$T/out"

@@ -11,7 +11,7 @@
 #   gitea_needs SENTENCE        skips the test where there is no node
 #   gitea_config                the lines of houses.yaml, with a token file in $T
 #
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034
 
 GITEA_DIR=$(cd "$(dirname "$0")/../gitea" && pwd)
 GITEA_AS=t-allegro
@@ -40,10 +40,16 @@ gitea() {
 	    "$GITEA_DIRECT/api/v1$2"
 }
 
+# Two tests may need it at the same time.
 prism_install() {
-	[ ! -d "$GITEA_MODULES/node_modules/@stoplight/prism-cli" ] || return 0
-	mkdir -p "$GITEA_MODULES" && cp "$GITEA_DIR/package.json" "$GITEA_MODULES" &&
-	    (cd "$GITEA_MODULES" && npm install --no-audit --no-fund --ignore-scripts) >"$T/prism.why" 2>&1
+	[ ! -d "$GITEA_MODULES" ] || return 0
+	_new=$GITEA_MODULES.$$
+	mkdir -p "$_new" && cp "$GITEA_DIR/package.json" "$_new" &&
+	    (cd "$_new" && npm install --no-audit --no-fund --ignore-scripts) >"$T/prism.why" 2>&1 &&
+	    { [ -d "$GITEA_MODULES" ] || mv "$_new" "$GITEA_MODULES"; }
+	_rc=$?
+	rm -rf "$_new"
+	return "$_rc"
 }
 
 gitea_prism() {
