@@ -10,7 +10,7 @@
 #define REPO "timmy/work"
 #define SHA "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-static pid_t double_pid;
+static pid_t double_pid, tls_pid;
 static char url[64], control[64];
 static struct gitea *g;
 static struct err e;
@@ -18,21 +18,20 @@ static char sentence[sizeof e.msg];
 
 /* The double */
 
-/* NULL where there is no node. GITEA_RECORD: a file for all that is asked. */
+/* What it prints; NULL where there is no node. */
 static char *
-double_start(void)
+double_start(pid_t *pid, const char *option, const char *value)
 {
-	const char *record = getenv("GITEA_RECORD");
 	static char line[128];
 	int out[2];
 	ssize_t n;
 
 	assert_int_equal(pipe(out), 0);
-	double_pid = fork();
-	if (double_pid == 0) {
+	*pid = fork();
+	if (*pid == 0) {
 		dup2(out[1], 1);
 		alarm(120);
-		execlp("node", "node", "tests/gitea/gitea.mjs", record ? "--record" : NULL, record, (char *)NULL);
+		execlp("node", "node", "tests/gitea/gitea.mjs", value ? option : NULL, value, (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -149,7 +148,8 @@ comments_of(int64_t number)
 static int
 setup_all(void **state)
 {
-	char *line = double_start();
+	/* GITEA_RECORD: a file for all that is asked. */
+	char *line = double_start(&double_pid, "--record", getenv("GITEA_RECORD"));
 	int api, other;
 
 	fx_setup(state);
@@ -178,6 +178,10 @@ teardown_all(void **state)
 {
 	kill(double_pid, SIGKILL);
 	waitpid(double_pid, NULL, 0);
+	if (tls_pid) {
+		kill(tls_pid, SIGKILL);
+		waitpid(tls_pid, NULL, 0);
+	}
 	return fx_teardown(state);
 }
 
@@ -543,6 +547,70 @@ of_a_change_it_says_whether_it_may_have_happened(void **state)
 	bad(gitea_issue_get(g, REPO, number, &(cJSON *){ NULL }, &e), GITEA_UNREACHABLE, false);
 }
 
+static void
+answers_that_make_no_sense_are_strange(void **state)
+{
+	struct gitea_issue_query q = { .state = "all" };
+	int64_t number;
+	int n = 0;
+	cJSON *o;
+
+	NEEDS_DOUBLE;
+	number = new_issue("strange");
+	fault("{\"body\":\"<html>Please log in</html>\"}");
+	bad(gitea_issue_get(g, REPO, number, &o, &e), GITEA_STRANGE, false);
+	fault("{\"body\":\"{}\"}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	fault("{\"body\":\"[],\",\"repeat\":3000000}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	assert_non_null(strstr(sentence, "8 MiB"));
+	fault("{\"link\":\"<http://x/?page=1>; rel=\\\"next\\\"\"}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	fault("{\"link\":\"<http://x/?page=201>; rel=\\\"next\\\"\"}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	/* Of a change it may have been the answer all the same. */
+	fault("{\"method\":\"POST\",\"body\":\"nonsense\"}");
+	bad(gitea_comment_create(g, REPO, number, "x", &o, &e), GITEA_STRANGE, true);
+	assert_int_equal(comments_of(number), 1);
+	/* Nor is the token told on that a message echoes. */
+	fault("{\"status\":400,\"body\":\"{\\\"message\\\":\\\"bad header: token " TOKEN "\\\"}\"}");
+	bad(gitea_issue_get(g, REPO, number, &o, &e), GITEA_REFUSED, false);
+}
+
+static void
+nobody_is_spoken_to_who_cannot_prove_his_name(void **state)
+{
+	struct gitea_options none = { .timeout_ms = 5000 };
+	char version[64], tls_url[64], *line;
+	const char *before = fx.config.gitea.url;
+	int api, other;
+
+	NEEDS_DOUBLE;
+	EXEC("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=gitea",
+	    "-addext", "subjectAltName=DNS:localhost", "-keyout", fx_path("key.pem"), "-out", fx_path("cert.pem"));
+	EXEC("sh", "-c", "cat \"$1/cert.pem\" \"$1/key.pem\" >\"$1/both.pem\"", "sh", fx.top);
+	line = double_start(&tls_pid, "--tls", fx_path("both.pem"));
+	assert_non_null(line);
+	assert_int_equal(sscanf(line, "gitea: api %d control %d", &api, &other), 2);
+	snprintf(tls_url, sizeof tls_url, "https://localhost:%d", api);
+	fx.config.gitea.url = tls_url;
+	gitea_close(g);
+	g = gitea_open_configured(&fx.config, &none, &e);
+	bad(gitea_version(g, version, &e), GITEA_UNREACHABLE, false);
+	gitea_close(g);
+	fx.config.gitea.ca = fx_path("cert.pem");
+	g = gitea_open_configured(&fx.config, &none, &e);
+	assert_non_null(g);
+	bad(gitea_version(g, version, &e), GITEA_FORBIDDEN, false);      /* it answers: it does not know our user */
+	gitea_close(g);
+	fx.config.gitea.ca = fx_path("key.pem.none");
+	g = gitea_open_configured(&fx.config, &none, &e);
+	assert_null(g);
+	assert_int_equal(e.code, ERR_CONFIG);
+	fx.config.gitea.ca = NULL;
+	fx.config.gitea.url = (char *)(uintptr_t)before;
+}
+
 static bool
 stop(void *arg)
 {
@@ -882,6 +950,8 @@ main(void)
 		TEST(each_refusal_is_of_its_kind),
 		TEST(who_is_asked_to_come_later_does),
 		TEST(of_a_change_it_says_whether_it_may_have_happened),
+		TEST(answers_that_make_no_sense_are_strange),
+		TEST(nobody_is_spoken_to_who_cannot_prove_his_name),
 		TEST(slow_silent_and_cut_answers_end_in_time),
 		TEST(requests_are_made_no_faster_than_allowed),
 		TEST(a_comment_is_written_once_and_then_edited),
