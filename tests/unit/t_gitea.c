@@ -561,6 +561,8 @@ answers_that_make_no_sense_are_strange(void **state)
 	bad(gitea_issue_get(g, REPO, number, &o, &e), GITEA_STRANGE, false);
 	fault("{\"body\":\"{}\"}");
 	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	fault("{\"path\":\"comments\",\"body\":\"{}\"}");
+	bad(gitea_comment_once(g, REPO, number, "X", "x", NULL, NULL, &e), GITEA_STRANGE, false);
 	fault("{\"body\":\"[],\",\"repeat\":3000000}");
 	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
 	assert_non_null(strstr(sentence, "8 MiB"));
@@ -571,7 +573,7 @@ answers_that_make_no_sense_are_strange(void **state)
 	/* Of a change it may have been the answer all the same. */
 	fault("{\"method\":\"POST\",\"body\":\"nonsense\"}");
 	bad(gitea_comment_create(g, REPO, number, "x", &o, &e), GITEA_STRANGE, true);
-	assert_int_equal(comments_of(number), 1);
+	assert_int_equal(comments_of(number), 1);        /* that one, and none of "X" */
 	/* Nor is the token told on that a message echoes. */
 	fault("{\"status\":400,\"body\":\"{\\\"message\\\":\\\"bad header: token " TOKEN "\\\"}\"}");
 	bad(gitea_issue_get(g, REPO, number, &o, &e), GITEA_REFUSED, false);
@@ -805,7 +807,8 @@ a_tool_opens_an_issue_once_and_reads_it_with_its_thread(void **state)
 
 	NEEDS_DOUBLE;
 	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':1,'add':['kind/bug'],'create':true}"));
-	fx_ok(fx_run("gitea_create_issue", "{'repository':'timmy/work','title':'By a task','body':'Text','labels':['kind/bug','house/ezra'],"
+	fx_ok(fx_run("gitea_create_issue",
+	    "{'repository':'timmy/work','title':'By a task','body':'Text','labels':['kind/bug','house/ezra'],"
 	    "'assignees':['allegro']}"));
 	assert_true(fx_true("created"));
 	number = fx_int("number");
@@ -816,14 +819,16 @@ a_tool_opens_an_issue_once_and_reads_it_with_its_thread(void **state)
 	assert_int_equal(fx_int("number"), number);
 	fx_ok(fx_run("gitea_create_issue", "{'repository':'timmy/work','title':'Weekly','key':'weekly/49'}"));
 	assert_true(fx_true("created"));
-	fx_failed(fx_run("gitea_create_issue", "{'repository':'timmy/work','title':'x','labels':['kind/bgu'],'key':'k'}"), ERR_INVALID, "params.labels");
+	fx_failed(fx_run("gitea_create_issue",
+	    "{'repository':'timmy/work','title':'x','labels':['kind/bgu'],'key':'k'}"), ERR_INVALID, "params.labels");
 	assert_non_null(strstr(fx.e.msg, "such as kind/bug"));
 	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Seen'}", (long long)number));
 	assert_true(fx_true("created"));
 	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Seen'}", (long long)number));
 	assert_false(fx_true("created") || fx_true("edited"));
 	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Done','key':'state'}", (long long)number));
-	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Done it','key':'state'}", (long long)number));
+	fx_ok(fx_run("gitea_comment",
+	    "{'repository':'timmy/work','number':%lld,'body':'Done it','key':'state'}", (long long)number));
 	assert_true(fx_true("edited"));
 	fx_ok(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':%lld}", (long long)number));
 	assert_string_equal(fx_str("body"), "Text");
@@ -839,12 +844,15 @@ a_tool_changes_labels_and_says_how_they_are(void **state)
 
 	NEEDS_DOUBLE;
 	number = new_issue("to label");
-	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':%lld,'add':['kind/bug','house/ezra'],'create':true}", (long long)number));
-	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
+	fx_ok(fx_run("gitea_label",
+	    "{'repository':'timmy/work','number':%lld,'add':['kind/bug','house/ezra'],'create':true}", (long long)number));
+	fx_ok(fx_run("gitea_label",
+	    "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
 	assert_int_equal(cJSON_GetArraySize(fx_at("labels")), 1);
 	assert_string_equal(fx_str("labels.0"), "house/bezalel");
 	command("DELETE", "/requests", NULL, NULL);
-	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
+	fx_ok(fx_run("gitea_label",
+	    "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
 	assert_int_equal(asked("POST", "/"), 0);
 	assert_int_equal(asked("DELETE", "/"), 0);
 }
@@ -861,7 +869,8 @@ a_tool_lists_what_has_all_labels_and_says_what_it_left_out(void **state)
 	assert_int_equal(fx_int("count"), 1);
 	assert_int_equal(fx_int("issues.0.number"), number);
 	assert_false(fx_true("truncated"));
-	fx_failed(fx_run("gitea_list_issues", "{'repository':'timmy/work','labels':['rare','unknown']}"), ERR_INVALID, "params.labels");
+	fx_failed(fx_run("gitea_list_issues",
+	    "{'repository':'timmy/work','labels':['rare','unknown']}"), ERR_INVALID, "params.labels");
 	fx_ok(fx_run("gitea_list_issues", "{'repository':'timmy/work','state':'all','max':3}"));
 	assert_int_equal(fx_int("count"), 3);
 	assert_true(fx_true("truncated"));
@@ -891,7 +900,8 @@ a_tool_opens_a_pull_request_and_tells_how_it_stands(void **state)
 	assert_string_equal(fx_str("statuses.0.context"), "ci");
 	assert_int_equal(fx_int("approvals"), 0);
 	assert_true(fx_true("mergeable"));
-	fx_failed(fx_run("gitea_create_pr", "{'repository':'timmy/work','title':'x','head':'nowhere','key':'k'}"), ERR_NOT_FOUND, NULL);
+	fx_failed(fx_run("gitea_create_pr",
+	    "{'repository':'timmy/work','title':'x','head':'nowhere','key':'k'}"), ERR_NOT_FOUND, NULL);
 }
 
 static void
