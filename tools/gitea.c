@@ -91,8 +91,7 @@ gitea_open(const struct gitea_options *o, struct err *e)
 		buf_adds(&g->ca, o->ca);
 	g->each_us = o->each_us;
 	g->burst = o->burst > 0 ? o->burst : 1;
-	g->credit_us = g->each_us * g->burst;
-	g->counted_us = clock_mono_us();
+	g->turn = o->turn ? o->turn : &g->own;
 	g->timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : TIMEOUT_MS;
 	g->stop = o->stop;
 	g->on_write = o->on_write;
@@ -194,32 +193,40 @@ is_over(const struct gitea *g)
 	return time_left(g) <= 0 || (g->stop && g->stop(g->arg));
 }
 
+/* Saves up what the time since the last look is worth; at first all that can be. */
+static void
+count_credit(struct gitea *g)
+{
+	struct gitea_turn *t = g->turn;
+	int64_t now_us = clock_mono_us(), most_us = g->each_us * g->burst;
+
+	t->credit_us = t->counted_us ? t->credit_us + now_us - t->counted_us : most_us;
+	t->credit_us = t->credit_us < most_us ? t->credit_us : most_us;
+	t->counted_us = now_us;
+}
+
 /* Waits for its turn, and takes it. */
 static int
 take_turn(struct gitea *g, struct err *e)
 {
-	int64_t wait_ms = g->not_before_ms - clock_mono_ms();
+	struct gitea_turn *t = g->turn;
+	int64_t wait_ms = t->not_before_ms - clock_mono_ms();
 
 	if (wait_ms > 0) {
 		g->failure.retry_after_s = (wait_ms + 999) / 1000;
 		return gitea_fail(g, GITEA_LIMITED, e, "Gitea asked us to come again later");
 	}
 	for (;;) {
-		int64_t now_us = clock_mono_us();
-
 		if (is_over(g))
 			return gitea_fail(g, GITEA_STOPPED, e, "no time is left for a request to Gitea");
-		g->credit_us += now_us - g->counted_us;
-		g->counted_us = now_us;
-		if (g->credit_us > g->each_us * g->burst)
-			g->credit_us = g->each_us * g->burst;
-		if (g->credit_us >= g->each_us)
+		count_credit(g);
+		if (t->credit_us >= g->each_us)
 			break;
-		wait_ms = (g->each_us - g->credit_us + 999) / 1000;
+		wait_ms = (g->each_us - t->credit_us + 999) / 1000;
 		wait_ms = wait_ms < STEP_MS ? wait_ms : STEP_MS;
 		nanosleep(&(struct timespec){ .tv_nsec = wait_ms * 1000000 }, NULL);
 	}
-	g->credit_us -= g->each_us;
+	t->credit_us -= g->each_us;
 	return 0;
 }
 
@@ -280,7 +287,7 @@ status_failed(struct gitea *g, const struct gitea_ask *q, const struct http_answ
 	g->failure.unsure = g->failure.unsure && a->status >= 500;
 	if (a->retry_after_s > 0) {
 		g->failure.retry_after_s = a->retry_after_s < INT32_MAX / 1000 ? a->retry_after_s : INT32_MAX / 1000;
-		g->not_before_ms = clock_mono_ms() + g->failure.retry_after_s * 1000;
+		g->turn->not_before_ms = clock_mono_ms() + g->failure.retry_after_s * 1000;
 	}
 	return gitea_fail(g, kind, e, what);
 }
@@ -353,6 +360,7 @@ run(struct gitea *g, struct gitea_ask *q, cJSON **out, struct err *e)
 	buf_adds(&url, buf_str(q->path));
 	h.url = buf_str(&url);
 	rc = http_run(&h, &a, e);
+	g->failure.status = a.status;
 	rc = rc ? transport_failed(g, e) : take_answer(g, q, &a, out, e);
 	g->failure.unsure = g->failure.unsure && rc != 0;
 	http_answer_release(&a);

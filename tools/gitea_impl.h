@@ -26,9 +26,7 @@ struct gitea {
 	void (*on_write)(void *arg);
 	void *arg;
 	void *line;                     /* of http.h */
-	int64_t credit_us;              /* saved up: each_us of it is a request */
-	int64_t counted_us;             /* clock_mono_us() up to which it was */
-	int64_t not_before_ms;          /* by Retry-After */
+	struct gitea_turn own, *turn;
 	char login[GITEA_LOGIN_MAX];    /* "": not asked yet */
 	struct gitea_failure failure;
 };

@@ -54,7 +54,8 @@ set_id(struct gitea_run *t)
 int
 gitea_tool_open(struct gitea_run *t, struct tool_run *r, struct err *e)
 {
-	struct gitea_options o = { .on_write = on_write, .arg = r };
+	static struct gitea_turn turn;  /* of all that this worker ever does */
+	struct gitea_options o = { .turn = &turn, .on_write = on_write, .arg = r };
 
 	*t = (struct gitea_run){ .r = r, .repo = param_str(r, "repository") };
 	set_id(t);

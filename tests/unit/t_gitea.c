@@ -514,6 +514,7 @@ who_is_asked_to_come_later_does(void **state)
 	fault("{\"status\":429,\"retry_after\":1}");
 	bad(gitea_issue_get(g, REPO, 1, &o, &e), GITEA_LIMITED, false);
 	assert_int_equal(gitea_failure(g)->retry_after_s, 1);
+	assert_int_equal(gitea_failure(g)->status, 429);
 	command("DELETE", "/requests", NULL, NULL);
 	bad(gitea_issue_get(g, REPO, 1, &o, &e), GITEA_LIMITED, false);
 	assert_int_equal(asked("GET", "/api/v1/"), 0);
@@ -537,6 +538,7 @@ of_a_change_it_says_whether_it_may_have_happened(void **state)
 	assert_int_equal(comments_of(number), 1);
 	fault("{\"method\":\"POST\",\"cut\":\"after\"}");
 	bad(gitea_comment_create(g, REPO, number, "two", NULL, &e), GITEA_UNREACHABLE, true);
+	assert_int_equal(gitea_failure(g)->status, 0);
 	assert_int_equal(comments_of(number), 2);
 	fault("{\"method\":\"POST\",\"cut\":\"before\"}");
 	bad(gitea_comment_create(g, REPO, number, "three", NULL, &e), GITEA_UNREACHABLE, true);
@@ -657,6 +659,24 @@ requests_are_made_no_faster_than_allowed(void **state)
 	assert_true(clock_mono_ms() - began >= 300);
 	gitea_deadline(g, clock_mono_ms() + 10);
 	bad(gitea_issue_get(g, REPO, 1, &o, &e), GITEA_STOPPED, false);
+}
+
+static void
+a_rate_can_be_that_of_many_clients(void **state)
+{
+	struct gitea_turn turn = { .credit_us = 0 };
+	struct gitea_options opt = { .url = url, .token = TOKEN, .each_us = 50000, .turn = &turn };
+	int64_t began = clock_mono_ms();
+	cJSON *o;
+
+	NEEDS_DOUBLE;
+	for (int i = 0; i < 7; i++) {
+		gitea_close(g);
+		g = gitea_open(&opt, &e);
+		ok(gitea_issue_get(g, REPO, 1, &o, &e));
+		cJSON_Delete(o);
+	}
+	assert_true(clock_mono_ms() - began >= 300);
 }
 
 static void
@@ -930,14 +950,18 @@ failures_of_gitea_are_told_to_who_tries_again(void **state)
 	const struct tool *t = registry_find(fx.registry, "gitea_comment");
 
 	NEEDS_DOUBLE;
-	fault("{\"status\":429,\"retry_after\":9}");
-	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':1}"), ERR_BUSY, NULL);
-	assert_true(retry_is_worth(t, &fx.e, 429));
 	fault("{\"status\":502}");
 	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':1}"), ERR_NETWORK, NULL);
 	assert_true(retry_is_worth(t, &fx.e, 502));
 	fx_failed(fx_run("gitea_comment", "{'repository':'timmy/old','number':1,'body':'x'}"), ERR_NOT_FOUND, NULL);
 	assert_false(retry_is_worth(t, &fx.e, 404));
+	fault("{\"status\":429,\"retry_after\":9}");
+	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':1}"), ERR_BUSY, NULL);
+	assert_true(retry_is_worth(t, &fx.e, 429));
+	/* The next one does not even ask. */
+	command("DELETE", "/requests", NULL, NULL);
+	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':2}"), ERR_BUSY, NULL);
+	assert_int_equal(asked("GET", "/"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -964,6 +988,7 @@ main(void)
 		TEST(nobody_is_spoken_to_who_cannot_prove_his_name),
 		TEST(slow_silent_and_cut_answers_end_in_time),
 		TEST(requests_are_made_no_faster_than_allowed),
+		TEST(a_rate_can_be_that_of_many_clients),
 		TEST(a_comment_is_written_once_and_then_edited),
 		TEST(what_may_have_happened_does_not_happen_again),
 		TEST(commits_have_states_and_the_combined_one_is_the_worst),
