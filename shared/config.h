@@ -33,6 +33,7 @@ struct err;
 #define CONFIG_MAX_SCHEDULES 64
 #define CONFIG_MAX_FLOWS 32
 #define CONFIG_MAX_SINKS 16
+#define CONFIG_MAX_REPOSITORIES 64
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
@@ -128,6 +129,21 @@ struct config_sink {
 	char *severity;                 /* warning: all; critical */
 };
 
+struct config_repositories {
+	char *v[CONFIG_MAX_REPOSITORIES];       /* "owner/name" */
+	size_t n;
+};
+
+/* See tools/gitea.h. */
+struct config_gitea {
+	char *url;                      /* NULL: there is none */
+	char *token;                    /* by its name in secrets */
+	char *ca;                       /* file with authorities; NULL: the system's */
+	struct config_repositories repositories;        /* these and no others */
+	int64_t each_us, burst;         /* requests of one process */
+	int64_t timeout_s;              /* of one */
+};
+
 struct config {
 	char *path;                     /* the file this came from, absolute */
 	config_name cluster;            /* "home" */
@@ -197,6 +213,7 @@ struct config {
 	struct config_stress stresses[STRESS_COUNT];
 	struct config_sink sinks[CONFIG_MAX_SINKS];
 	size_t nsinks;
+	struct config_gitea gitea;
 };
 
 /* The message of e names file, line, key, what was expected and what came. On failure *c is
@@ -230,6 +247,9 @@ const struct config_house *config_home(const struct config *c, const char *agent
 /* Where an agent answers HTTP: a numeric address, and a port, which may be 0. False: nowhere. loopback: only this
  * machine can connect. */
 bool config_http(const struct config *c, const char *agent, char *address, size_t size, int *port, bool *loopback);
+
+/* owner/name, each of up to 100 of [A-Za-z0-9._-], not dots alone. */
+bool config_repository_ok(const char *repository);
 
 bool config_names_has(const struct config_names *names, const char *name);
 

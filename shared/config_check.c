@@ -342,6 +342,29 @@ check_sink(struct config_reader *r, const struct config_sink *s)
 	return 0;
 }
 
+static int
+gitea_fail(struct config_reader *r, const char *path, const char *expected)
+{
+	return config_fail(r, config_line_of(r, path), "%s: expected %s", path, expected);
+}
+
+/* Whether there is a secret of that name is asked when it is needed: this host may have none, and no need. */
+static int
+check_gitea(struct config_reader *r)
+{
+	const struct config_gitea *g = &r->c->gitea;
+
+	if (!g->url)
+		return g->token || g->repositories.n ? gitea_fail(r, "gitea.url", "the URL of a Gitea") : 0;
+	if (!g->token)
+		return gitea_fail(r, "gitea.token", "the name of a secret, which is the token");
+	if (strpbrk(g->url, "?#@"))
+		return gitea_fail(r, "gitea.url", "a URL without user name, ? and #");
+	if (strncmp(g->url, "http:", 5) == 0 && !is_loopback(g->url))
+		config_warn(r, config_line_of(r, "gitea.url"), "gitea.url: over plain http to another host the token can be read on the way");
+	return 0;
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -363,6 +386,8 @@ config_check(struct config_reader *r)
 	for (size_t i = 0; i < c->nsinks; i++)
 		if (check_sink(r, &c->sinks[i]))
 			return -1;
+	if (check_gitea(r))
+		return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;
 	check_roots(r, "tools.roots", &c->roots);

@@ -221,6 +221,52 @@ paths_expect(const struct config_key *k, struct buf *out)
 	buf_adds(out, "a list of paths (write ${HOME}, not ~)");
 }
 
+/* Names that are nothing but dots would be steps in a path. */
+static bool
+repository_part_ok(const char *s, size_t n)
+{
+	static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+	return n > 0 && n <= 100 && strspn(s, ok) >= n && strspn(s, ".") < n;
+}
+
+bool
+config_repository_ok(const char *repository)
+{
+	const char *slash = strchr(repository, '/');
+
+	return slash && repository_part_ok(repository, (size_t)(slash - repository)) &&
+	    repository_part_ok(slash + 1, strlen(slash + 1));
+}
+
+static bool
+repositories_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	struct config_repositories *repositories = at;
+
+	if (repositories->n == CONFIG_MAX_REPOSITORIES || !config_repository_ok(text) ||
+	    !text_put(r, k, text, &repositories->v[repositories->n]))
+		return false;
+	repositories->n++;
+	return true;
+}
+
+static void
+repositories_clear(void *at)
+{
+	struct config_repositories *repositories = at;
+
+	while (repositories->n)
+		text_clear(&repositories->v[--repositories->n]);
+}
+
+static void
+repositories_expect(const struct config_key *k, struct buf *out)
+{
+	(void)k;
+	buf_adds(out, "a list of repositories (owner/name)");
+}
+
 /* A whole number without sign games, leading zeros or what YAML 1.1 would make of them. */
 static bool
 number_parse(const char *text, const char **end, int64_t *out)
@@ -477,6 +523,7 @@ TYPE(TYPE_INT, "number", false, int, NULL);
 TYPE(TYPE_BYTES, "size", false, bytes, NULL);
 TYPE(TYPE_TIME, "time", false, time, NULL);
 TYPE(TYPE_RATE, "rate", false, rate, NULL);
+TYPE(TYPE_REPOSITORIES, "list of repositories", true, repositories, repositories_clear);
 TYPE(TYPE_BROKERS, "list of brokers", true, brokers, brokers_clear);
 TYPE(TYPE_SIGNERS, "list of keys", true, signers, signers_clear);
 TYPE(TYPE_VARIABLE, "variable name", false, variable, text_clear);

@@ -21,6 +21,7 @@ struct err;
 	X(version_info)   \
 	X(easy_init)      \
 	X(easy_cleanup)   \
+	X(easy_reset)     \
 	X(easy_setopt)    \
 	X(easy_perform)   \
 	X(easy_getinfo)   \

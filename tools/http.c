@@ -24,6 +24,7 @@ struct transfer {
 	char why[CURL_ERROR_SIZE];
 	bool https;                     /* the URL asked for is */
 	bool denied;                    /* a connection was not made, for where it led */
+	bool stopped;
 };
 
 void
@@ -272,6 +273,17 @@ on_transfer(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_tot
 	return 0;
 }
 
+/* Nobody watches, but somebody may end it. */
+static int
+on_pause(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+{
+	struct transfer *t = arg;
+
+	(void)down_total, (void)down, (void)up_total, (void)up;
+	t->stopped = t->q->stop(t->q->arg);
+	return t->stopped;
+}
+
 static size_t
 on_body(char *p, size_t size, size_t n, void *arg)
 {
@@ -345,8 +357,8 @@ set_callbacks(struct transfer *t)
 	    SET(t, CURLOPT_PREREQFUNCTION, on_ready) && SET(t, CURLOPT_PREREQDATA, t) &&
 	    SET(t, CURLOPT_WRITEFUNCTION, on_body) && SET(t, CURLOPT_WRITEDATA, t) &&
 	    SET(t, CURLOPT_HEADERFUNCTION, on_header) && SET(t, CURLOPT_HEADERDATA, t) &&
-	    (!t->q->run || (SET(t, CURLOPT_XFERINFOFUNCTION, on_transfer) && SET(t, CURLOPT_XFERINFODATA, t) &&
-	    SET(t, CURLOPT_NOPROGRESS, 0L)));
+	    ((!t->q->run && !t->q->stop) || (SET(t, CURLOPT_XFERINFOFUNCTION, t->q->run ? on_transfer : on_pause) &&
+	    SET(t, CURLOPT_XFERINFODATA, t) && SET(t, CURLOPT_NOPROGRESS, 0L)));
 }
 
 /* The time limits must never be 0, which is libcurl's word for none. */
@@ -382,6 +394,12 @@ set_ca(struct transfer *t)
 	return !t->q->ca.len || (SET(t, CURLOPT_CAINFO_BLOB, &blob) && SET(t, CURLOPT_CAPATH, NULL));
 }
 
+static const char *
+method_of(const struct http_request *q)
+{
+	return q->method ? q->method : q->post ? "POST" : "GET";
+}
+
 static bool
 set_request(struct transfer *t)
 {
@@ -390,8 +408,44 @@ set_request(struct transfer *t)
 	if (q->post && !(SET(t, CURLOPT_POST, 1L) && SET(t, CURLOPT_POSTFIELDS, q->post) &&
 	    SET(t, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->post_len)))
 		return false;
+	if (q->method && !SET(t, CURLOPT_CUSTOMREQUEST, q->method))
+		return false;
+	/* When a connection that was kept breaks before an answer, libcurl asks again on another one, as if nothing could
+	 * have happened yet. */
+	if (strcmp(method_of(q), "GET") != 0 && !SET(t, CURLOPT_FRESH_CONNECT, 1L))
+		return false;
 	return SET(t, CURLOPT_URL, q->url) && SET(t, CURLOPT_HTTPHEADER, t->headers) &&
 	    SET(t, CURLOPT_ACCEPT_ENCODING, "") && SET(t, CURLOPT_USERAGENT, "uni-wizard/" UW_VERSION);
+}
+
+static void
+line_take(struct transfer *t)
+{
+	void **line = t->q->line;
+
+	t->h = line && *line ? *line : t->curl->easy_init();
+	if (line)
+		*line = t->h;
+}
+
+/* What is kept knows nothing of this request any more: only connections stay. */
+static void
+line_leave(struct transfer *t)
+{
+	if (t->h && t->q->line)
+		t->curl->easy_reset(t->h);
+	else
+		t->curl->easy_cleanup(t->h);
+}
+
+void
+http_line_close(void **line)
+{
+	const struct curl_api *curl = *line ? curl_load(NULL) : NULL;
+
+	if (curl)
+		curl->easy_cleanup(*line);
+	*line = NULL;
 }
 
 static int
@@ -399,7 +453,7 @@ transfer_setup(struct transfer *t, struct err *e)
 {
 	if (check_url(t, e) || put_headers(t, e))
 		return -1;
-	t->h = t->curl->easy_init();
+	line_take(t);
 	if (t->h && set_callbacks(t) && set_limits(t) && set_secret(t) && set_ca(t) && set_request(t))
 		return 0;
 	return err_set(e, ERR_INTERNAL, "libcurl refuses an option: %s", t->why);
@@ -471,7 +525,9 @@ transfer_failed(const struct transfer *t, CURLcode rc, struct err *e)
 	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
 		if (failures[i].curl == rc)
 			code = failures[i].code;
-	return err_set(e, code, "%s %s: %s", t->q->post ? "POST" : "GET", brief,
+	if (t->stopped)
+		return err_set(e, ERR_TIMEOUT, "%s %s: stopped", method_of(t->q), brief);
+	return err_set(e, code, "%s %s: %s", method_of(t->q), brief,
 	    t->why[0] ? t->why : t->curl->easy_strerror(rc));
 }
 
@@ -496,7 +552,7 @@ http_run(const struct http_request *q, struct http_answer *a, struct err *e)
 		if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && a->cut))
 			rc = transfer_failed(&t, code, e);
 	}
-	t.curl->easy_cleanup(t.h);
+	line_leave(&t);
 	t.curl->slist_free_all(t.headers);
 	return rc;
 }
@@ -508,4 +564,13 @@ http_answer_release(struct http_answer *a)
 	buf_free(&a->body);
 	free(a->type);
 	free(a->url);
+}
+
+const char *
+http_answer_header(const struct http_answer *a, const char *name)
+{
+	for (size_t i = 0; i < a->nheaders; i++)
+		if (strcmp(a->headers[i].name, name) == 0)
+			return a->headers[i].value;
+	return NULL;
 }

@@ -24,7 +24,8 @@ struct tool_run;
 
 struct http_request {
 	const char *url;
-	const char *post;               /* body; NULL: this is a GET */
+	const char *method;             /* NULL: GET, or POST if there is a body */
+	const char *post;               /* body; NULL: none */
 	size_t post_len;
 	const char *content_type;       /* of the body */
 	const cJSON *headers;           /* names and texts, or NULL */
@@ -35,7 +36,9 @@ struct http_request {
 	size_t max_body;                /* bytes that are kept; the transfer ends after them */
 	const struct tool_run *run;     /* is told how far it is; NULL: nobody is */
 	void (*on_send)(void *arg);     /* connected: what follows may have an effect */
+	bool (*stop)(void *arg);        /* asked a few times a second, where there is no run; true: it ends, ERR_TIMEOUT */
 	void *arg;
+	void **line;                    /* what is kept between requests, so that connections are; NULL: nothing is */
 };
 
 struct http_header {
@@ -63,6 +66,12 @@ struct http_answer {
  * ERR_TIMEOUT, ERR_TOOL (too many redirects, not HTTP). */
 int http_run(const struct http_request *q, struct http_answer *a, struct err *e);
 void http_answer_release(struct http_answer *a);
+
+/* The value of a header, by its name in lower case; NULL if there is none. */
+const char *http_answer_header(const struct http_answer *a, const char *name);
+
+/* What a request's line holds, NULL at first; then it is NULL again. */
+void http_line_close(void **line);
 
 /* "http://host:port/path", without query and fragment, for messages; "?" if it is no URL. */
 void http_url_brief(const char *url, char *out, size_t size);

@@ -11,30 +11,37 @@
 #include "schema.h"
 
 /* Every built-in tool, each in its own file. */
-#define BUILT_IN_TOOLS(X) \
-	X(disk_usage)      \
-	X(file_hash)       \
-	X(file_list)       \
-	X(file_read)       \
-	X(file_search)     \
-	X(file_write)      \
-	X(git_branch_list) \
-	X(git_checkout)    \
-	X(git_commit)      \
-	X(git_diff)        \
-	X(git_log)         \
-	X(git_pull)        \
-	X(git_push)        \
-	X(git_status)      \
-	X(health_check)    \
-	X(http_get)        \
-	X(http_post)       \
-	X(noop)            \
-	X(port_check)      \
-	X(process_list)    \
-	X(service_control) \
-	X(service_status)  \
-	X(system_info)     \
+#define BUILT_IN_TOOLS(X)     \
+	X(disk_usage)         \
+	X(file_hash)          \
+	X(file_list)          \
+	X(file_read)          \
+	X(file_search)        \
+	X(file_write)         \
+	X(git_branch_list)    \
+	X(git_checkout)       \
+	X(git_commit)         \
+	X(git_diff)           \
+	X(git_log)            \
+	X(git_pull)           \
+	X(git_push)           \
+	X(git_status)         \
+	X(gitea_comment)      \
+	X(gitea_create_issue) \
+	X(gitea_create_pr)    \
+	X(gitea_get_issue)    \
+	X(gitea_label)        \
+	X(gitea_list_issues)  \
+	X(gitea_pr_status)    \
+	X(health_check)       \
+	X(http_get)           \
+	X(http_post)          \
+	X(noop)               \
+	X(port_check)         \
+	X(process_list)       \
+	X(service_control)    \
+	X(service_status)     \
+	X(system_info)        \
 	X(wait)
 
 #define X(name) extern const struct tool tool_##name;
