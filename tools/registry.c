@@ -27,6 +27,7 @@
 	X(git_push)        \
 	X(git_status)      \
 	X(health_check)    \
+	X(hermes_run)      \
 	X(http_get)        \
 	X(http_post)       \
 	X(noop)            \
