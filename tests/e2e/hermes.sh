@@ -138,3 +138,118 @@ succeeded() { [ "$("$UW" task show "$id" --json | jq -r .state)" = succeeded ]; 
 check "and it succeeds" wait_for 15 succeeded
 like "having run just that" "$("$UW" task show "$id" --json | jq -r .result.output)" 'ran: rm -rf build'
 is "once" "$(posted '/approval$' | tail -n 1)" '{"choice":"once"}'
+
+# ---- what it does is told ----
+
+as_exec operator mosquitto_sub -q 1 -t 'uw/home/agent/bezalel-1/telemetry/hermes' >"$T/heard" 2>&1 &
+on_exit "kill $! 2>/dev/null"
+as_exec operator mosquitto_sub -t 'uw/home/agent/bezalel-1/health/state' -R >"$T/beats" 2>&1 &
+on_exit "kill $! 2>/dev/null"
+follow() {
+	"$UW" hermes tail "$@" >>"$T/tail.log" 2>&1 &
+	tail=$!
+}
+on_exit 'kill $tail 2>/dev/null'
+follow
+# told FILTER: of what was heard, each number once
+told() { jq -cs "unique_by(.stream, .seq) | .[] | $1" "$T/heard"; }
+# has COUNT FILTER: so many; and has_for SECONDS COUNT FILTER: waits for them
+has() { [ "$(told "$2" | grep -c .)" -eq "$1" ]; }
+has_for() { wait_for "$1" has "$2" "$3"; }
+says() { grep -q "$1" "$T/tail.log"; }
+check "who follows it connects" wait_for 10 says 'connected'
+write() { "$HELPERS/hermes_writer" "$T/home/state.db" "$@" >"$T/last"; }
+
+calls=0
+for version in 8 16 17 30 99; do
+	write $version 6 2 "s-$version"
+	calls=$((calls + 6))
+	check "calls of tools in a database of version $version are told" has_for 10 6 "select(.event == \"tool.completed\" and .session == \"s-$version\")"
+	check "and how its session came out" has_for 10 1 "select(.event == \"session.ended\" and .session == \"s-$version\" and .tool_call_count == 6)"
+	# Another database takes its place.
+	rm "$T/home"/state.db*
+done
+check "a version that nobody knows is named" says 'schema 99 (not one that was looked at)'
+like "what a tool failed with is seen" "$(told 'select(.call == "call_4" and .session == "s-17" and .event == "tool.completed") | .ok')" '^false$'
+like "and how long it took" "$(told 'select(.call == "call_4" and .session == "s-17" and .event == "tool.completed") | .ms')" '^[0-9]+$'
+is "no text and no argument has left the host" "$(grep -c SECRET "$T/heard")" 0
+
+# Reader and writer die while it goes on.
+for i in 1 2 3 4; do
+	"$HELPERS/hermes_writer" "$T/home/state.db" 17 100000 2 "killed-$i" >"$T/out" 2>&1 &
+	writer=$!
+	sleep 0.4
+	kill -9 $tail
+	sleep 0.1
+	[ $((i % 2)) -eq 0 ] || kill -9 $writer
+	sleep 0.2
+	follow
+	sleep 0.2
+	kill -9 $writer 2>/dev/null
+	wait $writer 2>/dev/null
+done
+# A last row of a writer that was not killed, so that what was lost of the others is known.
+write 17 1 2 killed-end
+sqlite() { "$HELPERS/hermes_calls" "$T/home/state.db"; }
+check "the last is told" has_for 15 1 'select(.event == "tool.completed" and .session == "killed-end")'
+sqlite | sort >"$T/calls"
+told 'select((.session // "") | startswith("killed")) | select(.event == "tool.completed") | "\(.session) \(.call)"' | tr -d '"' | sort >"$T/told"
+[ "$(wc -l <"$T/calls")" -gt 100 ]
+is "hundreds of calls were made" $? 0
+check "each of them is told once, whoever was killed" cmp "$T/calls" "$T/told"
+is "and no number is missing" "$(jq -s 'map(.seq) | unique | (max - min + 1) - length' "$T/heard")" 0
+
+# The broker is away, and who follows is killed meanwhile. It goes on when those who listen are there again.
+"$UW" cluster stop broker --dir "$T/c" >"$T/out" 2>&1
+write 17 10 1 away
+sleep 0.5
+kill -9 $tail
+follow
+sleep 0.5
+kill -STOP $tail
+: >"$T/beats"
+"$UW" cluster start broker --dir "$T/c" >"$T/out" 2>&1
+check "those who listen are there again" wait_for 20 [ -s "$T/beats" ]
+kill -CONT $tail
+check "what happened while the broker was away is told then" has_for 20 10 'select(.event == "tool.completed" and .session == "away")'
+
+# Webhooks, and the same call from several sides
+hook() { curl -s -X POST "http://127.0.0.1:$port/double/hook" -d "{\"url\":\"http://$listen/hermes\",\"secret\":\"${secret-hook-secret-value}\",$1}" | jq -r .status; }
+call='"hook_event_name":"post_tool_call","tool_name":"terminal","session_id":"hooked","tool_input":{"command":"ls SECRET-ARGUMENT"},"extra":{"result":"SECRET-TEXT","tool_call_id":"call_0","duration_ms":137,"status":"ok"}'
+is "a webhook is taken" "$(hook "$call")" 204
+check "and told" has_for 5 1 'select(.session == "hooked" and .ms == 137 and .ok)'
+is "one of another key is refused" "$(secret=other hook "$call")" 401
+is "so is one of yesterday" "$(hook "\"timestamp\":\"2026-01-01T00:00:00Z\",$call")" 401
+is "one delivery that comes twice is taken" "$(hook "\"delivery_id\":\"d1\",${call%call_0*}call_d\"}"; hook "\"delivery_id\":\"d1\",${call%call_0*}call_e\"}")" "204
+204"
+check "and told once" has_for 5 1 'select(.session == "hooked" and (.call == "call_d" or .call == "call_e"))'
+write 17 1 1 hooked
+check "what the database says of the same session follows" has_for 5 1 'select(.session == "hooked" and .event == "session.ended")'
+# The number of the call that the writer makes is the last row before it.
+n=$(($(cat "$T/last") - 4))
+hook "${call%call_0*}call_$n\"}" >"$T/out"
+hook "${call%call_0*}call_end\"}" >"$T/out"
+check "webhooks go on" has_for 5 1 'select(.session == "hooked" and .call == "call_end")'
+is "a call that both tell of is one" "$(told "select(.session == \"hooked\" and .call == \"call_$n\" and .event == \"tool.completed\") | .via")" '"database"'
+
+run followed "tool terminal ls
+wait 30
+say done" session=followed
+check "a run of ours is told from its stream" has_for 5 1 'select(.session == "followed" and .via == "run" and .event == "tool.completed" and .ok)'
+check "with the task that it is for" has_for 5 1 "select(.event == \"run.completed\" and .task == \"$(of followed .id)\")"
+write 17 1 1 followed
+check "its session in the database, too" has_for 5 1 'select(.session == "followed" and .event == "session.ended")'
+is "but not the same call again" "$(told 'select(.session == "followed" and .event == "tool.completed") | .via')" '"run"'
+is "still nothing has left the host that should not" "$(grep -c SECRET "$T/heard")" 0
+
+kill $tail
+wait $tail
+is "it ends when it is told to" $? 0
+sed 's/^  home: /  share: texts\n  home: /' "$T/c/houses.yaml" >"$T/.yaml" && cat "$T/.yaml" >"$T/c/houses.yaml"
+follow --all
+write 17 1 1 shared
+check "what may leave is configured" has_for 10 1 'select(.session == "shared" and .text == "SECRET-TEXT" and .status == "stop")'
+
+# The agent learns: hermes/terminal is in what it knows.
+learned() { "$UW" predict --tool hermes/terminal --house bezalel --json | jq -e '.of_tool > 100' >/dev/null; }
+check "the agent has learned from it" wait_for 40 learned

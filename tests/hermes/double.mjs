@@ -175,9 +175,11 @@ function hook(res, o) {
 	const { url, secret, count = 1, ...rest } = o
 	let left = count
 	const times = []
+	// "@now" stands for the time right before it is sent, in milliseconds.
 	const one = () => {
+		const now = String(performance.timeOrigin + performance.now())
 		const body = JSON.stringify({ profile: 'default', delivery_id: crypto.randomBytes(16).toString('hex'),
-			timestamp: new Date().toISOString().replace(/\.\d+Z/, 'Z'), ...rest })
+			timestamp: new Date().toISOString().replace(/\.\d+Z/, 'Z'), ...rest }).replaceAll('@now', now)
 		const mac = crypto.createHmac('sha256', secret).update(body).digest('hex')
 		const began = process.hrtime.bigint()
 		const req = http.request(url, { method: 'POST', agent: false, headers: { 'Content-Type': 'application/json',
