@@ -42,6 +42,9 @@ struct hermes {
 int hermes_api(struct hermes *h, struct err *e);
 int hermes_cli(struct hermes *h, struct err *e);
 
+/* What Hermes says of a run by now: "completed" and the like. */
+int hermes_api_status(struct tool_run *r, const char *id, char *status, size_t size, struct err *e);
+
 /* Whether the task lets it run just this, and the sovereign has approved the task. */
 bool hermes_may(const struct hermes *h, const char *command);
 

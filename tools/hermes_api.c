@@ -463,3 +463,24 @@ hermes_api(struct hermes *h, struct err *e)
 	hermes_release();
 	return rc;
 }
+
+int
+hermes_api_status(struct tool_run *r, const char *id, char *status, size_t size, struct err *e)
+{
+	const struct hermes h = { .r = r };
+	struct http_answer a = { 0 };
+	char path[96];
+	cJSON *o;
+	int rc;
+
+	snprintf(path, sizeof path, "/v1/runs/%.72s", id);
+	rc = call(&h, path, NULL, CALL_MS, &a, e);
+	if (rc == 0 && a.status >= 300)
+		rc = refused(&a, "status", e);
+	o = rc == 0 ? json_parse_object(buf_str(&a.body), a.body.len, e) : NULL;
+	snprintf(status, size, "%s", json_text(o, "status"));
+	http_answer_release(&a);
+	rc = o ? 0 : -1;
+	cJSON_Delete(o);
+	return rc;
+}

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "file.h"
 #include "hermes.h"
+#include "notes.h"
 #include "param.h"
 #include "tool.h"
 
@@ -189,6 +190,20 @@ hermes_run_run(struct tool_run *r, struct buf *result, struct err *e)
 	return rc;
 }
 
+/* That the run has completed, as Hermes says when it is asked again; not that what it did is good. */
+static int
+hermes_run_prove(struct tool_run *r, const cJSON *result, struct err *e)
+{
+	const char *id = json_text(result, "run_id");
+	char status[40];
+
+	if (!*id)
+		return note_check(r, "hermes_run", "hermes", false, NULL, "a run over its API, of which one can ask", e);
+	if (hermes_api_status(r, id, status, sizeof status, e))
+		return -1;
+	return note_check(r, "hermes_run", id, strcmp(status, "completed") == 0, status, "completed", e);
+}
+
 #define WORD "\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$\",\"maxLength\":128"
 
 static const struct retry_rule retry = { .on = { 429 } };
@@ -212,5 +227,6 @@ const struct tool tool_hermes_run = {
 	.effect = TOOL_EXCLUSIVE,
 	.timeout_s = 1800,
 	.run = hermes_run_run,
+	.prove = hermes_run_prove,
 	.retry = &retry,
 };

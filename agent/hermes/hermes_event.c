@@ -33,6 +33,14 @@ hermes_event_release(struct hermes_event *v)
 	buf_free(&v->text);
 }
 
+void
+hermes_event_fill(struct buf *b, const char *text, size_t len)
+{
+	size_t room = b->max - b->len;
+
+	buf_add(b, text, len < room ? len : room);
+}
+
 bool
 hermes_event_is_call(const struct hermes_event *v)
 {

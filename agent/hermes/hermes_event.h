@@ -54,6 +54,9 @@ struct hermes_event {
 void hermes_event_init(struct hermes_event *v, const char *kind, enum hermes_via via, int64_t heard_ms);
 void hermes_event_release(struct hermes_event *v);
 
+/* As much of a text as there is room for. */
+void hermes_event_fill(struct buf *b, const char *text, size_t len);
+
 /* Tools have a beginning and an end that several tell of; whether v is one of these. */
 bool hermes_event_is_call(const struct hermes_event *v);
 

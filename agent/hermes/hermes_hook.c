@@ -53,10 +53,15 @@ copy(char *out, size_t size, const cJSON *o, const char *name)
 static void
 put_tree(struct buf *b, const cJSON *v)
 {
-	if (cJSON_IsString(v))
-		buf_adds(b, v->valuestring);
-	else if (v && !cJSON_IsNull(v))
-		json_put_tree(b, v);
+	struct buf whole = { .max = HERMES_HOOK_MAX };
+
+	if (cJSON_IsString(v)) {
+		hermes_event_fill(b, v->valuestring, strlen(v->valuestring));
+	} else if (v && !cJSON_IsNull(v)) {
+		json_put_tree(&whole, v);
+		hermes_event_fill(b, buf_str(&whole), whole.len);
+		buf_free(&whole);
+	}
 }
 
 static void

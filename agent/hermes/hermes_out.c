@@ -22,7 +22,7 @@ hermes_out_init(struct hermes_out *o, const struct config *c, const char *agent,
 	dial_init(&o->dial, c);
 	ulid_now(&u);
 	ulid_format(&u, id);
-	snprintf(o->client_id, sizeof o->client_id, "uw-%s-hermes-%s", agent, id + 16);
+	snprintf(o->client_id, sizeof o->client_id, "uw-%s-hermes-%s", agent, id + 10);
 	topic_format(o->topic, c->cluster, TOPIC_TELEMETRY, agent, "hermes");
 }
 

@@ -22,7 +22,7 @@ struct hermes_out {
 	const struct config *config;
 	const char *agent;
 	struct hermes_book *book;
-	char topic[TOPIC_MAX], client_id[64];
+	char topic[TOPIC_MAX], client_id[80];
 	struct dial dial;
 	struct mqtt *mqtt;
 	struct mqtt_known known[CONFIG_MAX_BROKERS];

@@ -344,10 +344,12 @@ take_calls(struct hermes_state *s, sqlite3_stmt *q, int64_t now_ms, struct err *
 		const cJSON *f = cJSON_GetObjectItemCaseSensitive(one, "function");
 		struct hermes_event v;
 
+		if (!*json_text(one, "id"))
+			continue;
 		begin_event(&v, q, "tool.started", now_ms);
 		snprintf(v.call, sizeof v.call, "%s", json_text(one, "id"));
 		snprintf(v.tool, sizeof v.tool, "%s", json_text(f, "name"));
-		buf_adds(&v.preview, json_text(f, "arguments"));
+		hermes_event_fill(&v.preview, json_text(f, "arguments"), strlen(json_text(f, "arguments")));
 		rc = rc < 0 ? rc : hermes_book_take(s->book, &v, e);
 		hermes_event_release(&v);
 	}
@@ -367,14 +369,17 @@ take_message(struct hermes_state *s, sqlite3_stmt *q, int64_t now_ms, struct err
 	v.bytes = bytes;
 	if (tool) {
 		s->rows++;
-		snprintf(v.call, sizeof v.call, "%s", text(q, M_CALL));
+		if (*text(q, M_CALL))
+			snprintf(v.call, sizeof v.call, "%s", text(q, M_CALL));
+		else
+			snprintf(v.call, sizeof v.call, "#%lld", (long long)sqlite3_column_int64(q, M_ID));
 		snprintf(v.tool, sizeof v.tool, "%s", text(q, M_TOOL));
 		v.ok = bytes > RESULT_MAX || !hermes_failure(text(q, M_CONTENT));
 	} else {
 		snprintf(v.status, sizeof v.status, "%s", *text(q, M_FINISH) ? text(q, M_FINISH) : text(q, M_ROLE));
 	}
 	if (s->book->share == SHARE_TEXTS)
-		buf_addf(&v.text, "%.*s", HERMES_TEXT_MAX - 1, text(q, M_CONTENT));
+		hermes_event_fill(&v.text, text(q, M_CONTENT), strlen(text(q, M_CONTENT)));
 	rc = hermes_book_take(s->book, &v, e);
 	hermes_event_release(&v);
 	return rc < 0 ? -1 : 0;

@@ -44,10 +44,6 @@ secrets:
 END
 check "the configuration is accepted" "$UW" config check
 restart_all
-echo 'houses: {}' >"$T/.policy"
-check "a policy without rules is signed" "$UW" policy sign --yes "$T/.policy"
-unset POLICY
-
 # run NAME STEPS [options]: a task whose prompt is that; what came of it is in $T/NAME
 run() {
 	_name=$1 _steps=$2
@@ -56,6 +52,13 @@ run() {
 }
 of() { jq -r "$2" "$T/$1"; }
 posted() { jq -r --arg url "$1" 'select(.method == "POST" and (.url | test($url))) | .body' "$T/port.log"; }
+
+run proven "say it is done"
+is "a house that asks for proof has it" "$("$UW" audit show "$(of proven .id)" --json | jq -c '[.. | objects | select(.check? == "hermes_run") | .found] | unique')" \
+    '["completed"]'
+echo 'houses: {}' >"$T/.policy"
+check "a policy without rules is signed" "$UW" policy sign --yes "$T/.policy"
+unset POLICY
 
 run ok "say There is
 tool terminal ls
