@@ -19,6 +19,7 @@
 #define SLOW_MS 250             /* without one */
 #define BLIND_MS 10             /* without inotify */
 #define BUSY_MS 50
+#define FAILURES_MAX 20
 #define SESSIONS_MS 1000
 #define SESSIONS_MAX 200
 #define RESULT_MAX 65536        /* bytes of a result that are looked at; a longer one is taken for a success */
@@ -397,7 +398,17 @@ take_row(struct hermes_state *s, sqlite3_stmt *q, int64_t now_ms, struct err *e)
 	return 0;
 }
 
-/* Errors are of the moment: it is checkpointed, locked, changed. The next look comes soon enough. */
+/* Mostly it is of the moment: it is checkpointed, locked, changed. If it stays, it is opened anew. */
+static void
+read_failed(struct hermes_state *s)
+{
+	s->data_version = -1;
+	s->next_ms = clock_mono_ms() + BUSY_MS;
+	if (++s->failures % FAILURES_MAX == 0)
+		cannot(s, sqlite3_errmsg(s->db));
+}
+
+/* now_ms: by the wall, as events have it. */
 static int
 read_messages(struct hermes_state *s, int64_t now_ms, struct err *e)
 {
@@ -411,10 +422,10 @@ read_messages(struct hermes_state *s, int64_t now_ms, struct err *e)
 			break;
 		n++;
 	}
-	if (!failed && !hermes_book_is_full(s->book) && rc != SQLITE_DONE) {
-		s->data_version = -1;
-		s->next_ms = now_ms + BUSY_MS;
-	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		read_failed(s);
+	else
+		s->failures = 0;
 	sqlite3_reset(s->messages);
 	s->more = n == STEP || hermes_book_is_full(s->book);
 	if (failed)
@@ -537,14 +548,15 @@ hermes_state_read(struct hermes_state *s, bool noticed, int64_t now_ms, struct e
 	}
 	if (read_sessions(s, now_ms, e))
 		return -1;
-	if ((slow || noticed) && is_replaced(s)) {
+	if ((slow || noticed) && (is_replaced(s) || s->failures >= FAILURES_MAX)) {
 		if (read_rest(s, wall_ms, e))
 			return -1;
 		if (hermes_book_is_full(s->book))
 			return 0;
 		close_database(s);
 		s->more = false;
-		s->next_ms = now_ms + HOT_STEP_MS;
+		s->next_ms = now_ms + (s->failures ? SLOW_MS : HOT_STEP_MS);
+		s->failures = 0;
 	}
 	return 0;
 }

@@ -34,6 +34,7 @@ struct hermes_state {
 	int64_t data_version;
 	int64_t hot_until_ms, next_ms, sessions_ms;
 	bool more, sessions_due;
+	int failures;                   /* to read, in a row */
 	int64_t rows;                   /* of tools, read since the start: something to learn from */
 	char why[200];                  /* it is not read, the last time it was told; "": it is */
 };

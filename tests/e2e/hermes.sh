@@ -24,7 +24,7 @@ POLICY=roles
 cluster_up --houses bezalel
 W=$T/c/work
 mkdir -p "$T/home"
-listen=127.0.0.1:$(($(od -An -N2 -tu2 /dev/urandom) % 20000 + 20000))
+listen=127.0.0.1:$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')
 printf '%s\n' "$key" >"$T/c/key"
 printf '%s\n' hook-secret-value >"$T/c/hook"
 chmod 600 "$T/c/key" "$T/c/hook"
@@ -256,3 +256,38 @@ check "what may leave is configured" has_for 10 1 'select(.session == "shared" a
 # The agent learns: hermes/terminal is in what it knows.
 learned() { "$UW" predict --tool hermes/terminal --house bezalel --json | jq -e '.of_tool > 100' >/dev/null; }
 check "the agent has learned from it" wait_for 40 learned
+
+# ---- an older Hermes, and none that serves ----
+kill $tail 2>/dev/null
+reconfigure() {
+	sed "$1" "$T/c/houses.yaml" >"$T/.yaml" && cat "$T/.yaml" >"$T/c/houses.yaml"
+	restart_all
+}
+reconfigure "s|^  url: .*|  url: http://127.0.0.1:$(cat "$T/old")|"
+run old-ok "say x"
+is "an old Hermes without status, approval and stop does a run" "$(of old-ok .state)" succeeded
+run old-asks "ask rm -rf build
+say done"
+is "what it asks for it does not get" "$(of old-asks '[.state, .error.code] | tostring')" '["failed","approval"]'
+like "and that it could not be stopped is said" "$("$UW" logs "$(of old-asks .id)")" 'could not be stopped: .*404'
+
+cat >"$W/hermes" <<'END'
+#!/bin/sh
+for prompt; do :; done
+trap 'echo stopped >stopped; exit 143' TERM
+[ "$prompt" != wait ] || { echo begun >begun; while :; do sleep 0.1; done; }
+[ "$prompt" != fail ] || { echo 'Error: no credits' >&2; exit 1; }
+echo "$prompt, at $HERMES_HOME"
+printf '\nsession_id: 20261123_104200_ab12cd\n' >&2
+END
+chmod 755 "$W/hermes"
+reconfigure "s|^  url: .*|  program: $W/hermes|"
+run cli "by hand"
+is "where there is no server it runs by its command line" "$(of cli '[.result.output, .result.session] | tostring')" \
+    "[\"by hand, at $T/home\\n\",\"20261123_104200_ab12cd\"]"
+run cli-fails fail
+like "what fails there has failed" "$(of cli-fails '"\(.state) \(.error.message)"')" '^uncertain .*exit code 1: Error: no credits'
+"$UW" submit hermes_run prompt=wait "path=$W" --house bezalel --json >"$T/waits" 2>&1
+check "one is at work" wait_for 10 [ -s "$W/begun" ]
+"$UW" task cancel "$(jq -rs '.[0].id' "$T/waits")" >"$T/cancel" 2>&1
+check "and is stopped when its task is cancelled" wait_for 10 [ -s "$W/stopped" ]

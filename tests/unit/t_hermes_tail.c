@@ -359,6 +359,35 @@ messages_are_read_once_whatever_columns_there_are(void **state)
 	add_rows(1);
 	assert_int_equal(read_all(&s), 1);
 	hermes_state_release(&s);
+	/* As Hermes has it on file systems without shared memory. */
+	run_sql("PRAGMA journal_mode=DELETE");
+	hermes_state_init(&s, in_dir("home"), &book, false);
+	add_rows(2);
+	assert_int_equal(read_all(&s), 2);
+	add_rows(1);
+	assert_int_equal(read_all(&s), 1);
+	hermes_state_release(&s);
+	sqlite3_close(hermes);
+}
+
+static void
+what_cannot_be_read_for_a_while_is_read_later(void **state)
+{
+	struct hermes_state s;
+
+	(void)state;
+	make_database("");
+	run_sql("PRAGMA journal_mode=DELETE");
+	add_rows(1);
+	hermes_state_init(&s, in_dir("home"), &book, true);
+	assert_int_equal(read_all(&s), 1);
+	run_sql("BEGIN EXCLUSIVE");
+	add_rows(1);
+	assert_int_equal(read_all(&s), 0);
+	assert_in_range(hermes_state_wait_ms(&s, clock_mono_ms()), 0, 300);
+	run_sql("COMMIT");
+	assert_int_equal(read_all(&s), 1);
+	hermes_state_release(&s);
 	sqlite3_close(hermes);
 }
 
@@ -454,6 +483,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_was_committed_is_there_again_with_its_number, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_book_takes_only_what_cannot_be_read_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(messages_are_read_once_whatever_columns_there_are, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_cannot_be_read_for_a_while_is_read_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_database_that_was_never_followed_begins_with_what_comes_next, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_database_in_its_place_is_read_from_its_beginning, setup, teardown),
 		cmocka_unit_test_setup_teardown(while_the_book_is_full_the_database_waits, setup, teardown),
