@@ -167,6 +167,7 @@ turn(struct tail *t, struct err *e)
 	if (hermes_book_commit(&t->book, clock_wall_ms(), e) || hermes_out_send(&t->out, e) || hermes_out_run(&t->out, e) ||
 	    hermes_out_send(&t->out, e))
 		return -1;
+	hermes_book_sweep(&t->book);
 	learn(t, now_ms);
 	tell(t, now_ms);
 	return 0;
@@ -263,7 +264,7 @@ tail_run(const struct cmd_args *a)
 	int rc;
 
 	t->a = a;
-	t->state.notice = -1;
+	t->state.notice = t->book.lock = -1;
 	rc = cmd_config(a, &t->config);
 	if (rc) {
 		free(t);
@@ -289,8 +290,7 @@ tail_run(const struct cmd_args *a)
 		hermes_state_release(&t->state);
 		if (t->out.config)
 			hermes_out_release(&t->out);
-		if (t->book.db.h)
-			hermes_book_close(&t->book);
+		hermes_book_close(&t->book);
 	}
 	config_release(&t->config);
 	free(t);

@@ -1,20 +1,29 @@
 #include "hermes_book.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "clock.h"
 #include "err.h"
 
 #define PAIR_MS 60000
 #define TIDY_MS 60000
+#define LOCK_MS 2000
+#define SWEEP_COMMITS 500
+#define SWEEP_BUSY_MS 1000
+#define LOG_PAGES 16384         /* 64 MiB: then the next writer has to wait, and begins the log anew */
 
 static const char *const migrations[] = {
 	"CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE place (path TEXT PRIMARY KEY, device INTEGER, inode INTEGER, cursor INTEGER, at_us INTEGER, generation INTEGER);"
 	"CREATE TABLE spool (seq INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT NOT NULL);"
 	/* pair: session, tool and kind of what another teller may name otherwise; taken away once both have told. */
-	"CREATE TABLE seen (key TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, heard_ms INTEGER NOT NULL, named INTEGER NOT NULL, pair TEXT);"
+	"CREATE TABLE seen (key TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, heard_ms INTEGER NOT NULL, named INTEGER NOT NULL, pair TEXT)"
+	" WITHOUT ROWID;"
 	"CREATE INDEX seen_pair ON seen (pair, named, heard_ms) WHERE pair IS NOT NULL;"
 	"CREATE INDEX seen_age ON seen (heard_ms);"
 	"CREATE TABLE session (id TEXT PRIMARY KEY, digest TEXT NOT NULL, heard_ms INTEGER NOT NULL);",
@@ -39,7 +48,7 @@ static const char *const sql[Q_COUNT] = {
 	[Q_DROP] = "DELETE FROM spool WHERE seq <= ?1",
 	[Q_SEEN] = "SELECT at_ms FROM seen WHERE key = ?1",
 	[Q_SEEN_PUT] = "INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3, ?4, ?5)",
-	[Q_PAIR] = "SELECT key FROM seen WHERE pair = ?1 AND named = ?2 AND heard_ms >= ?3 ORDER BY heard_ms, rowid LIMIT 1",
+	[Q_PAIR] = "SELECT key FROM seen WHERE pair = ?1 AND named = ?2 AND heard_ms >= ?3 ORDER BY heard_ms LIMIT 1",
 	[Q_PAIRED] = "UPDATE seen SET pair = NULL WHERE key = ?1",
 	[Q_SEEN_COUNT] = "SELECT count(*) FROM seen",
 	[Q_SEEN_OLD] = "DELETE FROM seen WHERE heard_ms < ?1",
@@ -118,26 +127,102 @@ choose_stream(struct hermes_book *b, struct err *e)
 	return set_meta(b, "boot", now, e) || set_meta(b, "stream", b->stream, e) ? -1 : 0;
 }
 
+/* Only this connection syncs, and only this one writes back. */
+static void *
+sweep(void *arg)
+{
+	struct hermes_book *b = arg;
+	sqlite3 *h = NULL;
+	int pages = 0;
+
+	if (sqlite3_open_v2(b->path, &h, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+	    sqlite3_exec(h, "PRAGMA synchronous=FULL", NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_wal_checkpoint_v2(h, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, NULL) == SQLITE_OK && pages > LOG_PAGES) {
+		sqlite3_busy_timeout(h, SWEEP_BUSY_MS);
+		sqlite3_wal_checkpoint_v2(h, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	}
+	sqlite3_close(h);
+	atomic_store(&b->swept, true);
+	return NULL;
+}
+
+static void
+end_sweep(struct hermes_book *b)
+{
+	if (b->sweeping)
+		pthread_join(b->sweeper, NULL);
+	b->sweeping = false;
+}
+
+void
+hermes_book_sweep(struct hermes_book *b)
+{
+	sigset_t all, before;
+
+	if (b->sweeping && atomic_load(&b->swept))
+		end_sweep(b);
+	if (b->sweeping || b->commits < SWEEP_COMMITS)
+		return;
+	b->commits = 0;
+	atomic_store(&b->swept, false);
+	/* Signals are the loop's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	b->sweeping = pthread_create(&b->sweeper, NULL, sweep, b) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static int
+take_lock(struct hermes_book *b, struct err *e)
+{
+	char path[sizeof b->path + 8];
+
+	snprintf(path, sizeof path, "%s.lock", b->path);
+	b->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (b->lock < 0)
+		return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+	/* Whoever had it may just be ending. */
+	for (int left_ms = LOCK_MS; flock(b->lock, LOCK_EX | LOCK_NB); left_ms -= 20) {
+		if (left_ms <= 0)
+			return err_set(e, ERR_BUSY, "%s is in use by another process", b->path);
+		poll(NULL, 0, 20);
+	}
+	return 0;
+}
+
 int
 hermes_book_open(struct hermes_book *b, const char *path, const char *agent, enum hermes_share share, int64_t max_bytes,
     struct err *e)
 {
-	*b = (struct hermes_book){ .agent = agent, .share = share, .max_bytes = max_bytes };
-	if (db_open(&b->db, path, DB_OWN, NULL, migrations, sizeof migrations / sizeof *migrations, sql, Q_COUNT, e))
-		return -1;
-	if (choose_stream(b, e) || db_exec(&b->db, "PRAGMA synchronous=NORMAL", e) || one_int(b, Q_SEQ, &b->seq, e) ||
-	    one_int(b, Q_GONE, &b->gone, e) || one_int(b, Q_BYTES, &b->bytes, e) || one_int(b, Q_SEEN_COUNT, &b->seen, e)) {
-		db_close(&b->db);
-		return -1;
-	}
+	*b = (struct hermes_book){ .agent = agent, .share = share, .max_bytes = max_bytes, .lock = -1 };
+	snprintf(b->path, sizeof b->path, "%s", path);
+	if (take_lock(b, e) || db_open(&b->db, path, DB_SHARED, NULL, migrations, sizeof migrations / sizeof *migrations, sql, Q_COUNT, e))
+		goto fail;
+	/* Not even the beginning of a new log is waited for. The log proves itself by checksums, and is synced before it is written
+	 * back, see sweep(): after a loss of power its end may be missing, nothing more. */
+	sqlite3_db_config(b->db.h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (choose_stream(b, e) || db_exec(&b->db, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0", e) ||
+	    one_int(b, Q_SEQ, &b->seq, e) || one_int(b, Q_GONE, &b->gone, e) || one_int(b, Q_BYTES, &b->bytes, e) ||
+	    one_int(b, Q_SEEN_COUNT, &b->seen, e))
+		goto fail;
 	return 0;
+fail:
+	hermes_book_close(b);
+	return -1;
 }
 
 void
 hermes_book_close(struct hermes_book *b)
 {
-	hermes_book_rollback(b);
-	db_close(&b->db);
+	end_sweep(b);
+	if (b->db.h) {
+		hermes_book_rollback(b);
+		sweep(b);
+		db_close(&b->db);
+	}
+	if (b->lock >= 0)
+		close(b->lock);
+	b->lock = -1;
 }
 
 bool
@@ -202,6 +287,7 @@ hermes_book_commit(struct hermes_book *b, int64_t now_ms, struct err *e)
 		return -1;
 	}
 	b->open = false;
+	b->commits++;
 	return 0;
 }
 

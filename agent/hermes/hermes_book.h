@@ -12,6 +12,8 @@
 #ifndef UW_HERMES_BOOK_H
 #define UW_HERMES_BOOK_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,6 +38,12 @@ struct hermes_book {
 	int64_t taken, repeated, dropped;       /* since it was opened */
 	int64_t seen, tidied_ms;
 	bool open;                      /* a transaction is */
+	int commits;                    /* since the log was last written back */
+	char path[512];
+	int lock;                       /* who has it is the only one */
+	pthread_t sweeper;              /* writes the log back, by a connection of its own */
+	bool sweeping;
+	atomic_bool swept;              /* it has done so */
 };
 
 /* Where the reading of one database has come to. */
@@ -60,6 +68,9 @@ int hermes_book_session(struct hermes_book *b, const char *id, const char *diges
 /* What was sent up to there has arrived. */
 int hermes_book_drop(struct hermes_book *b, int64_t upto, struct err *e);
 int hermes_book_commit(struct hermes_book *b, int64_t now_ms, struct err *e);
+/* Now and then: has the log written back by a thread of its own. Its fsyncs take tens of milliseconds, for which nothing that is
+ * told should wait. */
+void hermes_book_sweep(struct hermes_book *b);
 void hermes_book_rollback(struct hermes_book *b);
 
 /* 1: there is one; 0: it is not known. */

@@ -56,7 +56,7 @@ for session in first second third; do
 done
 say "webhooks"
 curl -s -X POST "http://127.0.0.1:$port/double/hook" -d '{"url":"http://'"$listen"'/hermes","secret":"k-k-k-k","count":'$hooks',
-    "hook_event_name":"post_tool_call","tool_name":"terminal","session_id":"@now","extra":{"duration_ms":1,"status":"ok","tool_call_id":"@now"}}' \
+    "every":10,"hook_event_name":"post_tool_call","tool_name":"terminal","session_id":"@now","extra":{"duration_ms":1,"status":"ok","tool_call_id":"@now"}}' \
     >"$dir/answers" || exit 1
 say "runs"
 prompt=$(i=0; while [ $i -lt $steps ]; do printf 'tool terminal ls\nwait 20\n'; i=$((i + 1)); done; echo 'say done')

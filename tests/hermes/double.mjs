@@ -17,6 +17,7 @@
 // double.mjs PORTFILE LOG: prints its port into PORTFILE, and each request as a line of JSON into LOG.
 // HERMES_KEY: API_SERVER_KEY. HERMES_MAX: concurrent runs (10). HERMES_OLD=1: 0.11, which knows neither status, approval nor stop.
 // POST /double/hook {"url","secret",...}: sends a signed outbound webhook, as Hermes would; the rest of the object is its body.
+// "count" of them, one after the other, "every" so many ms.
 import http from 'node:http'
 import crypto from 'node:crypto'
 import fs from 'node:fs'
@@ -172,7 +173,7 @@ function stop(res, run) {
 
 // The body goes out exactly as it is signed.
 function hook(res, o) {
-	const { url, secret, count = 1, ...rest } = o
+	const { url, secret, count = 1, every = 0, ...rest } = o
 	let left = count
 	const times = []
 	// "@now" stands for the time right before it is sent, in milliseconds.
@@ -188,7 +189,7 @@ function hook(res, o) {
 			r.resume()
 			r.on('end', () => {
 				times.push(Number(process.hrtime.bigint() - began) / 1e6)
-				--left > 0 ? one() : reply(res, 200, { status: r.statusCode, ms: times })
+				--left > 0 ? setTimeout(one, every) : reply(res, 200, { status: r.statusCode, ms: times })
 			})
 		})
 		req.on('error', (e) => reply(res, 200, { status: 0, error: e.message }))

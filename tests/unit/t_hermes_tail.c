@@ -57,7 +57,8 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	static const char *const names[] = { "home/state.db", "home/state.db-wal", "home/state.db-shm", "book.db", "book.db-wal", "book.db-shm" };
+	static const char *const names[] = { "home/state.db", "home/state.db-wal", "home/state.db-shm", "book.db", "book.db-wal", "book.db-shm",
+		"book.db.lock" };
 
 	(void)state;
 	hermes_book_close(&book);
@@ -274,6 +275,28 @@ what_was_committed_is_there_again_with_its_number(void **state)
 }
 
 static void
+there_is_one_who_writes_it(void **state)
+{
+	struct hermes_book other;
+
+	(void)state;
+	assert_int_equal(hermes_book_open(&other, in_dir("book.db"), "ezra-1", SHARE_FACTS, 1 << 20, &e), -1);
+	assert_int_equal(e.code, ERR_BUSY);
+	/* Its log is written back beside that. */
+	for (int i = 0; i < 2000; i++) {
+		char call[16];
+
+		snprintf(call, sizeof call, "c%d", i);
+		assert_int_equal(named(VIA_DATABASE, call, NOW), 1);
+		assert_int_equal(hermes_book_drop(&book, book.seq - 1, &e), 0);
+		assert_int_equal(hermes_book_commit(&book, NOW, &e), 0);
+		hermes_book_sweep(&book);
+	}
+	assert_int_equal(book.seq, 2000);
+	assert_true(book.commits < 2000);
+}
+
+static void
 a_full_book_takes_only_what_cannot_be_read_later(void **state)
 {
 	char once[16];
@@ -481,6 +504,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_same_call_from_two_tellers_is_one_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_call_without_a_name_is_that_of_the_same_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_committed_is_there_again_with_its_number, setup, teardown),
+		cmocka_unit_test_setup_teardown(there_is_one_who_writes_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_book_takes_only_what_cannot_be_read_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(messages_are_read_once_whatever_columns_there_are, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_for_a_while_is_read_later, setup, teardown),
