@@ -35,6 +35,7 @@ struct hermes {
 	struct buf output;
 	cJSON *usage;                   /* NULL: not told */
 	int64_t tools, tools_done, tools_failed;        /* that it called, as far as is told */
+	bool blind;                     /* events are missing: the stream was cut, or could not be read */
 	char asked[HERMES_ASKED_MAX];   /* what it wanted to run and was not allowed; "": nothing */
 };
 

@@ -27,27 +27,31 @@ struct run {
 	struct sse sse;
 };
 
+/* The key goes to Hermes alone. */
 static int
-call(const struct hermes *h, const char *path, const struct buf *body, int64_t limit_ms, struct http_answer *a, struct err *e)
+run_request(const struct hermes *h, struct http_request *q, const char *path, struct http_answer *a, struct err *e)
 {
 	const struct config *c = h->r->env->config;
 	const struct config_secret *found = config_secret_find(c, c->hermes_secret);
-	struct config_secret key = { 0 };
-	struct http_request q = { .post = body ? buf_str(body) : NULL, .post_len = body ? body->len : 0,
-		.content_type = "application/json", .timeout_ms = limit_ms, .connect_ms = limit_ms, .max_body = ANSWER_MAX };
+	struct config_secret key = { .name = c->hermes_secret, .value = found ? found->value : NULL, .origin = c->hermes_url };
 	struct buf url = { 0 };
 	int rc;
 
-	if (found) {
-		key = *found;
-		key.origin = c->hermes_url;
-		q.secret = &key;
-	}
 	buf_addf(&url, "%s%s", c->hermes_url, path);
-	q.url = buf_str(&url);
-	rc = http_run(&q, a, e);
+	q->url = buf_str(&url);
+	q->secret = found ? &key : NULL;
+	rc = http_run(q, a, e);
 	buf_free(&url);
 	return rc;
+}
+
+static int
+call(const struct hermes *h, const char *path, const struct buf *body, int64_t limit_ms, struct http_answer *a, struct err *e)
+{
+	struct http_request q = { .post = body ? buf_str(body) : NULL, .post_len = body ? body->len : 0,
+		.content_type = "application/json", .timeout_ms = limit_ms, .connect_ms = limit_ms, .max_body = ANSWER_MAX };
+
+	return run_request(h, &q, path, a, e);
 }
 
 /* What Hermes says about a refusal. */
@@ -227,6 +231,7 @@ on_event(void *arg, const char *name, const char *data, size_t len)
 	cJSON *o = json_parse_object(data, len, NULL);
 	const char *event = *json_text(o, "event") ? json_text(o, "event") : name;
 
+	x->h->blind |= !o;
 	for (size_t i = 0; o && x->end == GOES_ON && !*x->h->asked && i < sizeof events / sizeof *events; i++) {
 		if (strcmp(events[i].event, event) != 0)
 			continue;
@@ -264,48 +269,51 @@ is_over(void *arg)
 static void
 follow(struct run *x)
 {
-	const struct config *c = x->h->r->env->config;
-	const struct config_secret *found = config_secret_find(c, c->hermes_secret);
-	struct config_secret key = found ? *found : (struct config_secret){ 0 };
+	struct http_request q = { .timeout_ms = x->h->until_ms - clock_mono_ms(), .connect_ms = CALL_MS, .on_body = on_body,
+		.is_over = is_over, .silence_s = SILENCE_S, .arg = x };
 	struct http_answer a = { 0 };
-	struct buf url = { 0 };
 	struct err e = { 0 };
-	struct http_request q = { .secret = found ? &key : NULL, .timeout_ms = x->h->until_ms - clock_mono_ms(), .connect_ms = CALL_MS,
-		.on_body = on_body, .is_over = is_over, .silence_s = SILENCE_S, .arg = x };
+	char path[128];
 
-	key.origin = c->hermes_url;
-	buf_addf(&url, "%s/v1/runs/%s/events", c->hermes_url, x->h->id);
-	q.url = buf_str(&url);
-	http_run(&q, &a, &e);
+	snprintf(path, sizeof path, "/v1/runs/%s/events", x->h->id);
+	run_request(x->h, &q, path, &a, &e);
 	http_answer_release(&a);
-	buf_free(&url);
+	x->h->blind |= !is_over(x) || x->sse.left_out;
 }
 
-/* 0: asked, whatever came; -1: it does not answer, or does not know the run. */
+/* The run as it is now, which the caller deletes; NULL if Hermes does not answer, or (gone) does not know it. */
+static cJSON *
+ask_run(const struct hermes *h, const char *id, bool *gone, struct err *e)
+{
+	struct http_answer a = { 0 };
+	cJSON *o = NULL;
+	char path[96];
+
+	snprintf(path, sizeof path, "/v1/runs/%.72s", id);
+	if (call(h, path, NULL, CALL_MS, &a, e) == 0) {
+		*gone = a.status == 404;
+		if (a.status < 300)
+			o = json_parse_object(buf_str(&a.body), a.body.len, e);
+		else
+			refused(&a, "status", e);
+	}
+	http_answer_release(&a);
+	return o;
+}
+
 static int
 look(struct run *x, bool *gone, struct err *e)
 {
-	struct http_answer a = { 0 };
-	char path[96];
-	cJSON *o;
-	int rc;
+	cJSON *o = ask_run(x->h, x->h->id, gone, e);
+	const char *status = json_text(o, "status");
 
-	snprintf(path, sizeof path, "/v1/runs/%s", x->h->id);
-	rc = call(x->h, path, NULL, CALL_MS, &a, e);
-	if (rc == 0 && a.status >= 300) {
-		*gone = a.status == 404;
-		rc = refused(&a, "status", e);
-	}
-	o = rc == 0 ? json_parse_object(buf_str(&a.body), a.body.len, e) : NULL;
 	for (size_t i = 0; o && i < sizeof events / sizeof *events; i++)
-		if (events[i].status && strcmp(events[i].status, json_text(o, "status")) == 0)
+		if (events[i].status && strcmp(events[i].status, status) == 0)
 			events[i].take(x, o);
-	if (o && strcmp(json_text(o, "status"), "waiting_for_approval") == 0)
+	if (o && strcmp(status, "waiting_for_approval") == 0)
 		on_approval(x, o);
-	http_answer_release(&a);
-	rc = o ? 0 : -1;
 	cJSON_Delete(o);
-	return rc;
+	return o ? 0 : -1;
 }
 
 static int
@@ -328,13 +336,13 @@ look_until_over(struct run *x, struct err *e)
 	return 0;
 }
 
-/* Nothing can have happened if no tool ran; one that was only asked about did not. */
+/* Nothing can have happened if no tool ran, and all was seen; one that was only asked about did not. */
 static bool
 did_nothing(const struct run *x)
 {
 	const struct hermes *h = x->h;
 
-	return h->tools == 0 || (h->tools == 1 && !h->tools_done && *h->asked && strcmp(x->last_started, h->asked) == 0);
+	return !h->blind && (h->tools == 0 || (h->tools == 1 && !h->tools_done && *h->asked && strcmp(x->last_started, h->asked) == 0));
 }
 
 static int
@@ -468,19 +476,10 @@ int
 hermes_api_status(struct tool_run *r, const char *id, char *status, size_t size, struct err *e)
 {
 	const struct hermes h = { .r = r };
-	struct http_answer a = { 0 };
-	char path[96];
-	cJSON *o;
-	int rc;
+	bool gone;
+	cJSON *o = ask_run(&h, id, &gone, e);
 
-	snprintf(path, sizeof path, "/v1/runs/%.72s", id);
-	rc = call(&h, path, NULL, CALL_MS, &a, e);
-	if (rc == 0 && a.status >= 300)
-		rc = refused(&a, "status", e);
-	o = rc == 0 ? json_parse_object(buf_str(&a.body), a.body.len, e) : NULL;
 	snprintf(status, size, "%s", json_text(o, "status"));
-	http_answer_release(&a);
-	rc = o ? 0 : -1;
 	cJSON_Delete(o);
-	return rc;
+	return o ? 0 : -1;
 }

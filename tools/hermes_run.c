@@ -130,6 +130,7 @@ put_result(const struct hermes *h, struct buf *result)
 	if (*h->id) {
 		json_kv_int(result, "tools", h->tools);
 		json_kv_int(result, "tools_failed", h->tools_failed);
+		json_kv_bool(result, "events_cut", h->blind);
 	}
 	if (h->usage) {
 		json_put_key(result, "usage");

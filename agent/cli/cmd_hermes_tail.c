@@ -111,13 +111,17 @@ static void
 end_learner(struct tail *t)
 {
 	int64_t until_ms = clock_mono_ms() + END_MS;
+	pid_t ended = 0;
 
 	if (!t->learner)
 		return;
 	kill(t->learner, SIGTERM);
-	while (waitpid(t->learner, NULL, WNOHANG) == 0 && clock_mono_ms() < until_ms)
+	while (!(ended = waitpid(t->learner, NULL, WNOHANG)) && clock_mono_ms() < until_ms)
 		poll(NULL, 0, 20);
+	if (ended)
+		return;
 	kill(t->learner, SIGKILL);
+	waitpid(t->learner, NULL, 0);
 }
 
 /* ---- the loop ---- */
@@ -128,7 +132,7 @@ take_pushed(struct tail *t, struct err *e)
 	struct hermes_event v;
 	int rc = 0;
 
-	while (rc >= 0 && hermes_listen_next(t->listen, &v)) {
+	while (rc >= 0 && !hermes_book_is_full(&t->book) && hermes_listen_next(t->listen, &v)) {
 		rc = hermes_book_take(&t->book, &v, e);
 		hermes_event_release(&v);
 	}
@@ -153,7 +157,9 @@ tell(struct tail *t, int64_t now_ms)
 static int
 turn(struct tail *t, struct err *e)
 {
-	struct pollfd fds[3] = { { .fd = hermes_listen_fd(t->listen), .events = POLLIN }, { .fd = t->state.notice, .events = POLLIN } };
+	/* While there is no room in the book they wait, and more than can wait are answered 503. */
+	int pushed = hermes_book_is_full(&t->book) ? -1 : hermes_listen_fd(t->listen);
+	struct pollfd fds[3] = { { .fd = pushed, .events = POLLIN }, { .fd = t->state.notice, .events = POLLIN } };
 	int64_t now_ms = clock_mono_ms(), wait_ms = *t->state.path ? hermes_state_wait_ms(&t->state, now_ms) : WAIT_MAX_MS;
 	int timeout_ms = wait_ms < WAIT_MAX_MS ? (int)wait_ms : WAIT_MAX_MS;
 

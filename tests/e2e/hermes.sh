@@ -88,12 +88,21 @@ is "a partial one is no success" "$(of partial .state)" failed
 run empty "empty"
 like "nor is one without a text" "$(of empty .error.message)" 'ended without a text'
 run cut "say before
+wait 300
 cut
 wait 200
 say after"
 is "a stream that is cut is not the end of the run" "$(of cut .result.output)" "before after"
+is "which says that it did not see everything" "$(of cut .result.events_cut)" true
+run blind "wait 300
+cut
+wait 50
+tool terminal rm
+wait 100
+fail late"
+is "one that fails unseen may have done something" "$(of blind .state)" uncertain
 run lost "say x
-wait 20
+wait 300
 lose"
 like "a run that Hermes has forgotten is uncertain" "$(of lost '"\(.state) \(.error.message)"')" '^uncertain .*lost from sight.*Run not found'
 run many "tool a x
