@@ -229,10 +229,22 @@ url_port(const char *url)
 }
 
 bool
+config_listen(const char *text, char *address, size_t size, int *port)
+{
+	const char *colon = strrchr(text, ':');
+
+	*port = (int)strtol(colon + 1, NULL, 10);
+	snprintf(address, size, "%.*s", (int)(colon - text), text);
+	if (*text == '[')
+		snprintf(address, size, "%.*s", (int)(colon - text) - 2, text + 1);
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+bool
 config_http(const struct config *c, const char *agent, char *address, size_t size, int *port, bool *loopback)
 {
 	const struct config_house *home = config_home(c, agent);
-	const char *text = c->http_listen, *colon;
+	const char *text = c->http_listen;
 
 	*port = home && home->endpoint ? url_port(home->endpoint) : 0;
 	if (!*port)
@@ -243,13 +255,17 @@ config_http(const struct config *c, const char *agent, char *address, size_t siz
 		return true;
 	if (strcmp(text, "off") == 0)
 		return false;
-	colon = strrchr(text, ':');
-	*port = (int)strtol(colon + 1, NULL, 10);
-	snprintf(address, size, "%.*s", (int)(colon - text), text);
-	if (*text == '[')
-		snprintf(address, size, "%.*s", (int)(colon - text) - 2, text + 1);
-	*loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+	*loopback = config_listen(text, address, size, port);
 	return true;
+}
+
+const struct config_secret *
+config_secret_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; name && i < c->nsecrets; i++)
+		if (strcmp(c->secrets[i].name, name) == 0)
+			return &c->secrets[i];
+	return NULL;
 }
 
 bool

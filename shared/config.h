@@ -200,6 +200,15 @@ struct config {
 	char *temp_dir;                 /* holds the temporary directories of attempts */
 	int64_t temp_bytes;             /* in one of them; 1 GiB, 0: no limit */
 
+	char *hermes_url;               /* of its API server; NULL: none, see tools/hermes_run.c */
+	char *hermes_secret;            /* by its name in secrets, as below; NULL: none */
+	char *hermes_program;           /* used where there is no URL; NULL: none */
+	char *hermes_home;              /* HERMES_HOME; NULL: none */
+	char *hermes_listen;            /* where its webhooks arrive, "127.0.0.1:8650" or "off" */
+	char *hermes_webhook_secret;
+	char *hermes_share;             /* facts previews texts: what leaves this host */
+	int64_t hermes_spool_bytes;     /* 16 MiB */
+
 	struct config_paths roots;      /* tools may read and write beneath these */
 	struct config_paths read_roots; /* tools may read beneath these */
 	struct config_paths tool_dirs;  /* own tools: directories with *.json manifests */
@@ -250,6 +259,13 @@ bool config_http(const struct config *c, const char *agent, char *address, size_
 
 /* owner/name, each of up to 100 of [A-Za-z0-9._-], not dots alone. */
 bool config_repository_ok(const char *repository);
+
+/* "127.0.0.1:8643" or "[::1]:8643", as TYPE_LISTEN takes it: the address alone, and the port. True: only this machine
+ * can connect. */
+bool config_listen(const char *text, char *address, size_t size, int *port);
+
+/* The secret of that name; NULL if there is none, or name is NULL. */
+const struct config_secret *config_secret_find(const struct config *c, const char *name);
 
 bool config_names_has(const struct config_names *names, const char *name);
 

@@ -365,6 +365,30 @@ check_gitea(struct config_reader *r)
 	return 0;
 }
 
+/* Both are names in secrets, and what is signed but not encrypted stays on this machine. */
+static int
+check_hermes(struct config_reader *r)
+{
+	const struct { const char *key, *name; } named[] = {
+		{ "hermes.secret", r->c->hermes_secret }, { "hermes.webhook_secret", r->c->hermes_webhook_secret },
+	};
+	const char *listen = r->c->hermes_listen;
+	char address[64];
+	int port;
+
+	for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+		if (named[i].name && !config_secret_find(r->c, named[i].name))
+			return config_fail_field(r, config_line_of(r, named[i].key), named[i].key, "a name in secrets", named[i].name);
+	if (strcmp(listen, "off") == 0)
+		return 0;
+	if (!config_listen(listen, address, sizeof address, &port))
+		return config_fail_field(r, config_line_of(r, "hermes.listen"), "hermes.listen", "a loopback address and a port", listen);
+	if (!r->c->hermes_webhook_secret)
+		return config_fail_field(r, config_line_of(r, "hermes.listen"), "hermes.webhook_secret",
+		    "a name in secrets, for what arrives at hermes.listen", "nothing");
+	return 0;
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -386,7 +410,7 @@ config_check(struct config_reader *r)
 	for (size_t i = 0; i < c->nsinks; i++)
 		if (check_sink(r, &c->sinks[i]))
 			return -1;
-	if (check_gitea(r))
+	if (check_gitea(r) || check_hermes(r))
 		return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;

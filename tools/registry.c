@@ -34,6 +34,7 @@
 	X(gitea_list_issues)  \
 	X(gitea_pr_status)    \
 	X(health_check)       \
+	X(hermes_run)         \
 	X(http_get)           \
 	X(http_post)          \
 	X(noop)               \

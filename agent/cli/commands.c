@@ -68,6 +68,8 @@
 	C(intelligence_thaw) \
 	C(intelligence_reset) \
 	C(intelligence_import) \
+	X("Hermes")          \
+	C(hermes_tail)       \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \

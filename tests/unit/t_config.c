@@ -678,6 +678,11 @@ alerts_and_sinks_are_checked(void **state)
 	bad(HOUSE "sinks:\n  a:\n    kind: mail\n    url: 'http://x'\n", "5: sinks.a.url: expected smtp://host:port or smtps://host:port, for kind mail");
 	bad(HOUSE "sinks:\n  a:\n    kind: mail\n    url: 'smtp://x'\n    from: a@b\n    to: 'a b'\n", "7: sinks.a.to: expected one mail address");
 	bad(HOUSE "sinks:\n  a:\n    kind: command\n", "4: sinks.a.command: expected a program, for kind command");
+	bad(HOUSE "hermes:\n  secret: NONE\n", "3: hermes.secret: expected a name in secrets, got NONE");
+	bad(HOUSE "hermes:\n  listen: '10.0.0.1:8650'\n", "3: hermes.listen: expected a loopback address and a port, got 10.0.0.1:8650");
+	bad(HOUSE "hermes:\n  listen: '127.0.0.1:8650'\n",
+	    "3: hermes.webhook_secret: expected a name in secrets, for what arrives at hermes.listen, got nothing");
+	bad(HOUSE "hermes:\n  share: all\n", "3: hermes.share: expected one of facts, previews, texts, got all");
 	good(HOUSE "alerts: {queue-age: {limit: 5, clear_s: 2m}, disk-low: {use: off}}\nsinks: {a: {url: 'https://x/y'}}\n");
 	assert_true(config_alert(&conf, ALERT_QUEUE_AGE, &r));
 	assert_int_equal(r.limit, 5);
