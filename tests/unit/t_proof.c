@@ -333,7 +333,7 @@ a_post_is_planned_without_sending_it(void **state)
 static void
 tools_say_what_they_promise(void **state)
 {
-	static const char *const promise[] = { "file_write", "git_checkout", "git_commit", "git_pull", "git_push",
+	static const char *const promise[] = { "artifact_put", "file_write", "git_checkout", "git_commit", "git_pull", "git_push",
 		"gitea_comment", "gitea_create_issue", "gitea_create_pr", "gitea_label", "http_post", "service_control" };
 	size_t n = 0;
 
