@@ -15,6 +15,8 @@
 #define PULSE_MS 3000                   /* an owner whose pulse is older starts nothing */
 #define SKEW_MS 60000                   /* how far clocks may differ */
 #define CANARY UINT64_MAX               /* its handle: the core counts from 1 */
+#define SYNC (UINT64_MAX - 1)
+#define SYNC_MS 2000                    /* for Syncthing to answer, of LOOK_MS */
 #define SANE_WALL_MS 1735689600000      /* 2025: before that nobody has set the clock */
 
 static const char *const names[HEALTH_NCHECKS] = {
@@ -24,6 +26,12 @@ static const char *const names[HEALTH_NCHECKS] = {
 };
 
 /* ---- the answer ---- */
+
+static bool
+shares(const struct agent *a)
+{
+	return a->o.config->share_dir && a->o.config->ndevices;
+}
 
 static bool
 all_known(const struct health *h)
@@ -65,10 +73,11 @@ answer(struct agent *a, struct http_call *call)
 	bool ok = true;
 
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
-		ok = ok && h->checks[i].ok;
+		ok = ok && (h->checks[i].ok || i == HEALTH_SYNC);
 	put_head(&b, a, ok);
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
-		put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
+		if (i != HEALTH_SYNC || shares(a))
+			put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
 	json_put_close(&b, '}');
 	core_put_stress(a->core, &b);
 	json_put_close(&b, '}');
@@ -176,6 +185,36 @@ check_workers(struct agent *a)
 	}
 }
 
+/* After the canary, which may have the only worker. libcurl is not for this process. */
+static void
+check_sync(struct agent *a)
+{
+	static const struct pool_start start = { .handle = SYNC, .tool = "sync_status", .house = "_", .task_id = "canary",
+		.params = "{}", .params_len = 2, .timeout_ms = SYNC_MS };
+
+	if (a->health.sync_ms || a->health.checks[HEALTH_SYNC].known)
+		return;
+	if (!shares(a)) {
+		settle(a, HEALTH_SYNC, true, "nothing is shared");
+	} else if (a->pool && pool_free(a->pool) > 0) {
+		a->health.sync_ms = clock_mono_ms();
+		pool_start(a->pool, &start);
+		pool_flush(a->pool);
+	} else if (!a->health.canary_ms) {
+		settle(a, HEALTH_SYNC, true, "not looked at, for no worker is free");
+	}
+}
+
+static void
+sync_end(struct agent *a, const struct pool_end *end)
+{
+	cJSON *o = end->how == POOL_SUCCEEDED ? json_parse_object(end->result, end->result_len, NULL) : NULL;
+
+	a->health.sync_ms = 0;
+	settle(a, HEALTH_SYNC, json_is_true(o, "ok"), "%s", o ? json_text(o, "text") : end->err.msg);
+	cJSON_Delete(o);
+}
+
 /* What is read now is still on the disk, and the commit of this turn shows that it takes something. */
 static void
 check_store(struct agent *a)
@@ -197,9 +236,12 @@ limit_callback(uv_timer_t *t)
 	settle(a, HEALTH_STORE, false, "no commit within %d ms", LOOK_MS);
 	settle(a, HEALTH_WORKERS, false, "a task that does nothing has not come back for %" PRId64 " ms",
 	    clock_mono_ms() - a->health.canary_ms);
+	settle(a, HEALTH_SYNC, false, "Syncthing has not been heard of for %d ms", LOOK_MS);
 	/* Its worker is replaced. */
 	if (a->health.canary_ms && a->pool)
 		pool_stop(a->pool, CANARY);
+	if (a->health.sync_ms && a->pool)
+		pool_stop(a->pool, SYNC);
 	finish(a);
 }
 
@@ -227,6 +269,7 @@ look(struct agent *a, struct http_call *call)
 	check_disk(a);
 	check_clock(a);
 	check_workers(a);
+	check_sync(a);
 	check_store(a);
 	finish(a);
 }
@@ -250,10 +293,16 @@ health_attempt_end(struct agent *a, const struct pool_end *end)
 {
 	bool ok = end->how == POOL_SUCCEEDED;
 
-	if (end->handle != CANARY)
+	if (end->handle != CANARY && end->handle != SYNC)
 		return false;
-	a->health.canary_ms = 0;
-	settle(a, HEALTH_WORKERS, ok, "%s", ok ? "a task that does nothing came back" : end->err.msg);
+	if (end->handle == SYNC) {
+		sync_end(a, end);
+	} else {
+		a->health.canary_ms = 0;
+		settle(a, HEALTH_WORKERS, ok, "%s", ok ? "a task that does nothing came back" : end->err.msg);
+		if (a->health.looking)
+			check_sync(a);
+	}
 	finish(a);
 	return true;
 }
