@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "agent.h"
+#include "artifact.h"
 #include "clock.h"
 #include "json.h"
 
@@ -26,12 +27,6 @@ static const char *const names[HEALTH_NCHECKS] = {
 };
 
 /* ---- the answer ---- */
-
-static bool
-shares(const struct agent *a)
-{
-	return a->o.config->share_dir && a->o.config->ndevices;
-}
 
 static bool
 all_known(const struct health *h)
@@ -66,6 +61,16 @@ put_check(struct buf *b, const char *name, bool ok, int64_t ms, const char *deta
 }
 
 static void
+put_sync(struct buf *b, const struct health *h)
+{
+	int64_t age_s = (clock_mono_ms() - h->sync_found_ms) / 1000;
+	char detail[240];
+
+	snprintf(detail, sizeof detail, age_s ? "%s (%" PRId64 " s ago)" : "%s", h->checks[HEALTH_SYNC].detail, age_s);
+	put_check(b, names[HEALTH_SYNC], h->checks[HEALTH_SYNC].ok, h->checks[HEALTH_SYNC].ms, detail);
+}
+
+static void
 answer(struct agent *a, struct http_call *call)
 {
 	const struct health *h = &a->health;
@@ -75,9 +80,10 @@ answer(struct agent *a, struct http_call *call)
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
 		ok = ok && (h->checks[i].ok || i == HEALTH_SYNC);
 	put_head(&b, a, ok);
-	for (int i = 0; i < HEALTH_NCHECKS; i++)
-		if (i != HEALTH_SYNC || shares(a))
-			put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
+	for (int i = 0; i < HEALTH_SYNC; i++)
+		put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
+	if (h->shares)
+		put_sync(&b, h);
 	json_put_close(&b, '}');
 	core_put_stress(a->core, &b);
 	json_put_close(&b, '}');
@@ -185,6 +191,18 @@ check_workers(struct agent *a)
 	}
 }
 
+static void
+sync_found(struct agent *a, bool ok, const char *detail)
+{
+	struct health *h = &a->health;
+
+	h->sync_found_ms = clock_mono_ms();
+	h->checks[HEALTH_SYNC].known = true;
+	h->checks[HEALTH_SYNC].ok = ok;
+	h->checks[HEALTH_SYNC].ms = h->sync_ms ? h->sync_found_ms - h->sync_ms : 0;
+	snprintf(h->checks[HEALTH_SYNC].detail, sizeof h->checks[HEALTH_SYNC].detail, "%.199s", detail);
+}
+
 /* After the canary, which may have the only worker. libcurl is not for this process. */
 static void
 check_sync(struct agent *a)
@@ -192,16 +210,16 @@ check_sync(struct agent *a)
 	static const struct pool_start start = { .handle = SYNC, .tool = "sync_status", .house = "_", .task_id = "canary",
 		.params = "{}", .params_len = 2, .timeout_ms = SYNC_MS };
 
-	if (a->health.sync_ms || a->health.checks[HEALTH_SYNC].known)
+	if (a->health.sync_ms)
 		return;
-	if (!shares(a)) {
-		settle(a, HEALTH_SYNC, true, "nothing is shared");
+	if (!a->health.shares) {
+		sync_found(a, true, "this host takes no part");
 	} else if (a->pool && pool_free(a->pool) > 0) {
 		a->health.sync_ms = clock_mono_ms();
 		pool_start(a->pool, &start);
 		pool_flush(a->pool);
 	} else if (!a->health.canary_ms) {
-		settle(a, HEALTH_SYNC, true, "not looked at, for no worker is free");
+		sync_found(a, true, "not looked at, for no worker is free");
 	}
 }
 
@@ -210,8 +228,8 @@ sync_end(struct agent *a, const struct pool_end *end)
 {
 	cJSON *o = end->how == POOL_SUCCEEDED ? json_parse_object(end->result, end->result_len, NULL) : NULL;
 
+	sync_found(a, json_is_true(o, "ok"), o ? json_text(o, "text") : end->err.msg);
 	a->health.sync_ms = 0;
-	settle(a, HEALTH_SYNC, json_is_true(o, "ok"), "%s", o ? json_text(o, "text") : end->err.msg);
 	cJSON_Delete(o);
 }
 
@@ -236,12 +254,11 @@ limit_callback(uv_timer_t *t)
 	settle(a, HEALTH_STORE, false, "no commit within %d ms", LOOK_MS);
 	settle(a, HEALTH_WORKERS, false, "a task that does nothing has not come back for %" PRId64 " ms",
 	    clock_mono_ms() - a->health.canary_ms);
-	settle(a, HEALTH_SYNC, false, "Syncthing has not been heard of for %d ms", LOOK_MS);
 	/* Its worker is replaced. */
 	if (a->health.canary_ms && a->pool)
 		pool_stop(a->pool, CANARY);
-	if (a->health.sync_ms && a->pool)
-		pool_stop(a->pool, SYNC);
+	if (!a->health.checks[HEALTH_SYNC].known)
+		sync_found(a, false, "Syncthing has not been heard of");
 	finish(a);
 }
 
@@ -250,6 +267,7 @@ look(struct agent *a, struct http_call *call)
 {
 	struct health *h = &a->health;
 	int64_t now = clock_mono_ms();
+	config_name self;
 
 	if (!h->looking && h->ended_ms && now - h->ended_ms < LOOK_EVERY_MS) {
 		answer(a, call);
@@ -260,7 +278,9 @@ look(struct agent *a, struct http_call *call)
 	h->calls[h->ncalls++] = call;
 	if (h->looking)
 		return;
-	memset(h->checks, 0, sizeof h->checks);
+	for (int i = 0; i < HEALTH_NCHECKS; i++)
+		h->checks[i].known = i == HEALTH_SYNC && h->checks[i].known;
+	h->shares = artifact_self(a->o.config, self, NULL) == 0;
 	h->looking = true;
 	h->begun_ms = now;
 	uv_update_time(&a->loop);
@@ -300,7 +320,7 @@ health_attempt_end(struct agent *a, const struct pool_end *end)
 	} else {
 		a->health.canary_ms = 0;
 		settle(a, HEALTH_WORKERS, ok, "%s", ok ? "a task that does nothing came back" : end->err.msg);
-		if (a->health.looking)
+		if (a->health.looking && a->health.sync_found_ms < a->health.begun_ms)
 			check_sync(a);
 	}
 	finish(a);

@@ -24,8 +24,9 @@ struct pool_end;
 	X(HEALTH_CLOCK,   "clock")       \
 	X(HEALTH_SYNC,    "sync")
 
-/* HEALTH_SYNC is there only where files are shared. Nothing that an agent does depends on it, so an agent whose Syncthing is
- * away is well, and says that it is. */
+/* HEALTH_SYNC, the last, is there only where files are shared: `sync setup` was run. Nothing that an agent does depends on it, so an agent whose Syncthing is
+ * away is well, and says that it is; and no look waits for it, but for the first: it has what was found on behalf of the one
+ * before. */
 enum health_check {
 #define X(sym, name) sym,
 	HEALTH_CHECKS(X)
@@ -40,7 +41,9 @@ struct health {
 	bool looking;
 	int64_t begun_ms, ended_ms;     /* mono; 0: never */
 	int64_t canary_ms;              /* mono: the task that is with a worker; 0: none */
+	bool shares;                    /* this host is one of those that share files */
 	int64_t sync_ms;                /* likewise, the one that asks Syncthing */
+	int64_t sync_found_ms;          /* mono: when it said what is in checks */
 	struct {
 		bool known, ok;
 		int64_t ms;

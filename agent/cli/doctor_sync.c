@@ -1,6 +1,7 @@
 /*
  * doctor_sync.c - sharing of files: Syncthing answers, has what houses.yaml says, and is connected.
  */
+#include "artifact.h"
 #include "doctor.h"
 #include "sync.h"
 
@@ -53,26 +54,38 @@ check_device(struct doctor *d, const struct sync_device *v)
 		    (long long)(v->lacks > 0 ? v->lacks : 0));
 }
 
-void
-doctor_sync(struct doctor *d)
+static void
+check_devices(struct doctor *d, struct syncthing *s)
 {
 	static struct sync_status st;
-	struct syncthing s;
 	struct err e = { 0 };
 
-	if (!d->config->share_dir && !d->config->ndevices) {
-		doctor_skip(d, "houses.yaml has no syncthing.dir: nothing is shared");
-		return;
-	}
-	if (syncthing_open(&s, d->config, LIMIT_MS, &e) || !syncthing_self(&s, &e)) {
-		doctor_wrong(d, e.code == ERR_CONFIG ? FOUND_SYNC_SETUP : FOUND_SYNC_SILENT, d->config->share_api, "%s", e.msg);
-		return;
-	}
-	check_settings(d, &s);
-	if (syncthing_look(&s, &st, &e))
+	if (syncthing_look(s, &st, &e))
 		doctor_wrong(d, FOUND_SYNC_SILENT, d->config->share_api, "%s", e.msg);
 	else
 		for (size_t i = 0; i < st.n; i++)
 			check_device(d, &st.v[i]);
+}
+
+void
+doctor_sync(struct doctor *d)
+{
+	const struct config *c = d->config;
+	struct syncthing s = { .h = NULL };
+	struct err e = { 0 };
+	config_name self;
+	bool set_up = artifact_self(c, self, &e) == 0;
+
+	if (!c->share_dir && !c->ndevices) {
+		doctor_skip(d, "houses.yaml has no syncthing.dir: nothing is shared");
+	} else if (!set_up && c->share_key && !config_secret_value(c, c->share_key)) {
+		doctor_skip(d, "this host has no secret %s, and was never set up: it takes no part", c->share_key);
+	} else if (syncthing_open(&s, c, LIMIT_MS, &e) || !syncthing_self(&s, &e)) {
+		doctor_wrong(d, e.code == ERR_CONFIG ? FOUND_SYNC_SETUP : FOUND_SYNC_SILENT, c->share_api, "%s", e.msg);
+	} else {
+		check_settings(d, &s);
+		if (set_up)
+			check_devices(d, &s);
+	}
 	syncthing_close(&s);
 }

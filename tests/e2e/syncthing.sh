@@ -92,6 +92,12 @@ on() {
 
 # ---- set up ----
 
+sharing_of() { on "$1" doctor --json | jq -r '[.results[] | select(.check == "sharing") | .finding // .status] | unique | join(" ")'; }
+mv "$T/laptop.key" "$T/kept"
+is "a host without the key takes no part" "$(sharing_of laptop)" skipped
+mv "$T/kept" "$T/laptop.key"
+is "one that has it is to be set up" "$(sharing_of laptop)" sync.setup
+
 refuse "without a set-up there is nowhere to put" 2 on ezra artifact put "$0"
 # Neither talks to anybody, for it only listens on loopback; but nobody asked for them.
 rest ezra PATCH config/options -d '{"relaysEnabled":true,"crashReportingEnabled":true}'
@@ -217,13 +223,16 @@ check "and with it all copies" wait_for 20 eval '[ "$(on laptop artifact list --
 health() { curl -s -m 5 "$(cat "$T/c/state/ezra-1.http")/health" >"$T/health"; }
 says() { health && jq -e "$1" "$T/health"; }
 check "the agent's health has it" wait_for 10 says '.status == "ok" and .checks.sync.ok'
-is "and the doctor" "$(on ezra doctor --json | jq -r '[.results[] | select(.check == "sharing") | .status] | unique | join(" ")')" well
+is "and the doctor" "$(sharing_of ezra)" well
+rest ezra PATCH config/options -d '{"relaysEnabled":true}'
+is "who finds what was switched on since" "$(sharing_of ezra)" "sync.setup well"
+check "which another set-up mends" on ezra sync setup
 stop laptop
 check "the agent's health says that a host is away, and is well itself" wait_for 10 \
     says '.status == "ok" and (.checks.sync | .ok == false and (.detail | test("0 of 1 other devices are connected, not laptop")))'
 refuse "so does the status" 1 on ezra sync status
 is "of which a percentage says nothing" "$(on ezra sync status --json | jq -c '.devices[] | select(.device == "laptop") | [.connected, has("lacks_items")]')" '[false,false]'
-is "the doctor names it" "$(on ezra doctor --json | jq -r '[.results[] | select(.check == "sharing") | .finding // empty] | join(" ")')" sync.away
+is "the doctor names it" "$(sharing_of ezra)" "sync.away well"
 on ezra artifact get "$(printf '%064d' 1)" --wait 0 2>"$T/err"
 like "get says from whom it may come" "$(cat "$T/err")" 'not connected, and may have it: laptop$'
 check "tasks run meanwhile" "$UW" submit noop --house ezra --wait
