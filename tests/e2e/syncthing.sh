@@ -154,6 +154,16 @@ check "whole" cmp "$T/big" "$T/got"
 refuse "what is no hash is wrong usage" 2 on laptop artifact get "${HASH}0"
 refuse "what nobody has does not come" 5 on laptop artifact get "$(printf '%064d' 1)" --wait 1
 
+# Known of, but kept from coming.
+rest laptop POST 'db/ignores?folder=uw-ezra' -d '{"ignore":["*"]}' >"$T/out"
+echo "for later" >"$T/later"
+LATER=$(on ezra artifact put "$T/later")
+told() { on laptop artifact get "$LATER" --wait 0 2>&1 | grep -q 'is not here after 0 s; ezra put it, and ezra has it$'; }
+check "get says who put it and who has it" wait_for 10 told
+rest laptop POST 'db/ignores?folder=uw-ezra' -d '{"ignore":[]}' >"$T/out"
+is "and waits until it is here" "$(on laptop artifact get "$LATER" --wait 30 2>"$T/err")" "for later"
+rm "$T/ezra.shared/ezra/artifacts/$(printf %.2s "$LATER")/$LATER"
+
 # By tasks.
 echo "a result" >"$T/c/work/result"
 TASKS=$("$UW" submit artifact_put path=result --house ezra --wait --json | jq -r .result.hash)
