@@ -1,10 +1,10 @@
 #!/bin/sh
 # limit: 120
-# Two hosts share files through two real Syncthings on loopback: set up from houses.yaml, artifacts by their hash, exports, what
+# Hosts share files through real Syncthings on loopback, two and then three: set up from houses.yaml, artifacts by their hash, exports, what
 # is not whole or not right, and a cluster that does not mind when Syncthing is away.
 . "$(dirname "$0")/lib.sh"
 
-for needed in syncthing curl jq; do
+for needed in syncthing curl jq setsid; do
 	command -v "$needed" >/dev/null && continue
 	skip "sharing of files" "needs $needed"
 	exit
@@ -12,15 +12,15 @@ done
 
 cluster_up --houses ezra,timmy
 
-# ---- two Syncthings that talk to nobody but each other, from before their first start ----
+# ---- Syncthings that talk to nobody but each other, from before their first start ----
 
 # shellcheck disable=SC2046
 set -- $(python3 -c '
 import socket
-s = [socket.socket() for _ in range(4)]
+s = [socket.socket() for _ in range(6)]
 for x in s: x.bind(("127.0.0.1", 0))
 print(*[x.getsockname()[1] for x in s])')
-API_ezra=$1 API_laptop=$2 AT_ezra=$3 AT_laptop=$4
+API_ezra=$1 API_laptop=$2 API_desk=$3 AT_ezra=$4 AT_laptop=$5 AT_desk=$6
 
 prepare() {
 	syncthing generate --home="$T/$1.st" --no-default-folder --skip-port-probing >"$T/$1.generated" 2>&1
@@ -44,7 +44,7 @@ stop() {
 	wait "$(cat "$T/$1.pid")" 2>/dev/null
 	rm -f "$T/$1.pid"
 }
-on_exit 'for _h in ezra laptop; do [ ! -e "$T/$_h.pid" ] || stop $_h; done'
+on_exit 'for _h in ezra laptop desk; do [ ! -e "$T/$_h.pid" ] || stop $_h; done'
 
 # rest HOST METHOD PATH [curl options]
 rest() {
@@ -75,19 +75,21 @@ syncthing:
     laptop: {id: $ID_laptop, address: "tcp://127.0.0.1:$AT_laptop"}
 END
 }
-mkdir -p "$T/l"
-sed -e "s|^pki: pki|pki: $T/c/pki|; s|^state: state|state: $T/l|; s|^run: run|run: $T/l|" \
-    -e "s|\[work\]|[$T/c/work]|; s|\[tools.d\]|[$T/c/tools.d]|" "$T/c/houses.yaml" >"$T/l/houses.yaml"
+for host in laptop desk; do
+	mkdir "$T/$host"
+	sed -e "s|^pki: pki|pki: $T/c/pki|; s|^state: state|state: $T/$host|; s|^run: run|run: $T/$host|" \
+	    -e "s|\[work\]|[$T/c/work]|; s|\[tools.d\]|[$T/c/tools.d]|" "$T/c/houses.yaml" >"$T/$host/houses.yaml"
+	chmod 600 "$T/$host/houses.yaml"
+done
 sharing ezra "$API_ezra" >>"$T/c/houses.yaml"
-sharing laptop "$API_laptop" >>"$T/l/houses.yaml"
-chmod 600 "$T/l/houses.yaml"
+sharing laptop "$API_laptop" >>"$T/laptop/houses.yaml"
 check "the configuration is right" "$UW" config check
 
+ln -s c "$T/ezra"
 on() {
-	case $1 in
-	ezra) shift && UNI_WIZARD_CONFIG=$T/c/houses.yaml "$UW" "$@" ;;
-	*) shift && UNI_WIZARD_CONFIG=$T/l/houses.yaml "$UW" "$@" ;;
-	esac
+	_on=$1
+	shift
+	UNI_WIZARD_CONFIG=$T/$_on/houses.yaml "$UW" "$@"
 }
 
 # ---- set up ----
@@ -131,8 +133,8 @@ if command -v ss >/dev/null; then
 	is "no socket of either leads elsewhere" "$(ss -Htuanp | grep syncthing | awk '{ print $5; if ($2 != "LISTEN") print $6 }' |
 	    grep -v '^127.0.0.1:')" ""
 fi
-is "an unknown device is told its own ID" "$(sed "s/$ID_ezra/$ID_laptop/; s/laptop: .*//" "$T/c/houses.yaml" >"$T/l/other.yaml"
-    "$UW" sync status --config "$T/l/other.yaml" 2>&1 | grep -c "which is $ID_ezra")" 1
+is "an unknown device is told its own ID" "$(sed "s/$ID_ezra/$ID_laptop/; s/laptop: .*//" "$T/c/houses.yaml" >"$T/laptop/other.yaml"
+    "$UW" sync status --config "$T/laptop/other.yaml" 2>&1 | grep -c "which is $ID_ezra")" 1
 
 # ---- artifacts ----
 
@@ -221,7 +223,7 @@ check "and what was learned" wait_for 10 eval 'jq -e ".agent == \"ezra-1\" and .
 
 # ---- forgetting ----
 
-touch -d '40 days ago' "$T/ezra.shared/ezra/artifacts/$(printf %.2s "$HASH")/$HASH"
+touch -t 202001010000 "$T/ezra.shared/ezra/artifacts/$(printf %.2s "$HASH")/$HASH"
 is "what is too old is named" "$(on ezra artifact prune --dry-run --json | jq -r .hash)" "$HASH"
 refuse "only by who put it" 0 on laptop artifact prune
 is "and it is there" "$(on laptop artifact list --json | wc -l | tr -d ' ')" 2
@@ -258,3 +260,27 @@ is "what is put" "$(on ezra artifact put "$T/report")" "$HASH"
 start ezra
 start laptop
 is "arrives when they are back" "$(on laptop artifact get "$HASH" --wait 60 2>"$T/err")" "a report"
+
+# ---- a third ----
+
+prepare desk "$API_desk" "$AT_desk"
+start desk
+ID_desk=$(sed -n 's/.*Device ID: //p' "$T/desk.generated")
+sharing desk "$API_desk" >>"$T/desk/houses.yaml"
+for host in ezra laptop desk; do
+	echo "    desk: {id: $ID_desk, address: \"tcp://127.0.0.1:$AT_desk\"}" >>"$T/$host/houses.yaml"
+done
+check "it answers" wait_for 30 rest desk GET system/ping
+is "it is new to the others" "$(on ezra sync setup | grep -v '^folder uw-[el]')" "device desk: to be added
+folder uw-desk: to be added
+ezra: 4 differences, now mended"
+check "set up there" on laptop sync setup
+check "and on itself" on desk sync setup
+check "all three find each other" wait_for 30 on desk sync status
+stop laptop
+echo "by way of the desk" >"$T/way"
+WAY=$(on ezra artifact put "$T/way")
+is "it gets what is new" "$(on desk artifact get "$WAY" --wait 30 2>"$T/err")" "by way of the desk"
+stop ezra
+start laptop
+is "and hands it on when its writer is away" "$(on laptop artifact get "$WAY" --wait 60 2>"$T/err")" "by way of the desk"
