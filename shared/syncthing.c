@@ -245,7 +245,10 @@ look_at_folder(struct syncthing *s, struct sync_device *v, struct err *e)
 	v->need_items = json_number(o, "needTotalItems", 0);
 	v->need_bytes = json_number(o, "needBytes", 0);
 	v->errors = json_number(o, "errors", 0);
-	v->changed = v->is_self ? 0 : json_number(o, "receiveOnlyTotalItems", 0);
+	v->changed = v->is_self ? v->need_items : json_number(o, "receiveOnlyTotalItems", 0);
+	/* Those it will not take. */
+	if (v->is_self)
+		v->need_items = v->need_bytes = 0;
 	cJSON_Delete(o);
 	return rc < 0 ? -1 : 0;
 }
@@ -290,7 +293,8 @@ sum_up(struct sync_status *st)
 		else if (v->error[0] || v->errors)
 			buf_addf(&bad, "; folder of %s: %lld errors%s%.60s", v->d->name, (long long)v->errors, v->error[0] ? ", " : "", v->error);
 		if (v->changed)
-			buf_addf(&bad, "; folder of %s: %lld items were changed here", v->d->name, (long long)v->changed);
+			buf_addf(&bad, "; folder of %s: %lld items were changed %s", v->d->name, (long long)v->changed,
+			    v->is_self ? "elsewhere" : "here");
 	}
 	st->ok = !away.len && !bad.len;
 	buf_addf(&b, "%zu of %zu other devices are connected", connected, st->n - 1);
@@ -343,7 +347,7 @@ put_device(struct buf *b, const struct sync_device *v)
 	json_kv_int(b, "need_items", v->need_items);
 	json_kv_int(b, "need_bytes", v->need_bytes);
 	json_kv_int(b, "errors", v->errors);
-	json_kv_int(b, "changed_here", v->changed);
+	json_kv_int(b, v->is_self ? "changed_elsewhere" : "changed_here", v->changed);
 	json_put_close(b, '}');
 }
 

@@ -2,7 +2,8 @@
  * syncthing.h - this host's Syncthing, over its REST interface: what it is asked, and how it stands.
  *
  * Each device of houses.yaml is the only writer of one folder, <folder>-<device> at <dir>/<device>: on its host that is of
- * type sendonly, on all others receiveonly. So no host changes what another wrote, and there is nothing to be in conflict.
+ * type sendonly, on all others receiveonly. So hosts that are set up so never change what another wrote, and there is nothing
+ * to be in conflict. One that is not can: what it has reaches others, not the writer, who sees that.
  * Needs libcurl (curl.h): not for the agent itself.
  */
 #ifndef UW_SYNCTHING_H
@@ -69,7 +70,7 @@ struct sync_device {
 	char error[160];
 	int64_t items, need_items, need_bytes;
 	int64_t errors;                 /* files that could not be brought here */
-	int64_t changed;                /* of another's folder: files that somebody changed here */
+	int64_t changed;                /* items that are otherwise here than their writer has them; of ours: elsewhere */
 };
 
 struct sync_status {

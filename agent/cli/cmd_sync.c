@@ -116,7 +116,7 @@ const struct cmd cmd_sync_setup = {
 static void
 print_status(const struct config *c, const struct sync_status *st)
 {
-	static const char *const heads[] = { "DEVICE", "CONNECTED", "LACKS OF OURS", "ITS FOLDER", "ITEMS", "TO COME", "ERRORS", "CHANGED HERE",
+	static const char *const heads[] = { "DEVICE", "CONNECTED", "LACKS OF OURS", "ITS FOLDER", "ITEMS", "TO COME", "ERRORS", "CHANGED",
 		"CONFLICTS", NULL };
 	struct table *t = table_new(heads);
 
@@ -189,8 +189,8 @@ const struct cmd cmd_sync_status = {
 	.name = "sync status",
 	.help = "Which hosts are connected, and what is still to come from them and to go there",
 	.more = "Exit code 0: all are connected, and nothing is wrong; files may still be on their way. 1: something is: a host that is\n"
-	        "away, a file that cannot be brought here, one that somebody changed in another host's folder, a conflict. 5: this\n"
-	        "host's Syncthing does not answer.",
+	        "away, a file that cannot be brought here, one that somebody changed in a folder that is not his (here, or of ours\n"
+	        "elsewhere), a conflict. 5: this host's Syncthing does not answer.",
 	.flags = CMD_JSON,
 	.run = status_run,
 };

@@ -164,7 +164,7 @@
 	  "start Syncthing on {}; look at its id and address in houses.yaml and at the way to it") \
 	X(FOUND_SYNC_FAULT,      "sync.fault", \
 	  "Artifacts of {} are missing here, or are refused", "Somebody wrote into another host's folder, or a file could not be brought here", \
-	  "`uni-wizard sync status`, `uni-wizard artifact verify`; Revert Local Changes on Syncthing's page takes back what was changed") \
+	  "`uni-wizard sync status`, `uni-wizard artifact verify`; then Revert Local Changes on Syncthing's page where it was changed, or Override Changes on the writer's") \
 	X(FOUND_NO_KEYS,         "sovereign.unpinned", \
 	  "Everything starts without approval", "sovereign_keys is empty: whose signature counts is not known", \
 	  "`uni-wizard key init` on the sovereign's machine, and its public half as sovereign_keys in every houses.yaml") \

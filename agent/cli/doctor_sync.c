@@ -47,8 +47,8 @@ check_device(struct doctor *d, const struct sync_device *v)
 	if (!v->is_self && !v->connected)
 		doctor_wrong(d, FOUND_SYNC_AWAY, name, "%s is not connected%s", name, v->paused ? ": it is paused" : "");
 	if (v->error[0] || v->errors || v->changed || conflicts)
-		doctor_wrong(d, FOUND_SYNC_FAULT, name, "folder of %s: %lld errors, %lld items changed here, %ld in conflict%s%s", name,
-		    (long long)v->errors, (long long)v->changed, conflicts, v->error[0] ? ": " : "", v->error);
+		doctor_wrong(d, FOUND_SYNC_FAULT, name, "folder of %s: %lld errors, %lld items changed %s, %ld in conflict%s%s", name,
+		    (long long)v->errors, (long long)v->changed, v->is_self ? "elsewhere" : "here", conflicts, v->error[0] ? ": " : "", v->error);
 	else if (v->is_self || v->connected)
 		doctor_well(d, "%s: %lld items, %lld to come, %lld to go", name, (long long)v->items, (long long)v->need_items,
 		    (long long)(v->lacks > 0 ? v->lacks : 0));

@@ -277,6 +277,20 @@ ezra: 4 differences, now mended"
 check "set up there" on laptop sync setup
 check "and on itself" on desk sync setup
 check "all three find each other" wait_for 30 on desk sync status
+
+# One of them is not what it was: it writes into the folder of another, and others believe it.
+COPY=$T/laptop.shared/ezra/artifacts/$(printf %.2s "$HASH")/$HASH
+rest laptop PATCH config/folders/uw-ezra -d '{"type":"sendreceive"}'
+chmod 644 "$COPY"
+echo forged >"$COPY"
+forged() { on desk artifact get "$HASH" >"$T/out" 2>"$T/err"; [ $? -eq 1 ] && [ ! -s "$T/out" ]; }
+check "what a host forged is refused elsewhere" wait_for 30 eval 'rest laptop POST "db/scan?folder=uw-ezra"; forged'
+check "its writer sees it" wait_for 20 eval 'on ezra sync status | grep -q "folder of ezra: 1 items were changed elsewhere"'
+check "and has its own" cmp "$T/report" "$T/ezra.shared/ezra/artifacts/$(printf %.2s "$HASH")/$HASH"
+is "set-up mends that host" "$(on laptop sync setup --json | jq -r '.changes[]')" 'folder uw-ezra: type is "sendreceive", to be "receiveonly"'
+rest ezra POST 'db/override?folder=uw-ezra'
+check "what the writer has counts again" wait_for 30 eval '[ "$(on desk artifact get "$HASH" 2>&1)" = "a report" ] && on ezra sync status'
+
 stop laptop
 echo "by way of the desk" >"$T/way"
 WAY=$(on ezra artifact put "$T/way")
