@@ -135,6 +135,8 @@ config_release(struct config *c)
 			config_values_clear("stress.*", &c->stresses[k]);
 	for (size_t i = 0; i < c->nsinks; i++)
 		config_values_clear("sinks.*", &c->sinks[i]);
+	for (size_t i = 0; i < c->ndevices; i++)
+		config_values_clear("syncthing.devices.*", &c->devices[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);
@@ -161,6 +163,24 @@ config_house_find(const struct config *c, const char *name)
 	for (size_t i = 0; i < c->nhouses; i++)
 		if (strcmp(c->houses[i].name, name) == 0)
 			return &c->houses[i];
+	return NULL;
+}
+
+const struct config_device *
+config_device_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->ndevices; i++)
+		if (strcmp(c->devices[i].name, name) == 0)
+			return &c->devices[i];
+	return NULL;
+}
+
+const char *
+config_secret_value(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->nsecrets; i++)
+		if (strcmp(c->secrets[i].name, name) == 0)
+			return c->secrets[i].value;
 	return NULL;
 }
 

@@ -34,6 +34,7 @@ struct err;
 #define CONFIG_MAX_FLOWS 32
 #define CONFIG_MAX_SINKS 16
 #define CONFIG_MAX_REPOSITORIES 64
+#define CONFIG_MAX_DEVICES 32
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
@@ -144,6 +145,14 @@ struct config_gitea {
 	int64_t timeout_s;              /* of one */
 };
 
+/* A host with a Syncthing, of which it owns one folder. */
+struct config_device {
+	config_name name;
+	char *id;                       /* "AAAAAAA-...": of its Syncthing */
+	char *address;                  /* where the others reach it: tcp://host:port, quic://host:port, dynamic */
+	char *listen;                   /* where it listens; NULL: at that port of every address */
+};
+
 struct config {
 	char *path;                     /* the file this came from, absolute */
 	config_name cluster;            /* "home" */
@@ -223,6 +232,16 @@ struct config {
 	struct config_sink sinks[CONFIG_MAX_SINKS];
 	size_t nsinks;
 	struct config_gitea gitea;
+
+	char *share_dir;                /* files that hosts share, see artifact.h; NULL: none */
+	config_name share_folder;       /* folders of Syncthing are <this>-<device> */
+	char *share_api, *share_key;    /* its REST interface; its key, by its name in secrets */
+	struct config_names share_outside;      /* what of it may talk to others than the devices, see syncthing.h */
+	struct config_device devices[CONFIG_MAX_DEVICES];
+	size_t ndevices;
+	int64_t max_artifact_bytes;     /* 1 GiB */
+	int64_t keep_artifacts_s;       /* 30 days */
+	int64_t keep_artifacts_bytes;   /* 10 GiB, of one host */
 };
 
 /* The message of e names file, line, key, what was expected and what came. On failure *c is
@@ -237,6 +256,10 @@ void config_release(struct config *c);
 const char *config_path(const char *option);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
+
+const struct config_device *config_device_find(const struct config *c, const char *name);
+/* The value of a secret; NULL: this host has none of that name. */
+const char *config_secret_value(const struct config *c, const char *name);
 
 /* Its row of the table with what the file says of it. False: it is switched off. */
 bool config_alert(const struct config *c, enum alert_kind kind, struct alert_rule *r);

@@ -16,6 +16,7 @@
 #define ALERT(member) .offset = offsetof(struct config_alert, member)
 #define STRESS(member) .offset = offsetof(struct config_stress, member)
 #define SINK(member) .offset = offsetof(struct config_sink, member)
+#define DEVICE(member) .offset = offsetof(struct config_device, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
 #define MiB ((int64_t)1 << 20)
@@ -160,6 +161,24 @@ const struct config_key config_keys[] = {
 	{ "gitea.timeout_s", &TYPE_TIME, "30s", .min = 1, .max = 600, CONF(gitea.timeout_s),
 	    .help = "How long one request may take." },
 
+	{ "syncthing.dir", &TYPE_PATH, CONF(share_dir),
+	    .help = "Directory of what hosts share (see [syncthing.md](syncthing.md)); not given: nothing is shared." },
+	{ "syncthing.folder", &TYPE_NAME, "uw", CONF(share_folder),
+	    .help = "Folders in Syncthing are called `<folder>-<device>`." },
+	{ "syncthing.api", &TYPE_URL, "http://127.0.0.1:8384", CONF(share_api),
+	    .help = "Where this host's Syncthing answers REST: on loopback, or https." },
+	{ "syncthing.api_key", &TYPE_VARIABLE, CONF(share_key),
+	    .help = "Name in `secrets` of its API key." },
+	{ "syncthing.outside", &TYPE_NAMES, .max = 8, CONF(share_outside),
+	    .help = "What of Syncthing may talk to others than the devices: `relays`, `global-discovery`, `local-discovery`, `nat`, "
+	    "`usage-reports`, `crash-reports`, `upgrades`. The rest is switched off." },
+	{ "syncthing.devices.*.id", &TYPE_TEXT, DEVICE(id),
+	    .help = "The device ID of the Syncthing on the host of that name, as `syncthing --device-id` prints it." },
+	{ "syncthing.devices.*.address", &TYPE_TEXT, DEVICE(address),
+	    .help = "Where the other hosts reach it: `tcp://host:22000`, `quic://host:22000`; `dynamic` with a discovery in `outside`." },
+	{ "syncthing.devices.*.listen", &TYPE_TEXT, NULL, "a numeric `address` itself, else all addresses at its port", DEVICE(listen),
+	    .help = "Where it listens: `tcp://0.0.0.0:22000`." },
+
 	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
 	    CONF(max_payload_bytes), .help = "Largest MQTT message." },
 	{ "limits.payload_lines", &TYPE_INT, "4096", .min = 1, .max = 65536, CONF(max_payload_lines),
@@ -174,6 +193,8 @@ const struct config_key config_keys[] = {
 	    CONF(max_outbox_bytes), .help = "Most that may wait to be sent while the broker is away." },
 	{ "limits.stress_priority", &TYPE_INT, "4", .min = 0, .max = 9, CONF(stress_priority),
 	    .help = "Under stress new tasks of a lower priority are refused as `busy`; 0: none." },
+	{ "limits.artifact_bytes", &TYPE_BYTES, "1GiB", .min = 1 * KiB, .max = 1024 * GiB, CONF(max_artifact_bytes),
+	    .help = "Largest artifact, and largest export that is published." },
 	{ "limits.min_free_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 1024 * GiB, CONF(min_free_bytes),
 	    .help = "Disk space below which new tasks are refused." },
 
@@ -195,6 +216,11 @@ const struct config_key config_keys[] = {
 	    .help = "Attempts that an agent remembers to learn from; those of the sovereign's own house keep all, to 10000000." },
 	{ "retention.output_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 64 * GiB, CONF(keep_output_bytes),
 	    .help = "Most that the output of tools takes on the disk of the agent that ran them; 0: none is kept." },
+
+	{ "retention.artifacts_s", &TYPE_TIME, "30d", .min = 60, .max = 3650 * DAY, CONF(keep_artifacts_s),
+	    .help = "How long a host keeps the artifacts that it put, when `uni-wizard artifact prune` is run." },
+	{ "retention.artifacts_bytes", &TYPE_BYTES, "10GiB", .min = 0, .max = 1024 * GiB, CONF(keep_artifacts_bytes),
+	    .help = "Most that they may take; the oldest go." },
 
 	{ "breakers.failures", &TYPE_INT, "5", .min = 0, .max = 1000, CONF(breaker_failures),
 	    .help = "Failures in a row of an agent that speak of a tool's target, until it is given no work for that; 0: any." },

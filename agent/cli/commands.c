@@ -60,6 +60,15 @@
 	C(audit_show)        \
 	C(audit_verify)      \
 	C(audit_export)      \
+	X("Sharing")         \
+	C(artifact_put)      \
+	C(artifact_get)      \
+	C(artifact_list)     \
+	C(artifact_verify)   \
+	C(artifact_prune)    \
+	C(sync_setup)        \
+	C(sync_status)       \
+	C(sync_publish)      \
 	X("Intelligence")    \
 	C(predict)           \
 	C(intelligence_report) \

@@ -37,10 +37,7 @@ struct letter {
 static const char *
 secret_of(const struct sink *s)
 {
-	for (size_t i = 0; s->c->secret && i < s->config->nsecrets; i++)
-		if (strcmp(s->config->secrets[i].name, s->c->secret) == 0)
-			return s->config->secrets[i].value;
-	return NULL;
+	return s->c->secret ? config_secret_value(s->config, s->c->secret) : NULL;
 }
 
 static bool
