@@ -20,7 +20,7 @@
 #ifndef PACE
 #define PACE 4096                       /* bytes of a backlog in a millisecond ... */
 #endif
-#define PACE_BURST (64 * PACE)          /* ... after so many at once */
+#define PACE_BURST (16 * PACE)          /* ... after so many at once */
 #define PACE_MESSAGE 512                /* a message costs as much as these, beside its own */
 
 static bool

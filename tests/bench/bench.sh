@@ -22,7 +22,7 @@ idle() {
 # Three houses with an agent each: the candidates of all of them are all of them.
 start_followers() {
 	start_cluster three bench,second,third
-	wait_in_step 8
+	wait_until in_step 8
 	warm_up
 }
 

@@ -97,12 +97,12 @@ in_step() {
 	[ "$("$wizard" house list --json | grep -o '"in step"' | wc -l)" -ge "$1" ]
 }
 
-wait_in_step() {
+wait_until() {
 	for i in $(seq 120); do
-		in_step "$1" && return
+		! "$@" || return 0
 		sleep 0.5
 	done
-	say "bench: the candidates do not get in step"
+	say "bench: the houses do not come to rest"
 	exit 1
 }
 
@@ -115,7 +115,12 @@ start_lag() {
 	    "parameters":{"type":"object","properties":{"s":{"type":"integer"}}}}' >"$dir/lag/tools.d/teller.json"
 	echo 'workers: {count: 6}' >>"$dir/lag/houses.yaml"
 	start_cluster lag timmy,ezra,bezalel
-	wait_in_step 8
+	wait_until at_home
+}
+
+# All are in step, and houses with their own agents.
+at_home() {
+	in_step 8 && [ "$("$wizard" house list --json | grep -oE '"owner": *"(ezra|bezalel)-1"' | sort -u | wc -l)" -eq 2 ]
 }
 
 # lag HOUSE HIST OPTION...: what timmy-1, and a page that is open there, have of HOUSE.

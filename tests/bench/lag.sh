@@ -29,7 +29,7 @@ relay() {
 	"$wizard" cluster stop "$1" --dir "$dir/lag" >"$dir/up.log" 2>&1
 	"$wizard" agent --config "$dir/lag/relay.yaml" --agent "$1" 2>"$dir/lag/log/$1.relay.log" &
 	relayed=$!
-	settle
+	wait_until at_home
 }
 
 unrelay() {
@@ -38,21 +38,7 @@ unrelay() {
 	kill "$cut"
 	cut='' relayed=''
 	"$wizard" cluster start "$1" --dir "$dir/lag" >"$dir/up.log" 2>&1
-	settle
-}
-
-# Each house is with its own agent, and all are in step.
-at_home() {
-	in_step 8 && [ "$("$wizard" house list --json | grep -oE '"owner": *"(ezra|bezalel)-1"' | sort -u | wc -l)" -eq 2 ]
-}
-
-settle() {
-	for i in $(seq 120); do
-		! at_home || return 0
-		sleep 0.5
-	done
-	say "bench: the houses do not come home"
-	exit 1
+	wait_until at_home
 }
 
 # outage PREFIX OPTION...: bezalel's events are the live ones.
@@ -67,7 +53,6 @@ outage() {
 }
 
 start_lag
-settle
 machine
 say "1,000 events/s for $seconds s"
 measure raw pace $((seconds * 100)) 100 $bytes "$dir/raw.hist"

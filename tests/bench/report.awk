@@ -96,7 +96,7 @@ function sampled(name,   i, q) {
 	split("p50 p99 p999 max", q, " ")
 	for (i in q) {
 		samples[name "_" q[i]] = median(name "_n")
-		slices[name "_" q[i]] = name ~ /^(lag|maker|reader)_/ ? 1 : median("slices")
+		slices[name "_" q[i]] = runs["slices"] && name !~ /^lag_/ ? median("slices") : 1
 	}
 }
 
