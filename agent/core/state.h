@@ -654,6 +654,7 @@ struct core {
 	struct output *outputs_over;    /* to be written with the turn */
 	int noutputs;                   /* in the first list */
 	int64_t output_ms;              /* mono: when it is told; 0: there is nothing to tell */
+	int64_t output_told_ms;         /* mono: when some was */
 	int64_t output_bytes;           /* rows */
 
 	/* outgoing */
