@@ -805,6 +805,8 @@ core_end(struct core *c)
 		next = c->now.mono_ms + LAZY_COMMIT_MS;
 	if (c->output_ms && c->output_ms < next)
 		next = c->output_ms;
+	if (c->pace_ms && c->pace_ms < next)
+		next = c->pace_ms;
 	if (c->lease_next_ms && c->lease_next_ms < next)
 		next = c->lease_next_ms;
 	if (c->flow_ms && c->flow_ms < next)

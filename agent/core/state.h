@@ -669,6 +669,9 @@ struct core {
 	int64_t box_last;               /* newest row's seq */
 	int64_t box_loaded;             /* newest row that was in memory */
 	int64_t box_total_bytes;        /* rows and memory */
+	int64_t box_live;               /* what is older had gathered without a connection; 0: not known yet */
+	int64_t pace_left, pace_at_ms;  /* of those, so many bytes might go then (mono) */
+	int64_t pace_ms;                /* mono: when the next of them may go; 0: none waits for that */
 	int64_t *acked;                 /* rows to delete */
 	size_t nacked, acked_cap;
 	struct local_out *local;
