@@ -37,8 +37,11 @@ on_exit() {
 $CLEAN_UP"
 }
 
+# 2: the shell itself gave up, or the test could not begin.
 leave() {
+	_rc=$?
 	trap - EXIT INT TERM
+	[ "$_rc" -ne 2 ] || not_ok "the test comes to its end" "exit code 2"
 	eval "$CLEAN_UP"
 	[ -n "$KEEP_T" ] || rm -rf "$T"
 	echo "1..$CASES"
