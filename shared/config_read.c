@@ -411,6 +411,20 @@ sink_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 	return config_mapping_read(r, "sinks.*", shown, value, s);
 }
 
+static int
+triage_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	struct config *c = r->c;
+	struct config_triage *t = &c->triages[c->ntriages];
+	char shown[CONFIG_FIELD_MAX];
+
+	if (!named_add(r, key, "triage", "rules", t->name, &c->ntriages, CONFIG_MAX_TRIAGES))
+		return -1;
+	snprintf(shown, sizeof shown, "triage.%s", t->name);
+	config_defaults_put(r, "triage.*", t);
+	return config_mapping_read(r, "triage.*", shown, value, t);
+}
+
 static const struct free_map {
 	const char *path;
 	ptrdiff_t max;
@@ -421,6 +435,7 @@ static const struct free_map {
 	{ "alerts", ALERT_COUNT, alert_add },
 	{ "stress", STRESS_COUNT, stress_add },
 	{ "sinks", CONFIG_MAX_SINKS, sink_add },
+	{ "triage", CONFIG_MAX_TRIAGES, triage_add },
 	{ "schedules", CONFIG_MAX_SCHEDULES, schedule_add },
 	{ "secrets", CONFIG_MAX_SECRETS, secret_add },
 };
