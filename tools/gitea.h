@@ -152,6 +152,9 @@ int gitea_pulls(struct gitea *g, const char *repo, const struct gitea_pull_query
     struct err *e);
 int gitea_pull_get(struct gitea *g, const char *repo, int64_t number, cJSON **out, struct err *e);
 
+/* The files that it changes, each an object with filename and status. */
+int gitea_pull_files(struct gitea *g, const char *repo, int64_t number, gitea_each *each, void *arg, struct err *e);
+
 struct gitea_pull_new {
 	const char *title, *body;
 	const char *head, *base;        /* head: "branch" or "owner:branch" */
