@@ -164,6 +164,7 @@ take_webhooks(struct bridge *b)
 	while (b->hook && hook_take(b->hook, &d)) {
 		if (room < 0)
 			room = b->c->bridge.open - matters_open_count(&b->m);
+		uplink_heard(&b->up);
 		if (room-- > 0)
 			take_one(b, &d);
 		free(d.body);

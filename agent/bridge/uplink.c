@@ -3,7 +3,7 @@
 bool
 uplink_may(const struct uplink *u, int64_t now_ms)
 {
-	return now_ms >= u->until_ms;
+	return now_ms >= u->until_ms && now_ms >= u->asked_ms;
 }
 
 /* What was so at the latest sign counts until this one. */
@@ -23,7 +23,7 @@ uplink_works(struct uplink *u, int64_t now_ms)
 {
 	measure(u, now_ms);
 	u->failures = 0;
-	u->pause_ms = u->until_ms = u->down_ms = 0;
+	u->pause_ms = u->until_ms = u->asked_ms = u->down_ms = 0;
 }
 
 void
@@ -41,8 +41,13 @@ uplink_fails(struct uplink *u, int64_t retry_after_s, uint32_t random, int64_t n
 		u->pause_ms = UPLINK_PAUSE_MAX_MS;
 	/* From half of it to all of it. */
 	u->until_ms = now_ms + u->pause_ms / 2 + random % (u->pause_ms / 2 + 1);
-	if (u->until_ms < now_ms + asked)
-		u->until_ms = now_ms + asked;
+	u->asked_ms = now_ms + asked;
+}
+
+void
+uplink_heard(struct uplink *u)
+{
+	u->until_ms = 0;
 }
 
 int64_t

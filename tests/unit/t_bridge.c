@@ -374,7 +374,10 @@ what_fails_is_left_alone_ever_longer(void **state)
 	for (int i = 0; i < 20; i++)
 		uplink_fails(&u, 0, UINT32_MAX, now);
 	assert_true(uplink_may(&u, now + UPLINK_PAUSE_MAX_MS));
+	uplink_heard(&u);
+	assert_true(uplink_may(&u, now));
 	uplink_fails(&u, 100, 0, now);
+	uplink_heard(&u);
 	assert_false(uplink_may(&u, now + 99999));
 	uplink_fails(&u, INT64_MAX, 0, now);
 	assert_true(uplink_may(&u, now + UPLINK_ASKED_MAX_MS));
