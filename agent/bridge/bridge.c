@@ -15,7 +15,6 @@
 #include "event.h"
 #include "json.h"
 #include "log.h"
-#include "save.h"
 
 #define WAIT_MS 100                     /* for a message; a webhook waits no longer either */
 #define FIGURES_MS 5000
@@ -51,21 +50,6 @@ keep_sums(struct bridge *b)
 	if (matters_count_up(&b->m, "seen_ms", b->up.sum_ms, &e) || matters_count_up(&b->m, "up_ms", b->up.up_sum_ms, &e))
 		store_failed(b, &e);
 	b->up.sum_ms = b->up.up_sum_ms = 0;
-}
-
-static void
-show_figures(struct bridge *b)
-{
-	struct buf text = { 0 };
-	struct err e = { 0 };
-	char path[512];
-
-	figures_put(b, &text);
-	buf_addc(&text, '\n');
-	figures_path(b->c, b->agent, path, sizeof path);
-	if (save_file(path, text.data, text.len, 0600, &e))
-		log_warnx("bridge: %s", e.msg);
-	buf_free(&text);
 }
 
 /* The next candidate after us, who may reach Gitea where we cannot; who does not want the house says so to nobody. If no
@@ -129,7 +113,7 @@ now_and_then(struct bridge *b)
 	if (now >= b->figures_ms) {
 		b->figures_ms = now + FIGURES_MS;
 		keep_sums(b);
-		show_figures(b);
+		figures_write(b);
 	}
 	if (now >= b->prune_ms) {
 		b->prune_ms = now + PRUNE_MS;

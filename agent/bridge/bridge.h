@@ -59,16 +59,18 @@ int bridge_run(const struct config *c, const char *agent);
 
 /* desk.c: does one thing, if there is any. */
 bool desk_step(struct bridge *b);
-/* Facts of an issue or pull request, from wherever; they are freed. */
-void desk_take(struct bridge *b, cJSON *facts, enum matter_source source);
+/* Facts of an issue or pull request, from wherever; they are freed. True: that was news. */
+bool desk_take(struct bridge *b, cJSON *facts, enum matter_source source);
 
 /* answer.c */
 void answer_take(void *arg, const struct client_reply *r);
 void answer_ask(struct bridge *b);      /* once a second: how the tasks are that have not ended */
 int answer_submit(struct bridge *b, const struct matter *x, const struct config_triage *rule, struct err *e);
 
-/* figures.c: one object. `path` is where it is kept for others to read. */
-void figures_put(struct bridge *b, struct buf *out);
-void figures_path(const struct config *c, const char *agent, char *out, size_t size);
+/* figures.c: one object, which is kept in a file for others to read. */
+void figures_write(struct bridge *b);
+/* What the bridge of that agent told last; NULL: nothing. The caller frees it. */
+cJSON *figures_read(const struct config *c, const char *agent);
+bool figures_are_fresh(const cJSON *o);         /* the bridge runs; o may be NULL */
 
 #endif

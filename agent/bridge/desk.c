@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bridge.h"
 #include "buf.h"
@@ -117,24 +118,35 @@ rule_of(const struct bridge *b, const struct matter *x)
 
 /* ---- what is new ---- */
 
-void
+/* As the configuration writes it, which may differ in case; NULL: it is not watched. */
+static const char *
+watched(const struct bridge *b, const char *repo)
+{
+	for (size_t i = 0; i < b->c->bridge.repos.n; i++)
+		if (strcasecmp(b->c->bridge.repos.v[i], repo) == 0)
+			return b->c->bridge.repos.v[i];
+	return NULL;
+}
+
+bool
 desk_take(struct bridge *b, cJSON *facts, enum matter_source source)
 {
-	const char *repo = json_text(facts, "repo");
+	const char *repo = watched(b, json_text(facts, "repo"));
 	int64_t now = clock_wall_ms(), number = json_number(facts, "number", 0), merged = json_number(facts, "merged", 0);
+	bool young = json_number(facts, "created", 0) > now - b->c->bridge.backlog_s * 1000;
 	struct err e = { 0 };
-	bool watched = false;
 	int rc = 0;
 
-	for (size_t i = 0; i < b->c->bridge.repos.n; i++)
-		watched = watched || strcasecmp(b->c->bridge.repos.v[i], repo) == 0;
-	if (watched && merged)
+	if (repo)
+		cJSON_ReplaceItemInObjectCaseSensitive(facts, "repo", cJSON_CreateString(repo));
+	if (repo && merged)
 		rc = matters_merged(&b->m, repo, number, merged, &e);
-	else if (watched && json_is_true(facts, "open") && json_number(facts, "created", 0) > now - b->c->bridge.backlog_s * 1000)
+	else if (repo && young && json_is_true(facts, "open"))
 		rc = matters_add(&b->m, facts, source, now, &e);
 	cJSON_Delete(facts);
 	if (rc < 0)
 		store_failed(b, &e);
+	return rc > 0;
 }
 
 struct reading {
@@ -157,8 +169,9 @@ on_issue(void *arg, const cJSON *item)
 	}
 	if (json_number(facts, "updated", 0) > r->newest_ms)
 		r->newest_ms = json_number(facts, "updated", 0);
-	desk_take(r->b, facts, MATTER_POLL);
-	return --r->room > 0;
+	if (desk_take(r->b, facts, MATTER_POLL))
+		r->room--;
+	return r->room > 0 && !r->b->failed;
 }
 
 /* Only a listing that was read to its end moves the cursor. */

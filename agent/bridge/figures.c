@@ -1,5 +1,5 @@
 /*
- * figures.c - what the bridge measures: kept in its file, shown by `uni-wizard allegro`.
+ * figures.c - what the bridge measures: written every few seconds, shown by `uni-wizard allegro` and in /metrics.
  */
 #include <string.h>
 
@@ -7,11 +7,14 @@
 #include "buf.h"
 #include "clock.h"
 #include "json.h"
+#include "log.h"
+#include "save.h"
 
 #define WEEK_MS (7 * 86400000LL)
+#define FRESH_MS 20000                  /* who has written nothing for so long does not run */
 
-void
-figures_path(const struct config *c, const char *agent, char *out, size_t size)
+static void
+file_of(const struct config *c, const char *agent, char *out, size_t size)
 {
 	snprintf(out, size, "%s/%s.bridge.json", c->state_dir, agent);
 }
@@ -97,8 +100,8 @@ put_webhooks(struct bridge *b, struct buf *out)
 	json_put_close(out, '}');
 }
 
-void
-figures_put(struct bridge *b, struct buf *out)
+static void
+put_all(struct bridge *b, struct buf *out)
 {
 	json_put_open(out, '{');
 	json_kv_str(out, "agent", b->agent);
@@ -111,4 +114,40 @@ figures_put(struct bridge *b, struct buf *out)
 	put_sums(b, out);
 	put_webhooks(b, out);
 	json_put_close(out, '}');
+	buf_addc(out, '\n');
+}
+
+void
+figures_write(struct bridge *b)
+{
+	struct buf text = { 0 };
+	struct err e = { 0 };
+	char path[512];
+
+	put_all(b, &text);
+	file_of(b->c, b->agent, path, sizeof path);
+	if (save_file(path, text.data, text.len, 0600, &e))
+		log_warnx("bridge: %s", e.msg);
+	buf_free(&text);
+}
+
+cJSON *
+figures_read(const struct config *c, const char *agent)
+{
+	struct buf text = { .max = 65536 };
+	char path[512];
+	cJSON *o;
+
+	file_of(c, agent, path, sizeof path);
+	o = save_read(path, &text, NULL) ? NULL : json_parse_object(buf_str(&text), text.len, NULL);
+	buf_free(&text);
+	return o;
+}
+
+bool
+figures_are_fresh(const cJSON *o)
+{
+	int64_t at;
+
+	return o && clock_parse(json_text(o, "time"), &at, NULL) == 0 && clock_wall_ms() - at < FRESH_MS;
 }

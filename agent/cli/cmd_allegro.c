@@ -1,41 +1,30 @@
 #include <inttypes.h>
-#include <sys/stat.h>
+#include <string.h>
 
 #include "bridge.h"
-#include "clock.h"
+#include "buf.h"
 #include "cmd.h"
 #include "json.h"
 #include "remote.h"
-#include "save.h"
-
-#define FRESH_MS 20000                  /* who has written nothing for so long does not run */
 
 /* The latest that a bridge on this host has told; NULL: none has. */
 static cJSON *
-latest(const struct config *c, int64_t *age_ms)
+latest(const struct config *c)
 {
 	const struct config_names *names = config_candidates(c, c->bridge.house);
 	cJSON *found = NULL;
-	int64_t newest = 0;
 
 	for (size_t i = 0; names && i < names->n; i++) {
-		struct buf text = { .max = 1 << 20 };
-		char path[512];
-		int64_t at;
-		cJSON *o;
+		cJSON *o = figures_read(c, names->v[i]);
 
-		figures_path(c, names->v[i], path, sizeof path);
-		o = save_read(path, &text, NULL) ? NULL : json_parse_object(buf_str(&text), text.len, NULL);
-		if (o && clock_parse(json_text(o, "time"), &at, NULL) == 0 && at > newest) {
-			newest = at;
+		/* Times of one form sort as texts. */
+		if (o && (!found || strcmp(json_text(o, "time"), json_text(found, "time")) > 0)) {
 			cJSON_Delete(found);
 			found = o;
-			o = NULL;
+		} else {
+			cJSON_Delete(o);
 		}
-		cJSON_Delete(o);
-		buf_free(&text);
 	}
-	*age_ms = clock_wall_ms() - newest;
 	return found;
 }
 
@@ -82,17 +71,16 @@ print_status(const cJSON *o, bool runs)
 static int
 show(const struct cmd_args *a, const struct config *c)
 {
-	int64_t age_ms;
 	cJSON *o;
 	bool runs;
 
 	if (!c->bridge.repos.n)
 		return cmd_fail(EXIT_USAGE, "%s: bridge.repos: expected repositories to watch, got none", c->path);
-	o = latest(c, &age_ms);
+	o = latest(c);
 	if (!o)
 		return cmd_fail(EXIT_NO_ANSWER, "no bridge has run on this host, in %s; the owner of house %s keeps it, see `uni-wizard "
 		    "house list`", c->state_dir, c->bridge.house);
-	runs = age_ms < FRESH_MS;
+	runs = figures_are_fresh(o);
 	cJSON_AddBoolToObject(o, "runs", runs);
 	if (a->json)
 		print_pretty(o);

@@ -67,7 +67,7 @@ while [ $n -lt "$ISSUES" ]; do
 	gitea POST $R/issues "{\"title\":\"Issue $n\"}" >"$T/answer" 2>"$T/out" || { sleep 0.2; continue; }
 	grep -q '"number"' "$T/answer" || { sleep 0.2; continue; }
 	n=$((n + 1))
-	dice 40
+	dice 20
 	[ "$DICE" -ne 0 ] || crash
 	[ $((n % 50)) -ne 0 ] || revive
 	case $n in
