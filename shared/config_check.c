@@ -354,8 +354,8 @@ check_gitea(struct config_reader *r)
 		return g->token || g->repositories.n ? gitea_fail(r, "gitea.url", "the URL of a Gitea") : 0;
 	if (!g->token)
 		return gitea_fail(r, "gitea.token", "the name of a secret, which is the token");
-	if (strpbrk(g->url, "?#"))
-		return gitea_fail(r, "gitea.url", "a URL without ? and #");
+	if (strpbrk(g->url, "?#@"))
+		return gitea_fail(r, "gitea.url", "a URL without user name, ? and #");
 	if (strncmp(g->url, "http:", 5) == 0 && !is_loopback(g->url))
 		config_warn(r, config_line_of(r, "gitea.url"), "gitea.url: over plain http to another host the token can be read on the way");
 	return 0;

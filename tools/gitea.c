@@ -92,7 +92,7 @@ token_ok(const char *token)
 static bool
 url_ok(const char *url)
 {
-	return url && (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) && !strpbrk(url, "?# ");
+	return url && (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) && !strpbrk(url, "?#@ ");
 }
 
 struct gitea *
@@ -102,7 +102,7 @@ gitea_open(const struct gitea_options *o, struct err *e)
 	struct gitea *g;
 
 	if (!url_ok(o->url) || strlen(o->url) > 2048) {
-		err_field(e, ERR_INVALID, "gitea.url", o->url, "http(s)://host[:port][/path]");
+		err_field(e, ERR_INVALID, "gitea.url", NULL, "http(s)://host[:port][/path], without user name");
 		return NULL;
 	}
 	if (!token_ok(o->token)) {
@@ -328,7 +328,7 @@ transport_failed(struct gitea *g, const struct ask *q, struct err *e)
 static int
 strange(struct gitea *g, const struct ask *q, struct err *e, const char *why)
 {
-	char what[512], request[256];
+	char what[768], request[256];
 
 	brief(q, request, sizeof request);
 	snprintf(what, sizeof what, "%s: %s", request, why);
@@ -344,7 +344,6 @@ take_answer(struct gitea *g, struct ask *q, const struct http_answer *a, cJSON *
 
 	if (kind_of(a->status) != GITEA_FINE)
 		return status_failed(g, q, a, e);
-	g->failure.unsure = false;
 	q->next_page = link ? gitea_link_next(link) : 0;
 	q->total = total && isdigit((unsigned char)*total) ? strtoll(total, NULL, 10) : -1;
 	if (!out)
@@ -387,6 +386,7 @@ run(struct gitea *g, struct ask *q, cJSON **out, struct err *e)
 	h.url = buf_str(&url);
 	rc = http_run(&h, &a, e);
 	rc = rc ? transport_failed(g, q, e) : take_answer(g, q, &a, out, e);
+	g->failure.unsure = g->failure.unsure && rc != 0;
 	http_answer_release(&a);
 	buf_free(&url);
 	return rc;
@@ -395,6 +395,10 @@ run(struct gitea *g, struct ask *q, cJSON **out, struct err *e)
 static int
 ask(struct gitea *g, struct ask *q, cJSON **out, struct err *e)
 {
+	struct err nobody_asks;
+
+	e = e ? e : &nobody_asks;
+	*e = (struct err){ 0 };
 	g->failure = (struct gitea_failure){ .kind = GITEA_FINE };
 	if (out)
 		*out = NULL;
@@ -591,21 +595,29 @@ list_page(struct gitea *g, const struct buf *path, struct listing *l, int64_t *p
 	return rc;
 }
 
+static int
+list_pages(struct gitea *g, const struct buf *path, struct listing *l, int64_t per_page, struct err *e)
+{
+	int rc = 0;
+
+	for (int round = 0; rc == 0 && round < LISTINGS; round++) {
+		l->shrunk = false;
+		l->total = -1;
+		for (int64_t page = 1; rc == 0 && page && !l->ended;)
+			rc = list_page(g, path, l, &page, per_page, e);
+		if (!l->shrunk || l->ended)
+			break;
+	}
+	return rc;
+}
+
 /* Frees the path. */
 static int
 list(struct gitea *g, struct buf *path, int64_t per_page, gitea_each *each, void *arg, struct err *e)
 {
 	struct listing l = { .each = each, .arg = arg };
-	int rc = 0;
+	int rc = list_pages(g, path, &l, per_page, e);
 
-	for (int round = 0; rc == 0 && round < LISTINGS; round++) {
-		l.shrunk = false;
-		l.total = -1;
-		for (int64_t page = 1; rc == 0 && page && !l.ended;)
-			rc = list_page(g, path, &l, &page, per_page, e);
-		if (!l.shrunk || l.ended)
-			break;
-	}
 	free(l.seen);
 	buf_free(path);
 	return rc;
@@ -770,29 +782,41 @@ gitea_comment_edit(struct gitea *g, const char *repo, int64_t id, const char *bo
 	return send_text(g, "PATCH", &path, body, out, e);
 }
 
-/* An owner that is a person has no labels: not found, and nothing is amiss. */
+/* An owner that is a person has none: not found, and nothing is amiss. */
+static int
+list_org_labels(struct gitea *g, const char *repo, struct listing *l, struct err *e)
+{
+	struct buf path = { .max = 8192 };
+	struct err why = { 0 };
+	int rc;
+
+	buf_addf(&path, "/orgs/%.*s/labels", (int)strcspn(repo, "/"), repo);
+	rc = list_pages(g, &path, l, 0, &why);
+	buf_free(&path);
+	if (rc && (g->failure.kind == GITEA_NOT_FOUND || g->failure.kind == GITEA_FORBIDDEN)) {
+		g->failure = (struct gitea_failure){ .kind = GITEA_FINE };
+		rc = 0;
+	}
+	if (rc && e)
+		*e = why;
+	return rc;
+}
+
 int
 gitea_labels(struct gitea *g, const char *repo, gitea_each *each, void *arg, struct err *e)
 {
+	struct listing l = { .each = each, .arg = arg };
 	struct buf path = { 0 };
-	struct err none = { 0 };
+	int rc = begin(g, &path, repo, e);
 
-	if (begin(g, &path, repo, e))
-		return -1;
 	buf_adds(&path, "/labels");
-	if (list(g, &path, 0, each, arg, e))
-		return -1;
-	path.max = 8192;
-	buf_addf(&path, "/orgs/%.*s/labels", (int)strcspn(repo, "/"), repo);
-	if (list(g, &path, 0, each, arg, &none) == 0)
-		return 0;
-	if (g->failure.kind == GITEA_NOT_FOUND || g->failure.kind == GITEA_FORBIDDEN) {
-		g->failure = (struct gitea_failure){ .kind = GITEA_FINE };
-		return 0;
-	}
-	if (e)
-		*e = none;
-	return -1;
+	if (rc == 0)
+		rc = list_pages(g, &path, &l, 0, e);
+	if (rc == 0 && !l.ended)
+		rc = list_org_labels(g, repo, &l, e);
+	free(l.seen);
+	buf_free(&path);
+	return rc;
 }
 
 int

@@ -273,6 +273,7 @@ on_transfer(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_tot
 	return 0;
 }
 
+/* Nobody watches, but somebody may end it. */
 static int
 on_pause(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
@@ -417,17 +418,24 @@ set_request(struct transfer *t)
 	    SET(t, CURLOPT_ACCEPT_ENCODING, "") && SET(t, CURLOPT_USERAGENT, "uni-wizard/" UW_VERSION);
 }
 
-/* Options are set anew each time; connections stay. */
 static void
 line_take(struct transfer *t)
 {
-	t->h = t->q->line ? *t->q->line : NULL;
-	if (t->h)
+	void **line = t->q->line;
+
+	t->h = line && *line ? *line : t->curl->easy_init();
+	if (line)
+		*line = t->h;
+}
+
+/* What is kept knows nothing of this request any more: only connections stay. */
+static void
+line_leave(struct transfer *t)
+{
+	if (t->h && t->q->line)
 		t->curl->easy_reset(t->h);
 	else
-		t->h = t->curl->easy_init();
-	if (t->q->line)
-		*t->q->line = t->h;
+		t->curl->easy_cleanup(t->h);
 }
 
 void
@@ -544,8 +552,7 @@ http_run(const struct http_request *q, struct http_answer *a, struct err *e)
 		if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && a->cut))
 			rc = transfer_failed(&t, code, e);
 	}
-	if (!q->line)
-		t.curl->easy_cleanup(t.h);
+	line_leave(&t);
 	t.curl->slist_free_all(t.headers);
 	return rc;
 }

@@ -2,10 +2,10 @@
 // demand. It is not Gitea: what it does follows the documentation and source of 1.26 as far as we read them, and no real one
 // has been asked. That its answers have the published shape is checked by a proxy that knows the contract (contract.sh).
 //
-//   node gitea.mjs [--port N] [--control N] [--root-url URL] [--state FILE]
+//   node gitea.mjs [--port N] [--control N] [--root-url URL] [--state FILE] [--record FILE]
 //
 // Prints "gitea: api PORT control PORT" once it listens, on 127.0.0.1. --state: read at the start, if it is there, and written
-// at SIGTERM. The control port speaks JSON:
+// at SIGTERM. --record: each request with its body, a line of JSON. The control port speaks JSON:
 //
 //   POST /users {login, token, scopes?, orgs?}       scopes: ["read:user","write:issue","write:repository"]; not given: all of these
 //   POST /repos {full_name, org?, private?, archived?, writers?, branches?: {name: sha}, files?: {branch: [changed files]}, git?}
@@ -21,7 +21,7 @@
 //   GET /requests   GET /deliveries   GET /state     what came, what went, what is; DELETE /requests forgets them
 import { createHmac, randomUUID, createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 
@@ -609,6 +609,8 @@ async function api(req, res) {
 			[status, result] = [e.status || 500, e.body || { message: '', url: '' }];
 		}
 	entry.status = status;
+	if (options.record)
+		appendFileSync(options.record, JSON.stringify({ method: req.method, path: req.url, body: c.text, status }) + '\n');
 	if (fault.delay_ms)
 		await pause(fault.delay_ms);
 	if (fault.cut === 'after') {

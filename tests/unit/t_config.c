@@ -722,6 +722,29 @@ bridge_and_triage_are_checked(void **state)
 }
 
 static void
+gitea_is_checked(void **state)
+{
+	(void)state;
+	bad(HOUSE "gitea: {token: T}\n", "2: gitea.url: expected the URL of a Gitea");
+	bad(HOUSE "gitea: {url: 'http://localhost:3000'}\n", "2: gitea.token: expected the name of a secret, which is the token");
+	bad(HOUSE "gitea: {url: 'http://localhost:3000/?x', token: T}\n", "2: gitea.url: expected a URL without user name, ? and #");
+	bad(HOUSE "gitea: {url: 'http://localhost:3000', token: T, repositories: [a/b, a]}\n",
+	    "2: gitea.repositories: expected a list of repositories (owner/name), got a");
+	bad(HOUSE "gitea: {url: 'http://localhost:3000', token: T, repositories: [a/..]}\n",
+	    "2: gitea.repositories: expected a list of repositories (owner/name), got a/..");
+	bad(HOUSE "gitea: {url: 'http://localhost:3000', token: T, repositories: [a/b, a/b]}\n",
+	    "2: gitea.repositories: a/b is given twice");
+	good(HOUSE "gitea: {url: 'http://localhost:3000/git', token: T, repositories: [a/b, c.d/e_f-g], rate: 100/m}\n");
+	assert_string_equal(conf.gitea.url, "http://localhost:3000/git");
+	assert_int_equal(conf.gitea.repositories.n, 2);
+	assert_string_equal(conf.gitea.repositories.v[1], "c.d/e_f-g");
+	assert_int_equal(conf.gitea.each_us, 600000);
+	assert_int_equal(conf.gitea.burst, 20);
+	assert_int_equal(conf.gitea.timeout_s, 30);
+	done();
+}
+
+static void
 stress_is_checked(void **state)
 {
 	struct stress_rule r;
@@ -770,6 +793,7 @@ main(void)
 		cmocka_unit_test(schedules_are_checked),
 		cmocka_unit_test(alerts_and_sinks_are_checked),
 		cmocka_unit_test(bridge_and_triage_are_checked),
+		cmocka_unit_test(gitea_is_checked),
 		cmocka_unit_test(stress_is_checked),
 		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),
