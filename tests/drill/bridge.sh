@@ -3,39 +3,20 @@
 # Issues opened while bridges and agents are killed at random, webhooks are dropped, and Gitea is away twice: how long each took to be
 # triaged, and whether each was, once. Run by make drill-bridge; ISSUES=500 SEED=1.
 . "$(dirname "$0")/../e2e/lib.sh"
-. "$(dirname "$0")/../gitea/lib.sh"
-gitea_needs "the drill of the bridge"
-ISSUES=${ISSUES:-500} SEED=${SEED:-$$} RANDOM_STATE=${SEED:-$$} DROP=${DROP:-0.3} AWAY_MS=${AWAY_MS:-5000}
+. "$(dirname "$0")/../gitea/bridge.sh"
+ISSUES=${ISSUES:-500} SEED=${SEED:-$$} DROP=${DROP:-0.3} AWAY_MS=${AWAY_MS:-5000}
+RANDOM_STATE=$SEED
 
-gitea_up
-gitea_user timmy
-gitea_user allegro
-gitea_do POST /repos '{"full_name":"timmy/work","writers":["allegro"]}' >"$T/out"
-R=/repos/timmy/work
-GITEA_AS=t-timmy
-PORT=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+bridge_gitea
 own_tool examine idempotent <<'END'
 #!/bin/sh
 jq -r .title >>"$UW_ROOTS/examined"
 echo '{}'
 END
-cluster_up --houses allegro,ezra
-printf 't-allegro\n' >"$T/token"
-printf 's3cret\n' >"$T/secret"
-chmod 600 "$T/token" "$T/secret"
-cat >>"$T/c/houses.yaml" <<END
-operators: [operator, gitea]
-secrets:
-  GITEA: {file: $T/token}
-  HOOK: {file: $T/secret}
-gitea: {url: "$GITEA", token: GITEA, rate: 200/s, burst: 50}
-bridge: {repos: [timmy/work], listen: "127.0.0.1:$PORT", secret: HOOK, poll_s: 5s, yield_s: 0}
-triage:
+bridge_cluster 'poll_s: 5s, yield_s: 0' <<'END'
   all: {add: [seen], house: ezra, task: '{"tool":"examine","params":{"title":"{title}"}}'}
 END
-restart_all
-gitea POST $R/hooks "{\"type\":\"gitea\",\"active\":true,\"events\":[\"issues\"],
-    \"config\":{\"url\":\"http://127.0.0.1:$PORT/gitea\",\"content_type\":\"json\",\"secret\":\"s3cret\"}}" >"$T/out"
+bridge_hook >"$T/out"
 gitea_do POST /webhooks "{\"drop\":$DROP,\"twice\":0.1}" >"$T/out"
 
 # The same numbers for the same seed: 0 to N - 1.
@@ -43,14 +24,12 @@ dice() {
 	RANDOM_STATE=$(((RANDOM_STATE * 1103515245 + 12345) % 2147483648))
 	DICE=$((RANDOM_STATE / 65536 % $1))
 }
-bridge() { pgrep -f "bridge --agent .* --config $T/c/houses.yaml"; }
-running() { wait_for 30 bridge >"$T/out"; }
-check "a bridge runs" running
+check "a bridge runs" wait_for 30 bridge_of '.*'
 kills=0 agents=0 down=
 crash() {
 	dice 3
 	if [ "$DICE" -gt 0 ]; then
-		for pid in $(bridge); do
+		for pid in $(bridge_of '.*'); do
 			kill -9 "$pid" && kills=$((kills + 1))
 		done
 	elif [ -z "$down" ]; then
