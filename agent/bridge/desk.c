@@ -27,10 +27,32 @@
 
 /* ---- how it went ---- */
 
+/* A token that is not valid concerns them all too, and may become so. */
 static bool
-is_away(enum gitea_kind k)
+is_away(const struct gitea_failure *f)
 {
-	return k == GITEA_LIMITED || k == GITEA_UNAVAILABLE || k == GITEA_UNREACHABLE || k == GITEA_STOPPED || k == GITEA_STRANGE;
+	switch (f->kind) {
+	case GITEA_LIMITED:
+	case GITEA_UNAVAILABLE:
+	case GITEA_UNREACHABLE:
+	case GITEA_STOPPED:
+	case GITEA_STRANGE:
+		return true;
+	default:
+		return f->kind == GITEA_FORBIDDEN && f->status == 401;
+	}
+}
+
+/* What goes on for long is not told each time. */
+static void
+complain(struct bridge *b, const struct err *e)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!b->told_ms || now - b->told_ms > TOLD_MS) {
+		log_warnx("bridge: %s", e->msg);
+		b->told_ms = now;
+	}
 }
 
 static void
@@ -48,18 +70,17 @@ note(struct bridge *b, int rc, const struct err *e)
 	int64_t now = clock_mono_ms();
 	struct ulid random;
 
-	if (rc == 0 || !is_away(f->kind)) {
+	if (rc == 0 || !is_away(f)) {
 		if (b->up.down_ms && now - b->up.down_ms > 1000)
 			log_info("bridge: Gitea answers again, after %" PRId64 " ms", now - b->up.down_ms);
+		if (b->up.down_ms)
+			b->told_ms = 0;
 		uplink_works(&b->up, now);
 		b->yields = 0;
 		return false;
 	}
 	ulid_now(&random);
-	if (!b->up.down_ms || now - b->told_ms > TOLD_MS) {
-		log_warnx("bridge: %s", e->msg);
-		b->told_ms = now;
-	}
+	complain(b, e);
 	uplink_fails(&b->up, f->retry_after_s, (uint32_t)random.b[14] << 8 | random.b[15], now);
 	return true;
 }
@@ -82,7 +103,8 @@ count(struct bridge *b, const char *name)
 		store_failed(b, &e);
 }
 
-/* When Gitea is away it costs the matter nothing; what Gitea refuses is tried some times more. */
+/* When Gitea is away it costs the matter nothing. What Gitea refuses is tried some times more, and what it forbids until it
+ * does so no longer: somebody has to give us the right. */
 static void
 put_off(struct bridge *b, struct matter *x, const struct err *e)
 {
@@ -93,8 +115,9 @@ put_off(struct bridge *b, struct matter *x, const struct err *e)
 	for (int i = 0; i < x->tries && wait < AGAIN_MAX_MS; i++)
 		wait *= 2;
 	x->next_ms = clock_wall_ms() + (wait < AGAIN_MAX_MS ? wait : AGAIN_MAX_MS);
-	log_warnx("bridge: %s#%" PRId64 ": %s", x->repo, x->number, e->msg);
-	if (++x->tries >= TRIES) {
+	if (x->tries < TRIES)
+		log_warnx("bridge: %s#%" PRId64 ": %s", x->repo, x->number, e->msg);
+	if (++x->tries >= TRIES && gitea_failure(b->gitea)->kind != GITEA_FORBIDDEN) {
 		log_warnx("bridge: %s#%" PRId64 ": given up", x->repo, x->number);
 		x->stage = MATTER_GIVEN_UP;
 	}
@@ -200,7 +223,7 @@ poll_repo(struct bridge *b, size_t i)
 	    (rc == 0 && r.room > 0 && r.newest_ms > cursor && matters_set_cursor(&b->m, repo, r.newest_ms, &why)))
 		store_failed(b, &why);
 	if (rc && !note(b, rc, &e))
-		log_warnx("bridge: %s: %s", repo, e.msg);
+		complain(b, &e);
 	else if (rc)
 		b->poll_ms[i] = 0;
 	else
@@ -515,11 +538,11 @@ who_are_we(struct bridge *b)
 	struct err e = { 0 };
 
 	if (gitea_whoami(b->gitea, b->login, &e)) {
-		/* Nothing can be done without; a token that is not valid may become so. */
-		if (!note(b, -1, &e))
+		/* Nothing can be done without. */
+		if (!note(b, -1, &e)) {
+			complain(b, &e);
 			uplink_fails(&b->up, 10, 0, clock_mono_ms());
-		if (!is_away(gitea_failure(b->gitea)->kind))
-			log_warnx("bridge: %s", e.msg);
+		}
 		return;
 	}
 	note(b, 0, NULL);
