@@ -20,6 +20,7 @@
 #define FIGURES_MS 5000
 #define PRUNE_MS 60000
 #define YIELD_AGAIN_MAX_MS 3600000
+#define YIELD_ASK_MS 30000              /* who does not take the house by then does not want it */
 
 static volatile sig_atomic_t interrupted;
 
@@ -52,32 +53,44 @@ keep_sums(struct bridge *b)
 	b->up.sum_ms = b->up.up_sum_ms = 0;
 }
 
-/* The next candidate after us, who may reach Gitea where we cannot; who does not want the house says so to nobody. If no
- * other reaches it either, the house comes back, and goes again ever more rarely. */
+static const char *
+other_candidate(const struct bridge *b, const struct config_names *names)
+{
+	size_t us = 0;
+
+	while (us < names->n && strcmp(names->v[us], b->agent) != 0)
+		us++;
+	return names->v[(us + 1 + (size_t)b->yields % (names->n - 1)) % names->n];
+}
+
+/* Somebody else may reach Gitea where we cannot. If he does not either, the house comes back, and goes again ever more
+ * rarely, for that is kept; if he does not take it, the next one is asked. */
 static void
 yield_house(struct bridge *b)
 {
 	const struct config_names *names = config_candidates(b->c, b->c->bridge.house);
 	int64_t now = clock_mono_ms(), wait = b->c->bridge.yield_s * 1000;
+	struct err e = { 0 };
 	struct buf q = { 0 };
-	size_t us = 0;
+	const char *to;
 
+	for (int64_t i = 0; i < b->yields && wait < YIELD_AGAIN_MAX_MS; i++)
+		wait *= 2;
 	if (!wait || uplink_down_for(&b->up, now) < wait || now < b->yield_ms || names->n < 2)
 		return;
-	while (us < names->n && strcmp(names->v[us], b->agent) != 0)
-		us++;
-	for (int i = 0; i < b->yields && wait < YIELD_AGAIN_MAX_MS; i++)
-		wait *= 2;
-	b->yield_ms = now + (wait < YIELD_AGAIN_MAX_MS ? wait : YIELD_AGAIN_MAX_MS);
+	b->yield_ms = now + YIELD_ASK_MS;
+	to = other_candidate(b, names);
 	b->yields++;
+	if (matters_count_up(&b->m, "yields", 1, &e))
+		store_failed(b, &e);
+	log_warnx("bridge: Gitea cannot be reached from here for %" PRId64 " s; house %s is to go to %s",
+	    uplink_down_for(&b->up, now) / 1000, b->c->bridge.house, to);
 	json_put_open(&q, '{');
 	json_put_key(&q, "move");
 	json_put_open(&q, '{');
-	json_kv_str(&q, "to", names->v[(us + (size_t)b->yields) % names->n]);
+	json_kv_str(&q, "to", to);
 	json_put_close(&q, '}');
 	json_put_close(&q, '}');
-	log_warnx("bridge: Gitea cannot be reached from here for %" PRId64 " s; house %s is to go to %s",
-	    uplink_down_for(&b->up, now) / 1000, b->c->bridge.house, names->v[(us + (size_t)b->yields) % names->n]);
 	client_request(b->client, TOPIC_QUERY, b->c->bridge.house, buf_str(&q), NULL);
 	buf_free(&q);
 }
@@ -261,7 +274,10 @@ open_all(struct bridge *b, struct err *e)
 	b->labels = cJSON_CreateObject();
 	b->started_ms = b->heard_ms = clock_mono_ms();
 	b->gitea = gitea_open_configured(b->c, &(struct gitea_options){ 0 }, e);
-	return !b->gitea || matters_open(&b->m, path, e) || open_hook(b, e) || open_client(b, e) || resume(b, e) ? -1 : 0;
+	if (!b->gitea || matters_open(&b->m, path, e))
+		return -1;
+	b->yields = matters_sum(&b->m, "yields");
+	return open_hook(b, e) || open_client(b, e) || resume(b, e) ? -1 : 0;
 }
 
 static void

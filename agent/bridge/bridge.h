@@ -48,7 +48,7 @@ struct bridge {
 	int64_t heard_ms;               /* mono: of the agent, that the house is ours */
 	int64_t told_ms;                /* mono: when Gitea's being away was last told */
 	int64_t yield_ms;               /* mono: not to be given away before that */
-	int yields;                     /* in a row */
+	int64_t yields;                 /* in a row, in former lives too */
 	int64_t second_ms, figures_ms, prune_ms;        /* mono: when that is due */
 	bool listens, told_listen;
 	bool failed;                    /* the file does not take anything: the process ends */

@@ -62,6 +62,15 @@ store_failed(struct bridge *b, const struct err *e)
 	b->failed = true;
 }
 
+static void
+count(struct bridge *b, const char *name, int64_t by)
+{
+	struct err e = { 0 };
+
+	if (matters_count_up(&b->m, name, by, &e))
+		store_failed(b, &e);
+}
+
 /* True if all of Gitea is concerned. */
 static bool
 note(struct bridge *b, int rc, const struct err *e)
@@ -76,6 +85,8 @@ note(struct bridge *b, int rc, const struct err *e)
 		if (b->up.down_ms)
 			b->told_ms = 0;
 		uplink_works(&b->up, now);
+		if (b->yields)
+			count(b, "yields", -b->yields);
 		b->yields = 0;
 		return false;
 	}
@@ -91,15 +102,6 @@ save(struct bridge *b, const struct matter *x)
 	struct err e = { 0 };
 
 	if (matters_save(&b->m, x, &e))
-		store_failed(b, &e);
-}
-
-static void
-count(struct bridge *b, const char *name)
-{
-	struct err e = { 0 };
-
-	if (matters_count_up(&b->m, name, 1, &e))
 		store_failed(b, &e);
 }
 
@@ -259,7 +261,7 @@ adopt(struct bridge *b, struct matter *x, bool has_record)
 {
 	x->adopted = true;
 	x->stage = !has_record || (*x->task && comment_is_final(x->state)) ? MATTER_DONE : MATTER_SHOWN;
-	count(b, "adopted");
+	count(b, "adopted", 1);
 	save(b, x);
 }
 
@@ -354,7 +356,7 @@ look(struct bridge *b, struct matter *x)
 	if (strcmp(json_text(x->facts, "author"), b->login) == 0) {
 		x->stage = MATTER_DONE;
 		x->adopted = true;
-		count(b, "own");
+		count(b, "own", 1);
 		save(b, x);
 		return;
 	}
@@ -384,7 +386,7 @@ on_label(void *arg, const cJSON *item)
 	cJSON *ids = arg;
 	struct gitea_label l;
 
-	if (gitea_label_read(item, &l, NULL) == 0 && !cJSON_HasObjectItem(ids, l.name))
+	if (gitea_label_read(item, &l, NULL) == 0 && !cJSON_GetObjectItemCaseSensitive(ids, l.name))
 		cJSON_AddNumberToObject(ids, l.name, (double)l.id);
 	return true;
 }
@@ -439,7 +441,7 @@ add_labels(struct bridge *b, const struct matter *x, const struct config_triage 
 	return -1;
 }
 
-/* Assignees are set all at once, so it is looked first whether there are any. */
+/* Assignees are set all at once, so it is looked first whether there are any. That one cannot be holds up nothing else. */
 static int
 assign(struct bridge *b, const struct matter *x, const struct config_triage *rule, struct err *e)
 {
@@ -455,8 +457,13 @@ assign(struct bridge *b, const struct matter *x, const struct config_triage *rul
 	assigned = json_is_true(facts, "assigned");
 	cJSON_Delete(o);
 	cJSON_Delete(facts);
-	return assigned ? 0 : gitea_issue_edit(b->gitea, x->repo, x->number,
-	    &(struct gitea_issue_edit){ .assignees = &who, .nassignees = 1 }, NULL, e);
+	if (assigned || gitea_issue_edit(b->gitea, x->repo, x->number, &(struct gitea_issue_edit){ .assignees = &who, .nassignees = 1 },
+	    NULL, e) == 0)
+		return 0;
+	if (is_away(gitea_failure(b->gitea)))
+		return -1;
+	log_warnx("bridge: %s#%" PRId64 ": not given to %s: %s", x->repo, x->number, who, e->msg);
+	return 0;
 }
 
 static int
@@ -479,14 +486,14 @@ follow(struct bridge *b, struct matter *x)
 	struct err e = { 0 };
 
 	/* A rule that is no longer in the file says nothing more. */
-	if (rule && (add_labels(b, x, rule, &e) || assign(b, x, rule, &e) || set_status(b, x, &e))) {
+	if (rule && (complete_facts(b, x, &e) || add_labels(b, x, rule, &e) || assign(b, x, rule, &e) || set_status(b, x, &e))) {
 		put_off(b, x, &e);
 		return;
 	}
 	note(b, 0, NULL);
 	if (!x->triaged_ms && !x->adopted) {
 		x->triaged_ms = clock_wall_ms();
-		count(b, is_pull(x) ? "pulls" : "issues");
+		count(b, is_pull(x) ? "pulls" : "issues", 1);
 	}
 	x->tries = 0;
 	x->next_ms = 0;
@@ -525,7 +532,7 @@ tell(struct bridge *b, struct matter *x)
 	x->next_ms = 0;
 	if (final) {
 		x->stage = MATTER_DONE;
-		count(b, strcmp(x->state, "succeeded") == 0 ? "tasks_succeeded" : "tasks_not_succeeded");
+		count(b, strcmp(x->state, "succeeded") == 0 ? "tasks_succeeded" : "tasks_not_succeeded", 1);
 	}
 	save(b, x);
 }

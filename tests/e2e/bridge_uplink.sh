@@ -28,6 +28,7 @@ fault "a comment is written, and the answer comes too late" '{"method":"POST","p
 fault "a comment is not taken" '{"method":"POST","path":"comments$","cut":"before"}'
 fault "comments cannot be read" '{"method":"GET","path":"comments$","status":500,"times":2}'
 fault "too much is asked" '{"method":"GET","path":"issues[?]","status":429,"retry_after":2}'
+fault "the token is not valid for a while" '{"method":"POST","path":"comments$","status":401,"times":2}'
 fault "an edit fails" '{"method":"PATCH","path":"comments","status":503,"times":2}'
 
 gitea_do POST /away '{"ms":2500}' >"$T/out"
@@ -53,6 +54,6 @@ check "to the one that does" wait_for 20 owned_by ezra-1
 issue "From there" >"$T/out"
 N=$((N + 1))
 check "who goes on" wait_for 20 says $N '\*\*succeeded\*\*'
-sleep 5
+sleep 3
 check "and keeps it" owned_by ezra-1
 kill $CUT
