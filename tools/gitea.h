@@ -62,11 +62,19 @@ struct gitea_failure {
 	bool unsure;                    /* it was to change something, and may have */
 };
 
+/* Whose turn it is: for who opens the same Gitea again and again, and keeps one rate. Zero at first. */
+struct gitea_turn {
+	int64_t credit_us;              /* saved up: each_us of it is a request */
+	int64_t counted_us;             /* clock_mono_us() up to which it was; 0: not yet */
+	int64_t not_before_ms;          /* by Retry-After */
+};
+
 struct gitea_options {
 	const char *url;                /* "https://host[:port][/sub]", without /api/v1 */
 	const char *token;
 	const char *ca;                 /* PEM: trust these authorities instead of the system's; NULL */
 	int64_t each_us, burst;         /* a request may be made each so often, and so many at once; 0: any */
+	struct gitea_turn *turn;        /* NULL: of its own */
 	int64_t timeout_ms;             /* of one request; 0: 30 s */
 	bool (*stop)(void *arg);        /* asked while it waits, at least once a second; NULL */
 	void (*on_write)(void *arg);    /* a request that changes something is about to be sent; NULL */

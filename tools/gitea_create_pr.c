@@ -82,7 +82,8 @@ const struct tool tool_gitea_create_pr = {
 	.name = "gitea_create_pr",
 	.summary = "Opens a pull request, once however often it is tried; one that is open of the same branches will do",
 	.schema = "{\"type\":\"object\",\"required\":[\"repository\",\"title\",\"head\"],\"properties\":{" GITEA_PARAM_REPOSITORY ","
-	    "\"title\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"Title; `WIP:` in front makes it a draft.\"},"
+	    "\"title\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,"
+	    "\"description\":\"Title; `WIP:` in front makes it a draft.\"},"
 	    GITEA_PARAM_BODY ","
 	    "\"head\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200,\"pattern\":\"^[^-]\","
 	    "\"description\":\"The branch that is offered, pushed already; owner:branch for one in a fork.\"},"

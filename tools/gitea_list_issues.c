@@ -94,7 +94,7 @@ gitea_list_issues_run(struct tool_run *r, struct buf *result, struct err *e)
 	return gitea_tool_close(&t, rc);
 }
 
-/* Gitea leaves out labels that it does not know, and asks for none if it knows none: those that are asked for are looked up. */
+/* Gitea leaves out labels that it does not know, and filters by none if it knows none: so they are looked up first. */
 const struct tool tool_gitea_list_issues = {
 	.name = "gitea_list_issues",
 	.summary = "Lists issues and pull requests of a repository, newest first",

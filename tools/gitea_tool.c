@@ -36,25 +36,24 @@ on_write(void *arg)
 	tool_effect_begins(arg);
 }
 
-/* No task writes before it was made; a key may be older. */
+/* A key is told from an id, which somebody else's work has. No task writes before it was made; a key may be older. */
 static void
 set_id(struct gitea_run *t)
 {
+	const char *key = param_str(t->r, "key");
 	struct ulid id;
 
-	t->id = param_str(t->r, "key");
+	snprintf(t->id, sizeof t->id, "%s%s", key ? "key/" : "", key ? key : t->r->task_id);
 	t->since[0] = '\0';
-	if (t->id)
-		return;
-	t->id = t->r->task_id;
-	if (ulid_parse(t->id, &id) && ulid_time_ms(&id) > CLOCKS_MS)
+	if (!key && ulid_parse(t->id, &id) && ulid_time_ms(&id) > CLOCKS_MS)
 		clock_format((ulid_time_ms(&id) - CLOCKS_MS) / 1000 * 1000, t->since, sizeof t->since);
 }
 
 int
 gitea_tool_open(struct gitea_run *t, struct tool_run *r, struct err *e)
 {
-	struct gitea_options o = { .on_write = on_write, .arg = r };
+	static struct gitea_turn turn;  /* of all that this worker ever does */
+	struct gitea_options o = { .turn = &turn, .on_write = on_write, .arg = r };
 
 	*t = (struct gitea_run){ .r = r, .repo = param_str(r, "repository") };
 	set_id(t);

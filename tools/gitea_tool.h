@@ -18,7 +18,7 @@
 	"\"number\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":9007199254740991," \
 	"\"description\":\"Of the issue or pull request.\"}"
 #define GITEA_PARAM_KEY \
-	"\"key\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9._:/]+(-[A-Za-z0-9._:/]+)*$\",\"maxLength\":100," \
+	"\"key\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9._:/]+(-[A-Za-z0-9._:/]+)*$\",\"maxLength\":90," \
 	"\"description\":\"What has it is written once, whichever task asks; without it once for this task.\"}"
 #define GITEA_NAMES(name, most, text) \
 	"\"" name "\":{\"type\":\"array\",\"maxItems\":" most ",\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}," \
@@ -34,7 +34,7 @@ struct gitea_run {
 	struct tool_run *r;
 	struct gitea *g;
 	const char *repo;
-	const char *id;                 /* of what is written: params.key, else the task's */
+	char id[101];                   /* of what is written: the task's, or "key/" and params.key */
 	char since[32];                 /* "", or when the task was made at the earliest: nothing of it is older */
 };
 

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../gitea/bridge.sh"
 
 bridge_gitea
-bridge_cluster 'poll_s: 1s, yield_s: 5s' <<'END'
+bridge_cluster 'poll_s: 1s, yield_s: 8s' <<'END'
   any: {house: ezra, task: '{"tool":"noop"}'}
 END
 owned_by() { [ "$(owner_of allegro)" = "$1" ]; }
@@ -49,7 +49,7 @@ on_exit "kill $CUT 2>/dev/null"
 tried() { grep -q 'owns allegro, and starts its bridge' "$T/cut-off.log"; }
 check "the first one has it back" wait_for 40 tried
 asks() { grep -q 'house allegro is to go to ezra-1' "$T/cut-off.log"; }
-check "and gives it away, for it does not reach Gitea" wait_for 20 asks
+check "and gives it away, for it does not reach Gitea" wait_for 30 asks
 check "to the one that does" wait_for 20 owned_by ezra-1
 issue "From there" >"$T/out"
 N=$((N + 1))

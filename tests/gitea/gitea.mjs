@@ -2,18 +2,19 @@
 // demand. It is not Gitea: what it does follows the documentation and source of 1.26 as far as we read them, and no real one
 // has been asked. That its answers have the published shape is checked by a proxy that knows the contract (contract.sh).
 //
-//   node gitea.mjs [--port N] [--control N] [--root-url URL] [--state FILE] [--record FILE]
+//   node gitea.mjs [--port N] [--control N] [--root-url URL] [--state FILE] [--record FILE] [--tls FILE]
 //
 // Prints "gitea: api PORT control PORT" once it listens, on 127.0.0.1. --state: read at the start, if it is there, and written
-// at SIGTERM. --record: each request with its body, a line of JSON. The control port speaks JSON:
+// at SIGTERM. --record: each request with its body, a line of JSON. --tls: a PEM
+// file of certificate and key, for HTTPS. The control port speaks JSON:
 //
 //   POST /users {login, token, scopes?, orgs?}       scopes: ["read:user","write:issue","write:repository"]; not given: all of these
 //   POST /repos {full_name, org?, private?, archived?, writers?, branches?: {name: sha}, files?: {branch: [changed files]}, git?}
 //                                                    git: a bare repository, whose branches are those of the repository
-//   POST /faults {method?, path?, times?, chance?, status?, retry_after?, after?, delay_ms?, cut?, slow?}
+//   POST /faults {method?, path?, times?, chance?, status?, retry_after?, after?, delay_ms?, cut?, slow?, body?, repeat?, link?}
 //        path: a regular expression; times: how often (1; 0: for ever); status: answered with that, after: true when it is done
 //        all the same; cut: "before" it is read, "after" it is done, "middle" of the answer; delay_ms: done, but answered late;
-//        slow: bytes a second
+//        slow: bytes a second; body: answered instead, done all the same, repeat times; link: the Link header instead
 //   DELETE /faults                                   none any more, nor dropped webhooks
 //   POST /away {ms}                                  nobody listens for so long
 //   POST /webhooks {drop?, twice?, delay_ms?, corrupt?}    chances (0 to 1) of a delivery; corrupt: signed with another key
@@ -619,14 +620,17 @@ async function api(req, res) {
 	}
 	if (fault.retry_after)
 		c.headers['Retry-After'] = String(fault.retry_after);
-	const text = status === 204 || result === undefined ? '' : JSON.stringify(result);
+	if (fault.link)
+		c.headers.Link = fault.link;
+	const text = fault.body ? fault.body.repeat(fault.repeat ?? 1) : status === 204 || result === undefined ? '' : JSON.stringify(result);
 	write(res, status, { ...(text ? { 'Content-Type': 'application/json;charset=utf-8' } : {}), ...c.headers }, text, fault);
 }
 
 // Control
 
 let port = Number(options.port || 0);
-const server = http.createServer((req, res) => api(req, res).catch(e => {
+const tls = options.tls && readFileSync(options.tls);
+const server = (tls ? https : http).createServer(tls ? { cert: tls, key: tls } : {}, (req, res) => api(req, res).catch(e => {
 	console.error(e);
 	res.destroy();
 }));

@@ -24,6 +24,7 @@ gitea_needs() {
 }
 
 gitea_up() {
+	: >"$T/gitea.out"
 	node "$GITEA_DIR/gitea.mjs" "$@" >"$T/gitea.out" 2>"$T/gitea.log" &
 	GITEA_PID=$!
 	on_exit 'kill "$GITEA_PID" 2>/dev/null'

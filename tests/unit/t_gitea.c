@@ -10,7 +10,7 @@
 #define REPO "timmy/work"
 #define SHA "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-static pid_t double_pid;
+static pid_t double_pid, tls_pid;
 static char url[64], control[64];
 static struct gitea *g;
 static struct err e;
@@ -18,21 +18,20 @@ static char sentence[sizeof e.msg];
 
 /* The double */
 
-/* NULL where there is no node. GITEA_RECORD: a file for all that is asked. */
+/* What it prints; NULL where there is no node. */
 static char *
-double_start(void)
+double_start(pid_t *pid, const char *option, const char *value)
 {
-	const char *record = getenv("GITEA_RECORD");
 	static char line[128];
 	int out[2];
 	ssize_t n;
 
 	assert_int_equal(pipe(out), 0);
-	double_pid = fork();
-	if (double_pid == 0) {
+	*pid = fork();
+	if (*pid == 0) {
 		dup2(out[1], 1);
 		alarm(120);
-		execlp("node", "node", "tests/gitea/gitea.mjs", record ? "--record" : NULL, record, (char *)NULL);
+		execlp("node", "node", "tests/gitea/gitea.mjs", value ? option : NULL, value, (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -149,7 +148,8 @@ comments_of(int64_t number)
 static int
 setup_all(void **state)
 {
-	char *line = double_start();
+	/* GITEA_RECORD: a file for all that is asked. */
+	char *line = double_start(&double_pid, "--record", getenv("GITEA_RECORD"));
 	int api, other;
 
 	fx_setup(state);
@@ -178,6 +178,10 @@ teardown_all(void **state)
 {
 	kill(double_pid, SIGKILL);
 	waitpid(double_pid, NULL, 0);
+	if (tls_pid) {
+		kill(tls_pid, SIGKILL);
+		waitpid(tls_pid, NULL, 0);
+	}
 	return fx_teardown(state);
 }
 
@@ -510,6 +514,7 @@ who_is_asked_to_come_later_does(void **state)
 	fault("{\"status\":429,\"retry_after\":1}");
 	bad(gitea_issue_get(g, REPO, 1, &o, &e), GITEA_LIMITED, false);
 	assert_int_equal(gitea_failure(g)->retry_after_s, 1);
+	assert_int_equal(gitea_failure(g)->status, 429);
 	command("DELETE", "/requests", NULL, NULL);
 	bad(gitea_issue_get(g, REPO, 1, &o, &e), GITEA_LIMITED, false);
 	assert_int_equal(asked("GET", "/api/v1/"), 0);
@@ -533,6 +538,7 @@ of_a_change_it_says_whether_it_may_have_happened(void **state)
 	assert_int_equal(comments_of(number), 1);
 	fault("{\"method\":\"POST\",\"cut\":\"after\"}");
 	bad(gitea_comment_create(g, REPO, number, "two", NULL, &e), GITEA_UNREACHABLE, true);
+	assert_int_equal(gitea_failure(g)->status, 0);
 	assert_int_equal(comments_of(number), 2);
 	fault("{\"method\":\"POST\",\"cut\":\"before\"}");
 	bad(gitea_comment_create(g, REPO, number, "three", NULL, &e), GITEA_UNREACHABLE, true);
@@ -541,6 +547,72 @@ of_a_change_it_says_whether_it_may_have_happened(void **state)
 	assert_int_equal(asked("POST", "/api/v1/repos/timmy/work/issues/"), 3);
 	fault("{\"method\":\"GET\",\"cut\":\"after\",\"times\":0}");
 	bad(gitea_issue_get(g, REPO, number, &(cJSON *){ NULL }, &e), GITEA_UNREACHABLE, false);
+}
+
+static void
+answers_that_make_no_sense_are_strange(void **state)
+{
+	struct gitea_issue_query q = { .state = "all" };
+	int64_t number;
+	int n = 0;
+	cJSON *o;
+
+	NEEDS_DOUBLE;
+	number = new_issue("strange");
+	fault("{\"body\":\"<html>Please log in</html>\"}");
+	bad(gitea_issue_get(g, REPO, number, &o, &e), GITEA_STRANGE, false);
+	fault("{\"body\":\"{}\"}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	fault("{\"path\":\"comments\",\"body\":\"{}\"}");
+	bad(gitea_comment_once(g, REPO, number, "X", "x", NULL, NULL, &e), GITEA_STRANGE, false);
+	fault("{\"body\":\"[],\",\"repeat\":3000000}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	assert_non_null(strstr(sentence, "8 MiB"));
+	fault("{\"link\":\"<http://x/?page=1>; rel=\\\"next\\\"\"}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	fault("{\"link\":\"<http://x/?page=201>; rel=\\\"next\\\"\"}");
+	bad(gitea_issues(g, REPO, &q, count, &n, &e), GITEA_STRANGE, false);
+	/* Of a change it may have been the answer all the same. */
+	fault("{\"method\":\"POST\",\"body\":\"nonsense\"}");
+	bad(gitea_comment_create(g, REPO, number, "x", &o, &e), GITEA_STRANGE, true);
+	assert_int_equal(comments_of(number), 1);        /* that one, and none of "X" */
+	/* Nor is the token told on that a message echoes. */
+	fault("{\"status\":400,\"body\":\"{\\\"message\\\":\\\"bad header: token " TOKEN "\\\"}\"}");
+	bad(gitea_issue_get(g, REPO, number, &o, &e), GITEA_REFUSED, false);
+}
+
+static void
+nobody_is_spoken_to_who_cannot_prove_his_name(void **state)
+{
+	struct gitea_options none = { .timeout_ms = 5000 };
+	char version[64], tls_url[64], *line;
+	const char *before = fx.config.gitea.url;
+	int api, other;
+
+	NEEDS_DOUBLE;
+	EXEC("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=gitea",
+	    "-addext", "subjectAltName=DNS:localhost", "-keyout", fx_path("key.pem"), "-out", fx_path("cert.pem"));
+	EXEC("sh", "-c", "cat \"$1/cert.pem\" \"$1/key.pem\" >\"$1/both.pem\"", "sh", fx.top);
+	line = double_start(&tls_pid, "--tls", fx_path("both.pem"));
+	assert_non_null(line);
+	assert_int_equal(sscanf(line, "gitea: api %d control %d", &api, &other), 2);
+	snprintf(tls_url, sizeof tls_url, "https://localhost:%d", api);
+	fx.config.gitea.url = tls_url;
+	gitea_close(g);
+	g = gitea_open_configured(&fx.config, &none, &e);
+	bad(gitea_version(g, version, &e), GITEA_UNREACHABLE, false);
+	gitea_close(g);
+	fx.config.gitea.ca = fx_path("cert.pem");
+	g = gitea_open_configured(&fx.config, &none, &e);
+	assert_non_null(g);
+	bad(gitea_version(g, version, &e), GITEA_FORBIDDEN, false);      /* it answers: it does not know our user */
+	gitea_close(g);
+	fx.config.gitea.ca = fx_path("key.pem.none");
+	g = gitea_open_configured(&fx.config, &none, &e);
+	assert_null(g);
+	assert_int_equal(e.code, ERR_CONFIG);
+	fx.config.gitea.ca = NULL;
+	fx.config.gitea.url = (char *)(uintptr_t)before;
 }
 
 static bool
@@ -587,6 +659,24 @@ requests_are_made_no_faster_than_allowed(void **state)
 	assert_true(clock_mono_ms() - began >= 300);
 	gitea_deadline(g, clock_mono_ms() + 10);
 	bad(gitea_issue_get(g, REPO, 1, &o, &e), GITEA_STOPPED, false);
+}
+
+static void
+a_rate_can_be_that_of_many_clients(void **state)
+{
+	struct gitea_turn turn = { .credit_us = 0 };
+	struct gitea_options opt = { .url = url, .token = TOKEN, .each_us = 50000, .turn = &turn };
+	int64_t began = clock_mono_ms();
+	cJSON *o;
+
+	NEEDS_DOUBLE;
+	for (int i = 0; i < 7; i++) {
+		gitea_close(g);
+		g = gitea_open(&opt, &e);
+		ok(gitea_issue_get(g, REPO, 1, &o, &e));
+		cJSON_Delete(o);
+	}
+	assert_true(clock_mono_ms() - began >= 300);
 }
 
 static void
@@ -737,7 +827,8 @@ a_tool_opens_an_issue_once_and_reads_it_with_its_thread(void **state)
 
 	NEEDS_DOUBLE;
 	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':1,'add':['kind/bug'],'create':true}"));
-	fx_ok(fx_run("gitea_create_issue", "{'repository':'timmy/work','title':'By a task','body':'Text','labels':['kind/bug','house/ezra'],"
+	fx_ok(fx_run("gitea_create_issue",
+	    "{'repository':'timmy/work','title':'By a task','body':'Text','labels':['kind/bug','house/ezra'],"
 	    "'assignees':['allegro']}"));
 	assert_true(fx_true("created"));
 	number = fx_int("number");
@@ -748,14 +839,16 @@ a_tool_opens_an_issue_once_and_reads_it_with_its_thread(void **state)
 	assert_int_equal(fx_int("number"), number);
 	fx_ok(fx_run("gitea_create_issue", "{'repository':'timmy/work','title':'Weekly','key':'weekly/49'}"));
 	assert_true(fx_true("created"));
-	fx_failed(fx_run("gitea_create_issue", "{'repository':'timmy/work','title':'x','labels':['kind/bgu'],'key':'k'}"), ERR_INVALID, "params.labels");
+	fx_failed(fx_run("gitea_create_issue",
+	    "{'repository':'timmy/work','title':'x','labels':['kind/bgu'],'key':'k'}"), ERR_INVALID, "params.labels");
 	assert_non_null(strstr(fx.e.msg, "such as kind/bug"));
 	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Seen'}", (long long)number));
 	assert_true(fx_true("created"));
 	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Seen'}", (long long)number));
 	assert_false(fx_true("created") || fx_true("edited"));
 	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Done','key':'state'}", (long long)number));
-	fx_ok(fx_run("gitea_comment", "{'repository':'timmy/work','number':%lld,'body':'Done it','key':'state'}", (long long)number));
+	fx_ok(fx_run("gitea_comment",
+	    "{'repository':'timmy/work','number':%lld,'body':'Done it','key':'state'}", (long long)number));
 	assert_true(fx_true("edited"));
 	fx_ok(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':%lld}", (long long)number));
 	assert_string_equal(fx_str("body"), "Text");
@@ -771,12 +864,15 @@ a_tool_changes_labels_and_says_how_they_are(void **state)
 
 	NEEDS_DOUBLE;
 	number = new_issue("to label");
-	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':%lld,'add':['kind/bug','house/ezra'],'create':true}", (long long)number));
-	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
+	fx_ok(fx_run("gitea_label",
+	    "{'repository':'timmy/work','number':%lld,'add':['kind/bug','house/ezra'],'create':true}", (long long)number));
+	fx_ok(fx_run("gitea_label",
+	    "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
 	assert_int_equal(cJSON_GetArraySize(fx_at("labels")), 1);
 	assert_string_equal(fx_str("labels.0"), "house/bezalel");
 	command("DELETE", "/requests", NULL, NULL);
-	fx_ok(fx_run("gitea_label", "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
+	fx_ok(fx_run("gitea_label",
+	    "{'repository':'timmy/work','number':%lld,'add':['house/bezalel'],'remove':['kind/bug']}", (long long)number));
 	assert_int_equal(asked("POST", "/"), 0);
 	assert_int_equal(asked("DELETE", "/"), 0);
 }
@@ -793,7 +889,8 @@ a_tool_lists_what_has_all_labels_and_says_what_it_left_out(void **state)
 	assert_int_equal(fx_int("count"), 1);
 	assert_int_equal(fx_int("issues.0.number"), number);
 	assert_false(fx_true("truncated"));
-	fx_failed(fx_run("gitea_list_issues", "{'repository':'timmy/work','labels':['rare','unknown']}"), ERR_INVALID, "params.labels");
+	fx_failed(fx_run("gitea_list_issues",
+	    "{'repository':'timmy/work','labels':['rare','unknown']}"), ERR_INVALID, "params.labels");
 	fx_ok(fx_run("gitea_list_issues", "{'repository':'timmy/work','state':'all','max':3}"));
 	assert_int_equal(fx_int("count"), 3);
 	assert_true(fx_true("truncated"));
@@ -823,7 +920,8 @@ a_tool_opens_a_pull_request_and_tells_how_it_stands(void **state)
 	assert_string_equal(fx_str("statuses.0.context"), "ci");
 	assert_int_equal(fx_int("approvals"), 0);
 	assert_true(fx_true("mergeable"));
-	fx_failed(fx_run("gitea_create_pr", "{'repository':'timmy/work','title':'x','head':'nowhere','key':'k'}"), ERR_NOT_FOUND, NULL);
+	fx_failed(fx_run("gitea_create_pr",
+	    "{'repository':'timmy/work','title':'x','head':'nowhere','key':'k'}"), ERR_NOT_FOUND, NULL);
 }
 
 static void
@@ -852,14 +950,18 @@ failures_of_gitea_are_told_to_who_tries_again(void **state)
 	const struct tool *t = registry_find(fx.registry, "gitea_comment");
 
 	NEEDS_DOUBLE;
-	fault("{\"status\":429,\"retry_after\":9}");
-	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':1}"), ERR_BUSY, NULL);
-	assert_true(retry_is_worth(t, &fx.e, 429));
 	fault("{\"status\":502}");
 	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':1}"), ERR_NETWORK, NULL);
 	assert_true(retry_is_worth(t, &fx.e, 502));
 	fx_failed(fx_run("gitea_comment", "{'repository':'timmy/old','number':1,'body':'x'}"), ERR_NOT_FOUND, NULL);
 	assert_false(retry_is_worth(t, &fx.e, 404));
+	fault("{\"status\":429,\"retry_after\":9}");
+	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':1}"), ERR_BUSY, NULL);
+	assert_true(retry_is_worth(t, &fx.e, 429));
+	/* The next one does not even ask. */
+	command("DELETE", "/requests", NULL, NULL);
+	fx_failed(fx_run("gitea_get_issue", "{'repository':'timmy/work','number':2}"), ERR_BUSY, NULL);
+	assert_int_equal(asked("GET", "/"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -882,8 +984,11 @@ main(void)
 		TEST(each_refusal_is_of_its_kind),
 		TEST(who_is_asked_to_come_later_does),
 		TEST(of_a_change_it_says_whether_it_may_have_happened),
+		TEST(answers_that_make_no_sense_are_strange),
+		TEST(nobody_is_spoken_to_who_cannot_prove_his_name),
 		TEST(slow_silent_and_cut_answers_end_in_time),
 		TEST(requests_are_made_no_faster_than_allowed),
+		TEST(a_rate_can_be_that_of_many_clients),
 		TEST(a_comment_is_written_once_and_then_edited),
 		TEST(what_may_have_happened_does_not_happen_again),
 		TEST(commits_have_states_and_the_combined_one_is_the_worst),

@@ -334,7 +334,7 @@ static void
 tools_say_what_they_promise(void **state)
 {
 	static const char *const promise[] = { "file_write", "git_checkout", "git_commit", "git_pull", "git_push",
-		"http_post", "service_control" };
+		"gitea_comment", "gitea_create_issue", "gitea_create_pr", "gitea_label", "http_post", "service_control" };
 	size_t n = 0;
 
 	(void)state;
