@@ -398,17 +398,6 @@ gitea_pull_create(struct gitea *g, const char *repo, const struct gitea_pull_new
 }
 
 int
-gitea_pull_files(struct gitea *g, const char *repo, int64_t number, gitea_each *each, void *arg, struct err *e)
-{
-	struct buf path = { 0 };
-
-	if (begin_number(g, &path, repo, "pulls", number, e))
-		return -1;
-	buf_adds(&path, "/files");
-	return list(g, &path, 0, each, arg, e);
-}
-
-int
 gitea_reviews(struct gitea *g, const char *repo, int64_t number, gitea_each *each, void *arg, struct err *e)
 {
 	struct buf path = { 0 };
