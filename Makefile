@@ -15,7 +15,7 @@ CSTD     = -std=c11 -D_GNU_SOURCE
 WARN     = -Wall -Wextra -Wshadow -Wpedantic -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 CFLAGS  ?= -O2 -g
 PKGS     = libmosquitto libuv sqlite3 libcjson openssl yaml-0.1
-CPPFLAGS += -Ishared -Itools -Iintelligence -Ibroker-config -Iagent -Iagent/bridge -Iagent/core -Iagent/cli \
+CPPFLAGS += -Ishared -Itools -Iintelligence -Ibroker-config -Iagent -Iagent/bridge -Iagent/core -Iagent/hermes -Iagent/cli \
 	-DUW_VERSION='"$(VERSION)"' -DUW_BINDIR='"$(PREFIX)/bin"' -DUW_SHAREDIR='"$(PREFIX)/share/uni-wizard"' -include shared/banned.h
 SYSTEM  := $(shell uname)
 ifeq ($(SYSTEM),Darwin)
@@ -56,7 +56,7 @@ MIND     = $(call src,intelligence)
 BROKER   = $(call src,broker-config)
 CORE     = $(call src,agent/core)
 AGENT    = $(call src,agent) $(call src,agent/bridge) $(B)/web.o
-CLI      = $(call src,agent/cli)
+CLI      = $(call src,agent/cli) $(call src,agent/hermes)
 HARNESS  = $(filter $(B)/agent/harness%,$(AGENT))
 LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(HARNESS)
 BIN      = $(B)/uni-wizard

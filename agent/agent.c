@@ -305,6 +305,7 @@ measure(struct agent *a)
 		core_disk_low(a->core, m.disk_free_bytes < a->o.config->min_free_bytes);
 	}
 	core_measured(a->core, &m);
+	needs_look(a);
 	a->commits_us = a->ncommits = 0;
 }
 
@@ -362,6 +363,7 @@ end_loop(struct agent *a)
 	a->phase = AGENT_ENDS;
 	keeper_stop(a);
 	link_stop(a);
+	needs_stop(a);
 	socket_close(a);
 	http_close(a);
 	uv_stop(&a->loop);
@@ -575,6 +577,7 @@ agent_run(const struct agent_opts *o, struct err *e)
 	    start_pool(a, e) || socket_open(a, e))
 		goto out;
 	link_start(a);
+	needs_start(a);
 	health_init(a);
 	http_open(a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);

@@ -2,8 +2,8 @@
  * agent.h - the thin shell around the core: loop, link, workers, local socket.
  *
  * agent.c runs the turns: it gathers inputs, lets the core commit, and then carries out its effects.
- * link.c keeps the connection to the broker, probe.c tries another one beside it, socket.c serves
- * local connections, http.c those of HTTP, and health.c looks whether all this works.
+ * link.c keeps the connection to the broker, probe.c tries another one beside it, needs.c looks whether what houses
+ * need is reached, socket.c serves local connections, http.c those of HTTP, and health.c looks whether all this works.
  */
 #ifndef UW_AGENT_H
 #define UW_AGENT_H
@@ -74,6 +74,8 @@ struct probe {
 	struct mqtt_known known[CONFIG_MAX_BROKERS];
 };
 
+struct need;
+
 struct agent {
 	struct agent_opts o;
 	uv_loop_t loop;
@@ -83,6 +85,7 @@ struct agent {
 	struct registry *tools;
 	struct link link;
 	struct probe probe;
+	struct need *needs;
 	uv_check_t check;
 	uv_idle_t again;                /* active while a turn is wanted: keeps the loop from waiting */
 	uv_timer_t due, second;
@@ -95,6 +98,7 @@ struct agent {
 	struct http *http;              /* NULL: it is switched off, or cannot listen */
 	struct events events;           /* of http */
 	struct cluster *cluster;        /* of http too */
+	struct alerts *alerts;          /* and this */
 	struct health health;
 	struct metrics metrics;
 	struct keeper keeper;           /* of the bridge */
@@ -140,6 +144,11 @@ void probe_begin(struct agent *a);      /* once a second, in a turn: if the core
 void probe_resolved(struct agent *a);   /* a lookup ended, perhaps the one that is waited for */
 void probe_result(struct agent *a);     /* in a turn: tells the core what came of it */
 void probe_stop(struct agent *a);
+
+/* needs.c */
+void needs_start(struct agent *a);
+void needs_look(struct agent *a);       /* once a second, in a turn: tells the core what our houses need and we do not reach */
+void needs_stop(struct agent *a);
 
 /* socket.c */
 int socket_open(struct agent *a, struct err *e);

@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "agent.h"
+#include "artifact.h"
 #include "clock.h"
 #include "json.h"
 
@@ -15,6 +16,8 @@
 #define PULSE_MS 3000                   /* an owner whose pulse is older starts nothing */
 #define SKEW_MS 60000                   /* how far clocks may differ */
 #define CANARY UINT64_MAX               /* its handle: the core counts from 1 */
+#define SYNC (UINT64_MAX - 1)
+#define SYNC_MS 2000                    /* for Syncthing to answer, of LOOK_MS */
 #define SANE_WALL_MS 1735689600000      /* 2025: before that nobody has set the clock */
 
 static const char *const names[HEALTH_NCHECKS] = {
@@ -58,6 +61,16 @@ put_check(struct buf *b, const char *name, bool ok, int64_t ms, const char *deta
 }
 
 static void
+put_sync(struct buf *b, const struct health *h)
+{
+	int64_t age_s = (clock_mono_ms() - h->sync_found_ms) / 1000;
+	char detail[240];
+
+	snprintf(detail, sizeof detail, age_s ? "%s (%" PRId64 " s ago)" : "%s", h->checks[HEALTH_SYNC].detail, age_s);
+	put_check(b, names[HEALTH_SYNC], h->checks[HEALTH_SYNC].ok, h->checks[HEALTH_SYNC].ms, detail);
+}
+
+static void
 answer(struct agent *a, struct http_call *call)
 {
 	const struct health *h = &a->health;
@@ -65,10 +78,12 @@ answer(struct agent *a, struct http_call *call)
 	bool ok = true;
 
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
-		ok = ok && h->checks[i].ok;
+		ok = ok && (h->checks[i].ok || i == HEALTH_SYNC);
 	put_head(&b, a, ok);
-	for (int i = 0; i < HEALTH_NCHECKS; i++)
+	for (int i = 0; i < HEALTH_SYNC; i++)
 		put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
+	if (h->shares)
+		put_sync(&b, h);
 	json_put_close(&b, '}');
 	core_put_stress(a->core, &b);
 	json_put_close(&b, '}');
@@ -176,6 +191,48 @@ check_workers(struct agent *a)
 	}
 }
 
+static void
+sync_found(struct agent *a, bool ok, const char *detail)
+{
+	struct health *h = &a->health;
+
+	h->sync_found_ms = clock_mono_ms();
+	h->checks[HEALTH_SYNC].known = true;
+	h->checks[HEALTH_SYNC].ok = ok;
+	h->checks[HEALTH_SYNC].ms = h->sync_ms ? h->sync_found_ms - h->sync_ms : 0;
+	snprintf(h->checks[HEALTH_SYNC].detail, sizeof h->checks[HEALTH_SYNC].detail, "%.199s", detail);
+}
+
+/* After the canary, which may have the only worker. libcurl is not for this process. */
+static void
+check_sync(struct agent *a)
+{
+	static const struct pool_start start = { .handle = SYNC, .tool = "sync_status", .house = "_", .task_id = "canary",
+		.params = "{}", .params_len = 2, .timeout_ms = SYNC_MS };
+
+	if (a->health.sync_ms)
+		return;
+	if (!a->health.shares) {
+		sync_found(a, true, "this host takes no part");
+	} else if (a->pool && pool_free(a->pool) > 0) {
+		a->health.sync_ms = clock_mono_ms();
+		pool_start(a->pool, &start);
+		pool_flush(a->pool);
+	} else if (!a->health.canary_ms) {
+		sync_found(a, true, "not looked at, for no worker is free");
+	}
+}
+
+static void
+sync_end(struct agent *a, const struct pool_end *end)
+{
+	cJSON *o = end->how == POOL_SUCCEEDED ? json_parse_object(end->result, end->result_len, NULL) : NULL;
+
+	sync_found(a, json_is_true(o, "ok"), o ? json_text(o, "text") : end->err.msg);
+	a->health.sync_ms = 0;
+	cJSON_Delete(o);
+}
+
 /* What is read now is still on the disk, and the commit of this turn shows that it takes something. */
 static void
 check_store(struct agent *a)
@@ -200,6 +257,8 @@ limit_callback(uv_timer_t *t)
 	/* Its worker is replaced. */
 	if (a->health.canary_ms && a->pool)
 		pool_stop(a->pool, CANARY);
+	if (!a->health.checks[HEALTH_SYNC].known)
+		sync_found(a, false, "Syncthing has not been heard of");
 	finish(a);
 }
 
@@ -208,6 +267,7 @@ look(struct agent *a, struct http_call *call)
 {
 	struct health *h = &a->health;
 	int64_t now = clock_mono_ms();
+	config_name self;
 
 	if (!h->looking && h->ended_ms && now - h->ended_ms < LOOK_EVERY_MS) {
 		answer(a, call);
@@ -218,7 +278,9 @@ look(struct agent *a, struct http_call *call)
 	h->calls[h->ncalls++] = call;
 	if (h->looking)
 		return;
-	memset(h->checks, 0, sizeof h->checks);
+	for (int i = 0; i < HEALTH_NCHECKS; i++)
+		h->checks[i].known = i == HEALTH_SYNC && h->checks[i].known;
+	h->shares = artifact_self(a->o.config, self, NULL) == 0;
 	h->looking = true;
 	h->begun_ms = now;
 	uv_update_time(&a->loop);
@@ -227,6 +289,7 @@ look(struct agent *a, struct http_call *call)
 	check_disk(a);
 	check_clock(a);
 	check_workers(a);
+	check_sync(a);
 	check_store(a);
 	finish(a);
 }
@@ -250,10 +313,16 @@ health_attempt_end(struct agent *a, const struct pool_end *end)
 {
 	bool ok = end->how == POOL_SUCCEEDED;
 
-	if (end->handle != CANARY)
+	if (end->handle != CANARY && end->handle != SYNC)
 		return false;
-	a->health.canary_ms = 0;
-	settle(a, HEALTH_WORKERS, ok, "%s", ok ? "a task that does nothing came back" : end->err.msg);
+	if (end->handle == SYNC) {
+		sync_end(a, end);
+	} else {
+		a->health.canary_ms = 0;
+		settle(a, HEALTH_WORKERS, ok, "%s", ok ? "a task that does nothing came back" : end->err.msg);
+		if (a->health.looking && a->health.sync_found_ms < a->health.begun_ms)
+			check_sync(a);
+	}
 	finish(a);
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
  * health.h - whether the agent can do its work, by trying it: a pulse through the broker, a commit, a task that does
- * nothing through a worker, the disk, the clock.
+ * nothing through a worker, the disk, the clock; and where files are shared, Syncthing, through a worker too.
  *
  * A look is made when somebody asks, at most one a second, and tells within LOOK_MS. It runs in the loop.
  */
@@ -21,8 +21,12 @@ struct pool_end;
 	X(HEALTH_STORE,   "store")       \
 	X(HEALTH_WORKERS, "workers")     \
 	X(HEALTH_DISK,    "disk")        \
-	X(HEALTH_CLOCK,   "clock")
+	X(HEALTH_CLOCK,   "clock")       \
+	X(HEALTH_SYNC,    "sync")
 
+/* HEALTH_SYNC, the last, is there only where files are shared: `sync setup` was run. Nothing that an agent does depends on it, so an agent whose Syncthing is
+ * away is well, and says that it is; and no look waits for it, but for the first: it has what was found on behalf of the one
+ * before. */
 enum health_check {
 #define X(sym, name) sym,
 	HEALTH_CHECKS(X)
@@ -37,6 +41,9 @@ struct health {
 	bool looking;
 	int64_t begun_ms, ended_ms;     /* mono; 0: never */
 	int64_t canary_ms;              /* mono: the task that is with a worker; 0: none */
+	bool shares;                    /* this host is one of those that share files */
+	int64_t sync_ms;                /* likewise, the one that asks Syncthing */
+	int64_t sync_found_ms;          /* mono: when it said what is in checks */
 	struct {
 		bool known, ok;
 		int64_t ms;
@@ -48,6 +55,6 @@ struct health {
 
 void health_init(struct agent *a);
 void health_commit(struct agent *a, const char *failed);        /* a commit came through, or failed */
-bool health_attempt_end(struct agent *a, const struct pool_end *end);   /* true if it was the canary's */
+bool health_attempt_end(struct agent *a, const struct pool_end *end);   /* true if it was one of ours */
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "agent.h"
 #include "clock.h"
+#include "http_alert.h"
 #include "http_cluster.h"
 #include "json.h"
 #include "log.h"
@@ -92,6 +93,7 @@ static const struct route {
 	{ "GET", "/v1/events", events_get, !OPEN, "house type" },
 	{ "GET", "/v1/cluster", cluster_get, !OPEN, "" },
 	{ "GET", "/v1/approvals", approval_list, !OPEN, "" },
+	{ "GET", "/v1/alerts", alert_list, !OPEN, "" },
 	{ "POST", "/v1/predict", predict_post, !OPEN, "" },
 	{ "GET", "/", web_get, OPEN, "" },
 	{ "GET", "/web/{id}", web_get, OPEN, "" },
@@ -213,13 +215,14 @@ make_response(const struct http *h, struct http_reply *w)
 	return m;
 }
 
-/* A page runs only what this agent serves, asks nobody else, and is put into no other page. */
+/* A page runs only what this agent serves, asks nobody else but a signer on the machine where it is shown (uni-wizard dashboard
+ * --approve), and is put into no other page. */
 static void
 add_page_headers(const struct http *h, struct MHD_Response *m)
 {
 	static const char *const headers[][2] = {
 		{ "Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-		    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+		    "connect-src 'self' http://127.0.0.1:*; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
 		{ "X-Content-Type-Options", "nosniff" },
 		{ "Referrer-Policy", "no-referrer" },
 		{ "Cross-Origin-Opener-Policy", "same-origin" },
@@ -706,12 +709,38 @@ http_heard(struct agent *a, bool ours, const char *topic, const char *payload, s
 		events_take(a, ours, topic, payload, len);
 }
 
+bool
+http_subscription(const struct agent *a, size_t i, char *topic)
+{
+	static const enum topic_kind kinds[] = { TOPIC_ALERT, TOPIC_MUTE };
+
+	if (!a->http || i >= sizeof kinds / sizeof *kinds)
+		return false;
+	topic_format(topic, a->o.config->cluster, kinds[i], "+", "+");
+	return true;
+}
+
+bool
+http_alert(struct agent *a, const char *topic, const char *payload, size_t len)
+{
+	return a->http && alerts_take(a, topic, payload, len);
+}
+
+void
+http_link_up(struct agent *a)
+{
+	if (a->http)
+		alerts_link_up(a);
+}
+
 void
 http_second(struct agent *a)
 {
 	struct http *h = a->http;
 	int64_t now = clock_mono_ms();
 
+	if (h)
+		alerts_second(a);
 	if (h && h->again_ms && now >= h->again_ms)
 		http_open(a);
 	if (!h || !h->daemon)
@@ -945,6 +974,7 @@ init(struct http *h, struct agent *a)
 	h->woken.data = h;
 	events_init(a);
 	heard_init(a);
+	alerts_init(a);
 	h->has_token = home && home->auth_token && home->auth_token[0];
 	if (h->has_token)
 		SHA256((const unsigned char *)home->auth_token, strlen(home->auth_token), h->token);
@@ -1007,6 +1037,7 @@ http_free(struct agent *a)
 		return;
 	events_release(a);
 	heard_release(a);
+	alerts_release(a);
 	uv_cond_destroy(&a->http->change);
 	uv_mutex_destroy(&a->http->lock);
 	free(a->http);

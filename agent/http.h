@@ -32,6 +32,11 @@ struct histogram;
 const struct histogram *http_times(struct agent *a);      /* of requests */
 /* What the link published (ours) or heard: for those who listen. */
 void http_heard(struct agent *a, bool ours, const char *topic, const char *payload, size_t len);
+/* Filters that are listened to for the sake of HTTP alone, one after the other; false at the end. */
+bool http_subscription(const struct agent *a, size_t i, char *topic);
+/* What comes by them: true, and it is nothing for the core. */
+bool http_alert(struct agent *a, const char *topic, const char *payload, size_t len);
+void http_link_up(struct agent *a);
 void http_close(struct agent *a);       /* before the loop ends */
 void http_free(struct agent *a);        /* after it */
 
@@ -77,6 +82,6 @@ cJSON *http_ask(const struct http_request *r, const struct buf *line, const char
 
 typedef void http_answer_fn(const struct http_request *r, struct http_reply *w);
 http_answer_fn health_get, ready_get, metrics_get, task_post, task_list, task_get, task_cancel, events_get, cluster_get, approval_list,
-    predict_post, web_get;
+    alert_list, predict_post, web_get;
 
 #endif

@@ -26,15 +26,16 @@ events_init(struct agent *a)
 	uv_cond_init(&a->events.change);
 }
 
+/* house NULL: it is about none. */
 static void
-put(struct stream *s, const struct topic *t, const char *type, const char *line, size_t len)
+put(struct stream *s, const char *house, const char *agent, const char *type, const char *line, size_t len)
 {
-	if (s->dropped || (s->house[0] && strcmp(s->house, t->name) != 0) || (s->type[0] && strcmp(s->type, type) != 0))
+	if (s->dropped || (s->house[0] && (!house || strcmp(s->house, house) != 0)) || (s->type[0] && strcmp(s->type, type) != 0))
 		return;
 	buf_addf(&s->out, "event: %s\ndata: {", type);
-	json_kv_str(&s->out, t->kind == TOPIC_HEALTH ? "agent" : "house", t->name);
-	if (t->kind != TOPIC_HEALTH)
-		json_kv_str(&s->out, "agent", t->id);
+	if (house)
+		json_kv_str(&s->out, "house", house);
+	json_kv_str(&s->out, "agent", agent);
 	json_kv_raw(&s->out, "event", line, len);
 	json_put_close(&s->out, '}');
 	buf_adds(&s->out, "\n\n");
@@ -59,6 +60,7 @@ type_of(enum topic_kind kind, const char *line, size_t len, char *out, size_t si
 static void
 put_lines(struct events *v, const struct topic *t, const char *payload, size_t len)
 {
+	bool health = t->kind == TOPIC_HEALTH;
 	const char *end = payload + len;
 	char type[32];
 
@@ -69,7 +71,7 @@ put_lines(struct events *v, const struct topic *t, const char *payload, size_t l
 			continue;
 		type_of(t->kind, p, (size_t)(nl - p), type, sizeof type);
 		for (struct stream *s = v->streams; s; s = s->next)
-			put(s, t, type, p, (size_t)(nl - p));
+			put(s, health ? NULL : t->name, health ? t->name : t->id, type, p, (size_t)(nl - p));
 	}
 }
 
@@ -89,6 +91,19 @@ events_take(struct agent *a, bool ours, const char *topic, const char *payload, 
 		put_lines(v, &t, payload, len);
 		uv_cond_broadcast(&v->change);
 	}
+	uv_mutex_unlock(&v->lock);
+}
+
+void
+events_tell(struct agent *a, const char *type, const char *agent, const struct buf *line)
+{
+	struct events *v = &a->events;
+
+	uv_mutex_lock(&v->lock);
+	for (struct stream *s = v->streams; s; s = s->next)
+		put(s, NULL, agent, type, line->data, line->len);
+	if (v->n)
+		uv_cond_broadcast(&v->change);
 	uv_mutex_unlock(&v->lock);
 }
 

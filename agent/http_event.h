@@ -13,6 +13,7 @@
 #include <uv.h>
 
 struct agent;
+struct buf;
 struct stream;
 
 struct events {
@@ -28,6 +29,8 @@ struct events {
 void events_init(struct agent *a);
 /* What this agent publishes, or hears. Lines that are no events are left alone. */
 void events_take(struct agent *a, bool ours, const char *topic, const char *payload, size_t len);
+/* One event of the agent's own making, which is about no house; line is its JSON. */
+void events_tell(struct agent *a, const char *type, const char *agent, const struct buf *line);
 void events_close(struct agent *a);     /* threads that wait are let go */
 void events_release(struct agent *a);   /* once they are gone */
 

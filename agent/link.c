@@ -57,19 +57,27 @@ link_is_up(const struct agent *a)
 /* ---- callbacks of the connection, all within a turn's read or write ---- */
 
 static void
+subscribe(struct agent *a, const char *topic, int qos)
+{
+	struct err e;
+
+	if (mqtt_subscribe(a->link.mqtt, topic, qos, &e) < 0)
+		log_warnx("link: %s", e.msg);
+	else
+		a->link.subscribing++;
+}
+
+static void
 subscribe_all(struct agent *a)
 {
 	char topic[TOPIC_MAX];
-	struct err e;
 	int qos;
 
 	a->link.subscribing = 0;
-	for (size_t i = 0; core_subscription(a->core, i, topic, &qos); i++) {
-		if (mqtt_subscribe(a->link.mqtt, topic, qos, &e) < 0)
-			log_warnx("link: %s", e.msg);
-		else
-			a->link.subscribing++;
-	}
+	for (size_t i = 0; core_subscription(a->core, i, topic, &qos); i++)
+		subscribe(a, topic, qos);
+	for (size_t i = 0; http_subscription(a, i, topic); i++)
+		subscribe(a, topic, 0);
 }
 
 /* Brokers that speak only MQTT 3.1.1 number anew what they send after a resume, so that by number and content a new
@@ -85,6 +93,7 @@ on_up(void *arg, bool session)
 	a->link.twin_beats = 0;
 	agent_input(a);
 	core_link_up(a->core, a->link.broker, session && mqtt_is_v5(a->link.mqtt));
+	http_link_up(a);
 	subscribe_all(a);
 	log_info("link: connected to %s:%d%s%s", broker(a)->host, broker(a)->port,
 	    mqtt_is_v5(a->link.mqtt) ? "" : " in MQTT 3.1.1", session ? ", session resumed" : "");
@@ -131,6 +140,8 @@ on_message(void *arg, const struct mqtt_msg *m)
 	a->messages += 1 + (int)(m->len / LARGE_BYTES);
 	if (strcmp(m->topic, core_health_topic(a->core)) == 0)
 		look_for_twin(a, m);
+	if (http_alert(a, m->topic, m->payload, m->len))
+		return;
 	http_heard(a, false, m->topic, m->payload, m->len);
 	core_message(a->core, m);
 }

@@ -23,7 +23,8 @@ struct err;
 	X(destroy_response)                \
 	X(lookup_connection_value)         \
 	X(get_connection_values)           \
-	X(get_connection_info)
+	X(get_connection_info)             \
+	X(set_connection_option)
 
 struct mhd_api {
 #define X(name) __typeof__(MHD_##name) *name;

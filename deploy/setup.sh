@@ -39,6 +39,7 @@ test lib:zlib              zlib1g-dev             -
 test lib:cmocka            libcmocka-dev          cmocka
 test prog:nats-server      nats-server?           nats-server
 test prog:promtool         prometheus?            prometheus
+test prog:syncthing        syncthing?             syncthing
 test prog:node             nodejs?                node
 test prog:npm              npm?                   -
 test prog:chromium         chromium?              -

@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "err.h"
 #include "json.h"
 #include "mqtt.h"
+#include "pace.h"
 #include "task.h"
 
 #define BUCKETS 65536           /* of tasks by id; what is not used costs no memory */
@@ -29,7 +31,6 @@
 #define SAME_KEY_MAX 16                 /* tasks out at once that a key makes the same */
 #define ID_BYTES 34                     /* what putting the id in adds */
 #define REPLY_BYTES 21                  /* and the reply address, beside the topic */
-#define WINDOW 8192                     /* tasks sent and not accepted: no broker holds more of ours */
 #define MQTT_NO_SUBSCRIBERS 0x10        /* reason codes of MQTT 5 */
 #define MQTT_FAILURE 0x80
 #define MQTT_NOT_AUTHORIZED 0x87
@@ -49,6 +50,7 @@ struct item {
 	bool stored;
 	bool done;                      /* row to be deleted */
 	int64_t sent_ms;                /* 0: to be sent */
+	bool out;                       /* sent, and no answer came */
 	int64_t patience_ms;            /* before it is sent again */
 	bool dirty;                     /* its row is behind */
 	struct item *next_id;           /* in its bucket */
@@ -95,10 +97,15 @@ struct client {
 	struct item *unsent;            /* first that may have to be sent */
 	int64_t n, not_accepted, next_resend_ms;
 	struct item *dirty, *dirty_tail;
-	int sent;                       /* and not accepted yet */
+	int out;                        /* tasks that are */
+	struct pace pace;
+	struct item *timed;             /* one of them: how long its answer takes is measured; NULL: none is */
+	int64_t timed_us;
 	bool more;                      /* read and not delivered: poll() would not show it */
 	bool urgent;                    /* something new is among the dirty */
 	int64_t tidy_ms;                /* when what is done is deleted at the latest; 0: nothing is */
+	struct pollfd *watched;
+	size_t nwatched;
 };
 
 static const char *const migrations[] = {
@@ -149,6 +156,29 @@ item_unindex(struct client *c, struct item *i)
 	*b = i->next_id;
 }
 
+static void
+item_out(struct client *c, struct item *i)
+{
+	if (i->accepted || i->out)
+		return;
+	i->out = true;
+	c->out++;
+	if (!c->timed) {
+		c->timed = i;
+		c->timed_us = clock_mono_us();
+	}
+}
+
+/* It counts no longer: an answer came, or is not waited for. */
+static void
+item_in(struct client *c, struct item *i)
+{
+	c->out -= i->out;
+	i->out = false;
+	if (c->timed == i)
+		c->timed = NULL;
+}
+
 static struct item *
 item_add(struct client *c, const struct ulid *id, const char *house, const char *line, size_t len)
 {
@@ -177,6 +207,7 @@ static void
 item_free(struct client *c, struct item *i)
 {
 	item_unindex(c, i);
+	item_in(c, i);
 	if (c->unsent == i)
 		c->unsent = i->next;
 	if (i->prev)
@@ -210,12 +241,18 @@ item_dirty(struct client *c, struct item *i)
 static void
 item_accept(struct client *c, struct item *i)
 {
+	int64_t now_us;
+
 	if (i->accepted)
 		return;
+	if (c->timed == i) {
+		now_us = clock_mono_us();
+		pace_answer(&c->pace, now_us, now_us - c->timed_us);
+	}
+	item_in(c, i);
 	i->accepted = true;
 	i->patience_ms = ASK_MS;
 	c->not_accepted--;
-	c->sent -= i->sent_ms != 0;
 	item_dirty(c, i);
 }
 
@@ -285,6 +322,20 @@ bool
 client_is_refused(const struct client *c)
 {
 	return c->refused;
+}
+
+void
+client_pardon(struct client *c)
+{
+	c->refused = false;
+}
+
+void
+client_watch(struct client *c, struct pollfd *fds, size_t n)
+{
+	assert(n <= CLIENT_WATCHED);
+	c->watched = fds;
+	c->nwatched = n;
 }
 
 const char *
@@ -506,6 +557,14 @@ client_spooled_free(struct client_spooled *s, size_t n)
 	free(s);
 }
 
+bool
+client_holds(struct client *c, const struct ulid *id)
+{
+	const struct item *i = item_find(c, id);
+
+	return i && !i->accepted;
+}
+
 int
 client_drop(struct client *c, const struct ulid *id, struct err *e)
 {
@@ -565,14 +624,15 @@ send_items(struct client *c)
 	int64_t now = clock_mono_ms();
 	const char *house = NULL;
 	struct item *i;
+	int window = pace_window(&c->pace, c->not_accepted), lines_max = window < 4 * LINES_MAX ? (window + 3) / 4 : LINES_MAX;
 	int lines = 0;
 
 	if (!c->subscribed)
 		return;
-	for (i = c->unsent; i && !c->lost && c->sent < WINDOW; i = i->next) {
+	for (i = c->unsent; i && !c->lost && c->out < window; i = i->next) {
 		if (i->sent_ms || i->done)
 			continue;
-		if (house && (strcmp(house, i->house) != 0 || lines == LINES_MAX || b.len > BYTES_MAX)) {
+		if (house && (strcmp(house, i->house) != 0 || lines == lines_max || b.len > BYTES_MAX)) {
 			publish(c, topic, &b);
 			buf_clear(&b);
 			lines = 0;
@@ -582,7 +642,7 @@ send_items(struct client *c)
 		put_object(c, &b, i->line, i->len);
 		buf_addc(&b, '\n');
 		i->sent_ms = now;
-		c->sent += !i->accepted;
+		item_out(c, i);
 	}
 	if (lines)
 		publish(c, topic, &b);
@@ -593,11 +653,13 @@ send_items(struct client *c)
 static void
 send_requests(struct client *c)
 {
-	char *p = c->requests.data, *end = p + c->requests.len;
 	struct buf one = { 0 };
+	char *p, *end;
 
 	if (!c->subscribed || !c->requests.len)
 		return;
+	p = c->requests.data;
+	end = p + c->requests.len;
 	while (p < end && !c->lost) {
 		char *nl = memchr(p, '\n', (size_t)(end - p)), *nl2 = memchr(nl + 1, '\n', (size_t)(end - nl - 1));
 
@@ -674,7 +736,7 @@ check_resend(struct client *c)
 		if (!is_overdue(c, i, now))
 			continue;
 		i->sent_ms = 0;
-		c->sent -= !i->accepted;
+		item_in(c, i);
 		if (!i->accepted)
 			i->patience_ms = RESEND_MS;
 		else if (i->patience_ms < ASK_MAX_MS)
@@ -793,10 +855,11 @@ on_subscribed(void *arg, int mid, int granted)
 	c->subscribed = true;
 	c->up_ms = clock_mono_ms();
 	dial_succeeded(&c->dial);
-	c->sent = 0;
+	pace_forget(&c->pace);
 	c->unsent = c->first;
 	/* What they ask may come before the agents do, so all of them ask again soon. */
 	for (struct item *i = c->first; i; i = i->next) {
+		item_in(c, i);
 		i->sent_ms = 0;
 		i->patience_ms = RESEND_MS;
 	}
@@ -852,7 +915,7 @@ put_off(struct client *c, struct item *i, int64_t s)
 {
 	if (i->accepted)
 		return;
-	c->sent += !i->sent_ms;
+	item_in(c, i);
 	i->sent_ms = clock_mono_ms();
 	i->patience_ms = 1000 * s + 250 * s * i->id.b[15] / 256;
 }
@@ -1042,18 +1105,24 @@ dial(struct client *c, struct err *e)
 static void
 wait_for(struct client *c, int timeout_ms)
 {
-	struct pollfd p = { .fd = c->mqtt ? mqtt_fd(c->mqtt) : dial_fd(&c->dial), .events = POLLIN };
+	struct pollfd p[1 + CLIENT_WATCHED] = { { .fd = c->mqtt ? mqtt_fd(c->mqtt) : dial_fd(&c->dial), .events = POLLIN } };
 	int64_t now = clock_mono_ms();
 
 	if (c->mqtt && mqtt_want_write(c->mqtt))
-		p.events |= POLLOUT;
+		p[0].events |= POLLOUT;
 	if (!c->mqtt && dial_wait_ms(&c->dial, now) < timeout_ms)
 		timeout_ms = (int)dial_wait_ms(&c->dial, now);
 	if (c->tidy_ms && c->tidy_ms - now < timeout_ms)
 		timeout_ms = c->tidy_ms > now ? (int)(c->tidy_ms - now) : 0;
 	if (timeout_ms > 500)
 		timeout_ms = 500;       /* keepalive and resends want a look now and then */
-	poll(&p, p.fd >= 0, c->more ? 0 : timeout_ms);
+	for (size_t i = 0; i < c->nwatched; i++)
+		p[1 + i] = c->watched[i];
+	/* It passes over what has no descriptor. */
+	if (poll(p, 1 + c->nwatched, c->more ? 0 : timeout_ms) < 0)
+		memset(p, 0, sizeof p);
+	for (size_t i = 0; i < c->nwatched; i++)
+		c->watched[i].revents = p[1 + i].revents;
 }
 
 int

@@ -74,9 +74,15 @@ int client_subscribe(struct client *c, const char *filter, struct err *e);
  * store fails or the configuration is wrong: a broker that is away is waited for. */
 int client_run(struct client *c, int timeout_ms, struct err *e);
 
+/* client_run() waits for these too and sets their revents. Borrowed until the next call; at most CLIENT_WATCHED. */
+#define CLIENT_WATCHED 4
+struct pollfd;
+void client_watch(struct client *c, struct pollfd *fds, size_t n);
+
 bool client_is_up(const struct client *c);
 /* The broker's access list does not let us publish tasks: no use in waiting. */
 bool client_is_refused(const struct client *c);
+void client_pardon(struct client *c);                   /* the list may be another one now: only what is refused from here on counts */
 const char *client_why_down(const struct client *c);    /* why nothing could be sent the last time; may be "" */
 int64_t client_pending(const struct client *c);         /* not accepted yet */
 
@@ -88,6 +94,9 @@ struct client_spooled {
 };
 int client_spooled(struct client *c, struct client_spooled **out, size_t *n, struct err *e);
 void client_spooled_free(struct client_spooled *s, size_t n);
+
+/* It was submitted here and is not accepted, as far as is known. */
+bool client_holds(struct client *c, const struct ulid *id);
 
 /* Takes a task out of the outbox: somebody else has it now. */
 int client_drop(struct client *c, const struct ulid *id, struct err *e);

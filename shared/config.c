@@ -137,6 +137,8 @@ config_release(struct config *c)
 		config_values_clear("sinks.*", &c->sinks[i]);
 	for (size_t i = 0; i < c->ntriages; i++)
 		config_values_clear("triage.*", &c->triages[i]);
+	for (size_t i = 0; i < c->ndevices; i++)
+		config_values_clear("syncthing.devices.*", &c->devices[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);
@@ -163,6 +165,24 @@ config_house_find(const struct config *c, const char *name)
 	for (size_t i = 0; i < c->nhouses; i++)
 		if (strcmp(c->houses[i].name, name) == 0)
 			return &c->houses[i];
+	return NULL;
+}
+
+const struct config_device *
+config_device_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->ndevices; i++)
+		if (strcmp(c->devices[i].name, name) == 0)
+			return &c->devices[i];
+	return NULL;
+}
+
+const char *
+config_secret_value(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->nsecrets; i++)
+		if (strcmp(c->secrets[i].name, name) == 0)
+			return c->secrets[i].value;
 	return NULL;
 }
 
@@ -231,10 +251,22 @@ url_port(const char *url)
 }
 
 bool
+config_listen(const char *text, char *address, size_t size, int *port)
+{
+	const char *colon = strrchr(text, ':');
+
+	*port = (int)strtol(colon + 1, NULL, 10);
+	snprintf(address, size, "%.*s", (int)(colon - text), text);
+	if (*text == '[')
+		snprintf(address, size, "%.*s", (int)(colon - text) - 2, text + 1);
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+bool
 config_http(const struct config *c, const char *agent, char *address, size_t size, int *port, bool *loopback)
 {
 	const struct config_house *home = config_home(c, agent);
-	const char *text = c->http_listen, *colon;
+	const char *text = c->http_listen;
 
 	*port = home && home->endpoint ? url_port(home->endpoint) : 0;
 	if (!*port)
@@ -245,13 +277,17 @@ config_http(const struct config *c, const char *agent, char *address, size_t siz
 		return true;
 	if (strcmp(text, "off") == 0)
 		return false;
-	colon = strrchr(text, ':');
-	*port = (int)strtol(colon + 1, NULL, 10);
-	snprintf(address, size, "%.*s", (int)(colon - text), text);
-	if (*text == '[')
-		snprintf(address, size, "%.*s", (int)(colon - text) - 2, text + 1);
-	*loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+	*loopback = config_listen(text, address, size, port);
 	return true;
+}
+
+const struct config_secret *
+config_secret_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; name && i < c->nsecrets; i++)
+		if (strcmp(c->secrets[i].name, name) == 0)
+			return &c->secrets[i];
+	return NULL;
 }
 
 bool

@@ -23,6 +23,7 @@
 struct err;
 
 #define CONFIG_MAX_HOUSES 64
+#define CONFIG_MAX_NEEDS 8              /* of a house */
 #define CONFIG_MAX_AGENTS 32            /* agents per house, candidates, and witnesses */
 #define CONFIG_MAX_BROKERS 8
 #define CONFIG_MAX_PEOPLE 64
@@ -35,6 +36,7 @@ struct err;
 #define CONFIG_MAX_TEXTS 32             /* in a list of them */
 #define CONFIG_MAX_TRIAGES 64
 #define CONFIG_MAX_REPOSITORIES 64
+#define CONFIG_MAX_DEVICES 32
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
@@ -55,6 +57,11 @@ struct config_texts {
 	size_t n;
 };
 
+struct config_urls {
+	char *v[CONFIG_MAX_NEEDS];
+	size_t n;
+};
+
 struct config_signers {
 	struct sign_public v[CONFIG_MAX_SIGNERS];
 	size_t n;
@@ -70,6 +77,7 @@ struct config_house {
 	struct config_names candidates; /* may own the house, in order; default its agents, then others */
 	char *copies;                   /* all 1: whose commits an accepted reply waits for */
 	int64_t timeout_cap_s;          /* of an attempt in this house; 0: max_timeout_s alone */
+	struct config_urls needs;       /* what its owner must reach */
 };
 
 struct config_broker {
@@ -176,6 +184,14 @@ struct config_gitea {
 	int64_t timeout_s;              /* of one */
 };
 
+/* A host with a Syncthing, of which it owns one folder. */
+struct config_device {
+	config_name name;
+	char *id;                       /* "AAAAAAA-...": of its Syncthing */
+	char *address;                  /* where the others reach it: tcp://host:port, quic://host:port, dynamic */
+	char *listen;                   /* where it listens; NULL: at that port of every address */
+};
+
 struct config {
 	char *path;                     /* the file this came from, absolute */
 	config_name cluster;            /* "home" */
@@ -232,6 +248,15 @@ struct config {
 	char *temp_dir;                 /* holds the temporary directories of attempts */
 	int64_t temp_bytes;             /* in one of them; 1 GiB, 0: no limit */
 
+	char *hermes_url;               /* of its API server; NULL: none, see tools/hermes_run.c */
+	char *hermes_secret;            /* by its name in secrets, as below; NULL: none */
+	char *hermes_program;           /* used where there is no URL; NULL: none */
+	char *hermes_home;              /* HERMES_HOME; NULL: none */
+	char *hermes_listen;            /* where its webhooks arrive, "127.0.0.1:8650" or "off" */
+	char *hermes_webhook_secret;
+	char *hermes_share;             /* facts previews texts: what leaves this host */
+	int64_t hermes_spool_bytes;     /* 16 MiB */
+
 	struct config_paths roots;      /* tools may read and write beneath these */
 	struct config_paths read_roots; /* tools may read beneath these */
 	struct config_paths tool_dirs;  /* own tools: directories with *.json manifests */
@@ -249,6 +274,16 @@ struct config {
 	struct config_triage triages[CONFIG_MAX_TRIAGES];       /* in the order of the file */
 	size_t ntriages;
 	struct config_gitea gitea;
+
+	char *share_dir;                /* files that hosts share, see artifact.h; NULL: none */
+	config_name share_folder;       /* folders of Syncthing are <this>-<device> */
+	char *share_api, *share_key;    /* its REST interface; its key, by its name in secrets */
+	struct config_names share_outside;      /* what of it may talk to others than the devices, see syncthing.h */
+	struct config_device devices[CONFIG_MAX_DEVICES];
+	size_t ndevices;
+	int64_t max_artifact_bytes;     /* 1 GiB */
+	int64_t keep_artifacts_s;       /* 30 days */
+	int64_t keep_artifacts_bytes;   /* 10 GiB, of one host */
 };
 
 /* The message of e names file, line, key, what was expected and what came. On failure *c is
@@ -263,6 +298,10 @@ void config_release(struct config *c);
 const char *config_path(const char *option);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
+
+const struct config_device *config_device_find(const struct config *c, const char *name);
+/* The value of a secret; NULL: this host has none of that name. */
+const char *config_secret_value(const struct config *c, const char *name);
 
 /* Its row of the table with what the file says of it. False: it is switched off. */
 bool config_alert(const struct config *c, enum alert_kind kind, struct alert_rule *r);
@@ -285,6 +324,13 @@ bool config_http(const struct config *c, const char *agent, char *address, size_
 
 /* owner/name, each of up to 100 of [A-Za-z0-9._-], not dots alone. */
 bool config_repository_ok(const char *repository);
+
+/* "127.0.0.1:8643" or "[::1]:8643", as TYPE_LISTEN takes it: the address alone, and the port. True: only this machine
+ * can connect. */
+bool config_listen(const char *text, char *address, size_t size, int *port);
+
+/* The secret of that name; NULL if there is none, or name is NULL. */
+const struct config_secret *config_secret_find(const struct config *c, const char *name);
 
 bool config_names_has(const struct config_names *names, const char *name);
 

@@ -6,6 +6,7 @@
 #include "task.h"
 
 #include "nearest.h"
+#include "syncthing.h"
 
 /* So many may own a house unless the file says otherwise: each more is one more disk that everything which is
  * accepted waits for. */
@@ -184,13 +185,14 @@ check_known(struct config_reader *r, const char *path, const struct config_names
 static bool
 is_loopback(const char *url)
 {
-	static const char *const hosts[] = { "localhost", "127.", "[::1]" };
+	static const char *const hosts[] = { "localhost", "[::1]" };
 	const char *host = strstr(url, "://") + 3;
+	size_t n = strncmp(host, "127.", 4) == 0 ? strspn(host, "0123456789.") : 0;
 
 	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
 		if (strncmp(host, hosts[i], strlen(hosts[i])) == 0)
-			return true;
-	return false;
+			n = strlen(hosts[i]);
+	return n && (!host[n] || host[n] == ':' || host[n] == '/');
 }
 
 static int
@@ -237,7 +239,9 @@ holds(const char *dir, const char *path)
 static void
 check_roots(struct config_reader *r, const char *key, const struct config_paths *roots)
 {
-	const char *const ours[] = { r->c->state_dir, r->c->pki_dir, r->c->sovereign_key };
+	/* What is shared may be read. */
+	const char *const ours[] = { r->c->state_dir, r->c->pki_dir, r->c->sovereign_key,
+		roots == &r->c->roots ? r->c->share_dir : NULL };
 
 	for (size_t i = 0; i < roots->n; i++)
 		for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
@@ -409,6 +413,110 @@ check_bridge(struct config_reader *r)
 	return 0;
 }
 
+/* Both are names in secrets, and what is signed but not encrypted stays on this machine. */
+static int
+check_hermes(struct config_reader *r)
+{
+	const struct { const char *key, *name; } named[] = {
+		{ "hermes.secret", r->c->hermes_secret }, { "hermes.webhook_secret", r->c->hermes_webhook_secret },
+	};
+	const char *listen = r->c->hermes_listen;
+	char address[64];
+	int port;
+
+	for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+		if (named[i].name && !config_secret_find(r->c, named[i].name))
+			return config_fail_field(r, config_line_of(r, named[i].key), named[i].key, "a name in secrets", named[i].name);
+	if (strcmp(listen, "off") == 0)
+		return 0;
+	if (!config_listen(listen, address, sizeof address, &port))
+		return config_fail_field(r, config_line_of(r, "hermes.listen"), "hermes.listen", "a loopback address and a port", listen);
+	if (!r->c->hermes_webhook_secret)
+		return config_fail_field(r, config_line_of(r, "hermes.listen"), "hermes.webhook_secret",
+		    "a name in secrets, for what arrives at hermes.listen", "nothing");
+	return 0;
+}
+
+/* Whoever has the key to Syncthing's REST interface reads every file that it does. */
+static int
+check_share(struct config_reader *r)
+{
+	const struct config *c = r->c;
+
+	if (strncmp(c->share_api, "http:", 5) == 0 && !is_loopback(c->share_api))
+		return config_fail(r, config_line_of(r, "syncthing.api"),
+		    "syncthing.api: expected https, or http on this host (127.0.0.1), got %.100s: the key could be read on the way",
+		    c->share_api);
+	for (size_t i = 0; i < c->share_outside.n; i++) {
+		struct nearest n = { .word = c->share_outside.v[i] };
+
+		if (syncthing_outside(c->share_outside.v[i], &n))
+			continue;
+		return config_fail(r, config_line_of(r, "syncthing.outside"), "syncthing.outside: nothing is called %s%s%s%s",
+		    c->share_outside.v[i], nearest_word(&n) ? "; did you mean " : "", nearest_word(&n) ? nearest_word(&n) : "",
+		    nearest_word(&n) ? "?" : "");
+	}
+	if (c->ndevices && !c->share_dir)
+		return config_fail(r, config_line_of(r, "syncthing"), "syncthing.dir: expected a directory, for devices that share it");
+	return 0;
+}
+
+static int
+device_fail(struct config_reader *r, const struct config_device *d, const char *key, const char *expected, const char *got)
+{
+	char path[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "syncthing.devices.%s.%s", d->name, key);
+	return config_fail(r, config_line_of(r, path), "%s: expected %s, got %.80s", path, expected, got ? got : "nothing");
+}
+
+/* Eight groups of seven, in the letters of base32. Syncthing itself checks the digits in it that check the others. */
+static bool
+is_device_id(const char *s)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+	for (int i = 0; i < 8; i++, s += 8)
+		if (strspn(s, letters) != 7 || s[7] != (i < 7 ? '-' : '\0'))
+			return false;
+	return true;
+}
+
+static bool
+is_address(const char *text)
+{
+	const char *host = begins(text, "tcp://", "quic://") ? strstr(text, "://") + 3 : NULL, *colon = host ? strrchr(host, ':') : NULL;
+	long port;
+	char *end;
+
+	if (!colon || colon == host || strpbrk(host, " \"/?#@"))
+		return false;
+	port = strtol(colon + 1, &end, 10);
+	return !*end && colon[1] >= '0' && colon[1] <= '9' && port > 0 && port < 65536;
+}
+
+static int
+check_device(struct config_reader *r, const struct config_device *d)
+{
+	const struct config *c = r->c;
+	bool found = config_names_has(&c->share_outside, "global-discovery") || config_names_has(&c->share_outside, "local-discovery");
+
+	/* Those lie beside the directories of devices. */
+	if (strcmp(d->name, "new") == 0 || strcmp(d->name, "self") == 0)
+		return config_fail(r, config_line_of(r, "syncthing.devices"), "syncthing.devices: no device can be called %s", d->name);
+	if (!d->id || !is_device_id(d->id))
+		return device_fail(r, d, "id", "a device ID, as `syncthing --device-id` prints it (8 groups of 7 letters and digits)", d->id);
+	if (!(d->address && found && strcmp(d->address, "dynamic") == 0) && !is_address(d->address))
+		return device_fail(r, d, "address", "tcp://host:port or quic://host:port (dynamic: with a discovery in outside)",
+		    d->address);
+	if (d->listen && !is_address(d->listen))
+		return device_fail(r, d, "listen", "tcp://address:port or quic://address:port", d->listen);
+	for (const struct config_device *o = c->devices; o < d; o++)
+		if (strcmp(o->id, d->id) == 0)
+			return device_fail(r, d, "id", "another one than that of each other device", d->id);
+	return 0;
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -433,8 +541,13 @@ config_check(struct config_reader *r)
 	for (size_t i = 0; i < c->ntriages; i++)
 		if (check_triage(r, &c->triages[i]))
 			return -1;
-	if (check_gitea(r) || check_bridge(r))
+	if (check_gitea(r) || check_bridge(r) || check_hermes(r))
 		return -1;
+	if (check_share(r))
+		return -1;
+	for (size_t i = 0; i < c->ndevices; i++)
+		if (check_device(r, &c->devices[i]))
+			return -1;
 	if (check_known(r, "router", &c->router) || check_brokers(r))
 		return -1;
 	check_roots(r, "tools.roots", &c->roots);

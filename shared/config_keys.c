@@ -17,6 +17,7 @@
 #define STRESS(member) .offset = offsetof(struct config_stress, member)
 #define SINK(member) .offset = offsetof(struct config_sink, member)
 #define TRIAGE(member) .offset = offsetof(struct config_triage, member)
+#define DEVICE(member) .offset = offsetof(struct config_device, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
 #define MiB ((int64_t)1 << 20)
@@ -73,6 +74,8 @@ const struct config_key config_keys[] = {
 	    .help = "Agents, of any house, that may own this one, in order: exactly these." },
 	{ "houses.*.timeout_cap_s", &TYPE_TIME, "0", .min = 0, .max = 30 * DAY, HOUSE(timeout_cap_s),
 	    .help = "Longest time an attempt of this house may take; 0: `workers.timeout_cap_s` alone." },
+	{ "houses.*.needs", &TYPE_URLS, .max = CONFIG_MAX_NEEDS, HOUSE(needs),
+	    .help = "What its owner must reach, such as a Gitea or a model's provider: who does not lets others have the house." },
 	{ "houses.*.copies", &TYPE_CHOICE, "all", .allowed = "all 1", HOUSE(copies),
 	    .help = "What `accepted` waits for: every candidate that keeps up, or the owner's disk alone." },
 
@@ -165,7 +168,7 @@ const struct config_key config_keys[] = {
 	    .help = "The house whose owner runs the bridge." },
 	{ "bridge.identity", &TYPE_NAME, "gitea", CONF(bridge.identity),
 	    .help = "The operator in whose name its tasks are; each agent that may own the house needs that certificate." },
-	{ "bridge.listen", &TYPE_LISTEN, "127.0.0.1:8650", CONF(bridge.listen),
+	{ "bridge.listen", &TYPE_LISTEN, "127.0.0.1:8660", CONF(bridge.listen),
 	    .help = "Where it takes webhooks, at `/gitea`: `address:port`, or `off`." },
 	{ "bridge.secret", &TYPE_VARIABLE, CONF(bridge.secret),
 	    .help = "Name in `secrets` of the key that signs webhooks; without it none are taken." },
@@ -207,6 +210,24 @@ const struct config_key config_keys[] = {
 	    "in its texts; not given: nothing is run." },
 	{ "triage.*.report", &TYPE_CHOICE, "state", .allowed = "state result", TRIAGE(report),
 	    .help = "What the comment shows of its end: how it ended, or the beginning of the result too." },
+	{ "syncthing.dir", &TYPE_PATH, CONF(share_dir),
+	    .help = "Directory of what hosts share (see [syncthing.md](syncthing.md)); not given: nothing is shared." },
+	{ "syncthing.folder", &TYPE_NAME, "uw", CONF(share_folder),
+	    .help = "Folders in Syncthing are called `<folder>-<device>`." },
+	{ "syncthing.api", &TYPE_URL, "http://127.0.0.1:8384", CONF(share_api),
+	    .help = "Where this host's Syncthing answers REST: on loopback, or https." },
+	{ "syncthing.api_key", &TYPE_VARIABLE, CONF(share_key),
+	    .help = "Name in `secrets` of its API key." },
+	{ "syncthing.outside", &TYPE_NAMES, .max = 8, CONF(share_outside),
+	    .help = "What of Syncthing may talk to others than the devices: `relays`, `global-discovery`, `local-discovery`, `nat`, "
+	    "`usage-reports`, `crash-reports`, `upgrades`. The rest is switched off." },
+	{ "syncthing.devices.*.id", &TYPE_TEXT, DEVICE(id),
+	    .help = "The device ID of the Syncthing on the host of that name, as `syncthing --device-id` prints it." },
+	{ "syncthing.devices.*.address", &TYPE_TEXT, DEVICE(address),
+	    .help = "Where the other hosts reach it: `tcp://host:22000`, `quic://host:22000`; `dynamic` with a discovery in `outside`." },
+	{ "syncthing.devices.*.listen", &TYPE_TEXT, NULL, "a numeric `address` itself, else all addresses at its port", DEVICE(listen),
+	    .help = "Where it listens: `tcp://0.0.0.0:22000`." },
+
 	{ "limits.payload_bytes", &TYPE_BYTES, "1MiB", .min = 4 * KiB, .max = 16 * MiB,
 	    CONF(max_payload_bytes), .help = "Largest MQTT message." },
 	{ "limits.payload_lines", &TYPE_INT, "4096", .min = 1, .max = 65536, CONF(max_payload_lines),
@@ -221,6 +242,8 @@ const struct config_key config_keys[] = {
 	    CONF(max_outbox_bytes), .help = "Most that may wait to be sent while the broker is away." },
 	{ "limits.stress_priority", &TYPE_INT, "4", .min = 0, .max = 9, CONF(stress_priority),
 	    .help = "Under stress new tasks of a lower priority are refused as `busy`; 0: none." },
+	{ "limits.artifact_bytes", &TYPE_BYTES, "1GiB", .min = 1 * KiB, .max = 1024 * GiB, CONF(max_artifact_bytes),
+	    .help = "Largest artifact, and largest export that is published." },
 	{ "limits.min_free_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 1024 * GiB, CONF(min_free_bytes),
 	    .help = "Disk space below which new tasks are refused." },
 
@@ -242,6 +265,11 @@ const struct config_key config_keys[] = {
 	    .help = "Attempts that an agent remembers to learn from; those of the sovereign's own house keep all, to 10000000." },
 	{ "retention.output_bytes", &TYPE_BYTES, "64MiB", .min = 0, .max = 64 * GiB, CONF(keep_output_bytes),
 	    .help = "Most that the output of tools takes on the disk of the agent that ran them; 0: none is kept." },
+
+	{ "retention.artifacts_s", &TYPE_TIME, "30d", .min = 60, .max = 3650 * DAY, CONF(keep_artifacts_s),
+	    .help = "How long a host keeps the artifacts that it put, when `uni-wizard artifact prune` is run." },
+	{ "retention.artifacts_bytes", &TYPE_BYTES, "10GiB", .min = 0, .max = 1024 * GiB, CONF(keep_artifacts_bytes),
+	    .help = "Most that they may take; the oldest go." },
 
 	{ "breakers.failures", &TYPE_INT, "5", .min = 0, .max = 1000, CONF(breaker_failures),
 	    .help = "Failures in a row of an agent that speak of a tool's target, until it is given no work for that; 0: any." },
@@ -277,6 +305,23 @@ const struct config_key config_keys[] = {
 	    .help = "Where the temporary directories of tools are made; each is emptied when its tool has ended." },
 	{ "workers.temp_bytes", &TYPE_BYTES, "1GiB", .min = 0, .max = 1024 * GiB, CONF(temp_bytes),
 	    .help = "What one of them may hold; a tool that puts more there is stopped. 0: no limit." },
+
+	{ "hermes.url", &TYPE_URL, CONF(hermes_url),
+	    .help = "API server of Hermes that `hermes_run` uses, such as `http://127.0.0.1:8642`; not given: its command line." },
+	{ "hermes.secret", &TYPE_VARIABLE, CONF(hermes_secret),
+	    .help = "Name in `secrets` of its `API_SERVER_KEY`." },
+	{ "hermes.program", &TYPE_PATH, CONF(hermes_program),
+	    .help = "Command line of Hermes, used by `hermes_run` where there is no `url`." },
+	{ "hermes.home", &TYPE_PATH, CONF(hermes_home),
+	    .help = "`HERMES_HOME`: of that command line, and of the `state.db` that `uni-wizard hermes tail` follows." },
+	{ "hermes.listen", &TYPE_LISTEN, "off", CONF(hermes_listen),
+	    .help = "Where `uni-wizard hermes tail` takes webhooks: a loopback address and a port, such as `127.0.0.1:8650`." },
+	{ "hermes.webhook_secret", &TYPE_VARIABLE, CONF(hermes_webhook_secret),
+	    .help = "Name in `secrets` of the key by which they are signed; without one none are taken." },
+	{ "hermes.share", &TYPE_CHOICE, "facts", .allowed = "facts previews texts", CONF(hermes_share),
+	    .help = "What leaves this host: names, times and results; the beginning of what tools are told, too; or messages as well." },
+	{ "hermes.spool_bytes", &TYPE_BYTES, "16MiB", .min = 64 * KiB, .max = 4 * GiB, CONF(hermes_spool_bytes),
+	    .help = "Most that waits on the disk while the broker is away; then `state.db` is read on later." },
 
 	{ "tools.roots", &TYPE_PATHS, .max = CONFIG_MAX_PATHS, CONF(roots),
 	    .help = "Tools may read and write beneath these directories." },

@@ -425,6 +425,20 @@ triage_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 	return config_mapping_read(r, "triage.*", shown, value, t);
 }
 
+static int
+device_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	struct config *c = r->c;
+	struct config_device *d = &c->devices[c->ndevices];
+	char shown[CONFIG_FIELD_MAX];
+
+	if (!named_add(r, key, "syncthing.devices", "devices", d->name, &c->ndevices, CONFIG_MAX_DEVICES))
+		return -1;
+	snprintf(shown, sizeof shown, "syncthing.devices.%s", d->name);
+	config_defaults_put(r, "syncthing.devices.*", d);
+	return config_mapping_read(r, "syncthing.devices.*", shown, value, d);
+}
+
 static const struct free_map {
 	const char *path;
 	ptrdiff_t max;
@@ -437,6 +451,7 @@ static const struct free_map {
 	{ "sinks", CONFIG_MAX_SINKS, sink_add },
 	{ "triage", CONFIG_MAX_TRIAGES, triage_add },
 	{ "schedules", CONFIG_MAX_SCHEDULES, schedule_add },
+	{ "syncthing.devices", CONFIG_MAX_DEVICES, device_add },
 	{ "secrets", CONFIG_MAX_SECRETS, secret_add },
 };
 

@@ -126,6 +126,33 @@ listen_expect(const struct config_key *k, struct buf *out)
 }
 
 static bool
+urls_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	struct config_urls *urls = at;
+
+	if (urls->n == CONFIG_MAX_NEEDS || !url_put(r, k, text, &urls->v[urls->n]))
+		return false;
+	urls->n++;
+	return true;
+}
+
+static void
+urls_clear(void *at)
+{
+	struct config_urls *urls = at;
+
+	while (urls->n)
+		text_clear(&urls->v[--urls->n]);
+}
+
+static void
+urls_expect(const struct config_key *k, struct buf *out)
+{
+	(void)k;
+	buf_adds(out, "a list of http://host:port or https://host:port");
+}
+
+static bool
 name_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
 {
 	(void)r;
@@ -512,6 +539,7 @@ signers_expect(const struct config_key *k, struct buf *out)
 TYPE(TYPE_TEXT, "text", false, text, text_clear);
 TYPE(TYPE_CHOICE, "word", false, choice, text_clear);
 TYPE(TYPE_URL, "URL", false, url, text_clear);
+TYPE(TYPE_URLS, "list of URLs", true, urls, urls_clear);
 TYPE(TYPE_LISTEN, "address", false, listen, text_clear);
 TYPE(TYPE_PATH, "path", false, path, text_clear);
 TYPE(TYPE_PATHS, "list of paths", true, paths, paths_clear);

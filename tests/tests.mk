@@ -50,7 +50,7 @@ check: unit e2e
 unit: $(UNITS)
 	@tests/run.sh $(UNITS)
 
-e2e: all $(HELPERS) $(B)/tests/drill/trickle $(B)/tests/unit/t_gitea
+e2e: all $(HELPERS) $(B)/tests/drill/trickle $(addprefix $(B)/tests/bench/,lag cut teller quantiles) $(B)/tests/unit/t_gitea
 	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" LANES="$(LANES)" RETRY="$(RETRY)" tests/run.sh $(E2E)
 
 # The dashboard in a browser.

@@ -73,7 +73,7 @@ put(struct diff *d, char mark, size_t times)
 static void
 compare_middle(struct diff *d, size_t an, size_t bn)
 {
-	const struct line *a = d->a.v + d->head, *b = d->b.v + d->head;
+	const struct line *a = d->a.n ? d->a.v + d->head : NULL, *b = d->b.n ? d->b.v + d->head : NULL;
 	uint16_t *cells = xcalloc((an + 1) * (bn + 1), sizeof *cells);
 	size_t w = bn + 1, i, j;
 

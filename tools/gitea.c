@@ -349,7 +349,7 @@ run(struct gitea *g, struct gitea_ask *q, cJSON **out, struct err *e)
 		.connect_ms = timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS,
 		.max_body = GITEA_ANSWER_MAX,
 		.on_send = changes ? on_send : NULL,
-		.stop = on_pause,
+		.is_over = on_pause,
 		.arg = g,
 		.line = &g->line,
 	};
@@ -360,6 +360,8 @@ run(struct gitea *g, struct gitea_ask *q, cJSON **out, struct err *e)
 	buf_adds(&url, buf_str(q->path));
 	h.url = buf_str(&url);
 	rc = http_run(&h, &a, e);
+	if (!rc && a.ended)
+		rc = err_set(e, ERR_TIMEOUT, "%s: stopped", q->method ? q->method : "GET");
 	g->failure.status = a.status;
 	rc = rc ? transport_failed(g, e) : take_answer(g, q, &a, out, e);
 	g->failure.unsure = g->failure.unsure && rc != 0;

@@ -288,6 +288,7 @@ guard_run(struct tool_run *r, const char *terms, size_t len,
 	int rc;
 
 	r->refused = read_terms(&g, terms, len, e) || check(&g, r, e);
+	r->approved = !r->refused && cJSON_IsTrue(term(&g, "approved"));
 	rc = r->refused || run(r, result, e) || prove(&g, r, result, e) ? -1 : 0;
 	r->agreed = NULL;
 	cJSON_Delete(g.terms);

@@ -24,7 +24,6 @@ struct transfer {
 	char why[CURL_ERROR_SIZE];
 	bool https;                     /* the URL asked for is */
 	bool denied;                    /* a connection was not made, for where it led */
-	bool stopped;
 };
 
 void
@@ -268,20 +267,10 @@ on_transfer(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_tot
 	char note[64];
 
 	snprintf(note, sizeof note, "%lld of %lld bytes %s", (long long)now, (long long)total, sends ? "sent" : "received");
-	if (total > 0)
+	if (total > 0 && t->q->run)
 		tool_progress(t->q->run, (int)(100.0 * (double)now / (double)total), note);
-	return 0;
-}
-
-/* Nobody watches, but somebody may end it. */
-static int
-on_pause(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
-{
-	struct transfer *t = arg;
-
-	(void)down_total, (void)down, (void)up_total, (void)up;
-	t->stopped = t->q->stop(t->q->arg);
-	return t->stopped;
+	t->a->ended = t->q->is_over && t->q->is_over(t->q->arg);
+	return t->a->ended;
 }
 
 static size_t
@@ -290,6 +279,10 @@ on_body(char *p, size_t size, size_t n, void *arg)
 	struct transfer *t = arg;
 	size_t len = size * n, room = t->q->max_body - t->a->body.len;
 
+	if (t->q->on_body) {
+		t->q->on_body(t->q->arg, p, len);
+		return len;
+	}
 	if (len <= room) {
 		buf_add(&t->a->body, p, len);
 		return len;
@@ -357,8 +350,8 @@ set_callbacks(struct transfer *t)
 	    SET(t, CURLOPT_PREREQFUNCTION, on_ready) && SET(t, CURLOPT_PREREQDATA, t) &&
 	    SET(t, CURLOPT_WRITEFUNCTION, on_body) && SET(t, CURLOPT_WRITEDATA, t) &&
 	    SET(t, CURLOPT_HEADERFUNCTION, on_header) && SET(t, CURLOPT_HEADERDATA, t) &&
-	    ((!t->q->run && !t->q->stop) || (SET(t, CURLOPT_XFERINFOFUNCTION, t->q->run ? on_transfer : on_pause) &&
-	    SET(t, CURLOPT_XFERINFODATA, t) && SET(t, CURLOPT_NOPROGRESS, 0L)));
+	    ((!t->q->run && !t->q->is_over) || (SET(t, CURLOPT_XFERINFOFUNCTION, on_transfer) && SET(t, CURLOPT_XFERINFODATA, t) &&
+	    SET(t, CURLOPT_NOPROGRESS, 0L)));
 }
 
 /* The time limits must never be 0, which is libcurl's word for none. */
@@ -372,6 +365,7 @@ set_limits(struct transfer *t)
 	return SET(t, CURLOPT_NOSIGNAL, 1L) &&
 	    SET(t, CURLOPT_TIMEOUT_MS, (long)timeout_ms) &&
 	    SET(t, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms) &&
+	    (!q->silence_s || (SET(t, CURLOPT_LOW_SPEED_LIMIT, 1L) && SET(t, CURLOPT_LOW_SPEED_TIME, (long)q->silence_s))) &&
 	    SET(t, CURLOPT_FOLLOWLOCATION, q->max_redirects ? 1L : 0L) &&
 	    SET(t, CURLOPT_MAXREDIRS, (long)q->max_redirects) &&
 	    SET(t, CURLOPT_PROTOCOLS_STR, "http,https") &&
@@ -525,8 +519,6 @@ transfer_failed(const struct transfer *t, CURLcode rc, struct err *e)
 	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
 		if (failures[i].curl == rc)
 			code = failures[i].code;
-	if (t->stopped)
-		return err_set(e, ERR_TIMEOUT, "%s %s: stopped", method_of(t->q), brief);
 	return err_set(e, code, "%s %s: %s", method_of(t->q), brief,
 	    t->why[0] ? t->why : t->curl->easy_strerror(rc));
 }
@@ -549,7 +541,7 @@ http_run(const struct http_request *q, struct http_answer *a, struct err *e)
 		code = t.curl->easy_perform(t.h);
 		net_sigpipe_back(&old);
 		read_info(&t);
-		if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && a->cut))
+		if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && a->cut) && !a->ended)
 			rc = transfer_failed(&t, code, e);
 	}
 	line_leave(&t);

@@ -36,7 +36,9 @@ struct http_request {
 	size_t max_body;                /* bytes that are kept; the transfer ends after them */
 	const struct tool_run *run;     /* is told how far it is; NULL: nobody is */
 	void (*on_send)(void *arg);     /* connected: what follows may have an effect */
-	bool (*stop)(void *arg);        /* asked a few times a second, where there is no run; true: it ends, ERR_TIMEOUT */
+	void (*on_body)(void *arg, const char *p, size_t len);  /* gets the body as it comes; nothing is kept */
+	bool (*is_over)(void *arg);     /* asked at least once a second, and after signals: ends the transfer */
+	int64_t silence_s;              /* without a byte: the peer is gone; 0: until timeout_ms */
 	void *arg;
 	void **line;                    /* what is kept between requests, so that connections are; NULL: nothing is */
 };
@@ -52,6 +54,7 @@ struct http_answer {
 	bool headers_cut;
 	struct buf body;
 	bool cut;                       /* there is more body than max_body */
+	bool ended;                     /* is_over said so */
 	char *type;                     /* Content-Type or NULL */
 	char *url;                      /* the last one, after redirects */
 	char address[64];

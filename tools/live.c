@@ -261,7 +261,8 @@ add_byte(struct live_lines *l, char c)
 		buf_addc(&l->line, c);
 	if (ends || !c || !may_be_word(l)) {
 		l->inside = !ends;
-		give_back(l);
+		if (ends)
+			give_back(l);
 	}
 }
 
@@ -283,9 +284,17 @@ live_lines_add(struct live_lines *l, const char *text, size_t len)
 			p++;
 		l->inside = p == end;
 		p += p < end;
-		l->text(l->arg, text, (size_t)(p - text));
+		/* With its beginning in one piece, lest half a line is told long before the other half. */
+		if (l->line.len) {
+			buf_add(&l->line, text, (size_t)(p - text));
+			give_back(l);
+		} else {
+			l->text(l->arg, text, (size_t)(p - text));
+		}
 		text = p;
 	}
+	if (l->inside)
+		give_back(l);
 }
 
 void

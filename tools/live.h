@@ -20,7 +20,7 @@
 #define LIVE_PIECE 8192u
 #define LIVE_NOTE 200                   /* bytes of the text beside a percentage */
 #define LIVE_QUIET_MS 500               /* of an attempt that is over sooner no progress is told ... */
-#define LIVE_TELL_MS 100                /* ... and of any so often at most */
+#define LIVE_TELL_MS 250                /* ... and of any so often at most */
 
 struct config;
 

@@ -437,22 +437,13 @@ env_add_roots(struct own *o, const char *name, const struct path_roots *roots, b
 	buf_free(&b);
 }
 
-static const char *
-secret_find(const struct config *c, const char *name)
-{
-	for (size_t i = 0; c && i < c->nsecrets; i++)
-		if (strcmp(c->secrets[i].name, name) == 0)
-			return c->secrets[i].value;
-	return NULL;
-}
-
 static int
 env_add_secrets(struct own *o, const struct manifest *m, const struct config *c, struct err *e)
 {
 	const cJSON *name;
 
 	cJSON_ArrayForEach(name, member(m->doc, "secrets")) {
-		const char *value = secret_find(c, name->valuestring);
+		const char *value = c ? config_secret_value(c, name->valuestring) : NULL;
 
 		if (!value)
 			return err_set(e, ERR_CONFIG,

@@ -12,6 +12,8 @@
 
 /* Every built-in tool, each in its own file. */
 #define BUILT_IN_TOOLS(X)     \
+	X(artifact_get)       \
+	X(artifact_put)       \
 	X(disk_usage)         \
 	X(file_hash)          \
 	X(file_list)          \
@@ -34,6 +36,7 @@
 	X(gitea_list_issues)  \
 	X(gitea_pr_status)    \
 	X(health_check)       \
+	X(hermes_run)         \
 	X(http_get)           \
 	X(http_post)          \
 	X(noop)               \
@@ -41,6 +44,7 @@
 	X(process_list)       \
 	X(service_control)    \
 	X(service_status)     \
+	X(sync_status)        \
 	X(system_info)        \
 	X(wait)
 

@@ -176,6 +176,9 @@ fence_worker(const struct sandbox *s, unsigned *walls, struct err *e)
 	add_roots(&writable, s->roots, false);
 	if (s->temp)
 		list_add(&writable, s->temp);
+	/* Our own tools put artifacts there; programs cannot. */
+	if (s->config->share_dir)
+		list_add(&writable, s->config->share_dir);
 	fd = fence_make(&(struct fence){ .writable = writable.v });
 	free(writable.v);
 	if (fd == -1)

@@ -66,6 +66,7 @@ struct tool_run {
 	bool refused;                   /* its terms kept it from its effect */
 	int failed_with;                /* see tool_failed_with() */
 	int64_t retry_after_s;
+	bool approved;                  /* the sovereign has released this task */
 	const struct plan *agreed;      /* what it may touch and how that must be now; NULL: not asked. plan.h */
 	struct notes *notes;            /* what it read and wrote goes there; NULL: nobody asks. notes.h */
 	/* Live output and how far it is; may be NULL. A tool that waits gives "" now and then, so that what had to wait

@@ -198,15 +198,6 @@ turn(struct bridge *b, bool *busy, struct err *e)
 
 /* ---- beginning and end ---- */
 
-static const char *
-secret_named(const struct config *c, const char *name)
-{
-	for (size_t i = 0; name && i < c->nsecrets; i++)
-		if (strcmp(c->secrets[i].name, name) == 0)
-			return c->secrets[i].value;
-	return NULL;
-}
-
 static void
 know_delivery(void *arg, const char *id)
 {
@@ -217,12 +208,13 @@ static int
 open_hook(struct bridge *b, struct err *e)
 {
 	const struct config_bridge *o = &b->c->bridge;
+	const struct config_secret *key = config_secret_find(b->c, o->secret);
 
 	if (!o->secret || strcmp(o->listen, "off") == 0)
 		return 0;
-	if (!secret_named(b->c, o->secret))
+	if (!key)
 		return err_set(e, ERR_CONFIG, "%s: bridge.secret: there is no secret %s here", b->c->path, o->secret);
-	b->hook = hook_open(o->listen, secret_named(b->c, o->secret));
+	b->hook = hook_open(o->listen, key->value);
 	matters_deliveries(&b->m, know_delivery, b->hook);
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "config.h"
 #include "digest.h"
 #include "err.h"
 #include "mhd.h"
@@ -207,26 +208,21 @@ on_completed(void *arg, struct MHD_Connection *c, void **context, enum MHD_Reque
 
 /* ---- for the loop ---- */
 
-/* As the configuration's reader has checked it. */
 static void
 read_address(const char *text, struct sockaddr_storage *out)
 {
-	const char *colon = strrchr(text, ':');
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)out;
+	struct sockaddr_in *four = (struct sockaddr_in *)out;
 	char host[64];
-	int port = (int)strtol(colon + 1, NULL, 10);
+	int port;
 
 	memset(out, 0, sizeof *out);
-	if (*text == '[') {
-		struct sockaddr_in6 *six = (struct sockaddr_in6 *)out;
-
-		snprintf(host, sizeof host, "%.*s", (int)(colon - text) - 2, text + 1);
+	config_listen(text, host, sizeof host, &port);
+	if (strchr(host, ':')) {
 		six->sin6_family = AF_INET6;
 		six->sin6_port = htons((uint16_t)port);
 		inet_pton(AF_INET6, host, &six->sin6_addr);
 	} else {
-		struct sockaddr_in *four = (struct sockaddr_in *)out;
-
-		snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
 		four->sin_family = AF_INET;
 		four->sin_port = htons((uint16_t)port);
 		inet_pton(AF_INET, host, &four->sin_addr);

@@ -1,8 +1,5 @@
 /*
  * cmd_approvals.c - approvals, approve, deny: what waits for the sovereign, and his word on it.
- *
- * What is signed is the hash of the request's subject, computed here from what is shown, never the one that the request
- * claims.
  */
 
 #include <termios.h>
@@ -12,62 +9,13 @@
 #include "edict.h"
 #include "json.h"
 #include "passphrase.h"
+#include "request.h"
 
-#define FOR_DEFAULT "1h"
+#define FOR_DEFAULT REQUEST_FOR
 #define OPT_END { .name = NULL }
 #define OPT_FOR(text) { .name = "for", .kind = OPT_TEXT, .arg = "TIME", .help = text }
 #define OPT_HASH { .name = "hash", .kind = OPT_TEXT, .arg = "H", \
 	.help = "only if the request's hash begins so: it is the one that was looked at" }
-
-/* Reading a request */
-
-static const cJSON *
-subject_of(const struct known_request *r)
-{
-	return cJSON_GetObjectItemCaseSensitive(r->o, "subject");
-}
-
-/* Milliseconds or RFC 3339. 0: it does not say. */
-static int64_t
-time_of(const cJSON *o, const char *name)
-{
-	int64_t ms = json_number(o, name, 0);
-
-	if (!ms)
-		clock_parse(json_text(o, name), &ms, NULL);
-	return ms;
-}
-
-static bool
-is_own(const struct edict *x, const struct known_request *r)
-{
-	const struct known_object *p = &x->known.policy;
-
-	return strcmp(json_text(subject_of(r), "sender"), x->r.config.sovereign) == 0 &&
-	    !(p->line && p->s.u.policy.self_approval);
-}
-
-/* Whether it is what it says it is; hash is that of what would be shown. */
-static int
-check(const struct edict *x, const struct known_request *r, char hash[CANONICAL_HASH], struct err *e)
-{
-	const cJSON *subject = subject_of(r);
-	int64_t expires = time_of(r->o, "expires");
-
-	if (!cJSON_IsObject(subject))
-		return err_set(e, ERR_INVALID, "the request has no subject");
-	if (canonical_hash(subject, hash, e))
-		return err_wrap(e, "the request's subject");
-	if (strcmp(json_text(r->o, "hash"), hash) != 0)
-		return err_set(e, ERR_DENIED, "the request claims the hash %.16s..., but what it shows has %.16s...: somebody "
-		    "changed it", json_text(r->o, "hash"), hash);
-	if (strcmp(json_text(subject, "task"), r->task) != 0 || strcmp(json_text(subject, "house"), r->house) != 0 ||
-	    strcmp(json_text(subject, "cluster"), x->r.config.cluster) != 0)
-		return err_set(e, ERR_DENIED, "the request is about another task, house or cluster than where it was published");
-	if (expires && clock_wall_ms() >= expires)
-		return err_set(e, ERR_STALE, "the request has expired");
-	return 0;
-}
 
 /* Showing */
 
@@ -83,7 +31,7 @@ print_field(const char *name, const char *text)
 static void
 print_ends(const struct known_request *r)
 {
-	int64_t expires = time_of(r->o, "expires");
+	int64_t expires = request_time(r->o, "expires");
 	char when[40];
 
 	print_when(when, sizeof when, expires, clock_wall_ms());
@@ -146,10 +94,10 @@ print_predicted(const cJSON *o)
 	printf(", by %lld that were seen\n", (long long)json_number(p, "of", 0));
 }
 
-static void
-print_request(const struct known_request *r, const char *hash)
+void
+approvals_print(const struct known_request *r, const char *hash)
 {
-	const cJSON *subject = subject_of(r);
+	const cJSON *subject = request_subject(r);
 	struct buf tool = { 0 };
 
 	buf_addf(&tool, "%s (%s), mode %s", json_text(subject, "tool"), json_text(subject, "effect"), json_text(subject, "mode"));
@@ -181,26 +129,6 @@ print_refused(const struct known_request *r, const struct err *e)
 
 /* Deciding */
 
-struct word {
-	bool approve;
-	int64_t for_ms;
-	const char *note;               /* "": none */
-};
-
-static cJSON *
-decision_of(const struct known_request *r, const char *hash, const struct word *w)
-{
-	cJSON *o = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(o, "task", r->task);
-	cJSON_AddStringToObject(o, "hash", hash);
-	cJSON_AddStringToObject(o, "decision", w->approve ? "approve" : "deny");
-	cJSON_AddNumberToObject(o, "expires", (double)(clock_wall_ms() + w->for_ms));
-	if (*w->note)
-		cJSON_AddStringToObject(o, "note", w->note);
-	return o;
-}
-
 static int
 report(const struct edict *x, const char *task, const char *hash, const struct word *w)
 {
@@ -227,15 +155,13 @@ static int
 decide(struct edict *x, const struct known_request *r, const char *hash, const struct word *w)
 {
 	char task[ULID_TEXT];
+	struct err e = { 0 };
 	int rc;
 
 	memcpy(task, r->task, sizeof task);
-	if (w->approve && is_own(x, r))
-		return cmd_fail(EXIT_REJECTED, "denied: %s submitted task %s himself, and the policy does not let him approve his own "
-		    "(self_approval)", x->r.config.sovereign, task);
-	x->waits_for = task;
-	rc = edict_send(x, SOVEREIGN_DECISION, task, decision_of(r, hash, w));
-	x->waits_for = NULL;
+	rc = request_decide(x, r, hash, w, &e);
+	if (e.code)
+		return cmd_fail(rc, "%s", e.msg);
 	return rc ? rc : report(x, task, hash, w);
 }
 
@@ -266,13 +192,13 @@ list_text(const struct edict *x)
 		const struct known_request *r = &x->known.requests[i];
 		char hash[CANONICAL_HASH], when[40];
 		struct err e = { 0 };
-		bool good = check(x, r, hash, &e) == 0;
+		bool good = request_check(x, r, hash, &e) == 0;
 
-		print_when(when, sizeof when, time_of(r->o, "expires"), clock_wall_ms());
+		print_when(when, sizeof when, request_time(r->o, "expires"), clock_wall_ms());
 		table_cell(t, "%s", r->task);
 		table_cell(t, "%s", r->house);
-		table_cell(t, "%s", json_text(subject_of(r), "tool"));
-		table_cell(t, "%s", json_text(subject_of(r), "sender"));
+		table_cell(t, "%s", json_text(request_subject(r), "tool"));
+		table_cell(t, "%s", json_text(request_subject(r), "sender"));
 		table_cell(t, "%.60s", json_text(r->o, "target"));
 		table_cell(t, "%.80s", good ? json_text(r->o, "why") : e.msg);
 		table_cell(t, "%s", when);
@@ -285,7 +211,7 @@ put_request(struct buf *b, const struct edict *x, const struct known_request *r)
 {
 	char hash[CANONICAL_HASH] = "";
 	struct err e = { 0 };
-	bool good = check(x, r, hash, &e) == 0;
+	bool good = request_check(x, r, hash, &e) == 0;
 
 	json_put_open(b, '{');
 	json_kv_str(b, "task", r->task);
@@ -347,11 +273,11 @@ ask_each(struct edict *x, struct word *w)
 		struct buf why = { .max = SOVEREIGN_WHY - 1 };
 		struct err e = { 0 };
 
-		if (check(x, &list[i], hash, &e)) {
+		if (request_check(x, &list[i], hash, &e)) {
 			print_refused(&list[i], &e);
 			continue;
 		}
-		print_request(&list[i], hash);
+		approvals_print(&list[i], hash);
 		letter = ask_word(w, &why);
 		if ((letter == 'a' || letter == 'd') && (rc = decide(x, &list[i], hash, w)))
 			failed = rc;
@@ -370,7 +296,7 @@ show_one(const struct edict *x, const struct known_request *r)
 	char hash[CANONICAL_HASH];
 	struct err e = { 0 };
 	struct buf b = { 0 };
-	int bad = check(x, r, hash, &e);
+	int bad = request_check(x, r, hash, &e);
 
 	if (x->a->json) {
 		put_request(&b, x, r);
@@ -378,7 +304,7 @@ show_one(const struct edict *x, const struct known_request *r)
 	} else if (bad) {
 		print_refused(r, &e);
 	} else {
-		print_request(r, hash);
+		approvals_print(r, hash);
 	}
 	buf_free(&b);
 	return bad ? EXIT_NOT_SUCCEEDED : EXIT_OK;
@@ -474,7 +400,7 @@ find_good(const struct edict *x, const char *task, char hash[CANONICAL_HASH], in
 	const struct known_request *r = find(x, task, rc);
 	struct err e = { 0 };
 
-	if (!r || !check(x, r, hash, &e))
+	if (!r || !request_check(x, r, hash, &e))
 		return r;
 	*rc = cmd_fail(e.code == ERR_STALE ? EXIT_NOT_SUCCEEDED : EXIT_REJECTED, "task %s: %s", r->task, e.msg);
 	return NULL;
@@ -492,7 +418,7 @@ decide_one(struct edict *x, const struct word *w)
 	if (!hash_fits(x->a, hash))
 		return cmd_fail(EXIT_REJECTED, "task %s: the request's hash is %s, so it is not the one that was looked at", r->task, hash);
 	if (!x->a->json)
-		print_request(r, hash);
+		approvals_print(r, hash);
 	return decide(x, r, hash, w);
 }
 
@@ -581,7 +507,7 @@ ask_one(struct edict *x, const char *task, struct word *w)
 
 	if (!r)
 		return rc;
-	print_request(r, hash);
+	approvals_print(r, hash);
 	putchar('\n');
 	fflush(stdout);
 	/* What was typed before this was seen is no answer to it. */

@@ -15,6 +15,7 @@
 	X(scheduled, "a name of one's own, then as call")                         \
 	X(parameters, "parameters of the tool that --tool names")                 \
 	X(alerts,   "alerts that may be raised")                                  \
+	X(devices,  "devices that share files")                                   \
 	X(commands, "commands")
 
 struct asking {
@@ -117,6 +118,16 @@ offer_alerts(const struct asking *q)
 {
 	for (int k = 0; k < ALERT_COUNT; k++)
 		offer(q, alert_rules[k].name, "", alert_rules[k].what);
+}
+
+static void
+offer_devices(const struct asking *q)
+{
+	struct config *c = config_quiet(q);
+
+	for (size_t i = 0; i < c->ndevices; i++)
+		offer(q, c->devices[i].name, "", c->devices[i].address);
+	config_done(c);
 }
 
 static void

@@ -32,6 +32,7 @@ enum per {
 	X(STORE,     "store",         PER_AGENT,   40, IN(CONFIG) | IN(DISK), doctor_store)        \
 	X(OUTBOX,    "outbox",        PER_PERSON,  10, IN(CONFIG) | IN(DISK), doctor_outbox)       \
 	X(TOOLS,     "tools",         PER_HOST,    20, IN(CONFIG), doctor_tools)                   \
+	X(SYNC,      "sharing",       PER_HOST,    20, IN(CONFIG), doctor_sync)                    \
 	X(SOVEREIGN, "sovereign",     PER_HOST,    10, IN(CONFIG), doctor_sovereign)               \
 	X(UNIT,      "service",       PER_HOST,    15, 0, doctor_unit)
 

@@ -85,6 +85,8 @@ put_candidates(struct buf *b, const struct houses *h, const struct house_view *v
 		json_kv_str(b, "agent", agent);
 		json_kv_str(b, "state", house_candidate_state(h, v, agent));
 		kv_known(b, "lag", lag >= 0, lag);
+		if (*house_candidate_lacks(h, v, agent))
+			json_kv_str(b, "lacks", house_candidate_lacks(h, v, agent));
 		json_put_close(b, '}');
 	}
 	json_put_close(b, ']');
@@ -130,9 +132,11 @@ candidates_cell(struct table *t, const struct houses *h, const struct house_view
 {
 	struct buf b = { .max = 4096 };
 
-	for (size_t i = 0; i < v->candidates->n; i++)
-		buf_addf(&b, "%s%s (%s)", i ? ", " : "", v->candidates->v[i],
-		    house_candidate_state(h, v, v->candidates->v[i]));
+	for (size_t i = 0; i < v->candidates->n; i++) {
+		const char *agent = v->candidates->v[i], *lacks = house_candidate_lacks(h, v, agent);
+
+		buf_addf(&b, "%s%s (%s%s%s)", i ? ", " : "", agent, house_candidate_state(h, v, agent), *lacks ? ", lacks " : "", lacks);
+	}
 	table_cell(t, "%s", buf_str(&b));
 	buf_free(&b);
 }

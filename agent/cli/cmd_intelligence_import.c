@@ -13,8 +13,8 @@
 
 #include "ask.h"
 #include "cmd.h"
+#include "hermes_event.h"
 #include "json.h"
-#include "model.h"
 #include "remote.h"
 #include "shape.h"
 
@@ -30,6 +30,8 @@ static const struct cmd_opt opts[] = {
 	  .help = "which agent learns (default: the first that runs here, of the house if it is given)" },
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .complete = "houses",
 	  .help = "the house that it counts for (default: the agent's own)" },
+	{ .name = "source", .kind = OPT_TEXT, .arg = "NAME",
+	  .help = "the name under which is kept how far it was read (default: the whole PATH)" },
 	{ .name = NULL },
 };
 
@@ -91,27 +93,6 @@ find_call(struct import *m, const char *session, const char *id)
 	return NULL;
 }
 
-static bool
-says_timeout(const char *error)
-{
-	return strstr(error, "timed out") || strstr(error, "timeout") || strstr(error, "Timeout");
-}
-
-/* NULL: it succeeded. */
-static const char *
-failure_of(const char *result)
-{
-	cJSON *o = cJSON_Parse(result);
-	const cJSON *e = cJSON_GetObjectItemCaseSensitive(o, "error"), *code = cJSON_GetObjectItemCaseSensitive(o, "exit_code");
-	bool failed = (cJSON_IsString(e) && *e->valuestring) || cJSON_IsObject(e) || cJSON_IsTrue(e) ||
-	    (cJSON_IsNumber(code) && code->valuedouble != 0);
-	const char *why = !failed ? NULL : cJSON_IsString(e) && says_timeout(e->valuestring) ? failure_name(FAILURE_TIMEOUT) :
-	    failure_name(FAILURE_ERROR);
-
-	cJSON_Delete(o);
-	return why;
-}
-
 static void
 put_attempt(struct import *m, const struct call *c, const char *why, int64_t at_ms)
 {
@@ -150,7 +131,7 @@ take_result(struct import *m, sqlite3_stmt *s, int64_t at_ms)
 		if (*m->calls[i].id && m->calls[i].at_ms == old.at_ms && strcmp(m->calls[i].session, session) == 0)
 			m->calls[i].at_ms = at_ms;
 	if (sqlite3_column_int64(s, 0) > m->after)
-		put_attempt(m, &old, sqlite3_column_int64(s, 6) > RESULT_MAX ? NULL : failure_of(text(s, 7)), at_ms);
+		put_attempt(m, &old, sqlite3_column_int64(s, 6) > RESULT_MAX ? NULL : hermes_failure(text(s, 7)), at_ms);
 }
 
 /* ---- the agent ---- */
@@ -299,7 +280,11 @@ import_all(struct import *m, const char *path)
 {
 	int rc, n;
 
-	if ((rc = open_database(m, path)) || (rc = ask_how_far(m)))
+	if ((rc = open_database(m, path)))
+		return rc;
+	if (cmd_text(m->a, "source", NULL))
+		snprintf(m->source, sizeof m->source, "%s", cmd_text(m->a, "source", NULL));
+	if ((rc = ask_how_far(m)))
 		return rc;
 	if (!m->house)
 		m->house = config_home(&m->config, m->agent) ? config_home(&m->config, m->agent)->name : m->config.houses[0].name;

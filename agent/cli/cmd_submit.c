@@ -5,7 +5,6 @@
 #include "params.h"
 #include "submit.h"
 #include "tool.h"
-#include "trace.h"
 
 static const struct cmd_opt opts[] = {
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .complete = "houses",
@@ -60,20 +59,6 @@ put_after(struct buf *b, const char *list)
 	json_put_close(b, ']');
 }
 
-/* Ours, that of whoever runs us, or a new one. */
-static void
-put_trace(struct buf *b, const struct cmd_args *a)
-{
-	const char *outer = getenv("TRACEPARENT"), *given = cmd_text(a, "traceparent", NULL);
-	char made[TRACE_MAX];
-
-	if (!given && outer && trace_is_valid(outer))
-		given = outer;
-	if (!given)
-		trace_make(made);
-	json_kv_str(b, "traceparent", given ? given : made);
-}
-
 static void
 put_options(struct buf *b, const struct cmd_args *a)
 {
@@ -85,7 +70,7 @@ put_options(struct buf *b, const struct cmd_args *a)
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (cmd_text(a, texts[i].opt, NULL))
 			json_kv_str(b, texts[i].member, cmd_text(a, texts[i].opt, NULL));
-	put_trace(b, a);
+	submit_put_trace(b, cmd_text(a, "traceparent", NULL));
 	put_after(b, cmd_text(a, "after", NULL));
 	submit_put_limits(b, a);
 }

@@ -2,6 +2,7 @@
 
 #include "json.h"
 #include "remote.h"
+#include "rows.h"
 
 static const struct cmd_opt opts[] = {
 	{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H",
@@ -28,15 +29,13 @@ static const struct cmd_opt dead_opts[] = {
 	{ .name = NULL },
 };
 
-#define ROWS_MAX 16384
 #define WHY_MAX 100
 
 struct listing {
 	const struct cmd_args *a;
 	struct remote r;
-	cJSON *rows[ROWS_MAX];
-	bool drop[ROWS_MAX];
-	int n, asked, answered;
+	struct rows rows;
+	int asked, answered;
 	bool done;
 	int rc;
 };
@@ -46,9 +45,8 @@ on_reply(void *arg, const struct client_reply *r)
 {
 	struct listing *l = arg;
 
-	if (strcmp(r->type, "task") == 0 && l->n < ROWS_MAX) {
-		l->rows[l->n] = cJSON_Duplicate(r->obj, true);
-		cJSON_DeleteItemFromObjectCaseSensitive(l->rows[l->n++], "type");
+	if (strcmp(r->type, "task") == 0) {
+		rows_add(&l->rows, r->obj);
 	} else if (strcmp(r->type, "end") == 0) {
 		l->answered++;
 	} else if (strcmp(r->type, "error") == 0) {
@@ -60,75 +58,22 @@ on_reply(void *arg, const struct client_reply *r)
 	l->done = l->answered >= l->asked;
 }
 
-static const char *
-cell(const cJSON *row, const char *name)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, name));
-
-	return text ? text : "";
-}
-
-/* By when they were accepted. */
-static int
-newest_first(const void *a, const void *b)
-{
-	const cJSON *x = *(cJSON *const *)a, *y = *(cJSON *const *)b;
-	int order = strcmp(cell(y, "accepted"), cell(x, "accepted"));
-
-	return order ? order : strcmp(cell(y, "id"), cell(x, "id"));
-}
-
-static int
-by_id(const void *a, const void *b)
-{
-	return strcmp(cell(*(cJSON *const *)b, "id"), cell(*(cJSON *const *)a, "id"));
-}
-
-/* A task that was handed on is known to the router and to its house: the house's word counts. Twins stand next
- * to each other. */
-static void
-drop_handed_on(struct listing *l)
-{
-	int n = 0;
-
-	for (int i = 0; i < l->n; i++) {
-		bool twin = (i && strcmp(cell(l->rows[i - 1], "id"), cell(l->rows[i], "id")) == 0) ||
-		    (i + 1 < l->n && strcmp(cell(l->rows[i + 1], "id"), cell(l->rows[i], "id")) == 0);
-
-		l->drop[i] = twin && strcmp(cell(l->rows[i], "state"), "forwarded") == 0;
-	}
-	for (int i = 0; i < l->n; i++) {
-		if (l->drop[i])
-			cJSON_Delete(l->rows[i]);
-		else
-			l->rows[n++] = l->rows[i];
-	}
-	l->n = n;
-}
-
-static void
-keep_newest(struct listing *l, int limit)
-{
-	while (l->n > limit)
-		cJSON_Delete(l->rows[--l->n]);
-}
-
 static void
 print_text(struct listing *l)
 {
 	static const char *const heads[] = { "ID", "HOUSE", "TOOL", "STATE", "TRY", "SENDER", "ACCEPTED", NULL };
 	struct table *t = table_new(heads);
 
-	for (int i = 0; i < l->n; i++) {
-		const cJSON *row = l->rows[i];
+	for (int i = 0; i < l->rows.n; i++) {
+		const cJSON *row = l->rows.v[i];
 
-		table_cell(t, "%s", cell(row, "id"));
-		table_cell(t, "%s", cell(row, "house"));
-		table_cell(t, "%s", cell(row, "tool"));
-		table_cell(t, "%s", cell(row, "state"));
-		table_cell(t, "%d", (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(row, "attempt")));
-		table_cell(t, "%s", cell(row, "sender"));
-		table_cell(t, "%s", cell(row, "accepted"));
+		table_cell(t, "%s", json_text(row, "id"));
+		table_cell(t, "%s", json_text(row, "house"));
+		table_cell(t, "%s", json_text(row, "tool"));
+		table_cell(t, "%s", json_text(row, "state"));
+		table_cell(t, "%d", (int)json_number(row, "attempt", 0));
+		table_cell(t, "%s", json_text(row, "sender"));
+		table_cell(t, "%s", json_text(row, "accepted"));
 	}
 	table_print(t);
 }
@@ -150,16 +95,16 @@ print_dead(struct listing *l)
 	static const char *const heads[] = { "ID", "HOUSE", "TOOL", "TRY", "SENDER", "ENDED", "WHY", NULL };
 	struct table *t = table_new(heads);
 
-	for (int i = 0; i < l->n; i++) {
-		const cJSON *row = l->rows[i], *e = cJSON_GetObjectItemCaseSensitive(row, "error");
+	for (int i = 0; i < l->rows.n; i++) {
+		const cJSON *row = l->rows.v[i], *e = cJSON_GetObjectItemCaseSensitive(row, "error");
 
-		table_cell(t, "%s", cell(row, "id"));
-		table_cell(t, "%s", cell(row, "house"));
-		table_cell(t, "%s", cell(row, "tool"));
+		table_cell(t, "%s", json_text(row, "id"));
+		table_cell(t, "%s", json_text(row, "house"));
+		table_cell(t, "%s", json_text(row, "tool"));
 		table_cell(t, "%d", (int)json_number(row, "attempt", 0));
-		table_cell(t, "%s", cell(row, "sender"));
-		table_cell(t, "%s", cell(row, "finished"));
-		table_cell(t, "%s: %.*s", cell(e, "code"), why_len(cell(e, "message")), cell(e, "message"));
+		table_cell(t, "%s", json_text(row, "sender"));
+		table_cell(t, "%s", json_text(row, "finished"));
+		table_cell(t, "%s: %.*s", json_text(e, "code"), why_len(json_text(e, "message")), json_text(e, "message"));
 	}
 	table_print(t);
 }
@@ -170,8 +115,8 @@ print_json(struct listing *l)
 	struct buf b = { 0 };
 
 	json_put_open(&b, '[');
-	for (int i = 0; i < l->n; i++)
-		json_put_tree(&b, l->rows[i]);
+	for (int i = 0; i < l->rows.n; i++)
+		json_put_tree(&b, l->rows.v[i]);
 	json_put_close(&b, ']');
 	puts(buf_str(&b));
 	buf_free(&b);
@@ -217,16 +162,12 @@ list_tasks(const struct cmd_args *a, const char *state, void (*print)(struct lis
 			rc = l->rc;
 		}
 		if (l->answered && !l->rc) {
-			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], by_id);
-			drop_handed_on(l);
-			qsort(l->rows, (size_t)l->n, sizeof l->rows[0], newest_first);
-			keep_newest(l, (int)cmd_int(a, "limit", 50));
+			rows_settle(&l->rows, (int)cmd_int(a, "limit", 50));
 			(a->json ? print_json : print)(l);
 		}
 		remote_close(&l->r);
 	}
-	for (int i = 0; i < l->n; i++)
-		cJSON_Delete(l->rows[i]);
+	rows_clear(&l->rows);
 	buf_free(&b);
 	free(l);
 	return rc;

@@ -61,6 +61,15 @@
 	C(audit_show)        \
 	C(audit_verify)      \
 	C(audit_export)      \
+	X("Sharing")         \
+	C(artifact_put)      \
+	C(artifact_get)      \
+	C(artifact_list)     \
+	C(artifact_verify)   \
+	C(artifact_prune)    \
+	C(sync_setup)        \
+	C(sync_status)       \
+	C(sync_publish)      \
 	X("Intelligence")    \
 	C(predict)           \
 	C(intelligence_report) \
@@ -69,10 +78,13 @@
 	C(intelligence_thaw) \
 	C(intelligence_reset) \
 	C(intelligence_import) \
+	X("Hermes")          \
+	C(hermes_tail)       \
 	X("Tools")           \
 	C(tool_list)         \
 	C(tool_show)         \
 	C(test)              \
+	C(mcp)               \
 	X("Set-up")          \
 	C(doctor)            \
 	C(support_bundle)    \

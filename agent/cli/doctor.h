@@ -153,6 +153,18 @@
 	X(FOUND_SANDBOX,         "tools.sandbox", \
 	  "The agent does not start its workers", "Workers cannot become the user that workers.user names", \
 	  "correct workers.user in houses.yaml, or start the agent as root") \
+	X(FOUND_SYNC_SILENT,     "sync.silent", \
+	  "Artifacts of this host do not reach others, nor theirs this one", "This host's Syncthing does not answer, or not to this key", \
+	  "start Syncthing, which is to answer at {}, and bring its API key (`syncthing cli config gui apikey get`) to where the secret is") \
+	X(FOUND_SYNC_SETUP,      "sync.setup", \
+	  "Files are not shared as houses.yaml says, or Syncthing talks to others", "Settings of Syncthing at {} are not those of houses.yaml", \
+	  "`uni-wizard sync setup`; with --dry-run it only prints what it would change") \
+	X(FOUND_SYNC_AWAY,       "sync.away", \
+	  "What {} shares does not come: `artifact get` waits in vain", "Its Syncthing is not connected to this host's", \
+	  "start Syncthing on {}; look at its id and address in houses.yaml and at the way to it") \
+	X(FOUND_SYNC_FAULT,      "sync.fault", \
+	  "Artifacts of {} are missing here, or are refused", "Somebody wrote into another host's folder, or a file could not be brought here", \
+	  "`uni-wizard sync status`, `uni-wizard artifact verify`; then Revert Local Changes on Syncthing's page where it was changed, or Override Changes on the writer's") \
 	X(FOUND_NO_KEYS,         "sovereign.unpinned", \
 	  "Everything starts without approval", "sovereign_keys is empty: whose signature counts is not known", \
 	  "`uni-wizard key init` on the sovereign's machine, and its public half as sovereign_keys in every houses.yaml") \
@@ -250,6 +262,7 @@ void doctor_disk(struct doctor *d);             /* doctor_disk.c */
 void doctor_store(struct doctor *d);            /* doctor_store.c */
 void doctor_outbox(struct doctor *d);
 void doctor_tools(struct doctor *d);            /* doctor_tools.c: git, manifests, roots, sandbox */
+void doctor_sync(struct doctor *d);             /* doctor_sync.c: Syncthing, as houses.yaml wants it, connected */
 void doctor_sovereign(struct doctor *d);        /* doctor_sovereign.c: pinned keys, the key itself */
 void doctor_agent(struct doctor *d);            /* doctor_agent.c: runs, answers, is connected */
 void doctor_left(struct doctor *d);             /* processes of a former life */

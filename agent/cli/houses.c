@@ -185,6 +185,15 @@ house_candidate_state(const struct houses *h, const struct house_view *v, const 
 	return is_in_step(v, agent) ? "in step" : v->owner ? "behind" : "waiting";
 }
 
+const char *
+house_candidate_lacks(const struct houses *h, const struct house_view *v, const char *agent)
+{
+	const struct beat *b = beat_find(h, agent);
+	const cJSON *part = b && b->live ? beat_house(b->o, v->house) : NULL;
+
+	return json_text(part, "lacks");
+}
+
 static bool
 number(const cJSON *o, const char *name, int64_t *n)
 {

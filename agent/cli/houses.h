@@ -54,6 +54,7 @@ const char *house_owner_state(const struct house_view *v);
 /* Of the heartbeat: the first thing that the house is under, or its owner as a whole; NULL: nothing. */
 const cJSON *house_stress(const struct house_view *v);
 /* "owner", "in step", "behind", "away" ... */
+const char *house_candidate_lacks(const struct houses *h, const struct house_view *v, const char *agent);       /* "": nothing */
 const char *house_candidate_state(const struct houses *h, const struct house_view *v, const char *agent);
 /* How many of the owner's events a follower has not; -1: not known. And of all followers the worst. */
 int64_t house_candidate_lag(const struct houses *h, const struct house_view *v, const char *agent);

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/hmac.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,6 +15,7 @@
 #include "digest.h"
 #include "json.h"
 #include "log.h"
+#include "mac.h"
 #include "proc.h"
 
 #define TRIES 8
@@ -36,10 +37,7 @@ struct letter {
 static const char *
 secret_of(const struct sink *s)
 {
-	for (size_t i = 0; s->c->secret && i < s->config->nsecrets; i++)
-		if (strcmp(s->config->secrets[i].name, s->c->secret) == 0)
-			return s->config->secrets[i].value;
-	return NULL;
+	return s->c->secret ? config_secret_value(s->config, s->c->secret) : NULL;
 }
 
 static bool
@@ -107,13 +105,9 @@ add(struct request *q, const char *fmt, ...)
 static void
 add_signature(struct request *q, const char *key, const struct letter *l)
 {
-	unsigned char mac[DIGEST_SIZE];
 	char hex[DIGEST_HEX];
-	unsigned n = sizeof mac;
 
-	if (!HMAC(EVP_sha256(), key, (int)strlen(key), (const unsigned char *)l->line, l->len, mac, &n))
-		fatalx("no HMAC");
-	digest_format(mac, hex);
+	mac_of(key, l->line, l->len, hex);
 	add(q, "X-Uni-Wizard-Signature: sha256=%s", hex);
 }
 

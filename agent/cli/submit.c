@@ -1,11 +1,13 @@
 #include "submit.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "json.h"
 #include "meter.h"
 #include "spool.h"
+#include "trace.h"
 
 #define OUTCOME_MS 3600000
 #define ACCEPT_MS 5000
@@ -198,6 +200,19 @@ submit_put_limits(struct buf *b, const struct cmd_args *a)
 		json_kv_int(b, "max", cmd_int(a, "retries", 0));
 		json_put_close(b, '}');
 	}
+}
+
+void
+submit_put_trace(struct buf *b, const char *given)
+{
+	const char *outer = getenv("TRACEPARENT");
+	char made[TRACE_MAX];
+
+	if (!given && outer && trace_is_valid(outer))
+		given = outer;
+	if (!given)
+		trace_make(made);
+	json_kv_str(b, "traceparent", given ? given : made);
 }
 
 int

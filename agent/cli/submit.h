@@ -26,6 +26,9 @@ struct submit {
 /* Into a task, what its options say of how it is to run: --priority, --timeout, --retries. */
 void submit_put_limits(struct buf *b, const struct cmd_args *a);
 
+/* The trace that it belongs to: the one given, that of whoever runs us, or a new one. */
+void submit_put_trace(struct buf *b, const char *given);
+
 /* Both return 0 or an exit code, with the error printed. s->r is open after the first; the caller closes it. */
 int submit_open(struct submit *s);
 int submit_give(struct submit *s, const char *house, const char *task, size_t len);

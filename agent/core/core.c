@@ -479,6 +479,19 @@ core_disk_low(struct core *c, bool low)
 }
 
 void
+core_house_lacks(struct core *c, const char *house, const char *what)
+{
+	struct house *h = house_find(c, house);
+
+	if (!h || strcmp(h->lacks, what ? what : "") == 0)
+		return;
+	if (!h->lacks[0])
+		h->lacks_ms = c->now.mono_ms;
+	snprintf(h->lacks, sizeof h->lacks, "%s", what ? what : "");
+	log_warnx("house %s: %s%s", h->name, what ? "this host does not reach " : "this host reaches what it needs again", what ? what : "");
+}
+
+void
 core_drain(struct core *c)
 {
 	c->draining = true;
@@ -805,6 +818,8 @@ core_end(struct core *c)
 		next = c->now.mono_ms + LAZY_COMMIT_MS;
 	if (c->output_ms && c->output_ms < next)
 		next = c->output_ms;
+	if (c->pace_ms && c->pace_ms < next)
+		next = c->pace_ms;
 	if (c->lease_next_ms && c->lease_next_ms < next)
 		next = c->lease_next_ms;
 	if (c->flow_ms && c->flow_ms < next)

@@ -104,6 +104,10 @@ struct core_measures {
 /* Once a second. */
 void core_measured(struct core *c, const struct core_measures *m);
 
+/* What a house needs and this host does not have, in words; NULL: it has all. Who lacks something owns the house only
+ * while no other candidate could. */
+void core_house_lacks(struct core *c, const char *house, const char *what);
+
 /* The agent is about to stop: no new attempts, and its houses go to others. */
 void core_drain(struct core *c);
 

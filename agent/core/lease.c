@@ -24,11 +24,13 @@
 #define TAKE_MS 3000            /* for the heir to claim */
 #define WONT_MS 1000            /* before one that could not take it is asked again */
 #define STEADY_MS 10000         /* in step for so long before the house is handed back */
+#define LACKING_MS 6000         /* by then others know whether they lack it too */
 #define HAND_BACK_MS 60000      /* not more often */
 
 /* How long one waits with a claim, by what it knows of the former term; and its place in the order times this. */
 #define WAIT_PLACE_MS 150
 #define WAIT_FIRST_MS 500       /* likewise, when there has never been an owner */
+#define WAIT_LACKING_MS 1500    /* for somebody who does not lack what the house needs */
 #define WAIT_ONCE_IN_STEP_MS 3000
 #define WAIT_UNCLEAN_MS 10000
 #define TOGETHER_MS 900         /* most of us lost the former broker no later than this after our last pulse there */
@@ -509,11 +511,33 @@ came_together(const struct core *c, const struct house *h)
 	    brokers_lost_by_most(c, h->step_until_ms - LEASE_MS, h->step_until_ms + TOGETHER_MS);
 }
 
+/* Whoever lacks what the house needs comes after all who do not. */
+static int
+rank(int place, bool lacks)
+{
+	return place + (lacks ? COPIES_MAX : 0);
+}
+
+static bool
+is_lacking(const struct house *h)
+{
+	return h->lacks[0] && !IS_MUTANT(MUTANT_KEEP_LACKING);
+}
+
+static bool
+anybody_has_all(const struct core *c, const struct house *h)
+{
+	for (int i = 0; i < h->ncopies; i++)
+		if (!h->copies[i].lacks && peer_is_alive(c, h->copies[i].peer, FIRST_BEATS_MS))
+			return true;
+	return false;
+}
+
 /* After what time without an owner we claim. */
 static int64_t
 patience(const struct core *c, struct house *h, bool *unclean)
 {
-	int64_t place = h->place * WAIT_PLACE_MS;
+	int64_t place = h->place * WAIT_PLACE_MS + (is_lacking(h) && anybody_has_all(c, h) ? WAIT_LACKING_MS : 0);
 
 	*unclean = false;
 	if (!h->term.n)
@@ -601,14 +625,17 @@ pursue_hand_over(struct core *c, struct house *h)
 static struct copy *
 best_copy(const struct core *c, struct house *h)
 {
+	struct copy *best = NULL;
+
 	for (int i = 0; i < h->ncopies; i++) {
 		struct copy *k = &h->copies[i];
 
 		if (k->in_step && peer_is_alive(c, k->peer, FIRST_BEATS_MS) && !k->peer->stopping &&
-		    (!k->wont_ms || c->now.mono_ms - k->wont_ms > WONT_MS))
-			return k;
+		    (!k->wont_ms || c->now.mono_ms - k->wont_ms > WONT_MS) &&
+		    (!best || rank(k->place, k->lacks) < rank(best->place, best->lacks)))
+			best = k;
 	}
-	return NULL;
+	return best;
 }
 
 static void
@@ -616,11 +643,12 @@ consider_hand_over(struct core *c, struct house *h)
 {
 	struct copy *k = best_copy(c, h);
 	int64_t now = c->now.mono_ms;
+	bool lacking = k && is_lacking(h) && !k->lacks && now - h->lacks_ms >= LACKING_MS;
 
-	if (!k || (c->draining ? h->gave_ms && now - h->gave_ms < TAKE_MS : h->pinned || k->place > h->place))
+	if (!k || (!c->draining && !lacking && (h->pinned || rank(k->place, k->lacks) > rank(h->place, is_lacking(h)))))
 		return;
-	if (!c->draining && (now - k->in_step_ms < STEADY_MS || now - h->held_ms < STEADY_MS ||
-	    (h->gave_ms && now - h->gave_ms < HAND_BACK_MS)))
+	if (c->draining || lacking ? h->gave_ms && now - h->gave_ms < TAKE_MS :
+	    now - k->in_step_ms < STEADY_MS || now - h->held_ms < STEADY_MS || (h->gave_ms && now - h->gave_ms < HAND_BACK_MS))
 		return;
 	give(c, h, k->peer, false);
 }

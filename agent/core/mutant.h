@@ -70,7 +70,8 @@
 	X(MUTANT_ALERT_ALL,       "alert-all",         40,    "everybody says who is gone") \
 	X(MUTANT_STRESS_ALL,      "stress-all",        40,    "under stress every priority is refused") \
 	X(MUTANT_STRESS_STAYS,    "stress-stays",      20,    "stress is never over") \
-	X(MUTANT_TRACE_LOST,      "trace-lost",        20,    "an attempt on another agent is in no trace")
+	X(MUTANT_TRACE_LOST,      "trace-lost",        20,    "an attempt on another agent is in no trace") \
+	X(MUTANT_KEEP_LACKING,    "keep-lacking",      40,    "an owner keeps a house though others have what it needs and it has not")
 
 enum mutant {
 #define X(sym, name, seeds, what) sym,

@@ -17,6 +17,12 @@
 #define OUT_MESSAGE_MAX (256u << 10)
 #define OUT_LINE_MAX (48u << 20)
 
+#ifndef PACE
+#define PACE 4096                       /* bytes of a backlog in a millisecond ... */
+#endif
+#define PACE_BURST (16 * PACE)          /* ... after so many at once */
+#define PACE_MESSAGE 512                /* a message costs as much as these, beside its own */
+
 static bool
 same_text(const char *a, const char *b)
 {
@@ -412,6 +418,7 @@ out_promote(struct core *c)
 	hold_local(c);
 
 	c->gather = c->gather_tail = c->last_reply = NULL;
+	c->pace_ms = 0;
 	for (; o; o = next) {
 		next = o->next;
 		o->next = NULL;
@@ -457,6 +464,31 @@ describe(const struct out *o, struct core_publish *p)
 		.correlation_len = o->correlation_len };
 }
 
+static bool
+is_backlog(struct core *c, const struct out *o)
+{
+	if (!c->box_live)
+		c->box_live = c->box_last + 1;
+	return o->seq < c->box_live;
+}
+
+static bool
+must_wait(struct core *c)
+{
+	int64_t now_ms = c->now.mono_ms;
+
+	if (!is_backlog(c, c->box_next))
+		return false;
+	c->pace_left += (now_ms - c->pace_at_ms) * PACE;
+	if (c->pace_left > PACE_BURST)
+		c->pace_left = PACE_BURST;
+	c->pace_at_ms = now_ms;
+	if (c->pace_left > 0)
+		return false;
+	c->pace_ms = now_ms + 1 - c->pace_left / PACE;
+	return true;
+}
+
 bool
 core_next_publish(struct core *c, struct core_publish *p)
 {
@@ -470,7 +502,7 @@ core_next_publish(struct core *c, struct core_publish *p)
 		return false;
 	if (!c->box_next && c->box_spilled)
 		store_load_outbox(c, OUTBOX_IN_MEMORY / 2);
-	if (!c->box_next)
+	if (!c->box_next || must_wait(c))
 		return false;
 	describe(c->box_next, p);
 	return true;
@@ -532,6 +564,8 @@ core_publish_sent(struct core *c, const struct core_publish *p, int mid)
 		refused(c);
 		return;
 	}
+	if (is_backlog(c, c->box_next))
+		c->pace_left -= (int64_t)p->len + PACE_MESSAGE;
 	c->box_next->mid = mid;
 	c->box_next = c->box_next->next;
 	c->in_flight++;
@@ -573,6 +607,7 @@ out_link_down(struct core *c)
 		o->mid = 0;
 	c->box_next = c->box;
 	c->in_flight = 0;
+	c->box_live = 0;
 	drop_once(c);
 }
 

@@ -4,16 +4,18 @@
  * Of each attempt the last OUTPUT_KEEP bytes are kept: in memory while it runs, in a row once it is over. Who follows
  * hears it on the house's log topic, a few pieces a second, each with its offset. Those messages are worth little (QoS 0,
  * thinned, none for what is over at once): whoever has missed something asks for it, and is answered from what is kept.
+ * What comes after a pause is told at once: thinning is no delay for what is rare. Progress is thinned by the worker.
  */
 #include <string.h>
 
 #include "json.h"
 #include "state.h"
 
-#define EVERY_MS 250
+#define EVERY_MS 250                    /* of one attempt */
 #define STRESSED_MS 2000                /* likewise, while the agent or a house of its own is under stress */
+#define GATHER_MS 10                    /* of all attempts in one message */
 #define PIECE (32u << 10)               /* of one attempt, each time ... */
-#define ROUND (128u << 10)              /* ... and of all */
+#define ROUND (128u << 10)              /* ... and of all in that time */
 #define ANSWER_MAX (1u << 20)           /* bytes of output in one answer */
 
 struct output {
@@ -23,7 +25,7 @@ struct output {
 	int attempt;
 	int64_t first;                  /* offset of what is kept */
 	struct buf text;
-	int64_t begun_ms;               /* mono */
+	int64_t told_ms;                /* mono: when something was, or when it began */
 	int64_t told;                   /* up to this offset */
 	bool followed;                  /* some was told */
 	int percent;                    /* -1: not known */
@@ -68,7 +70,7 @@ get(struct core *c, uint64_t handle)
 	o->house = w ? w->house : t->house;
 	o->id = w ? w->id : t->id;
 	o->attempt = w ? w->attempt : t->attempt;
-	o->begun_ms = c->now.mono_ms;
+	o->told_ms = c->now.mono_ms;
 	o->percent = -1;
 	o->next = c->outputs;
 	c->outputs = o;
@@ -76,11 +78,21 @@ get(struct core *c, uint64_t handle)
 	return o;
 }
 
-static void
-wake(struct core *c)
+static int64_t
+due_ms(struct core *c, const struct output *o)
 {
-	if (!c->output_ms)
-		c->output_ms = c->now.mono_ms + (stress_is_any(c) ? STRESSED_MS : EVERY_MS);
+	if (stress_is_any(c))
+		return o->told_ms + STRESSED_MS;
+	return o->news ? c->now.mono_ms : o->told_ms + EVERY_MS;
+}
+
+static void
+wake(struct core *c, int64_t ms)
+{
+	if (ms < c->output_told_ms + GATHER_MS)
+		ms = c->output_told_ms + GATHER_MS;
+	if (!c->output_ms || ms < c->output_ms)
+		c->output_ms = ms;
 }
 
 /* A bit more than that may be there, so that not each piece moves all of it. */
@@ -108,7 +120,7 @@ core_attempt_log(struct core *c, uint64_t handle, const char *text, size_t len)
 		return;
 	buf_add(&o->text, text, len);
 	bound(c, o);
-	wake(c);
+	wake(c, due_ms(c, o));
 }
 
 void
@@ -121,7 +133,7 @@ core_attempt_progress(struct core *c, uint64_t handle, int percent, const char *
 	o->percent = percent;
 	snprintf(o->note, sizeof o->note, "%.*s", (int)(len < OUTPUT_NOTE ? len : OUTPUT_NOTE), note);
 	o->news = true;
-	wake(c);
+	wake(c, due_ms(c, o));
 }
 
 /* ---- telling ---- */
@@ -195,6 +207,7 @@ tell(struct core *c, struct output *o, size_t max)
 		out_end_line(b);
 	}
 	o->told = end;
+	o->told_ms = c->output_told_ms = c->now.mono_ms;
 	o->news = false;
 	o->followed = true;
 }
@@ -208,22 +221,20 @@ has_news(const struct output *o)
 void
 output_tick(struct core *c)
 {
-	size_t n = 0;
+	size_t max = c->noutputs ? ROUND / (size_t)c->noutputs : 0;
 
 	if (!c->output_ms || c->output_ms > c->now.mono_ms)
 		return;
 	c->output_ms = 0;
-	for (const struct output *o = c->outputs; o; o = o->next)
-		n += has_news(o);
-	if (n && !c->up)
-		wake(c);
-	for (struct output *o = c->outputs; o && c->up; o = o->next) {
+	for (struct output *o = c->outputs; o; o = o->next) {
 		if (!has_news(o))
 			continue;
-		if (c->now.mono_ms - o->begun_ms >= EVERY_MS)
-			tell(c, o, ROUND / n < PIECE ? ROUND / n : PIECE);
+		if (!c->up)
+			wake(c, c->now.mono_ms + EVERY_MS);
+		else if (due_ms(c, o) > c->now.mono_ms)
+			wake(c, due_ms(c, o));
 		else
-			wake(c);
+			tell(c, o, max < PIECE ? max : PIECE);
 	}
 }
 

@@ -101,6 +101,7 @@ hear_house(struct core *c, struct peer *p, const cJSON *part)
 	if (!k || !term_parse(json_text(part, "term"), &t))
 		return;
 	lease_heard(c, h, &t);
+	k->lacks = *json_text(part, "lacks");
 	if (strcmp(json_text(part, "role"), "owner") == 0) {
 		k->log = t;
 		k->have = json_number(part, "head", 0);
@@ -253,6 +254,8 @@ put_house(struct buf *b, const struct core *c, const struct house *h)
 	json_kv_str(b, "role", h->owned ? "owner" : h->lease == LEASE_CLAIMED ? "claiming" : "follower");
 	term_put(b, "term", &h->term);
 	json_kv_int(b, "head", h->stored_head);
+	if (h->lacks[0])
+		json_kv_str(b, "lacks", h->lacks);
 	if (h->since_ms)
 		json_kv_time(b, "since", h->since_ms);
 	if (h->owned) {

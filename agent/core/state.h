@@ -160,6 +160,7 @@ struct copy {
 	bool was_in_step;               /* when we ceased to own it */
 	int64_t in_step_ms;             /* since then (mono) */
 	int64_t wont_ms;                /* mono: it could not take the house; 0: never */
+	bool lacks;                     /* something that the house needs */
 };
 
 struct term_base {
@@ -248,6 +249,8 @@ struct house {
 	int place;                      /* ours among its candidates; -1: we are none */
 	int64_t timeout_cap_s;          /* of its attempts */
 	struct copy copies[COPIES_MAX]; /* of the other candidates, in order */
+	char lacks[128];                /* what it needs and we do not have; "": nothing */
+	int64_t lacks_ms;               /* mono: since then */
 	int ncopies;
 	bool wait_copies;               /* replies wait for copies */
 
@@ -654,6 +657,7 @@ struct core {
 	struct output *outputs_over;    /* to be written with the turn */
 	int noutputs;                   /* in the first list */
 	int64_t output_ms;              /* mono: when it is told; 0: there is nothing to tell */
+	int64_t output_told_ms;         /* mono: when some was */
 	int64_t output_bytes;           /* rows */
 
 	/* outgoing */
@@ -668,6 +672,9 @@ struct core {
 	int64_t box_last;               /* newest row's seq */
 	int64_t box_loaded;             /* newest row that was in memory */
 	int64_t box_total_bytes;        /* rows and memory */
+	int64_t box_live;               /* what is older had gathered without a connection; 0: not known yet */
+	int64_t pace_left, pace_at_ms;  /* of those, so many bytes might go then (mono) */
+	int64_t pace_ms;                /* mono: when the next of them may go; 0: none waits for that */
 	int64_t *acked;                 /* rows to delete */
 	size_t nacked, acked_cap;
 	struct local_out *local;

@@ -1,16 +1,18 @@
 // app.js - which view is shown, whether what it shows is true, and the token.
 
 import { Refused, ask, token } from './api.js';
-import { approvals, cluster, end, link, listen, start } from './cluster.js';
+import { alerts, approvals, cluster, end, link, listen, start } from './cluster.js';
 import { clock, h, text } from './dom.js';
+import { alertsView, isLoud } from './alerts.js';
 import { approvalsView } from './approvals.js';
+import { forgetSigner, useSigner } from './signer.js';
 import { overview } from './overview.js';
 import { taskView } from './task.js';
 import { tasksView } from './tasks.js';
 
 const THEME = 'uni-wizard-theme';
 const main = document.querySelector('main'), top = document.querySelector('.top'), banner = document.querySelector('.banner');
-const told = document.querySelector('.told'), pill = document.querySelector('.link'), badge = document.querySelector('.badge');
+const told = document.querySelector('.told'), pill = document.querySelector('.link');
 let draw = null;
 
 // ---- views ----
@@ -23,6 +25,7 @@ const views = [
 	[/^#\/tasks(?:\?(.*))?$/, 'tasks', 'Tasks', (m) => tasksView(main, new URLSearchParams(m[1] || ''), go)],
 	[/^#\/task\/([0-9A-Z]{26})$/, 'tasks', 'Task', (m) => taskView(main, m[1], go)],
 	[/^#\/approvals$/, 'approvals', 'Approvals', () => approvalsView(main)],
+	[/^#\/alerts(?:\/([a-z-]+))?$/, 'alerts', 'Alerts', (m) => alertsView(main, m[1])],
 	[/^/, 'overview', 'Overview', () => overview(main)],
 ];
 
@@ -59,12 +62,25 @@ function drawLink() {
 	if (link.state === 'refused') signOut(link.why);
 }
 
-let waited = 0;
-function drawBadge() {
-	badge.hidden = !approvals.count;
-	text(badge, approvals.count);
-	if (approvals.count > waited) text(told, `${approvals.count} ${approvals.count === 1 ? 'task waits' : 'tasks wait'} for approval`);
-	waited = approvals.count;
+// How many there are of what waits for a person, at its view's name; more of them are said aloud.
+function counter(view, say) {
+	const badge = document.querySelector(`nav a[data-view=${view}] .badge`);
+	let before = 0;
+	return (n, bad) => {
+		badge.hidden = !n;
+		badge.classList.toggle('bad', !!bad);
+		text(badge, n);
+		if (n > before) text(told, say(n));
+		before = n;
+	};
+}
+
+const countApprovals = counter('approvals', (n) => `${n} ${n === 1 ? 'task waits' : 'tasks wait'} for approval`);
+const countAlerts = counter('alerts', (n) => `${n} ${n === 1 ? 'alert is' : 'alerts are'} raised`);
+
+function drawAlertBadge() {
+	const loud = alerts.list.filter(isLoud);
+	countAlerts(loud.length, loud.some((x) => x.severity === 'critical'));
 }
 
 // ---- the token ----
@@ -98,6 +114,7 @@ function login(message) {
 
 function signOut(message) {
 	token.clear();
+	forgetSigner();
 	end();
 	login(typeof message === 'string' ? message : '');
 }
@@ -132,18 +149,27 @@ document.querySelector('.skip').addEventListener('click', (e) => {
 	e.preventDefault();
 	main.focus();
 });
-addEventListener('hashchange', () => token.get() && show());
+addEventListener('hashchange', () => {
+	if (takeLink() && token.get()) enterAll();
+	else if (token.get()) show();
+});
 listen((what) => {
 	if (!token.get()) return;
 	drawLink();
-	if (what.has('approvals')) drawBadge();
+	if (what.has('approvals')) countApprovals(approvals.count);
+	if (what.has('alerts')) drawAlertBadge();
 	if (token.get()) draw?.(what);
 });
-// `uni-wizard dashboard` prints such a link.
-const signedIn = /^#token=(.+)$/.exec(location.hash);
-if (signedIn) {
-	token.set(decodeURIComponent(signedIn[1]));
-	history.replaceState(null, '', location.pathname);
+// `uni-wizard dashboard` prints such a link. Neither part stays in the address.
+function takeLink() {
+	const m = /^#(?=token=|signer=)(.+)$/.exec(location.hash), parts = new URLSearchParams(m ? m[1] : '');
+	if (!m) return false;
+	if (parts.get('token')) token.set(parts.get('token'));
+	history.replaceState(null, '', location.pathname + (parts.get('signer') ? '#/approvals' : ''));
+	useSigner(parts.get('signer'));
+	return true;
 }
+
+if (!takeLink()) useSigner();
 if (token.get()) enterAll();
 else login();

@@ -13,6 +13,7 @@ export const cluster = { agent: '', name: '', version: '', sovereign: 'timmy', h
 export const tasks = new Map();
 export const changed = new Set();        // rows that came or became otherwise since listeners were told last
 export const approvals = { list: [], count: 0, more: false, known: false };
+export const alerts = { list: [], cleared: [], rules: [], count: 0, known: false };
 export const watched = { id: '', trail: [], output: '', attempt: 0, cut: false, percent: null, note: '' };
 export const seconds = [];              // {at, ended, bad, times: []}, oldest first
 
@@ -25,7 +26,7 @@ export function listen(fn) {
 	return () => listeners.delete(fn);
 }
 
-function tell(what) {
+export function tell(what) {
 	if (!news.size) requestAnimationFrame(flush);
 	news.add(what);
 }
@@ -227,6 +228,22 @@ function loadApprovalsSoon() {
 	}, 200);
 }
 
+// ---- alerts ----
+
+async function loadAlerts() {
+	const a = await ask('/v1/alerts');
+	Object.assign(alerts, { list: a.alerts, cleared: a.cleared, rules: a.rules, count: a.count, known: true });
+	tell('alerts');
+}
+
+let alarm = 0;
+function loadAlertsSoon() {
+	alarm ||= setTimeout(() => {
+		alarm = 0;
+		loadAlerts().catch(() => {});
+	}, 200);
+}
+
 // ---- the stream ----
 
 function onEvent(type, d) {
@@ -234,6 +251,8 @@ function onEvent(type, d) {
 		onHealth(d.agent, d.event);
 	} else if (type === 'log') {
 		onLog(d.event);
+	} else if (type === 'alert') {
+		loadAlertsSoon();
 	} else {
 		if (d.event.id) onTask(d.house, d.agent, d.event);
 		if (d.event.id && d.event.id === watched.id) {
@@ -252,7 +271,7 @@ async function refresh() {
 	tasks.clear();
 	changed.clear();
 	tell('all');
-	await Promise.all([loadCluster(), loadTasks({}, 0), loadApprovals()]);
+	await Promise.all([loadCluster(), loadTasks({}, 0), loadApprovals(), loadAlerts()]);
 	setTimeout(() => loadTasks({}, 0).catch(() => {}), SETTLED_MS);
 	tell('fresh');
 }
@@ -307,5 +326,6 @@ export function end() {
 	cluster.agents.clear();
 	cluster.houses.clear();
 	Object.assign(approvals, { list: [], count: 0, known: false });
+	Object.assign(alerts, { list: [], cleared: [], count: 0, known: false });
 	seconds.length = 0;
 }

@@ -59,6 +59,10 @@ export function stateName(s) {
 	return (s || '').replace('_', ' ');
 }
 
+export function sentence(s) {
+	return s.charAt(0).toUpperCase() + s.slice(1) + (/[.!?]$/.test(s) ? '' : '.');
+}
+
 export function tone(state) {
 	if (state === 'succeeded') return 'good';
 	if (BAD.has(state)) return 'bad';

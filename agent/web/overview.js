@@ -1,6 +1,7 @@
 // overview.js - whether the cluster is well: what needs a look, how it goes, houses, agents.
 
-import { SECONDS, approvals, cluster, isAlive, link, ownerOf, seconds } from './cluster.js';
+import { isLoud } from './alerts.js';
+import { SECONDS, alerts, approvals, cluster, isAlive, link, ownerOf, seconds } from './cluster.js';
 import { ago, attr, clock, full, h, keyed, span, spark, text } from './dom.js';
 
 const SKEW_MS = 2000;
@@ -42,16 +43,17 @@ function skew(a) {
 
 function needsLook() {
 	const list = h('ul.concerns'), calm = h('p.all-well', {}, h('i.dot.good', { 'aria-hidden': 'true' }), 'All is well: every house has an owner, every agent is heard.');
-	const waits = h('a.concern.warn', { href: '#/approvals' }, h('b'), h('span'));
 	const e = h('section.look', { 'aria-label': 'What needs a look' }, calm, list);
 	e.draw = () => {
-		const found = concerns(), n = approvals.count;
-		calm.hidden = found.length > 0 || n > 0 || cluster.houses.size === 0;
-		if (n) found.push(['warn', `${n}${approvals.more ? ' or more' : ''} ${n === 1 ? 'task waits' : 'tasks wait'} for approval`, null]);
-		keyed(list, found, (c) => c[0] + (c[2] === null ? 'approvals' : c[1]), (c) => h('li', {}, c[2] === null ? waits :
-			h('div.concern.' + c[0], {}, h('b'), h('span'))), (li, c) => {
+		const found = concerns(), n = approvals.count, loud = alerts.list.filter(isLoud), critical = loud.filter((x) => x.severity === 'critical').length;
+		if (n) found.push(['warn', `${n}${approvals.more ? ' or more' : ''} ${n === 1 ? 'task waits' : 'tasks wait'} for approval`,
+			`Look at what ${n === 1 ? 'it' : 'they'} would do.`, '#/approvals']);
+		if (loud.length) found.push([critical ? 'bad' : 'warn', `${loud.length} ${loud.length === 1 ? 'alert is' : 'alerts are'} raised`,
+			critical ? `${critical} critical. Look at what to do.` : 'Look at what to do.', '#/alerts']);
+		calm.hidden = found.length > 0 || cluster.houses.size === 0;
+		keyed(list, found, (c) => c[0] + (c[3] || c[1]), (c) => h('li', {}, h((c[3] ? 'a' : 'div') + '.concern.' + c[0], { href: c[3] }, h('b'), h('span'))), (li, c) => {
 			text(li.querySelector('b'), c[1]);
-			text(li.querySelector('span'), c[2] ?? `Look at what ${n === 1 ? 'it' : 'they'} would do.`);
+			text(li.querySelector('span'), c[2]);
 		});
 	};
 	return e;
@@ -179,7 +181,7 @@ export function overview(main) {
 		h('section', { 'aria-labelledby': 'houses' }, h('h2', { id: 'houses', text: 'Houses' }), houses),
 		h('section', { 'aria-labelledby': 'agents' }, h('h2', { id: 'agents', text: 'Agents' }), agents));
 	const draw = (what) => {
-		if (what && !['cluster', 'second', 'approvals', 'fresh', 'link'].some((w) => what.has(w))) return;
+		if (what && !['cluster', 'second', 'approvals', 'alerts', 'fresh', 'link'].some((w) => what.has(w))) return;
 		// What is not known is not said; the rest stays as it was.
 		look.hidden = link.state !== 'live';
 		if (link.state !== 'live') return;

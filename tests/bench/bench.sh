@@ -7,9 +7,9 @@ set -u
 . "$(dirname "$0")/common.sh"
 
 if [ -n "$quick" ]; then
-	rounds=3 tasks=20000 slices=2 slice_s=4 idle_s=8 depths=1 starts=3 approvals=40
+	rounds=3 tasks=20000 slices=2 slice_s=4 lag_s=10 idle_s=8 depths=1 starts=3 approvals=40
 else
-	rounds=5 tasks=40000 slices=3 slice_s=10 idle_s=30 depths=3 starts=5 approvals=200
+	rounds=5 tasks=40000 slices=3 slice_s=10 lag_s=30 idle_s=30 depths=3 starts=5 approvals=200
 fi
 raw_tasks=10000 window=2000 behind=20000 queued=100000 finished=1000000
 
@@ -19,20 +19,11 @@ idle() {
 	load usage -s $idle_s
 }
 
-# Those who follow a house show it when they have all of it.
-in_step() {
-	[ "$("$wizard" house list --json | grep -o '"in step"' | wc -l)" -ge "$1" ]
-}
-
 # Three houses with an agent each: the candidates of all of them are all of them.
 start_followers() {
 	start_cluster three bench,second,third
-	for i in $(seq 20); do
-		in_step 8 && warm_up && return
-		sleep 0.5
-	done
-	say "bench: the candidates do not get in step"
-	exit 1
+	wait_until in_step 8
+	warm_up
 }
 
 # The same agent without a pinned key: nothing is judged there.
@@ -87,6 +78,16 @@ latency() {
 	done
 }
 
+# The other half, an outage, is in lag.sh.
+lags() {
+	say "lag at 1,000 events/s for $lag_s s"
+	start_lag
+	lag ezra lag -r 1000 -s "$lag_s" -p 4
+	quantiles_of_lag lag
+	stop_cluster lag
+	use_cluster one
+}
+
 depth() {
 	for i in $(seq $depths); do
 		say "dispatch with nothing and with $queued tasks queued behind, $i of $depths"
@@ -124,6 +125,7 @@ machine
 idle
 throughput
 latency
+lags
 approvals
 depth
 readiness

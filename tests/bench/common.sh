@@ -92,6 +92,52 @@ stop_cluster() {
 	"$wizard" cluster down --dir "$dir/$1" >/dev/null 2>&1
 }
 
+# Those who follow a house show it when they have all of it.
+in_step() {
+	[ "$("$wizard" house list --json | grep -o '"in step"' | wc -l)" -ge "$1" ]
+}
+
+wait_until() {
+	for i in $(seq 120); do
+		! "$@" || return 0
+		sleep 0.5
+	done
+	say "bench: the houses do not come to rest"
+	exit 1
+}
+
+# What lag is measured with: three houses, whose candidates are all three agents, and a tool that tells its progress.
+start_lag() {
+	start_cluster lag timmy,ezra,bezalel
+	stop_cluster lag
+	cp "$programs/teller" "$dir/lag/tools.d"
+	echo '{"name":"teller","summary":"Tells its progress","exec":"teller","effect":"read","timeout_s":600,"progress":"@progress",
+	    "parameters":{"type":"object","properties":{"s":{"type":"integer"}}}}' >"$dir/lag/tools.d/teller.json"
+	echo 'workers: {count: 6}' >>"$dir/lag/houses.yaml"
+	start_cluster lag timmy,ezra,bezalel
+	wait_until at_home
+}
+
+# All are in step, and houses with their own agents.
+at_home() {
+	in_step 8 && [ "$("$wizard" house list --json | grep -oE '"owner": *"(ezra|bezalel)-1"' | sort -u | wc -l)" -eq 2 ]
+}
+
+# lag HOUSE HIST OPTION...: what timmy-1, and a page that is open there, have of HOUSE.
+lag() {
+	house=$1 hist=$2
+	shift 2
+	token=$(sed -n '/^  timmy:/,/auth_token:/s/.*auth_token: *"\(.*\)"/\1/p' "$dir/lag/houses.yaml")
+	measure lag -l "$house" -f timmy-1 -u "$(cat "$dir/lag/state/timmy-1.http")" -t "$token" -H "$dir/$hist" "$@"
+}
+
+# quantiles_of_lag HIST
+quantiles_of_lag() {
+	for name in wire store page progress; do
+		measure quantiles "$1_${name}_us" "$dir/$1.$name"
+	done
+}
+
 version_of() {
 	"$@" 2>&1 | head -n 1
 }

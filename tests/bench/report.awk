@@ -1,7 +1,8 @@
 # report.awk - medians, limits and verdicts from "name value" lines; the exit status says whether all limits hold.
 #
 # -v json=FILE writes them there too; -v about=TEXT is put into it; -v bytes=N is the size of a task;
-# -v peers=1 makes the table of `make bench-peers`, -v flood=1 that of `make bench-flood`.
+# -v peers=1 makes the table of `make bench-peers`, -v flood=1 that of `make bench-flood`, -v lag=1 with events=N
+# and outage_s=SECONDS that of `make bench-lag`.
 
 {
 	if (!($1 in runs))
@@ -95,7 +96,7 @@ function sampled(name,   i, q) {
 	split("p50 p99 p999 max", q, " ")
 	for (i in q) {
 		samples[name "_" q[i]] = median(name "_n")
-		slices[name "_" q[i]] = median("slices")
+		slices[name "_" q[i]] = runs["slices"] && name !~ /^lag_/ ? median("slices") : 1
 	}
 }
 
@@ -155,6 +156,8 @@ function report_bench() {
 	info("task p99.9", "task_us_p999", "us")
 	info("task, the slowest", "task_us_max", "us")
 
+	report_lag()
+
 	heading("Depth: 100,000 tasks queued behind")
 	info("dispatch with none behind", "dispatch_empty_per_s", "/s")
 	info("dispatch with 100,000 behind", "dispatch_deep_per_s", "/s")
@@ -205,6 +208,43 @@ function report_flood() {
 	info("the slowest meanwhile", "flood_us_max", "us")
 }
 
+function report_lag() {
+	heading("Lag at 1,000 events/s, from when the task was given")
+	info("events a second", "events_per_s", "/s")
+	info("until a plain subscriber has it, p50", "lag_wire_us_p50", "us")
+	info("until a plain subscriber has it, p99", "lag_wire_us_p99", "us")
+	info("until Timmy's agent has it on disk, p50", "lag_store_us_p50", "us")
+	judge("until Timmy's agent has it on disk, p99", "lag_store_us_p99", "us", "<=", 20000)
+	info("until Timmy's agent has it on disk, the most", "lag_store_us_max", "us")
+	info("until the page has it, p50", "lag_page_us_p50", "us")
+	judge("until the page has it, p99", "lag_page_us_p99", "us", "<=", 20000)
+	info("until the page has it, the most", "lag_page_us_max", "us")
+	info("progress, from when the tool tells it, p50", "lag_progress_us_p50", "us")
+	judge("progress, from when the tool tells it, p99", "lag_progress_us_p99", "us", "<=", 20000)
+	judge("events missing or twice", "wrong", "", "<=", 0)
+}
+
+function report_outage(who, name) {
+	heading(who " cut off for " outage_s " s")
+	info("events made meanwhile", name "back_events", "")
+	judge("missing, or out of order", name "back_missing", "", "<=", 0)
+	judge("twice", name "back_repeated", "", "<=", 0)
+	info("until the first has come", name "back_first_s", "s")
+	info("from the first to the last", name "back_drain_s", "s")
+	info("another house's events, on disk, p99 before", name "store_us_p99", "us")
+	info("in the page, p99 before", name "page_us_p99", "us")
+}
+
+function report_outages() {
+	report_outage("The agent that makes them", "maker_")
+	judge("on disk, p99 meanwhile", "maker_back_store_us_p99", "us", "<=", sum(100000, median("maker_store_us_p99")))
+	judge("in the page, p99 meanwhile", "maker_back_page_us_p99", "us", "<=", sum(100000, median("maker_page_us_p99")))
+	info("on disk, the most meanwhile", "maker_back_store_us_max", "us")
+	report_outage("The agent that wants them", "reader_")
+	info("on disk, p99 meanwhile", "reader_back_store_us_p99", "us")
+	info("in the page, p99 meanwhile", "reader_back_page_us_p99", "us")
+}
+
 function write_json(   i) {
 	gsub(/[\\"]/, "", about)
 	gsub(/\n/, "; ", about)
@@ -215,7 +255,9 @@ function write_json(   i) {
 }
 
 END {
-	n = split("disk_us disk_paced_us raw_us task_us ours_us beanstalkd_us bullmq_us calm_us flood_us", sampled_names, " ")
+	n = split("disk_us disk_paced_us raw_us task_us ours_us beanstalkd_us bullmq_us calm_us flood_us lag_wire_us " \
+	    "lag_store_us lag_page_us lag_progress_us maker_store_us maker_page_us maker_back_store_us maker_back_page_us " \
+	    "reader_store_us reader_page_us reader_back_store_us reader_back_page_us", sampled_names, " ")
 	for (i = 1; i <= n; i++)
 		sampled(sampled_names[i])
 	divide("over_trip", "raw_trip_per_s", "tasks_per_s")
@@ -231,12 +273,19 @@ END {
 	scale("rss_after", "rss_after_bytes", 1 / 1048576)
 	scale("rss_queued", "rss_queued_bytes", 1 / 1048576)
 	scale("flood_rss", "flood_rss_bytes", 1 / 1048576)
+	if (runs["missing"])
+		value["wrong", ++runs["wrong"]] = value["missing", 1] + value["repeated", 1]
 	if (runs["flood_accepted"])
 		value["flood_told", ++runs["flood_told"]] = value["flood_accepted", 1] + value["flood_busy", 1]
 	if (peers)
 		report_peers()
 	else if (flood)
 		report_flood()
+	else if (lag) {
+		info("raw: round trip at 100/s before, p99", "raw_us_p99", "us")
+		report_lag()
+		report_outages()
+	}
 	else
 		report_bench()
 	if (!peers)

@@ -43,7 +43,7 @@ well "a cluster that is well gives no complaint"
 is "exit code and JSON agree" "$(jq .ok "$T/found")" true
 is "everybody who lives here was looked at" "$(jq -r '[.results[].subject // empty] | unique | join(" ")' "$T/found")" \
     "allegro-1 bezalel-1 ezra-1 operator timmy-1"
-is "every check was made" "$(jq -r '[.results[].check] | unique | length' "$T/found")" 17
+is "every check was made" "$(jq -r '[.results[].check] | unique | length' "$T/found")" 18
 like "the access list was tried" "$(jq -r '.results[] | select(.check == "access" and .subject == "ezra-1") | .text' "$T/found")" \
     '^[0-9]+ lines to write and [0-9]+ of [0-9]+ to read hold.* [0-9]+ other topics are refused$'
 is "and nobody noticed" "$("$UW" task list --json | jq length) $(grep -hc 'warn' "$T"/c/log/*-1.log | paste -sd+ | bc 2>/dev/null || echo 0)" "0 0"

@@ -20,6 +20,8 @@ token_of ezra "\"\${HTTP_TOKEN}\""
 sed -i.orig '/^  timmy:/,/auth_token:/{/auth_token:/d;}' "$T/c/houses.yaml"
 HTTP_TOKEN=$TOKEN
 export HTTP_TOKEN
+# Every certificate ends within this time.
+echo 'alerts: {certificate-expiring: {limit: 10000}}' >>"$T/c/houses.yaml"
 restart_all
 : >"$T/asked"
 
@@ -73,9 +75,11 @@ gets 401 "nor one shown" GET '/v1/tasks/{id}' /v1/tasks/01M8P0QFCM0BH6EAE75WWKJ2
 gets 401 "nor one cancelled" POST '/v1/tasks/{id}/cancel' /v1/tasks/01M8P0QFCM0BH6EAE75WWKJ2YD/cancel
 gets 401 "nor the cluster" GET /v1/cluster /v1/cluster
 gets 401 "nor what waits for approval" GET /v1/approvals /v1/approvals
+gets 401 "nor what is raised" GET /v1/alerts /v1/alerts
 gets 401 "and nothing is predicted" POST /v1/predict /v1/predict -d '{"tool":"noop","house":"ezra"}'
 gets 200 "the dashboard's files need none" GET / /
 like "what they may load is said" "$(tr -d '\r' <"$T/head")" "^Content-Security-Policy: default-src 'none'; script-src 'self'"
+like "and whom they may ask: this agent, and a signer where they are shown" "$(tr -d '\r' <"$T/head")" "connect-src 'self' http://127\.0\.0\.1:\*; base-uri"
 gets 200 "nor does a module" GET '/web/{id}' /web/app.js
 gets 404 "what is none of them is not there" GET '/web/{id}' /web/.. --path-as-is
 gets 404 "nor by another way" GET '/web/{id}' '/web/%2e%2e%2fhttp.c'
@@ -156,6 +160,18 @@ is_asked() {
 check "what waits for the sovereign is told" wait_for 10 is_asked
 is "with the hash that would be signed" "$(field '.approvals[0] | [.valid, .approval.hash] | join(" ")')" \
     "true $("$UW" approvals --json | jq -r '.[0].hash')"
+is_raised() {
+	ask GET /v1/alerts /v1/alerts
+	[ "$(field '[.alerts[].name] | sort | join(" ")')" = "certificate-expiring.ezra-1 certificate-expiring.timmy-1" ]
+}
+check "what is raised is told, of all agents" wait_for 10 is_raised
+is "with every rule, as it is configured" "$(field '(.rules | length > 10) and any(.rules[]; .alert == "certificate-expiring" and .limit == 10000)')" true
+is_seen() {
+	ask GET /v1/alerts /v1/alerts
+	[ "$(field '.alerts[] | select(.agent == "ezra-1") | .acknowledged_by')" = operator ]
+}
+check "an alert is seen" "$UW" alerts ack certificate-expiring.ezra-1
+check "and by whom is told" wait_for 5 is_seen
 gets 200 "what is to be expected is told" POST /v1/predict /v1/predict -d '{"tool":"noop","house":"ezra","params":{"payload":1}}'
 is "by what was seen" "$(field '.success > 0.5 and .of_tool > 5')" true
 gets 422 "of an unknown house nothing is" POST /v1/predict /v1/predict -d '{"tool":"noop","house":"nope"}'
@@ -190,6 +206,11 @@ tells() {
 check "it tells what becomes of a task, once and in order" wait_for 5 tells events "accepted outcome "
 check "or only what was asked for" wait_for 5 tells outcomes "outcome "
 is "with house, agent and the line itself" "$(sed -n 's/^data: //p' "$T/outcomes" | jq -r 'select(.event.result.payload == "streamed") | .house + " " + .agent')" "ezra ezra-1"
+check "an alert is silenced" "$UW" alerts silence certificate-expiring.timmy-1
+tells_alert() {
+	sed -n 's/^data: //p' "$T/events" | jq -e 'select(.event.name == "certificate-expiring.timmy-1" and .event.silenced_by == "operator" and .agent == "timmy-1")'
+}
+check "that is told, too" wait_for 5 tells_alert
 check "health comes each second" wait_for 5 grep -q '^event: health' "$T/events"
 pids=
 for n in 3 4 5 6 7 8; do

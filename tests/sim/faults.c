@@ -507,6 +507,7 @@ faults_begin(struct sim *s)
 	injected = 0;
 	sim_at(s, 10 * SECOND, next_fault, s, 0);
 	stress_begin(s);
+	lacks_begin(s);
 }
 
 void

@@ -57,6 +57,7 @@ struct host {
 	int steps;                      /* until it dies; 0: it does not */
 	enum crash how;
 	bool dying, low;
+	unsigned lacks;
 	struct core_measures measures;
 };
 
@@ -507,6 +508,7 @@ gather(struct host *h)
 	int rounds = (int)rng_between(&h->sim->rng[RNG_HOST], 1, 2);
 
 	core_disk_low(h->core, h->low);
+	lacks_tell(h, h->sim);
 	if (h->drain_due)
 		core_drain(h->core);
 	h->drain_due = false;
@@ -869,6 +871,12 @@ host_disk_low(struct host *h, bool low)
 	h->low = low;
 }
 
+unsigned *
+host_lacks(struct host *h)
+{
+	return &h->lacks;
+}
+
 struct core_measures *
 host_measures(struct host *h)
 {
@@ -884,6 +892,7 @@ host_heal(struct host *h)
 	net_cut(&h->node, ALL_BROKERS, false, false);
 	h->node.lag_us = 0;
 	h->low = false;
+	h->lacks = 0;
 	stress_heal(h);
 	h->steps = 0;
 	host_set_rate(h, 0);

@@ -37,6 +37,7 @@ struct holder {
 	bool owns[OWNED_MAX];           /* by its last heartbeat */
 	char term[OWNED_MAX][80];
 	int64_t head[OWNED_MAX];
+	bool lacks[OWNED_MAX];          /* what the house needs */
 	int64_t said_us;                /* when that came to a broker */
 	int broker;                     /* on which it could own; -1: it could not */
 	int64_t able_us;                /* since then */
@@ -47,6 +48,7 @@ struct owned {
 	const char *name;
 	int64_t none_us;                /* nobody says that he owns it, since then; 0: somebody does */
 	int64_t both_us;                /* two say so, since then */
+	struct lacking lacking;         /* its owner */
 };
 
 struct claim {
@@ -115,6 +117,22 @@ check_lease(const struct owners *o, const struct host *h, const struct holder *x
 		    count_heard(o, x, made_ms), voters(o));
 }
 
+/* Whoever gave a house away, or was given it, just now may lack the time. */
+static void
+look_at_lacking(struct owners *o, const struct holder *x, int house, const cJSON *part)
+{
+	int64_t could_us[HOSTS_MAX];
+	bool lacks[HOSTS_MAX];
+
+	for (int i = 0; i < o->sim->nhosts; i++) {
+		const struct holder *y = &o->holders[i];
+
+		lacks[i] = y->lacks[house];
+		could_us[i] = x->broker < 0 || y->broker != x->broker ? INT64_MAX : x->able_us > y->able_us ? x->able_us : y->able_us;
+	}
+	lacks_heard(o->sim, &o->houses[house].lacking, o->houses[house].name, part, could_us, lacks);
+}
+
 static void
 note_heartbeat(struct owners *o, struct holder *x, const struct host *h, const cJSON *tree, int64_t made_ms)
 {
@@ -123,9 +141,14 @@ note_heartbeat(struct owners *o, struct holder *x, const struct host *h, const c
 	memset(x->owns, 0, sizeof x->owns);
 	for (int i = 0; i < o->nhouses; i++)
 		cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(tree, "houses")) {
-			if (strcmp(check_text(v, "house"), o->houses[i].name) != 0 || !says_owner(v))
+			if (strcmp(check_text(v, "house"), o->houses[i].name) != 0)
+				continue;
+			x->lacks[i] = cJSON_HasObjectItem(v, "lacks");
+			if (!says_owner(v))
 				continue;
 			x->owns[i] = true;
+			if (o->sim->plan.lacks)
+				look_at_lacking(o, x, i, v);
 			snprintf(x->term[i], sizeof x->term[i], "%s", check_text(v, "term"));
 			json_int(cJSON_GetObjectItemCaseSensitive(v, "head"), &x->head[i]);
 			if (!is_alone(o, o->houses[i].name))

@@ -28,7 +28,7 @@
 
 /* ---- random numbers: a stream for each subject, so that one more draw in one leaves the others as they were */
 
-enum rng_of { RNG_PLAN, RNG_NET, RNG_DISK, RNG_HOST, RNG_WORK, RNG_CLIENT, RNG_FAULT, RNG_BROKER, RNG_TIMMY, RNG_STRESS, RNG_REGULAR, RNG_COUNT };
+enum rng_of { RNG_PLAN, RNG_NET, RNG_DISK, RNG_HOST, RNG_WORK, RNG_CLIENT, RNG_FAULT, RNG_BROKER, RNG_TIMMY, RNG_STRESS, RNG_REGULAR, RNG_LACKS, RNG_COUNT };
 
 struct rng {
 	uint64_t s[2];
@@ -72,6 +72,7 @@ struct plan {
 	int crashy;                     /* per mille of tasks that always kill their worker */
 	int floods;                     /* per mille of the bursts of tasks */
 	bool flow;                      /* what runs at once is limited */
+	bool lacks;                     /* hosts lack what houses need */
 	bool stress;                    /* agents look at what is short, and let go of some for it */
 	bool same_bodies;               /* plain publishers repeat themselves */
 	bool short_memory;              /* finished tasks are soon forgotten */
@@ -331,6 +332,7 @@ bool host_overslept(const struct host *h, int64_t us);  /* it was frozen then, a
 void host_jump(struct host *h, int64_t ms);
 void host_set_rate(struct host *h, int ppm);
 void host_disk_low(struct host *h, bool low);
+unsigned *host_lacks(struct host *h);                   /* what each house needs: a bit for each, by its number */
 struct core_measures *host_measures(struct host *h);    /* what it is told next */
 void host_heal(struct host *h);
 bool host_is_quiet(const struct host *h, struct quiet *q);
@@ -360,6 +362,16 @@ void stress_put_config(const struct sim *s, struct buf *b);
 bool stress_is_quiet(struct host *h, struct quiet *q);
 /* A client was told busy of a task of that priority; NULL: that is as it should be. */
 const char *stress_refused(const char *message, int priority);
+
+/* lacks.c */
+struct lacking {
+	int64_t since_us[HOSTS_MAX];    /* an owner lacks what that host has, and could have; 0: not so */
+};
+
+void lacks_begin(struct sim *s);
+void lacks_tell(struct host *h, struct sim *s);
+void lacks_heard(struct sim *s, struct lacking *x, const char *house, const cJSON *part, const int64_t *could_us,
+    const bool *others_lack);
 
 /* check.c */
 struct check *check_new(struct sim *s);

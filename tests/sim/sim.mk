@@ -1,5 +1,5 @@
 # The simulator: the core again, with planted bugs to choose from and small limits, so that edges are met often.
-SIMFLAGS = -DUW_MUTATIONS -DWINDOW_MAX=16 -DAGED_MS=2000 -DOUTBOX_IN_FLIGHT=16 -DOUTBOX_IN_MEMORY=8192u -DOUTPUT_KEEP=512u
+SIMFLAGS = -DUW_MUTATIONS -DWINDOW_MAX=16 -DAGED_MS=2000 -DOUTBOX_IN_FLIGHT=16 -DOUTBOX_IN_MEMORY=8192u -DOUTPUT_KEEP=512u -DPACE=64
 SIMOBJ   = $(patsubst %.c,$(B)/sim/%.o,$(wildcard tests/sim/*.c agent/core/*.c))
 SIM      = $(B)/sim/sim
 SEEDS   ?= 1-40

@@ -97,6 +97,26 @@ an_empty_message_takes_it_back(void **state)
 	assert_false(board_is_raised(&b.alerts[0], NOW));
 }
 
+/* A new connection: what the broker still keeps is heard again. */
+static void
+what_is_in_doubt_is_over_unless_it_is_heard_again(void **state)
+{
+	(void)state;
+	hear("ezra-1", "disk-low.ezra-1", "raised", 0, 180);
+	hear("ezra-1", "queue-age.ezra", "raised", 0, 180);
+	mute("operator", "queue-age", "silence", 0, 3600);
+	mute("timmy", "disk-low", "silence", 0, 3600);
+	board_doubt(&b, NOW + 5000);
+	assert_true(board_is_raised(&b.alerts[0], NOW + 4999));
+	assert_false(board_is_raised(&b.alerts[0], NOW + 5000));
+	assert_false(is_muted(0, 1));
+	hear("ezra-1", "queue-age.ezra", "raised", 0, 180);
+	mute("operator", "queue-age", "silence", 0, 3600);
+	assert_true(board_is_raised(&b.alerts[1], NOW + 5000));
+	assert_true(is_muted(1, 1));
+	assert_int_equal(b.nmutes, 1);
+}
+
 static void
 what_is_no_alert_is_not_shown(void **state)
 {
@@ -183,6 +203,7 @@ main(void)
 		cmocka_unit_test_teardown(what_is_not_said_again_in_time_is_over, clear),
 		cmocka_unit_test_teardown(clocks_may_differ, clear),
 		cmocka_unit_test_teardown(an_empty_message_takes_it_back, clear),
+		cmocka_unit_test_teardown(what_is_in_doubt_is_over_unless_it_is_heard_again, clear),
 		cmocka_unit_test_teardown(what_is_no_alert_is_not_shown, clear),
 		cmocka_unit_test_teardown(an_ack_is_for_one_raising, clear),
 		cmocka_unit_test_teardown(a_silence_is_for_a_time_and_may_be_for_a_kind, clear),

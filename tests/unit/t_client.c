@@ -213,6 +213,7 @@ a_dropped_task_is_gone(void **state)
 	assert_int_equal(client_pending(c), 1);
 	assert_int_equal(client_drop(c, &id, &e), 0);
 	assert_int_equal(client_pending(c), 1);
+	assert_true(client_holds(c, &other) && !client_holds(c, &id));
 	assert_int_equal(client_commit(c, &e), 0);
 	assert_int_equal(count(), 1);
 	assert_int_equal(client_drop(c, &other, &e), 0);
@@ -399,6 +400,30 @@ no_brokers(void)
 	remove_pki();
 }
 
+static void
+what_the_caller_waits_for_is_waited_for_too(void **state)
+{
+	struct pollfd watched[2];
+	int fds[2];
+
+	(void)state;
+	two_brokers(true, "127.0.0.1");
+	assert_int_equal(pipe(fds), 0);
+	watched[0] = (struct pollfd){ .fd = fds[0], .events = POLLIN };
+	watched[1] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	client_watch(c, watched, 2);
+	assert_int_equal(client_run(c, 20, &e), 0);
+	assert_int_equal(watched[0].revents, 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(client_run(c, 400, &e), 0);
+	assert_int_equal(watched[0].revents, POLLIN);
+	assert_int_equal(watched[1].revents, 0);
+	client_watch(c, NULL, 0);
+	close(fds[0]);
+	close(fds[1]);
+	no_brokers();
+}
+
 /* Milliseconds until somebody connects to a broker; -1: nobody within the limit. */
 static int64_t
 runs_until_connected(int broker, int64_t limit_ms)
@@ -494,6 +519,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(without_an_outbox_there_is_no_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dead_broker_is_followed_by_the_next_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_broker_is_followed_by_the_next_after_three_seconds, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_caller_waits_for_is_waited_for_too, setup, teardown),
 #ifdef __linux__
 		cmocka_unit_test_setup_teardown(all_addresses_of_a_broker_are_tried_before_the_next, setup, teardown),
 #endif

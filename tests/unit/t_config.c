@@ -678,6 +678,11 @@ alerts_and_sinks_are_checked(void **state)
 	bad(HOUSE "sinks:\n  a:\n    kind: mail\n    url: 'http://x'\n", "5: sinks.a.url: expected smtp://host:port or smtps://host:port, for kind mail");
 	bad(HOUSE "sinks:\n  a:\n    kind: mail\n    url: 'smtp://x'\n    from: a@b\n    to: 'a b'\n", "7: sinks.a.to: expected one mail address");
 	bad(HOUSE "sinks:\n  a:\n    kind: command\n", "4: sinks.a.command: expected a program, for kind command");
+	bad(HOUSE "hermes:\n  secret: NONE\n", "3: hermes.secret: expected a name in secrets, got NONE");
+	bad(HOUSE "hermes:\n  listen: '10.0.0.1:8650'\n", "3: hermes.listen: expected a loopback address and a port, got 10.0.0.1:8650");
+	bad(HOUSE "hermes:\n  listen: '127.0.0.1:8650'\n",
+	    "3: hermes.webhook_secret: expected a name in secrets, for what arrives at hermes.listen, got nothing");
+	bad(HOUSE "hermes:\n  share: all\n", "3: hermes.share: expected one of facts, previews, texts, got all");
 	good(HOUSE "alerts: {queue-age: {limit: 5, clear_s: 2m}, disk-low: {use: off}}\nsinks: {a: {url: 'https://x/y'}}\n");
 	assert_true(config_alert(&conf, ALERT_QUEUE_AGE, &r));
 	assert_int_equal(r.limit, 5);
@@ -688,6 +693,42 @@ alerts_and_sinks_are_checked(void **state)
 	assert_int_equal(r.limit, alert_rules[ALERT_CLOCK_SKEW].limit);
 	assert_int_equal(conf.nsinks, 1);
 	assert_string_equal(conf.sinks[0].severity, "warning");
+	done();
+}
+
+#define DEVICE_ID "CKQD6EC-YDE23LU-J2A3646-A4OT4AS-OJTU56P-6KTNWMH-CSDUBRX-5DH4AQ2"
+
+static void
+sharing_is_checked(void **state)
+{
+	(void)state;
+	bad(HOUSE "syncthing: {api: 'http://10.0.0.1:8384'}\n",
+	    "2: syncthing.api: expected https, or http on this host (127.0.0.1), got http://10.0.0.1:8384: the key could be read on the way");
+	bad(HOUSE "syncthing: {api: 'http://127.0.0.1.example.org'}\n",
+	    "2: syncthing.api: expected https, or http on this host (127.0.0.1), got http://127.0.0.1.example.org: the key could be read on the way");
+	bad(HOUSE "syncthing: {dir: /x, devices: {self: {}}}\n", "2: syncthing.devices: no device can be called self");
+	bad(HOUSE "syncthing: {outside: [relay]}\n", "2: syncthing.outside: nothing is called relay; did you mean relays?");
+	bad(HOUSE "syncthing: {devices: {ezra: {id: " DEVICE_ID ", address: 'tcp://a:1'}}}\n",
+	    "2: syncthing.dir: expected a directory, for devices that share it");
+	bad(HOUSE "syncthing:\n  dir: /x\n  devices:\n    ezra: {id: ABC}\n", "5: syncthing.devices.ezra.id: expected a device ID, as "
+	    "`syncthing --device-id` prints it (8 groups of 7 letters and digits), got ABC");
+	bad(HOUSE "syncthing:\n  dir: /x\n  devices:\n    ezra: {id: " DEVICE_ID ", address: dynamic}\n",
+	    "5: syncthing.devices.ezra.address: expected tcp://host:port or quic://host:port (dynamic: with a discovery in outside), got dynamic");
+	bad(HOUSE "syncthing:\n  dir: /x\n  devices:\n    ezra: {id: " DEVICE_ID ", address: 'tcp://a:1', listen: ':1'}\n",
+	    "5: syncthing.devices.ezra.listen: expected tcp://address:port or quic://address:port, got :1");
+	bad(HOUSE "syncthing:\n  dir: /x\n  devices:\n    ezra: {id: " DEVICE_ID ", address: 'tcp://a:1'}\n    b: {id: " DEVICE_ID
+	    ", address: 'tcp://b:1'}\n", "6: syncthing.devices.b.id: expected another one than that of each other device, got " DEVICE_ID);
+	bad(HOUSE "syncthing: {devices: {A: {}}}\n", "2: syncthing.devices: expected names of devices ([a-z0-9-], at most 32), got A");
+	good(HOUSE "syncthing: {dir: /x, outside: [local-discovery], devices: {ezra: {id: " DEVICE_ID ", address: dynamic}}}\n");
+	assert_string_equal(config_device_find(&conf, "ezra")->address, "dynamic");
+	assert_null(config_device_find(&conf, "timmy"));
+	assert_string_equal(conf.share_folder, "uw");
+	assert_string_equal(conf.share_api, "http://127.0.0.1:8384");
+	done();
+	good(HOUSE "syncthing: {dir: /x/y}\ntools: {roots: [/x], read_roots: [/x/y]}\n");
+	assert_string_equal(buf_str(&warnings), "/etc/uw/houses.yaml:3: tools.roots: /x holds /x/y, which is not for tools\n");
+	done();
+	good(HOUSE "syncthing: {dir: /x, api: 'http://localhost:8384/', devices: {ezra: {id: " DEVICE_ID ", address: 'quic://[::1]:22000'}}}\n");
 	done();
 }
 
@@ -794,6 +835,7 @@ main(void)
 		cmocka_unit_test(alerts_and_sinks_are_checked),
 		cmocka_unit_test(bridge_and_triage_are_checked),
 		cmocka_unit_test(gitea_is_checked),
+		cmocka_unit_test(sharing_is_checked),
 		cmocka_unit_test(stress_is_checked),
 		cmocka_unit_test(paths_do_not_depend_on_the_working_directory),
 		cmocka_unit_test(a_token_in_a_file_that_others_read_is_a_warning),

@@ -611,6 +611,59 @@ who_stops_hands_over_first(void **state)
 }
 
 static void
+lacks(int i, const char *what)
+{
+	ct_begin(node(i));
+	core_house_lacks(node(i)->core, "ezra", what);
+}
+
+static void
+a_house_goes_to_who_has_what_it_needs(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	assert_true(net_wait_in_step(&net, 1, 5000) >= 0);
+	assert_true(net_wait_in_step(&net, 2, 5000) >= 0);
+	lacks(0, "https://git.example.org");
+	lacks(1, "https://git.example.org");
+	assert_in_range(net_wait_owner(&net, 2, 15000), 6000, 8000);
+	assert_false(net_house(&net, 2)->unclean);
+	net_run(&net, 90000);
+	assert_int_equal(net_owner(&net), 2);
+	lacks(0, NULL);
+	assert_in_range(net_wait_owner(&net, 0, 60000), 0, 30000);
+	net_run(&net, 90000);
+	assert_int_equal(net_owner(&net), 0);
+}
+
+static void
+what_all_lack_moves_nothing(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	for (int i = 0; i < 3; i++)
+		lacks(i, "https://git.example.org");
+	net_run(&net, 90000);
+	assert_int_equal(net_owner(&net), 0);
+	assert_int_equal(net_house(&net, 0)->term.n, 1);
+}
+
+static void
+who_lacks_something_claims_after_the_others(void **state)
+{
+	(void)state;
+	net_begin(&net);
+	net_run(&net, 15000);
+	lacks(1, "https://git.example.org");
+	net_run(&net, 3000);
+	net_kill(&net, 0);
+	assert_in_range(net_wait_owner(&net, 2, 5000), 0, 1500);
+	net_kill(&net, 2);
+	/* But before nobody has it. */
+	assert_in_range(net_wait_owner(&net, 1, 15000), 0, 12000);
+}
+
+static void
 who_is_alone_stops_without_an_heir(void **state)
 {
 	(void)state;
@@ -681,6 +734,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_heir_that_does_not_claim_leaves_the_house_where_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(tasks_sent_during_a_move_are_answered_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_stops_hands_over_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_house_goes_to_who_has_what_it_needs, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_all_lack_moves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_lacks_something_claims_after_the_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_alone_stops_without_an_heir, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_house_goes_back_to_the_first_candidate_10_s_after_it_is_in_step, setup, teardown),
 	};

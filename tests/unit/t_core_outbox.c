@@ -59,6 +59,24 @@ check_stream(size_t n)
 }
 
 static void
+pass(int64_t ms)
+{
+	ct_pass(&t, ms);
+	turn();
+}
+
+/* In the time that it takes. */
+static void
+all_goes(void)
+{
+	for (int i = 0; i < 10000 && (t.core->box || t.core->box_spilled); i++) {
+		turn();
+		if (t.core->pace_ms)
+			ct_pass(&t, t.core->pace_ms - t.now.mono_ms);
+	}
+}
+
+static void
 lines_of_a_turn_for_one_topic_are_one_message(void **state)
 {
 	(void)state;
@@ -80,8 +98,7 @@ nothing_leaves_without_a_link_and_all_in_order_with_one(void **state)
 		event_of(10);
 	assert_int_equal(t.nlines, 0);
 	ct_up(&t, false);
-	for (int i = 0; i < 5; i++)
-		turn();
+	all_goes();
 	check_stream(300);
 }
 
@@ -93,13 +110,44 @@ a_bounded_number_is_in_flight(void **state)
 		event_of(10);
 	t.hold_acks = true;
 	ct_up(&t, false);
-	turn();
+	for (int i = 0; i < 20; i++)
+		pass(100);
 	assert_int_equal(t.messages, OUTBOX_IN_FLIGHT);
 	t.hold_acks = false;
-	turn();
-	assert_int_equal(t.messages, 2 * OUTBOX_IN_FLIGHT);
-	turn();
+	all_goes();
 	check_stream(600);
+}
+
+/* So that others, who are live, are not behind all of it. */
+static void
+what_had_gathered_goes_at_a_measured_pace(void **state)
+{
+	size_t at_once, soon;
+	int64_t up_ms;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		event_of(1000);
+	ct_up(&t, false);
+	turn();
+	at_once = t.nlines;
+	assert_in_range(at_once, 30, 60);
+	up_ms = t.now.mono_ms;
+	for (int i = 0; i < 10; i++)
+		pass(10);
+	soon = t.nlines - at_once;
+	assert_in_range(soon, 200, 300);
+	assert_in_range(t.next, t.now.mono_ms + 1, t.now.mono_ms + 3);
+	/* What comes now has its place behind it, and what is worth nothing later has not. */
+	event_of(10);
+	assert_int_equal(ct_num(t.lines[t.nlines - 1].v, "seq"), t.nlines);
+	all_goes();
+	assert_in_range(t.now.mono_ms - up_ms, 200, 600);
+	check_stream(1001);
+	/* Nothing waits any more. */
+	for (int i = 0; i < 300; i++)
+		event_of(1000);
+	check_stream(1301);
 }
 
 static void
@@ -110,6 +158,7 @@ what_was_not_acknowledged_goes_again_in_order(void **state)
 		event_of(10);
 	t.hold_acks = true;
 	ct_up(&t, false);
+	pass(100);
 	check_stream(100);
 	ct_begin(&t);
 	for (int i = 0; i < 40; i++)
@@ -118,6 +167,7 @@ what_was_not_acknowledged_goes_again_in_order(void **state)
 	ct_down(&t);
 	ct_forget(&t);
 	ct_up(&t, false);
+	pass(100);
 	assert_int_equal(t.nlines, 60);
 	for (size_t i = 0; i < t.nlines; i++)
 		assert_int_equal(ct_num(t.lines[i].v, "seq"), 41 + i);
@@ -180,11 +230,10 @@ what_memory_does_not_hold_waits_on_disk(void **state)
 		event_of(10);
 		assert_true(t.core->box_bytes <= 2 * OUTBOX_IN_MEMORY);
 	}
-	for (int i = 0; i < 10; i++) {
-		turn();
-		ct_pass(&t, 1000);
-	}
+	all_goes();
 	check_stream(420);
+	ct_pass(&t, 1000);
+	turn();
 	assert_int_equal(ct_sql(&t, "SELECT count(*) FROM outbox"), 0);
 	assert_int_equal(t.core->box_total_bytes, 0);
 }
@@ -206,7 +255,7 @@ at_the_bound_the_oldest_go_and_are_counted(void **state)
 	dropped = ct_health(&t, NULL, "outbox.dropped_events");
 	assert_true(dropped > 30);
 	ct_up(&t, false);
-	turn();
+	all_goes();
 	assert_int_equal(ct_num(t.lines[0].v, "seq"), dropped + 1);
 	for (size_t i = 0; i < t.nlines; i++) {
 		assert_true(ct_num(t.lines[i].v, "seq") > seq);
@@ -311,6 +360,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(lines_of_a_turn_for_one_topic_are_one_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_leaves_without_a_link_and_all_in_order_with_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_bounded_number_is_in_flight, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_had_gathered_goes_at_a_measured_pace, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_not_acknowledged_goes_again_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_killed_agent_sends_again_what_its_disk_has, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_memory_does_not_hold_waits_on_disk, setup, teardown),

@@ -158,7 +158,6 @@ what_is_over_at_once_tells_nothing_and_is_kept(void **state)
 	(void)state;
 	begin(id);
 	writes("short\n");
-	says(50, "half");
 	end();
 	pass(300);
 	pass(300);
@@ -195,9 +194,10 @@ progress_is_told_as_it_is_last(void **state)
 {
 	(void)state;
 	begin(id);
-	says(10, "begins");
-	says(20, "goes on");
-	pass(250);
+	ct_begin(&t);
+	core_attempt_progress(t.core, ct_running(&t, id)->handle, 10, "begins", 6);
+	core_attempt_progress(t.core, ct_running(&t, id)->handle, 20, "goes on", 7);
+	turn();
 	assert_int_equal(ct_count(&t, LOG, id, "progress"), 1);
 	assert_int_equal(ct_num(ct_last(&t, LOG, id, "progress"), "percent"), 20);
 	assert_string_equal(ct_str(ct_last(&t, LOG, id, "progress"), "note"), "goes on");
@@ -207,6 +207,47 @@ progress_is_told_as_it_is_last(void **state)
 	ask(id, 0, 0);
 	assert_string_equal(ct_str(answer("output_end"), "note"), "looks around");
 	assert_false(json_is_true(answer("output_end"), "over"));
+}
+
+static void
+after_a_pause_it_is_told_at_once(void **state)
+{
+	(void)state;
+	begin(id);
+	writes("one\n");
+	pass(250);
+	pass(1000);
+	writes("two\n");
+	assert_int_equal(ct_count(&t, LOG, id, "output"), 2);
+	/* What follows at once waits for its time; the time passes from the last that was told. */
+	pass(10);
+	writes("three\n");
+	pass(230);
+	assert_int_equal(ct_count(&t, LOG, id, "output"), 2);
+	assert_int_equal(t.next, t.now.mono_ms + 10);
+	pass(10);
+	assert_string_equal(ct_str(ct_last(&t, LOG, id, "output"), "text"), "three\n");
+}
+
+/* So that many who speak are not as many messages. */
+static void
+what_several_say_within_some_ms_is_told_in_one_message(void **state)
+{
+	int before;
+
+	(void)state;
+	t.idle = 100;
+	for (int n = 1; n <= 4; n++)
+		begin(ct_id(n));
+	before = (int)t.messages;
+	for (int n = 1; n <= 4; n++) {
+		id = ct_id(n);
+		says(n, "");
+	}
+	assert_int_equal(ct_count(&t, LOG, NULL, "progress"), 1);
+	pass(10);
+	assert_int_equal(ct_count(&t, LOG, NULL, "progress"), 4);
+	assert_int_equal(t.messages, before + 2);
 }
 
 static void
@@ -477,6 +518,8 @@ main(void)
 		T(what_is_over_at_once_tells_nothing_and_is_kept),
 		T(of_what_wrote_nothing_there_is_nothing),
 		T(progress_is_told_as_it_is_last),
+		T(after_a_pause_it_is_told_at_once),
+		T(what_several_say_within_some_ms_is_told_in_one_message),
 		T(a_range_is_answered_from_where_it_is_asked),
 		T(each_attempt_has_its_own),
 		T(of_much_the_last_is_kept),

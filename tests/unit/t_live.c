@@ -219,6 +219,27 @@ lines_of_progress_are_taken_out(void **state)
 }
 
 static void
+on_piece(void *arg, const char *text, size_t len)
+{
+	(void)arg;
+	buf_addf(&got, "[%.*s]", (int)len, text);
+}
+
+static void
+a_line_goes_in_one_piece(void **state)
+{
+	struct live_lines x = { .word = "@at", .text = on_piece, .progress = on_progress };
+
+	(void)state;
+	buf_clear(&got);
+	live_lines_add(&x, "one\n@attack\n@b", 15);
+	live_lines_add(&x, "c", 1);
+	live_lines_add(&x, "d\n", 2);
+	live_lines_end(&x);
+	assert_string_equal(buf_str(&got), "[one\n]<-1 tack>[@b][c][d\n]");
+}
+
+static void
 a_line_of_progress_has_a_bound(void **state)
 {
 	struct live_lines x = { .word = "@at", .text = on_text, .progress = on_progress };
@@ -247,6 +268,7 @@ main(void)
 		T(progress_is_told_now_and_then),
 		T(a_long_note_is_cut_at_a_character),
 		T(lines_of_progress_are_taken_out),
+		T(a_line_goes_in_one_piece),
 		T(a_line_of_progress_has_a_bound),
 	};
 

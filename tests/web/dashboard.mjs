@@ -1,8 +1,10 @@
 // dashboard.mjs - what dashboard.sh does in the browser. Prints a line for each thing that holds or does not.
 
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { readFileSync, mkdirSync, writeFileSync, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { hostname } from 'node:os';
 import { promisify } from 'node:util';
 
 const { MODULES, CHROMIUM, DIR, UW, SHOTS, HTTP_TOKEN } = process.env, SLOW = +(process.env.SLOW || 1);
@@ -57,6 +59,16 @@ async function submit(...args) {
 	return JSON.parse(stdout.trim().split('\n')[0]).id;
 }
 
+// The sovereign's signer: its link, what it has told, and its end.
+async function startSigner(...args) {
+	const child = spawn(UW, ['dashboard', '--approve', '--agent', 'timmy-1', '--json', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+	const told = [], ended = new Promise((done) => child.on('exit', done));
+	createInterface(child.stdout).on('line', (l) => told.push(JSON.parse(l)));
+	await until(async () => told.length > 0, 15 * S);
+	const { link } = told.shift();
+	return { link, told, port: /signer=(\d+):/.exec(link)[1], end: () => child.kill('SIGTERM') && ended };
+}
+
 async function cluster(...args) {
 	await run(UW, ['cluster', ...args, '--dir', DIR]);
 }
@@ -65,11 +77,12 @@ async function cluster(...args) {
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
 const elsewhere = [], faults = [];
-let away = false;               // the agent is: what fails then is as it should be
+let away = false;               // the agent or the signer is: what fails then is as it should be
+let signer = null;
 
 async function open(options) {
 	const context = await browser.newContext(options), page = await context.newPage();
-	page.on('request', (r) => !r.url().startsWith(base + '/') && elsewhere.push(r.url()));
+	page.on('request', (r) => !r.url().startsWith(base + '/') && !(signer && r.url().startsWith(`http://127.0.0.1:${signer.port}/v1/`)) && elsewhere.push(r.url()));
 	page.on('pageerror', (e) => faults.push(e.stack));
 	page.on('console', (m) => m.type() === 'error' && !away && !/ status of (401|409|503) /.test(m.text()) && faults.push(m.text()));
 	page.setDefaultTimeout(8 * S);
@@ -81,6 +94,12 @@ async function signIn(page) {
 	await page.fill('#token', HTTP_TOKEN);
 	await page.press('#token', 'Enter');
 	await page.waitForSelector('.link[data-state=live]');
+}
+
+async function followLink(page) {
+	await page.goto(signer.link);
+	await page.waitForSelector('.link[data-state=live]');
+	await page.waitForSelector('.signer .dot.good');
 }
 
 async function go(page, hash, wait) {
@@ -180,7 +199,7 @@ const first = await submit('file_write', `path=${DIR}/work/a`, 'content=one', '-
 await page.click('nav a[data-view=approvals]');
 const card = page.locator('.approval', { hasText: first });
 await check('what waits for approval is counted and shown', async () => {
-	await until(async () => (await said(page, '.badge')) === '1' && (await card.count()) === 1);
+	await until(async () => (await said(page, 'nav a[data-view=approvals] .badge')) === '1' && (await card.count()) === 1);
 	const all = await card.innerText();
 	return /\+one/.test(all) && all.includes(`${DIR}/work/a`) && /asked by\s+operator/i.test(all) || all;
 });
@@ -202,6 +221,117 @@ await check('the other one denies it, with the reason', async () => {
 	await until(async () => /not today/.test(await said(page, 'main > .columns')));
 	return !existsSync(`${DIR}/work/b`);
 });
+
+// ---- by buttons ----
+
+const writes = (name) => submit('file_write', `path=${DIR}/work/${name}`, 'content=one', '--house', 'ezra', '--mode', 'sovereign');
+const cardOf = (id) => page.locator('.approval', { hasText: id });
+const box = page.locator('dialog');
+const stateOf = async (id) => JSON.parse((await run(UW, ['task', 'show', id, '--json'])).stdout).state;
+
+await check('without a signer the page says how to start one, and has no buttons', async () => {
+	await go(page, '#/approvals', '.signer');
+	return /start the signer/.test(await said(page, '.signer')) && (await said(page, '.signer .command code')) === 'uni-wizard dashboard --approve' || said(page, '.signer');
+});
+signer = await startSigner();
+const third = await writes('c');
+await check('its link signs in and brings the signer, and leaves neither in the address', async () => {
+	await followLink(page);
+	await until(async () => /You decide as timmy/.test(await said(page, '.signer')));
+	return page.url() === base + '/#/approvals' || page.url();
+});
+await check('before it is approved it is shown once more, exactly', async () => {
+	await cardOf(third).locator('.decide button.main').click();
+	const shown = await box.innerText(), hash = (await run(UW, ['approvals', third, '--json'])).stdout;
+	const wanted = ['file_write', 'ezra', 'operator', third, `${DIR}/work/c`, '"content": "one"', '+one', 'not there yet', '(ezra-1)', JSON.parse(hash).hash];
+	return wanted.filter((w) => !shown.includes(w)).join(' ') || true;
+});
+await check('that has no fault that axe knows', () => violations(page));
+await shot(page, 'approve');
+await check('Enter approves nothing by mistake, Escape leaves it', async () => {
+	await page.keyboard.press('Enter');
+	await page.keyboard.press('Escape');
+	await until(async () => (await box.count()) === 0);
+	return signer.told.length === 0 && (await stateOf(third)) === 'waiting_approval';
+});
+await check('approved by button it runs', async () => {
+	await cardOf(third).locator('.decide button.main').click();
+	await box.locator('#reason').fill('go on');
+	await box.locator('button.main').click();
+	await until(async () => (await cardOf(third).count()) === 0 && (await box.count()) === 0, 10 * S);
+	await go(page, `#/task/${third}`, '.timeline .good:last-child');
+	return readFileSync(`${DIR}/work/c`, 'utf8') === 'one';
+});
+await check('and the signer has told it', () => signer.told.some((t) => t.task === third && t.decision === 'approve' && t.taken) || signer.told);
+const fourth = await writes('d');
+await check('nothing is denied without a reason', async () => {
+	await go(page, '#/approvals', '.approval');
+	await cardOf(fourth).locator('.decide button.danger').click();
+	await box.locator('button.main').click();
+	await shot(page, 'deny');
+	return (await box.count()) === 1 && (await page.evaluate(() => !document.querySelector('#reason').checkValidity())) && (await stateOf(fourth)) === 'waiting_approval';
+});
+await check('denied by button it ends, with the reason', async () => {
+	await box.locator('#reason').fill('not by me');
+	await box.locator('button.main').click();
+	await until(async () => (await cardOf(fourth).count()) === 0, 10 * S);
+	await go(page, `#/task/${fourth}`, '.timeline .bad');
+	await until(async () => /not by me/.test(await said(page, 'main > .columns')));
+	return !existsSync(`${DIR}/work/d`) && (await stateOf(fourth)) === 'denied';
+});
+const fifth = await writes('e');
+await check('what is decided elsewhere meanwhile cannot be decided any more', async () => {
+	await go(page, '#/approvals', '.approval');
+	await cardOf(fifth).locator('.decide button.main').click();
+	await shell(`uni-wizard deny ${fifth} --why "by another way"`);
+	await until(async () => /does not wait any more/.test(await box.innerText()) && (await box.locator('button.main').isDisabled()));
+	await box.getByText('Cancel').click();
+});
+
+// What the agent tells is changed on its way: first a parameter alone, then with a hash that fits it.
+const sixth = await writes('f');
+let fitting = false;
+await page.route('**/v1/approvals', async (route) => {
+	const r = await route.fetch(), all = await r.json();
+	for (const x of all.approvals) {
+		if (!x.approval?.subject) continue;
+		x.approval.subject.params.content = 'two';
+		if (fitting) x.approval.hash = await page.evaluate((v) => import('/web/signer.js').then((m) => m.hashOf(v)), x.approval.subject);
+	}
+	await route.fulfill({ response: r, json: all });
+});
+await check('what does not fit its hash cannot be approved', async () => {
+	await followLink(page);
+	await until(async () => /Not to be approved/.test(await cardOf(sixth).innerText()) && (await cardOf(sixth).locator('.decide').count()) === 0);
+});
+await check('what is not what waits is refused by the signer, and said so', async () => {
+	fitting = true;
+	await page.reload();
+	await cardOf(sixth).locator('.decide button.main').click();
+	await box.locator('button.main').click();
+	await until(async () => /not the one that was shown/.test(await box.locator('.error').innerText()), 10 * S);
+	await shot(page, 'refused');
+	return (await stateOf(sixth)) === 'waiting_approval' && !existsSync(`${DIR}/work/f`);
+});
+await page.unroute('**/v1/approvals');
+await page.reload();
+await check('that the signer is gone is said, also to who is just deciding', async () => {
+	await cardOf(sixth).locator('.decide button.main').click();
+	away = true;
+	await signer.end();
+	await until(async () => /signer is gone/.test(await box.innerText()) && (await box.locator('button.main').isDisabled()), 10 * S);
+	await box.getByText('Cancel').click();
+	await until(async () => /signer is gone/.test(await said(page, '.signer')) && !(await cardOf(sixth).locator('.decide .buttons').isVisible()) &&
+		(await cardOf(sixth).locator('.command code').nth(0).isVisible()));
+	await shot(page, 'signer-gone');
+});
+await check('it can be forgotten', async () => {
+	await page.click('.signer button.quiet:has-text("Forget")');
+	await until(async () => /start the signer/.test(await said(page, '.signer')));
+	return page.evaluate(() => sessionStorage.getItem('uni-wizard-signer') === null);
+});
+away = false;
+await shell(`uni-wizard deny ${sixth} --why "only looked at"`);
 
 // ---- ten thousand ----
 
@@ -320,7 +450,32 @@ await check('a failover is seen: the house has another owner, the agent is lost'
 		/bezalel-1 is away/.test(await said(page, '.look')) && (await page.locator('.agents .chip.bad').count()) === 1);
 	await shot(page, 'failover');
 });
+await check('an alert is raised: counted at the top, with severity, host and what to do', async () => {
+	const badge = page.locator('nav a[data-view=alerts] .badge'), alert = page.locator('.alert[data-name="agent-gone.bezalel-1"]').first();
+	await until(async () => (await badge.isVisible()) && +(await badge.innerText()) > 0, 20 * S);
+	await until(async () => /alerts? (is|are) raised/.test(await said(page, '.look')));
+	await page.click('nav a[data-view=alerts]');
+	await alert.waitFor();
+	const all = await alert.innerText(), host = hostname();
+	return ['critical', 'agent-gone', 'bezalel-1', 'limit 5 s', host, 'uni-wizard doctor --agent bezalel-1'].filter((w) => !all.includes(w)).join(' ') || true;
+});
+await check('alerts have no fault that axe knows', () => violations(page));
+await shot(page, 'alerts');
+await check('its runbook is a click away', async () => {
+	await page.locator('.alert[data-name="agent-gone.bezalel-1"] a').first().click();
+	await until(async () => /Raised above 5 s for 2 s/.test(await said(page, '#rule-agent-gone')));
+});
+await check('that somebody has seen it is shown, and it counts no more', async () => {
+	await shell('uni-wizard alerts ack agent-gone.bezalel-1');
+	await until(async () => /Seen by operator/.test(await said(page, '.alert.quieted')) && (await page.locator('.alert:not(.quieted)').count()) === 0 &&
+		!(await page.locator('nav a[data-view=alerts] .badge').isVisible()));
+});
 await cluster('start', 'bezalel-1');
+await check('it clears, and is among those that were', async () => {
+	await until(async () => (await page.locator('.alert').count()) === 0 && /No alert is raised/.test(await said(page, 'main')), 20 * S);
+	await until(async () => /agent-gone\.bezalel-1/.test(await said(page, '.cleared')));
+});
+await page.click('nav a[data-view=overview]');
 await check('and that it is back', () => until(async () => (await page.locator('.agents .chip.good').count()) === 3, 15 * S));
 await cluster('kill', 'broker');
 await check('that the broker is lost is said, and that what is seen is old', async () => {
@@ -343,19 +498,24 @@ away = false;
 
 // ---- dark, and on a phone ----
 
+signer = await startSigner();
+await until(async () => (await page.locator('.cards .card > header .chip.good').count()) === 4, 20 * S);
+await cluster('kill', 'bezalel-1');
+
 for (const [name, options] of [['dark', { viewport: { width: 1280, height: 860 }, colorScheme: 'dark' }],
 	['phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
 	['phone-dark', { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'dark' }]]) {
 	const p = await open(options);
-	const waits = await submit('file_write', `path=${DIR}/work/${name}`, 'content=one', '--house', 'ezra', '--mode', 'sovereign');
-	await signIn(p);
+	const waits = await writes(name);
+	await followLink(p);
 	for (const [view, hash, wait] of [['overview', '#/', '.cards .card'], ['tasks', '#/tasks', '.sizer .row'], ['task', `#/task/${failing}`, '.timeline .bad'],
-		['approvals', '#/approvals', '.approval .command']]) {
+		['alerts', '#/alerts', '.alert'], ['approvals', '#/approvals', '.approval .decide'], ['deny', '#/approvals', '.approval .decide']]) {
 		await check(`${name}, ${view}: no fault that axe knows, and nothing sticks out`, async () => {
 			await go(p, hash, wait);
+			if (view === 'deny') await p.locator('.approval .decide .danger').first().click();
 			await p.waitForTimeout(300);
 			await shot(p, `${name}-${view}`);
-			const wide = await p.evaluate((w) => Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('body > :not(.skip), main *')]
+			const wide = await p.evaluate((w) => Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('body > :not(.skip), main *, dialog *')]
 				.map((e) => Math.round(e.getBoundingClientRect().right))) - w, options.viewport.width);
 			return wide > 0 ? `${wide} pixels too wide` : violations(p);
 		});
@@ -363,6 +523,8 @@ for (const [name, options] of [['dark', { viewport: { width: 1280, height: 860 }
 	await shell(`uni-wizard deny ${waits} --why "only looked at"`);
 	await p.context().close();
 }
+
+await signer.end();
 
 // ---- all the time ----
 

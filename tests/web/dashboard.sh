@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 240
+# limit: 300
 # The dashboard in a real browser, headless, against a real cluster. Needs node, Chromium (CHROMIUM names it), and what
 # package.json names, which npm brings into MODULES; it is skipped without them. SHOTS=DIR keeps pictures of each view there.
 . "$(dirname "$0")/../e2e/lib.sh"
@@ -29,6 +29,7 @@ for house in timmy ezra bezalel; do
 done
 HTTP_TOKEN=$TOKEN
 export HTTP_TOKEN
+echo 'alerts: {agent-gone: {raise_s: 2s, clear_s: 2s}}' >>"$T/c/houses.yaml"
 restart_all
 no_checks
 # All houses are their own agents' again.

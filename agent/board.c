@@ -118,6 +118,15 @@ board_take(struct board *b, const char *cluster, const char *topic, const char *
 	return true;
 }
 
+void
+board_doubt(struct board *b, int64_t until_ms)
+{
+	for (size_t i = 0; i < b->nalerts; i++)
+		b->alerts[i].until_ms = until_ms;
+	while (b->nmutes)
+		cJSON_Delete(b->mutes[--b->nmutes].o);
+}
+
 bool
 board_is_raised(const struct board_alert *a, int64_t now_ms)
 {

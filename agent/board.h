@@ -26,6 +26,7 @@ struct board_alert {
 	bool raised;
 	int64_t since_ms, until_ms;             /* wall */
 	int64_t told_ms;                        /* for whoever passes it on: the raising that he told; 0: none */
+	int64_t told_mute_ms;                   /* and until when he told that it is muted */
 };
 
 struct board_mute {
@@ -44,6 +45,9 @@ struct board {
 void board_release(struct board *b);
 /* One message of a subscription. True if it was about an alert or a mute. */
 bool board_take(struct board *b, const char *cluster, const char *topic, const char *payload, size_t len, int64_t now_ms);
+/* A new connection: what is still so the broker gives again, at once. What is not heard until then is over; mutes count from when they
+ * are heard again. */
+void board_doubt(struct board *b, int64_t until_ms);
 bool board_is_raised(const struct board_alert *a, int64_t now_ms);
 /* Who wants to hear no more of it, NULL: nobody. An ack is for this raising alone. */
 const struct board_mute *board_mute(const struct board *b, const struct board_alert *a, int64_t now_ms);
