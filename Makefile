@@ -15,7 +15,7 @@ CSTD     = -std=c11 -D_GNU_SOURCE
 WARN     = -Wall -Wextra -Wshadow -Wpedantic -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 CFLAGS  ?= -O2 -g
 PKGS     = libmosquitto libuv sqlite3 libcjson openssl yaml-0.1
-CPPFLAGS += -Ishared -Itools -Iintelligence -Ibroker-config -Iagent -Iagent/core -Iagent/hermes -Iagent/cli \
+CPPFLAGS += -Ishared -Itools -Iintelligence -Ibroker-config -Iagent -Iagent/bridge -Iagent/core -Iagent/hermes -Iagent/cli \
 	-DUW_VERSION='"$(VERSION)"' -DUW_BINDIR='"$(PREFIX)/bin"' -DUW_SHAREDIR='"$(PREFIX)/share/uni-wizard"' -include shared/banned.h
 SYSTEM  := $(shell uname)
 ifeq ($(SYSTEM),Darwin)
@@ -55,7 +55,7 @@ TOOLS    = $(call src,tools)
 MIND     = $(call src,intelligence)
 BROKER   = $(call src,broker-config)
 CORE     = $(call src,agent/core)
-AGENT    = $(call src,agent) $(B)/web.o
+AGENT    = $(call src,agent) $(call src,agent/bridge) $(B)/web.o
 CLI      = $(call src,agent/cli) $(call src,agent/hermes)
 HARNESS  = $(filter $(B)/agent/harness%,$(AGENT))
 LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(HARNESS)

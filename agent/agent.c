@@ -142,6 +142,7 @@ turn_failed(struct agent *a, const struct err *e)
 	a->stuck = true;
 	uv_idle_stop(&a->again);
 	health_commit(a, e->msg);
+	keeper_stop(a);
 	/* What waits in sockets would be reported again and again. */
 	link_pause(a);
 	a->retry_ms = clock_mono_ms() + 200;
@@ -196,6 +197,7 @@ turn(struct agent *a)
 	uv_update_time(&a->loop);
 	uv_timer_start(&a->due, due_callback, next > now ? (uint64_t)(next - now) : 1, 0);
 	link_watch(a);
+	keeper_look(a);
 	close_when_idle(a);
 }
 
@@ -337,6 +339,7 @@ second_callback(uv_timer_t *t)
 		link_beat(a);
 		give_memory_back(a);
 	}
+	keeper_second(a);
 	http_second(a);
 	notify("WATCHDOG=1");
 	close_when_idle(a);
@@ -358,6 +361,7 @@ static void
 end_loop(struct agent *a)
 {
 	a->phase = AGENT_ENDS;
+	keeper_stop(a);
 	link_stop(a);
 	needs_stop(a);
 	socket_close(a);

@@ -16,6 +16,7 @@
 #include "health.h"
 #include "http.h"
 #include "http_event.h"
+#include "keeper.h"
 #include "metrics.h"
 #include "mqtt.h"
 #include "pool.h"
@@ -100,6 +101,7 @@ struct agent {
 	struct alerts *alerts;          /* and this */
 	struct health health;
 	struct metrics metrics;
+	struct keeper keeper;           /* of the bridge */
 
 	bool open;                      /* the core's turn has begun */
 	bool wanted;                    /* a turn should run */

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "agent.h"
+#include "bridge.h"
 #include "clock.h"
 #include "json.h"
 
@@ -14,7 +15,7 @@
 enum kind { GAUGE, COUNTER, INFO, HISTOGRAM };
 
 /* Rows of one name follow each other. A path that begins with "house." is looked up in each house of the health message that
- * the agent may own; "own." in what is only told here. */
+ * the agent may own; "own." in what is only told here, "bridge." in what its bridge told last, if it runs. */
 static const struct metric {
 	const char *name;               /* without _total */
 	enum kind kind;
@@ -85,6 +86,19 @@ static const struct metric {
 	{ "uw_house_tasks_ended", COUNTER, NULL, 0, "house.cancelled", "state", "cancelled", NULL },
 	{ "uw_house_tasks_ended", COUNTER, NULL, 0, "house.expired", "state", "expired", NULL },
 	{ "uw_house_tasks_ended", COUNTER, NULL, 0, "house.denied", "state", "denied", NULL },
+
+	{ "uw_bridge_gitea_up", GAUGE, .path = "bridge.gitea.reachable", .help = "1 while Gitea answers, at the owner of the bridge's house" },
+	{ "uw_bridge_gitea_availability", GAUGE, .path = "bridge.gitea.availability", .help = "Share of the time that it answered" },
+	{ "uw_bridge_events", GAUGE, NULL, 0, "bridge.events.new", "stage", "new", "Issues and pull requests that are not done" },
+	{ "uw_bridge_events", GAUGE, NULL, 0, "bridge.events.shown", "stage", "shown", NULL },
+	{ "uw_bridge_events", GAUGE, NULL, 0, "bridge.events.out", "stage", "out", NULL },
+	{ "uw_bridge_given_up", GAUGE, .path = "bridge.events.given_up", .help = "Those that Gitea kept refusing" },
+	{ "uw_bridge_triaged", COUNTER, NULL, 0, "bridge.sums.issues", "kind", "issue", "Issues and pull requests triaged here" },
+	{ "uw_bridge_triaged", COUNTER, NULL, 0, "bridge.sums.pulls", "kind", "pull", NULL },
+	{ "uw_bridge_triage_p99_seconds", GAUGE, "seconds", 0.001, "bridge.triage.webhook.p99_ms", "source", "webhook",
+	    "Time from the making of an issue to its triage, 99 % of the latest 10,000" },
+	{ "uw_bridge_triage_p99_seconds", GAUGE, "seconds", 0.001, "bridge.triage.poll.p99_ms", "source", "poll", NULL },
+	{ "uw_bridge_pulls_merged", COUNTER, .path = "bridge.pulls_merged.all", .help = "Pull requests seen to be merged" },
 
 	{ "uw_commit_seconds", HISTOGRAM, "seconds", .path = "commits", .help = "Time of a commit to the store" },
 	{ "uw_turn_seconds", HISTOGRAM, "seconds", .path = "turns", .help = "Time of a turn of the agent's loop" },
@@ -160,7 +174,7 @@ gather(struct agent *a, struct http_call *call)
 struct writer {
 	struct buf *b;
 	bool open;                      /* OpenMetrics; else Prometheus' own text, whose counters are called _total */
-	const cJSON *health, *own, *times;
+	const cJSON *health, *own, *times, *bridge;
 };
 
 static void
@@ -261,8 +275,22 @@ put_metric(struct writer *w, const struct metric *m)
 			put_house(w, m, h);
 	else if (strncmp(m->path, "own.", 4) == 0)
 		put_value(w, m, look_up(w->own, m->path + 4), NULL);
+	else if (strncmp(m->path, "bridge.", 7) == 0)
+		put_value(w, m, look_up(w->bridge, m->path + 7), NULL);
 	else
 		put_value(w, m, look_up(w->health, m->path), NULL);
+}
+
+static void
+put_all(struct writer *w)
+{
+	for (size_t i = 0; i < NMETRICS; i++) {
+		if (metrics[i].help)
+			put_head(w, &metrics[i]);
+		put_metric(w, &metrics[i]);
+	}
+	if (w->open)
+		buf_adds(w->b, "# EOF\n");
 }
 
 void
@@ -272,7 +300,7 @@ metrics_get(const struct http_request *r, struct http_reply *w)
 	struct writer x = { .b = &w->body, .open = accept && strstr(accept, OPENMETRICS) };
 	struct buf values = { 0 };
 	struct err e = { 0 };
-	cJSON *tree = NULL;
+	cJSON *tree = NULL, *bridge = NULL;
 
 	if (http_call(r, gather, ASK_MS, &values, &e) || !(tree = json_parse_object(values.data, values.len, &e))) {
 		http_fail(w, &e);
@@ -281,15 +309,12 @@ metrics_get(const struct http_request *r, struct http_reply *w)
 	x.health = cJSON_GetObjectItemCaseSensitive(tree, "health");
 	x.own = cJSON_GetObjectItemCaseSensitive(tree, "own");
 	x.times = cJSON_GetObjectItemCaseSensitive(tree, "times");
-	for (size_t i = 0; i < NMETRICS; i++) {
-		if (metrics[i].help)
-			put_head(&x, &metrics[i]);
-		put_metric(&x, &metrics[i]);
-	}
-	if (x.open)
-		buf_adds(x.b, "# EOF\n");
+	bridge = figures_read(r->a->o.config, r->a->o.id);
+	x.bridge = figures_are_fresh(bridge) ? bridge : NULL;
+	put_all(&x);
 	w->type = x.open ? OPENMETRICS "; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8";
 out:
+	cJSON_Delete(bridge);
 	cJSON_Delete(tree);
 	buf_free(&values);
 }

@@ -135,6 +135,8 @@ config_release(struct config *c)
 			config_values_clear("stress.*", &c->stresses[k]);
 	for (size_t i = 0; i < c->nsinks; i++)
 		config_values_clear("sinks.*", &c->sinks[i]);
+	for (size_t i = 0; i < c->ntriages; i++)
+		config_values_clear("triage.*", &c->triages[i]);
 	for (size_t i = 0; i < c->ndevices; i++)
 		config_values_clear("syncthing.devices.*", &c->devices[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {

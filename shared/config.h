@@ -33,6 +33,8 @@ struct err;
 #define CONFIG_MAX_SCHEDULES 64
 #define CONFIG_MAX_FLOWS 32
 #define CONFIG_MAX_SINKS 16
+#define CONFIG_MAX_TEXTS 32             /* in a list of them */
+#define CONFIG_MAX_TRIAGES 64
 #define CONFIG_MAX_REPOSITORIES 64
 #define CONFIG_MAX_DEVICES 32
 #define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
@@ -47,6 +49,11 @@ struct config_names {
 
 struct config_paths {
 	char *v[CONFIG_MAX_PATHS];      /* absolute */
+	size_t n;
+};
+
+struct config_texts {
+	char *v[CONFIG_MAX_TEXTS];
 	size_t n;
 };
 
@@ -133,6 +140,38 @@ struct config_sink {
 struct config_repositories {
 	char *v[CONFIG_MAX_REPOSITORIES];       /* "owner/name" */
 	size_t n;
+};
+
+/* What becomes of a new issue or pull request: what it must be, and what is done then. What is not given is not asked, or
+ * not done. */
+struct config_triage {
+	config_name name;
+	char *kind;                     /* any issue pull */
+	char *repo;                     /* a pattern, see glob.h */
+	char *author;
+	char *match;                    /* extended regular expression, title and body, either case */
+	struct config_texts words;      /* one of them, in title or body, either case */
+	struct config_texts labels;     /* one of them */
+	struct config_texts paths;      /* patterns; one of them, one of the changed files */
+
+	struct config_texts add;        /* labels */
+	char *category;
+	char *assignee;
+	config_name house;              /* "": the router chooses */
+	char *task;                     /* JSON, with {title} and so on in its texts; NULL: none */
+	char *report;                   /* state result */
+};
+
+/* The watch over a Gitea, see docs/bridge.md. */
+struct config_bridge {
+	struct config_repositories repos;       /* none: there is no watch */
+	config_name house;              /* whose owner keeps it */
+	config_name identity;           /* an operator, whose tasks they are */
+	char *listen;                   /* address:port for webhooks; "off" */
+	char *secret;                   /* by its name in secrets: signs them; NULL: none are taken */
+	char *link;                     /* before a task's id, in comments; NULL: no link */
+	int64_t poll_s, backlog_s, yield_s;
+	int64_t open;                   /* events at once */
 };
 
 /* See tools/gitea.h. */
@@ -231,6 +270,9 @@ struct config {
 	struct config_stress stresses[STRESS_COUNT];
 	struct config_sink sinks[CONFIG_MAX_SINKS];
 	size_t nsinks;
+	struct config_bridge bridge;
+	struct config_triage triages[CONFIG_MAX_TRIAGES];       /* in the order of the file */
+	size_t ntriages;
 	struct config_gitea gitea;
 
 	char *share_dir;                /* files that hosts share, see artifact.h; NULL: none */

@@ -1,4 +1,7 @@
 #include "config_impl.h"
+
+#include <regex.h>
+
 #include "json.h"
 #include "task.h"
 
@@ -260,25 +263,16 @@ schedule_fail(struct config_reader *r, const struct config_schedule *s, const ch
 
 /* Checked as a house would, but for what only its agents know: the tool and its parameters. */
 static int
-check_schedule_task(struct config_reader *r, const struct config_schedule *s)
+check_template(const char *task, struct err *e)
 {
 	static const char *const ours[] = { "id", "key", "not_before", "deadline", "from", "reply", "house", "after" };
 	struct task_msg m;
-	struct err e;
-	cJSON *o = json_parse_object(s->task, strlen(s->task), &e);
-	int rc = -1;
+	cJSON *o = json_parse_object(task, strlen(task), e);
+	int rc = !o || task_msg_read(o, &m, e) ? -1 : 0;
 
-	if (!o || task_msg_read(o, &m, &e)) {
-		rc = schedule_fail(r, s, "task", e.msg);
-		goto out;
-	}
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		if (cJSON_HasObjectItem(o, ours[i])) {
-			rc = schedule_fail(r, s, "task", "expected a task without id, key, times, house and the like");
-			goto out;
-		}
-	rc = 0;
-out:
+	for (size_t i = 0; rc == 0 && i < sizeof ours / sizeof *ours; i++)
+		if (cJSON_HasObjectItem(o, ours[i]))
+			rc = err_set(e, ERR_INVALID, "expected a task without id, key, times, house and the like");
 	cJSON_Delete(o);
 	return rc;
 }
@@ -294,7 +288,9 @@ check_schedule(struct config_reader *r, struct config_schedule *s)
 		return schedule_fail(r, s, "zone", e.msg);
 	if (!config_house_find(r->c, s->house))
 		return schedule_fail(r, s, "house", "expected a house of this file");
-	return s->task ? check_schedule_task(r, s) : schedule_fail(r, s, "task", "expected a task, got nothing");
+	if (!s->task)
+		return schedule_fail(r, s, "task", "expected a task, got nothing");
+	return check_template(s->task, &e) ? schedule_fail(r, s, "task", e.msg) : 0;
 }
 
 static int
@@ -366,6 +362,54 @@ check_gitea(struct config_reader *r)
 		return gitea_fail(r, "gitea.url", "a URL without user name, ? and #");
 	if (strncmp(g->url, "http:", 5) == 0 && !is_loopback(g->url))
 		config_warn(r, config_line_of(r, "gitea.url"), "gitea.url: over plain http to another host the token can be read on the way");
+	return 0;
+}
+
+static int
+triage_fail(struct config_reader *r, const struct config_triage *t, const char *member, const char *why)
+{
+	char path[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "triage.%s.%s", t->name, member);
+	return config_fail(r, config_line_of(r, path), "%s: %s", path, why);
+}
+
+static int
+check_triage(struct config_reader *r, const struct config_triage *t)
+{
+	char why[160];
+	regex_t re;
+	struct err e;
+	int rc;
+
+	if (t->match && (rc = regcomp(&re, t->match, REG_EXTENDED | REG_ICASE | REG_NOSUB))) {
+		regerror(rc, &re, why, sizeof why);
+		return triage_fail(r, t, "match", why);
+	}
+	if (t->match)
+		regfree(&re);
+	if (t->house[0] && !config_house_find(r->c, t->house))
+		return triage_fail(r, t, "house", "expected a house of this file");
+	if (t->paths.n && strcmp(t->kind, "issue") == 0)
+		return triage_fail(r, t, "paths", "an issue changes no files");
+	return t->task && check_template(t->task, &e) ? triage_fail(r, t, "task", e.msg) : 0;
+}
+
+static int
+check_bridge(struct config_reader *r)
+{
+	const struct config *c = r->c;
+
+	if (c->bridge.repos.n == 0)
+		return 0;
+	if (!c->gitea.url)
+		return config_fail(r, config_line_of(r, "bridge.repos"), "bridge.repos: expected gitea.url beside it, got nothing");
+	if (!config_house_find(c, c->bridge.house))
+		return config_fail(r, config_line_of(r, "bridge.house"), "bridge.house: expected a house of this file, got %s",
+		    c->bridge.house);
+	if (!config_names_has(&c->operators, c->bridge.identity))
+		return config_fail(r, config_line_of(r, "bridge.identity"), "bridge.identity: expected one of `operators`, got %s; add it "
+		    "there, and uni-wizard pki issue %s", c->bridge.identity, c->bridge.identity);
 	return 0;
 }
 
@@ -494,7 +538,10 @@ config_check(struct config_reader *r)
 	for (size_t i = 0; i < c->nsinks; i++)
 		if (check_sink(r, &c->sinks[i]))
 			return -1;
-	if (check_gitea(r) || check_hermes(r))
+	for (size_t i = 0; i < c->ntriages; i++)
+		if (check_triage(r, &c->triages[i]))
+			return -1;
+	if (check_gitea(r) || check_bridge(r) || check_hermes(r))
 		return -1;
 	if (check_share(r))
 		return -1;

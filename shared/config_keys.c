@@ -16,6 +16,7 @@
 #define ALERT(member) .offset = offsetof(struct config_alert, member)
 #define STRESS(member) .offset = offsetof(struct config_stress, member)
 #define SINK(member) .offset = offsetof(struct config_sink, member)
+#define TRIAGE(member) .offset = offsetof(struct config_triage, member)
 #define DEVICE(member) .offset = offsetof(struct config_device, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
@@ -161,6 +162,54 @@ const struct config_key config_keys[] = {
 	{ "gitea.timeout_s", &TYPE_TIME, "30s", .min = 1, .max = 600, CONF(gitea.timeout_s),
 	    .help = "How long one request may take." },
 
+	{ "bridge.repos", &TYPE_REPOSITORIES, .max = CONFIG_MAX_REPOSITORIES, CONF(bridge.repos),
+	    .help = "Repositories at `gitea.url` that are watched, as `owner/name`; see [bridge.md](bridge.md). None: there is no bridge." },
+	{ "bridge.house", &TYPE_NAME, "allegro", CONF(bridge.house),
+	    .help = "The house whose owner runs the bridge." },
+	{ "bridge.identity", &TYPE_NAME, "gitea", CONF(bridge.identity),
+	    .help = "The operator in whose name its tasks are; each agent that may own the house needs that certificate." },
+	{ "bridge.listen", &TYPE_LISTEN, "127.0.0.1:8660", CONF(bridge.listen),
+	    .help = "Where it takes webhooks, at `/gitea`: `address:port`, or `off`." },
+	{ "bridge.secret", &TYPE_VARIABLE, CONF(bridge.secret),
+	    .help = "Name in `secrets` of the key that signs webhooks; without it none are taken." },
+	{ "bridge.link", &TYPE_URL, CONF(bridge.link),
+	    .help = "What comes before a task's id to make a link of it in comments." },
+	{ "bridge.poll_s", &TYPE_TIME, "30s", .min = 1, .max = 1 * DAY, CONF(bridge.poll_s),
+	    .help = "How often the repositories are asked for what no webhook told." },
+	{ "bridge.backlog_s", &TYPE_TIME, "7d", .min = 60, .max = 3650 * DAY, CONF(bridge.backlog_s),
+	    .help = "What is older when it is first seen is left alone." },
+	{ "bridge.open", &TYPE_INT, "10000", .min = 10, .max = 1000000, CONF(bridge.open),
+	    .help = "Events that may wait or have a task that runs; beyond it no more are taken in." },
+	{ "bridge.yield_s", &TYPE_TIME, "60s", .min = 0, .max = 1 * DAY, CONF(bridge.yield_s),
+	    .help = "How long Gitea cannot be reached from here before the house goes to another of its candidates; 0: it stays." },
+
+	{ "triage.*.kind", &TYPE_CHOICE, "any", .allowed = "any issue pull", TRIAGE(kind),
+	    .help = "What the rule is about. The first that fits is followed." },
+	{ "triage.*.repo", &TYPE_TEXT, TRIAGE(repo),
+	    .help = "In such a repository, `*` standing for anything." },
+	{ "triage.*.author", &TYPE_TEXT, TRIAGE(author),
+	    .help = "From this user." },
+	{ "triage.*.match", &TYPE_TEXT, TRIAGE(match),
+	    .help = "Extended regular expression that title or body match, in either case." },
+	{ "triage.*.words", &TYPE_TEXTS, .min = 1, .max = CONFIG_MAX_TEXTS, TRIAGE(words),
+	    .help = "One of these words is in title or body, in either case." },
+	{ "triage.*.labels", &TYPE_TEXTS, .min = 1, .max = CONFIG_MAX_TEXTS, TRIAGE(labels),
+	    .help = "It has one of these labels." },
+	{ "triage.*.paths", &TYPE_TEXTS, .min = 1, .max = CONFIG_MAX_TEXTS, TRIAGE(paths),
+	    .help = "A pull request that changes such a file, `*` standing for anything." },
+	{ "triage.*.add", &TYPE_TEXTS, .min = 1, .max = CONFIG_MAX_TEXTS, TRIAGE(add),
+	    .help = "Labels that it gets; made where they do not exist." },
+	{ "triage.*.category", &TYPE_TEXT, TRIAGE(category),
+	    .help = "What the comment says that it is." },
+	{ "triage.*.assignee", &TYPE_TEXT, TRIAGE(assignee),
+	    .help = "User that it is given to, if nobody has it." },
+	{ "triage.*.house", &TYPE_NAME, TRIAGE(house),
+	    .help = "House that does the task; not given: the router chooses." },
+	{ "triage.*.task", &TYPE_TEXT, TRIAGE(task),
+	    .help = "The task as in `schedules`, also with a priority, with `{repo}`, `{number}`, `{title}`, `{body}`, `{author}`, `{url}`, `{branch}` and `{sha}` "
+	    "in its texts; not given: nothing is run." },
+	{ "triage.*.report", &TYPE_CHOICE, "state", .allowed = "state result", TRIAGE(report),
+	    .help = "What the comment shows of its end: how it ended, or the beginning of the result too." },
 	{ "syncthing.dir", &TYPE_PATH, CONF(share_dir),
 	    .help = "Directory of what hosts share (see [syncthing.md](syncthing.md)); not given: nothing is shared." },
 	{ "syncthing.folder", &TYPE_NAME, "uw", CONF(share_folder),

@@ -412,6 +412,20 @@ sink_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 }
 
 static int
+triage_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	struct config *c = r->c;
+	struct config_triage *t = &c->triages[c->ntriages];
+	char shown[CONFIG_FIELD_MAX];
+
+	if (!named_add(r, key, "triage", "rules", t->name, &c->ntriages, CONFIG_MAX_TRIAGES))
+		return -1;
+	snprintf(shown, sizeof shown, "triage.%s", t->name);
+	config_defaults_put(r, "triage.*", t);
+	return config_mapping_read(r, "triage.*", shown, value, t);
+}
+
+static int
 device_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 {
 	struct config *c = r->c;
@@ -435,6 +449,7 @@ static const struct free_map {
 	{ "alerts", ALERT_COUNT, alert_add },
 	{ "stress", STRESS_COUNT, stress_add },
 	{ "sinks", CONFIG_MAX_SINKS, sink_add },
+	{ "triage", CONFIG_MAX_TRIAGES, triage_add },
 	{ "schedules", CONFIG_MAX_SCHEDULES, schedule_add },
 	{ "syncthing.devices", CONFIG_MAX_DEVICES, device_add },
 	{ "secrets", CONFIG_MAX_SECRETS, secret_add },

@@ -214,6 +214,32 @@ paths_clear(void *at)
 		text_clear(&paths->v[--paths->n]);
 }
 
+static bool
+texts_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	struct config_texts *texts = at;
+
+	if (texts->n == CONFIG_MAX_TEXTS || !text_put(r, k, text, &texts->v[texts->n]))
+		return false;
+	texts->n++;
+	return true;
+}
+
+static void
+texts_clear(void *at)
+{
+	struct config_texts *texts = at;
+
+	while (texts->n)
+		text_clear(&texts->v[--texts->n]);
+}
+
+static void
+texts_expect(const struct config_key *k, struct buf *out)
+{
+	buf_addf(out, "a list of %lld to %lld texts", (long long)k->min, (long long)k->max);
+}
+
 static void
 paths_expect(const struct config_key *k, struct buf *out)
 {
@@ -517,6 +543,7 @@ TYPE(TYPE_URLS, "list of URLs", true, urls, urls_clear);
 TYPE(TYPE_LISTEN, "address", false, listen, text_clear);
 TYPE(TYPE_PATH, "path", false, path, text_clear);
 TYPE(TYPE_PATHS, "list of paths", true, paths, paths_clear);
+TYPE(TYPE_TEXTS, "list of texts", true, texts, texts_clear);
 TYPE(TYPE_NAME, "name", false, name, NULL);
 TYPE(TYPE_NAMES, "list of names", true, names, names_clear);
 TYPE(TYPE_INT, "number", false, int, NULL);

@@ -39,6 +39,7 @@
 	C(house_list)        \
 	C(house_move)        \
 	C(drill)             \
+	C(allegro)           \
 	C(agent)             \
 	C(agent_log_level)   \
 	X("Sovereignty")     \
@@ -106,6 +107,7 @@
 	C(broker_config)     \
 	C(completion)        \
 	C(worker)            \
+	C(bridge)            \
 	C(complete)
 
 #define X(text)

@@ -991,6 +991,14 @@ core_will(struct core *c, struct buf *b)
 	json_put_close(b, '}');
 }
 
+bool
+core_owns(const struct core *c, const char *house)
+{
+	const struct house *h = house_find((struct core *)c, house);
+
+	return h && h->owned && !h->heir;
+}
+
 void
 core_health(struct core *c, const char *state, const char *pool_json, struct buf *b)
 {

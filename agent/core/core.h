@@ -199,6 +199,9 @@ const char *core_must_reconnect(const struct core *c);
 /* A better broker that should be tried beside the connection; -1: none. */
 int core_probe(struct core *c);
 
+/* Whether we own a house now, and nobody has it from us yet. */
+bool core_owns(const struct core *c, const char *house);
+
 /* Who has owned a house, as far as its events are here: appends a list of terms, oldest first. */
 void core_put_terms(struct core *c, const char *house, struct buf *out);
 

@@ -9,7 +9,7 @@
 // file of certificate and key, for HTTPS. The control port speaks JSON:
 //
 //   POST /users {login, token, scopes?, orgs?}       scopes: ["read:user","write:issue","write:repository"]; not given: all of these
-//   POST /repos {full_name, org?, private?, archived?, writers?, branches?: {name: sha}, git?}
+//   POST /repos {full_name, org?, private?, archived?, writers?, branches?: {name: sha}, files?: {branch: [changed files]}, git?}
 //                                                    git: a bare repository, whose branches are those of the repository
 //   POST /faults {method?, path?, times?, chance?, status?, retry_after?, after?, delay_ms?, cut?, slow?, body?, repeat?, link?}
 //        path: a regular expression; times: how often (1; 0: for ever); status: answered with that, after: true when it is done
@@ -501,6 +501,8 @@ const routes = [
 	['POST', REPO + '/pulls', 201, 'write:repository', createPull],
 	['GET', REPO + '/pulls/(\\d+)', 200, 'read:repository', (c, n) => showPull(pullOf(c.repo, n), c.repo)],
 	['POST', REPO + '/pulls/(\\d+)/merge', 200, 'write:repository', mergePull],
+	['GET', REPO + '/pulls/(\\d+)/files', 200, 'read:repository', (c, n) => paged(c, c.repo.files[pullOf(c.repo, n).pull.head] || ['README.md'],
+		f => ({ filename: f, status: 'changed', additions: 1, deletions: 0, changes: 1, html_url: ROOT, contents_url: ROOT, raw_url: ROOT }))],
 	['GET', REPO + '/pulls/(\\d+)/reviews', 200, 'read:repository', (c, n) => paged(c, pullOf(c.repo, n).pull.reviews, showReview)],
 	['POST', REPO + '/pulls/(\\d+)/reviews', 200, 'write:repository', createReview],
 	['GET', REPO + '/statuses/([^/]+)', 200, 'read:repository', (c, sha) => paged(c, c.repo.statuses.filter(s => s.sha === sha).reverse(), s => showStatus(s, c.repo))],
@@ -641,7 +643,7 @@ const control = {
 	'POST /repos': b => {
 		const [owner, name] = b.full_name.split('/');
 		state.repos[b.full_name.toLowerCase()] = { id: nextId(), full_name: b.full_name, owner, name, private: !!b.private, archived: !!b.archived,
-			writers: b.writers || [], branches: b.branches || {}, git: b.git, labels: [], issues: [], statuses: [], hooks: [],
+			writers: b.writers || [], branches: b.branches || {}, files: b.files || {}, git: b.git, labels: [], issues: [], statuses: [], hooks: [],
 			org_labels: b.org_labels?.map(n => ({ id: nextId(), name: n, color: '00aabb', description: '', exclusive: n.includes('/') })) };
 	},
 	'POST /faults': b => void faults.push({ ...b, left: b.times === 0 ? -1 : b.times ?? 1 }),

@@ -733,6 +733,36 @@ sharing_is_checked(void **state)
 }
 
 static void
+bridge_and_triage_are_checked(void **state)
+{
+#define GITEA "gitea: {url: 'https://g', token: T}\n"
+	(void)state;
+	bad(HOUSE "bridge: {repos: [a]}\n", "2: bridge.repos: expected a list of repositories (owner/name), got a");
+	bad(HOUSE "bridge: {repos: [a/b]}\n", "2: bridge.repos: expected gitea.url beside it, got nothing");
+	bad(HOUSE GITEA "bridge: {repos: [a/b]}\n", "3: bridge.house: expected a house of this file, got allegro");
+	bad(HOUSE GITEA "bridge: {repos: [a/b], house: ezra}\n", "3: bridge.identity: expected one of `operators`, got gitea; add it there, "
+	    "and uni-wizard pki issue gitea");
+	bad(HOUSE "bridge: {listen: localhost}\n", "2: bridge.listen: expected address:port with a numeric address, such as "
+	    "127.0.0.1:8643 or [::]:8643, or off, got localhost");
+	bad(HOUSE "triage: {A: {}}\n", "2: triage: expected names of rules ([a-z0-9-], at most 32), got A");
+	bad(HOUSE "triage:\n  a:\n    match: '('\n", "4: triage.a.match: Unmatched ( or \\(");
+	bad(HOUSE "triage: {a: {words: x}}\n", "2: triage.a.words: expected a list of 1 to 32 texts, got x");
+	bad(HOUSE "triage: {a: {house: bezalel}}\n", "2: triage.a.house: expected a house of this file");
+	bad(HOUSE "triage: {a: {kind: issue, paths: [x]}}\n", "2: triage.a.paths: an issue changes no files");
+	bad(HOUSE "triage:\n  a:\n    task: '{}'\n", "4: triage.a.task: tool: expected a value; it is required, got nothing");
+	bad(HOUSE "triage:\n  a:\n    task: '{\"tool\":\"noop\",\"key\":\"k\"}'\n",
+	    "4: triage.a.task: expected a task without id, key, times, house and the like");
+	good(HOUSE GITEA "operators: [gitea]\nbridge: {repos: [a/b], house: ezra}\ntriage: {z: {add: [a, 'b c']}, a: {}}\n");
+	assert_int_equal(conf.ntriages, 2);
+	assert_string_equal(conf.triages[0].name, "z");
+	assert_string_equal(conf.triages[0].add.v[1], "b c");
+	assert_string_equal(conf.triages[1].kind, "any");
+	assert_int_equal(conf.bridge.poll_s, 30);
+	done();
+#undef GITEA
+}
+
+static void
 gitea_is_checked(void **state)
 {
 	(void)state;
@@ -803,6 +833,7 @@ main(void)
 		cmocka_unit_test(limits_are_checked),
 		cmocka_unit_test(schedules_are_checked),
 		cmocka_unit_test(alerts_and_sinks_are_checked),
+		cmocka_unit_test(bridge_and_triage_are_checked),
 		cmocka_unit_test(gitea_is_checked),
 		cmocka_unit_test(sharing_is_checked),
 		cmocka_unit_test(stress_is_checked),

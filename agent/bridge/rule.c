@@ -1,0 +1,215 @@
+#include "rule.h"
+
+#include <ctype.h>
+#include <regex.h>
+#include <string.h>
+
+#include "digest.h"
+#include "glob.h"
+#include "json.h"
+
+struct rules {
+	const struct config *c;
+	regex_t match[CONFIG_MAX_TRIAGES];
+};
+
+struct rules *
+rules_new(const struct config *c)
+{
+	struct rules *r = xcalloc(1, sizeof *r);
+
+	r->c = c;
+	/* They were compiled once already, when the file was read. */
+	for (size_t i = 0; i < c->ntriages; i++)
+		if (c->triages[i].match && regcomp(&r->match[i], c->triages[i].match, REG_EXTENDED | REG_ICASE | REG_NOSUB))
+			abort();
+	return r;
+}
+
+void
+rules_free(struct rules *r)
+{
+	for (size_t i = 0; r && i < r->c->ntriages; i++)
+		if (r->c->triages[i].match)
+			regfree(&r->match[i]);
+	free(r);
+}
+
+/* ---- does it fit ---- */
+
+static bool
+is_word_end(char c)
+{
+	return !isalnum((unsigned char)c) && c != '_' && (unsigned char)c < 0x80;
+}
+
+static bool
+has_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = text; (p = strcasestr(p, word)); p++)
+		if ((p == text || is_word_end(p[-1])) && is_word_end(p[n]))
+			return true;
+	return false;
+}
+
+static bool
+has_a_word(const struct config_triage *t, const cJSON *facts)
+{
+	for (size_t i = 0; i < t->words.n; i++)
+		if (has_word(json_text(facts, "title"), t->words.v[i]) || has_word(json_text(facts, "body"), t->words.v[i]))
+			return true;
+	return false;
+}
+
+static bool
+has_a_label(const struct config_triage *t, const cJSON *facts)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(facts, "labels"))
+		for (size_t i = 0; i < t->labels.n; i++)
+			if (strcmp(v->valuestring, t->labels.v[i]) == 0)
+				return true;
+	return false;
+}
+
+static bool
+has_a_path(const struct config_triage *t, const cJSON *paths)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, paths)
+		for (size_t i = 0; i < t->paths.n; i++)
+			if (cJSON_IsString(v) && glob_match(t->paths.v[i], v->valuestring))
+				return true;
+	return false;
+}
+
+static bool
+matches(const regex_t *re, const cJSON *facts)
+{
+	return regexec(re, json_text(facts, "title"), 0, NULL, 0) == 0 || regexec(re, json_text(facts, "body"), 0, NULL, 0) == 0;
+}
+
+/* In all but the changed files. */
+static bool
+fits(const struct rules *r, size_t i, const cJSON *facts)
+{
+	const struct config_triage *t = &r->c->triages[i];
+
+	return (strcmp(t->kind, "any") == 0 || strcmp(t->kind, json_text(facts, "kind")) == 0) &&
+	    (!t->repo || glob_match(t->repo, json_text(facts, "repo"))) &&
+	    (!t->author || strcmp(t->author, json_text(facts, "author")) == 0) &&
+	    (!t->match || matches(&r->match[i], facts)) && (!t->words.n || has_a_word(t, facts)) &&
+	    (!t->labels.n || has_a_label(t, facts));
+}
+
+const struct config_triage *
+rules_find(const struct rules *r, const cJSON *facts, const cJSON *paths, bool *wants_paths)
+{
+	bool pull = strcmp(json_text(facts, "kind"), "pull") == 0;
+
+	*wants_paths = false;
+	for (size_t i = 0; i < r->c->ntriages; i++) {
+		const struct config_triage *t = &r->c->triages[i];
+
+		if ((t->paths.n && !pull) || !fits(r, i, facts))
+			continue;
+		if (t->paths.n && !paths) {
+			*wants_paths = true;
+			return NULL;
+		}
+		if (!t->paths.n || has_a_path(t, paths))
+			return t;
+	}
+	return NULL;
+}
+
+/* ---- its task ---- */
+
+static const char *const holes[] = { "repo", "number", "title", "body", "author", "url", "branch", "sha" };
+
+/* The fact that "{name}" at p stands for; *len is how much of the text that is. NULL: it stands for itself. */
+static const char *
+fact_at(const char *p, const cJSON *facts, size_t *len, char number[24])
+{
+	for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
+		size_t n = strlen(holes[i]);
+
+		if (strncmp(p + 1, holes[i], n) != 0 || p[1 + n] != '}')
+			continue;
+		*len = n + 2;
+		if (strcmp(holes[i], "number") != 0)
+			return json_text(facts, holes[i]);
+		snprintf(number, 24, "%lld", (long long)json_number(facts, "number", 0));
+		return number;
+	}
+	return NULL;
+}
+
+static void
+fill_text(cJSON *v, const cJSON *facts)
+{
+	struct buf b = { 0 };
+	char number[24];
+
+	for (const char *p = v->valuestring; *p;) {
+		size_t len = 1;
+		const char *fact = *p == '{' ? fact_at(p, facts, &len, number) : NULL;
+
+		if (fact)
+			buf_adds(&b, fact);
+		else
+			buf_addc(&b, *p);
+		p += len;
+	}
+	cJSON_free(v->valuestring);
+	v->valuestring = cJSON_malloc(b.len + 1);
+	if (!v->valuestring)
+		abort();
+	memcpy(v->valuestring, buf_str(&b), b.len + 1);
+	buf_free(&b);
+}
+
+/* The configuration's reader has bounded the depth. */
+static void
+fill(cJSON *v, const cJSON *facts)
+{
+	cJSON *child;
+
+	if (cJSON_IsString(v) && strchr(v->valuestring, '{'))
+		fill_text(v, facts);
+	cJSON_ArrayForEach(child, v)
+		fill(child, facts);
+}
+
+char *
+rule_task(const struct config_triage *t, const cJSON *facts, const char *key)
+{
+	cJSON *task = cJSON_Parse(t->task);
+	struct buf line = { 0 };
+
+	fill(cJSON_GetObjectItemCaseSensitive(task, "params"), facts);
+	cJSON_AddStringToObject(task, "key", key);
+	json_put_tree(&line, task);
+	cJSON_Delete(task);
+	return buf_take(&line);
+}
+
+void
+rule_task_id(struct ulid *out, const char *key, int64_t created_ms, int64_t now_ms, int64_t young_ms)
+{
+	unsigned char sum[DIGEST_SIZE];
+	struct digest *d;
+
+	if (created_ms < now_ms - young_ms || created_ms > now_ms + young_ms) {
+		ulid_now(out);
+		return;
+	}
+	d = digest_new();
+	digest_of(d, key, strlen(key), sum);
+	digest_free(d);
+	ulid_make(out, created_ms, sum);
+}

@@ -1,0 +1,594 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "clock.h"
+#include "comment.h"
+#include "event.h"
+#include "hook.h"
+#include "json.h"
+#include "matters.h"
+#include "rule.h"
+#include "save.h"
+#include "uplink.h"
+
+#define KEY "s3cret"
+
+/* ---- webhooks ---- */
+
+static char *
+read_file(const char *name, size_t *len)
+{
+	struct buf b = { 0 };
+	char path[128];
+
+	snprintf(path, sizeof path, "tests/gitea/hooks/%s", name);
+	assert_int_equal(save_read(path, &b, NULL), 0);
+	*len = b.len;
+	return buf_take(&b);
+}
+
+static void
+signatures_of_gitea_are_known(void **state)
+{
+	static const struct {
+		const char *file, *signature;
+	} hooks[] = {
+		{ "issue_opened.json", "de0db68dd22b6f5e52b997d76361cd20676d1a2c9c2d84af50177a26356f6a38" },
+		{ "pr_opened.json", "38467b284cd123540fa5fd9b6781727df76385d5f164a3a6237c45d573fc1c46" },
+		{ "issue_comment.json", "5c0b25b89863aa3b2bf404fe8c122b8ec6eb83b2c0dcfba094d775a0884841bc" },
+		{ "issue_label_updated.json", "e718d4c682069de35f5a84fb9e29e70b8355e10ab23f741649580cd5b51c0af0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++) {
+		size_t len;
+		char *body = read_file(hooks[i].file, &len);
+
+		assert_true(hook_is_signed(KEY, hooks[i].signature, body, len));
+		assert_false(hook_is_signed("s3creT", hooks[i].signature, body, len));
+		assert_false(hook_is_signed(KEY, hooks[i].signature, body, len - 1));
+		body[len / 2] ^= 1;
+		assert_false(hook_is_signed(KEY, hooks[i].signature, body, len));
+		free(body);
+	}
+}
+
+static void
+what_is_no_signature_is_none(void **state)
+{
+	static const char *const bad[] = { "", "0", "de0db68d", "sha256=de0db68dd22b6f5e52b997d76361cd20676d1a2c9c2d84af50177a26356f6a38",
+		"DE0DB68DD22B6F5E52B997D76361CD20676D1A2C9C2D84AF50177A26356F6A38",
+		"ze0db68dd22b6f5e52b997d76361cd20676d1a2c9c2d84af50177a26356f6a38" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(hook_is_signed(KEY, bad[i], "", 0));
+	assert_false(hook_is_signed(KEY, NULL, "", 0));
+	/* Of an empty key everybody knows the signature. */
+	assert_false(hook_is_signed("", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad", "", 0));
+}
+
+static cJSON *
+facts_of(const char *event, const char *file)
+{
+	struct err e = { 0 };
+	cJSON *facts;
+	size_t len;
+	char *body = read_file(file, &len);
+
+	assert_int_equal(event_webhook(event, body, len, &facts, &e), 0);
+	free(body);
+	return facts;
+}
+
+static void
+a_webhook_becomes_facts(void **state)
+{
+	cJSON *f = facts_of("issues", "issue_opened.json");
+	int64_t ms;
+
+	(void)state;
+	assert_string_equal(json_text(f, "repo"), "timmy/work");
+	assert_int_equal(json_number(f, "number", 0), 8);
+	assert_string_equal(json_text(f, "kind"), "issue");
+	assert_string_equal(json_text(f, "title"), "Add retry to uploader");
+	assert_string_equal(json_text(f, "author"), "allegro");
+	assert_true(json_is_true(f, "open"));
+	assert_false(json_is_true(f, "assigned"));
+	assert_int_equal(clock_parse("2026-11-23T10:00:00Z", &ms, NULL), 0);
+	assert_int_equal(json_number(f, "created", 0), ms);
+	cJSON_Delete(f);
+	f = facts_of("pull_request", "pr_opened.json");
+	assert_string_equal(json_text(f, "kind"), "pull");
+	assert_int_equal(json_number(f, "number", 0), 9);
+	assert_int_equal(strlen(json_text(f, "sha")), 40);
+	assert_int_equal(json_number(f, "merged", 0), 0);
+	cJSON_Delete(f);
+	assert_null(facts_of("issue_comment", "issue_comment.json"));
+	assert_null(facts_of("push", "issue_opened.json"));
+}
+
+static void
+bad_webhook(const char *body, const char *expected)
+{
+	struct err e = { 0 };
+	cJSON *facts;
+
+	assert_int_equal(event_webhook("issues", body, strlen(body), &facts, &e), -1);
+	assert_null(facts);
+	assert_string_equal(e.msg, expected);
+}
+
+static void
+what_gitea_does_not_send_is_refused(void **state)
+{
+	struct err e = { 0 };
+	cJSON *facts;
+
+	(void)state;
+	assert_int_equal(event_webhook("issues", "[]", 2, &facts, &e), -1);
+	bad_webhook("{\"repository\":{\"full_name\":\"a/b\"}}", "issue: expected an object, got nothing");
+	bad_webhook("{\"repository\":{\"full_name\":\"../b\"},\"issue\":{\"number\":1}}", "repository.full_name: expected owner/name, got ../b");
+	bad_webhook("{\"repository\":{\"full_name\":\"a/b\"},\"issue\":{\"number\":0}}", "number: expected a whole number from 1, got something else");
+	bad_webhook("{\"repository\":{\"full_name\":\"a/b\"},\"issue\":{\"number\":1,\"created_at\":\"now\"}}",
+	    "created_at: expected a time as in RFC 3339, got now");
+}
+
+static void
+facts_are_bounded(void **state)
+{
+	struct buf b = { 0 };
+	cJSON *o, *f;
+
+	(void)state;
+	buf_adds(&b, "{\"number\":1,\"state\":\"open\",\"title\":\"");
+	for (int i = 0; i < 5000; i++)
+		buf_adds(&b, "\xc3\xa4");
+	buf_adds(&b, "\",\"body\":\"");
+	for (int i = 0; i < 50000; i++)
+		buf_addc(&b, 'x');
+	buf_adds(&b, "\",\"labels\":[");
+	for (int i = 0; i < 100; i++)
+		buf_addf(&b, "%s{\"name\":\"l%d\"}", i ? "," : "", i);
+	buf_adds(&b, "]}");
+	o = json_parse_object(b.data, b.len, NULL);
+	f = event_facts("a/b", o, NULL);
+	assert_int_equal(strlen(json_text(f, "title")), EVENT_TITLE_MAX);
+	assert_int_equal(strlen(json_text(f, "body")), EVENT_BODY_MAX);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "labels")), EVENT_LABELS_MAX);
+	cJSON_Delete(o);
+	cJSON_Delete(f);
+	buf_free(&b);
+}
+
+static void
+keys_are_markers_and_differ(void **state)
+{
+	char a[EVENT_KEY_MAX], b[EVENT_KEY_MAX], name[202];
+
+	(void)state;
+	event_key(a, "timmy/work", 8);
+	assert_string_equal(a, "gitea:timmy/work/8:opened");
+	event_key(a, "timmy/a--b", 8);
+	event_key(b, "timmy/a--c", 8);
+	assert_true(gitea_id_ok(a) && gitea_id_ok(b));
+	assert_string_not_equal(a, b);
+	memset(name, 'x', 201);
+	name[100] = '/';
+	name[201] = '\0';
+	event_key(a, name, 8);
+	event_key(b, name, 9);
+	assert_true(gitea_id_ok(a));
+	assert_string_not_equal(a, b);
+}
+
+/* ---- rules ---- */
+
+static const char houses[] =
+    "houses: {ezra: , bezalel: }\n"
+    "triage:\n"
+    "  docs: {kind: pull, paths: ['docs/*', '*.md'], add: [documentation]}\n"
+    "  urgent: {labels: [critical, blocker], house: bezalel, task: '{\"tool\":\"noop\"}'}\n"
+    "  bot: {author: renovate}\n"
+    "  other: {repo: 'timmy/site*'}\n"
+    "  crash: {kind: issue, words: [crash, segmentation fault], house: ezra,\n"
+    "    task: '{\"tool\":\"http_get\",\"params\":{\"url\":\"{title}\",\"list\":[\"{repo}#{number} by {author}: {other}\"],\"n\":1}}'}\n"
+    "  slow: {match: 'takes? .*(hours|days)$'}\n";
+
+static struct config config;
+static struct rules *rules;
+
+static const char *
+rule_for(const char *facts, const char *paths)
+{
+	cJSON *f = cJSON_Parse(facts), *p = paths ? cJSON_Parse(paths) : NULL;
+	const struct config_triage *t;
+	bool wants;
+
+	assert_non_null(f);
+	t = rules_find(rules, f, p, &wants);
+	cJSON_Delete(f);
+	cJSON_Delete(p);
+	return wants ? "paths?" : t ? t->name : "none";
+}
+
+static void
+the_first_rule_that_fits_is_followed(void **state)
+{
+#define I "{\"repo\":\"timmy/work\",\"kind\":\"issue\",\"author\":\"x\",\"labels\":[\"l\"],"
+	(void)state;
+	assert_string_equal(rule_for(I "\"title\":\"A CRASH\",\"body\":\"\"}", NULL), "crash");
+	assert_string_equal(rule_for(I "\"title\":\"x\",\"body\":\"a Segmentation Fault.\"}", NULL), "crash");
+	assert_string_equal(rule_for(I "\"title\":\"crashes, uncrash, crash_2\",\"body\":\"\"}", NULL), "none");
+	assert_string_equal(rule_for(I "\"title\":\"It takes two Days\",\"body\":\"\"}", NULL), "slow");
+	assert_string_equal(rule_for(I "\"title\":\"It takes two days more\",\"body\":\"\"}", NULL), "none");
+	assert_string_equal(rule_for("{\"repo\":\"timmy/site-2\",\"kind\":\"issue\",\"title\":\"crash\"}", NULL), "other");
+	assert_string_equal(rule_for("{\"repo\":\"a/b\",\"kind\":\"issue\",\"title\":\"crash\",\"labels\":[\"a\",\"blocker\"]}", NULL), "urgent");
+	assert_string_equal(rule_for("{\"repo\":\"a/b\",\"kind\":\"issue\",\"author\":\"renovate\"}", NULL), "bot");
+	assert_string_equal(rule_for("{\"repo\":\"a/b\",\"kind\":\"pull\",\"title\":\"crash\"}", NULL), "paths?");
+	assert_string_equal(rule_for("{\"repo\":\"a/b\",\"kind\":\"pull\",\"title\":\"crash\"}", "[\"src/a.c\"]"), "none");
+	assert_string_equal(rule_for("{\"repo\":\"a/b\",\"kind\":\"pull\",\"title\":\"crash\"}", "[\"src/a.c\",\"docs/x/y\"]"), "docs");
+#undef I
+}
+
+static void
+strangers_text_stays_text(void **state)
+{
+	cJSON *f = cJSON_Parse("{\"repo\":\"a/b\",\"number\":7,\"kind\":\"issue\",\"author\":\"{title}\",\"title\":\"crash \\\"},\\\"tool\\\":\\\"rm\"}");
+	cJSON *task, *params;
+	bool wants;
+	char *line;
+
+	(void)state;
+	line = rule_task(rules_find(rules, f, NULL, &wants), f, "k");
+	task = json_parse_object(line, strlen(line), NULL);
+	params = cJSON_GetObjectItem(task, "params");
+	assert_string_equal(json_text(task, "tool"), "http_get");
+	assert_string_equal(json_text(task, "key"), "k");
+	assert_string_equal(json_text(params, "url"), "crash \"},\"tool\":\"rm");
+	assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(params, "list"), 0)->valuestring, "a/b#7 by {title}: {other}");
+	cJSON_Delete(task);
+	cJSON_Delete(f);
+	free(line);
+}
+
+static void
+a_task_has_one_id(void **state)
+{
+	int64_t now = clock_wall_ms();
+	struct ulid a, b;
+
+	(void)state;
+	rule_task_id(&a, "gitea:a/b/1:opened", now - 5000, now, 60000);
+	rule_task_id(&b, "gitea:a/b/1:opened", now - 5000, now + 3000, 60000);
+	assert_true(ulid_equal(&a, &b));
+	assert_int_equal(ulid_time_ms(&a), now - 5000);
+	rule_task_id(&b, "gitea:a/b/2:opened", now - 5000, now, 60000);
+	assert_false(ulid_equal(&a, &b));
+	/* Of a time that houses may have forgotten, or that is to come. */
+	rule_task_id(&a, "gitea:a/b/1:opened", now - 70000, now, 60000);
+	assert_true(ulid_time_ms(&a) >= now);
+	rule_task_id(&a, "gitea:a/b/1:opened", now + 70000, now, 60000);
+	assert_true(ulid_time_ms(&a) < now + 60000);
+}
+
+/* ---- comments ---- */
+
+#define TASK "01M8N74YXSZWG7ES1ZAJWJZXM0"
+
+static void
+a_comment_tells_its_successor(void **state)
+{
+	struct matter x = { .rule = "crash", .house = "ezra", .task = TASK, .state = "running" }, y = { 0 };
+	struct buf b = { 0 };
+
+	(void)state;
+	comment_put(&b, &x, &config.triages[4], "https://t/#task/", "gitea:a/b/1:opened");
+	assert_true(comment_read(b.data, &y));
+	assert_string_equal(y.rule, "crash");
+	assert_string_equal(y.house, "ezra");
+	assert_string_equal(y.task, TASK);
+	assert_string_equal(y.state, "running");
+	assert_true(gitea_is_marked(b.data, "gitea:a/b/1:opened"));
+	assert_non_null(strstr(b.data, "[`" TASK "`](https://t/#task/" TASK ") is running."));
+	buf_clear(&b);
+	x = (struct matter){ .rule = "" };
+	comment_put(&b, &x, NULL, NULL, "k");
+	assert_true(comment_read(b.data, &y));
+	assert_string_equal(y.task, "");
+	assert_string_equal(y.house, "");
+	buf_free(&b);
+}
+
+static void
+what_is_no_record_is_none(void **state)
+{
+	static const char *const bad[] = { "", "<!-- uni-wizard-triage ", "x<!-- uni-wizard-triage rule=a house=- task=- state=- -->",
+		"<!-- uni-wizard-triage rule=a house=- task=01 state=- -->", "<!-- uni-wizard-triage rule=A/b house=- task=- state=- -->",
+		"<!-- uni-wizard-triage rule=a house=../x task=- state=- -->", "<!-- uni-wizard-triage rule=a house=- task=- state=- --",
+		"<!-- uni-wizard-triage rule=a house=- task=- state=0123456789012345678901234567890123456789 -->" };
+	struct matter x = { .rule = "as it was" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(comment_read(bad[i], &x));
+	assert_string_equal(x.rule, "as it was");
+}
+
+static void
+a_result_stays_in_its_fence_and_home(void **state)
+{
+	struct config_triage rule = { .name = "r", .report = (char *)"result" };
+	struct matter x = { .rule = "r", .house = "ezra", .task = TASK, .state = "failed", .outcome =
+	    (char *)"{\"attempt\":2,\"run_ms\":12,\"agent\":\"ezra-1\",\"error\":{\"code\":\"tool\",\"message\":\"a ```` secret\"}}" };
+	struct buf b = { 0 };
+
+	(void)state;
+	comment_put(&b, &x, &rule, NULL, "k");
+	assert_non_null(strstr(b.data, "**failed**. Attempt 2, 12 ms. Run by `ezra-1`. Error: `tool`.\n\n`````\na ```` secret\n`````\n"));
+	rule.report = (char *)"state";
+	buf_clear(&b);
+	comment_put(&b, &x, &rule, NULL, "k");
+	assert_null(strstr(b.data, "secret"));
+	assert_non_null(strstr(b.data, "Error: `tool`"));
+	buf_free(&b);
+}
+
+static void
+states_of_tasks_are_those_of_commits(void **state)
+{
+	static const char *const table[][2] = { { "given", "pending" }, { "waiting_approval", "pending" }, { "uncertain", "pending" },
+		{ "succeeded", "success" }, { "failed", "failure" }, { "denied", "error" }, { "of tomorrow", "pending" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct matter x = { .task = TASK };
+
+		snprintf(x.state, sizeof x.state, "%s", table[i][0]);
+		assert_string_equal(comment_commit_state(&x), table[i][1]);
+		assert_int_equal(comment_is_final(x.state), strcmp(table[i][1], "pending") != 0);
+	}
+}
+
+/* ---- Gitea away ---- */
+
+static void
+what_fails_is_left_alone_ever_longer(void **state)
+{
+	struct uplink u = { 0 };
+	int64_t now = 1000;
+
+	(void)state;
+	assert_true(uplink_may(&u, now));
+	uplink_fails(&u, 0, 0, now);
+	assert_true(uplink_may(&u, now));               /* once is nothing */
+	uplink_fails(&u, 0, 0, now);
+	assert_false(uplink_may(&u, now + 499));
+	assert_true(uplink_may(&u, now + 500));
+	uplink_fails(&u, 0, UINT32_MAX, now);
+	assert_false(uplink_may(&u, now + 1000));
+	assert_true(uplink_may(&u, now + 2000));
+	for (int i = 0; i < 20; i++)
+		uplink_fails(&u, 0, UINT32_MAX, now);
+	assert_true(uplink_may(&u, now + UPLINK_PAUSE_MAX_MS));
+	uplink_heard(&u);
+	assert_true(uplink_may(&u, now));
+	uplink_fails(&u, 100, 0, now);
+	uplink_heard(&u);
+	assert_false(uplink_may(&u, now + 99999));
+	uplink_fails(&u, INT64_MAX, 0, now);
+	assert_true(uplink_may(&u, now + UPLINK_ASKED_MAX_MS));
+	assert_int_equal(uplink_down_for(&u, now + 7), 7);
+	uplink_works(&u, now + 7);
+	assert_true(uplink_may(&u, now + 7));
+	assert_int_equal(uplink_down_for(&u, now + 8), 0);
+}
+
+static void
+availability_is_a_share_of_time(void **state)
+{
+	struct uplink u = { 0 };
+
+	(void)state;
+	assert_true(uplink_availability(&u) == 1);
+	uplink_works(&u, 1000);
+	uplink_works(&u, 4000);
+	uplink_fails(&u, 0, 0, 4000);
+	uplink_fails(&u, 0, 0, 4500);
+	uplink_works(&u, 5000);
+	assert_true(uplink_availability(&u) == .75);
+}
+
+/* ---- the file ---- */
+
+#define FILE_NAME "/tmp/uw-t-bridge.db"
+
+static cJSON *
+facts(int number, int64_t created)
+{
+	cJSON *f = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(f, "repo", "a/b");
+	cJSON_AddNumberToObject(f, "number", number);
+	cJSON_AddNumberToObject(f, "created", (double)created);
+	return f;
+}
+
+static void
+open_file(struct matters *m, char path[64])
+{
+	snprintf(path, 64, "%s.%d", FILE_NAME, (int)getpid());
+	assert_int_equal(matters_open(m, path, NULL), 0);
+}
+
+static void
+remove_file(const char *path)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	char name[80];
+
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+		unlink(name);
+	}
+}
+
+static void
+what_is_told_twice_is_one_matter(void **state)
+{
+	cJSON *f = facts(1, 500);
+	struct matters m = { 0 };
+	struct matter x;
+	char path[64];
+
+	(void)state;
+	open_file(&m, path);
+	assert_int_equal(matters_add(&m, f, MATTER_WEBHOOK, 1000, NULL), 1);
+	assert_int_equal(matters_add(&m, f, MATTER_POLL, 2000, NULL), 0);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 1000, &x, NULL), 1);
+	assert_int_equal(x.source, MATTER_WEBHOOK);
+	x.stage = MATTER_OUT;
+	x.triaged_ms = 1500;
+	snprintf(x.task, sizeof x.task, TASK);
+	snprintf(x.state, sizeof x.state, "given");
+	snprintf(x.shown, sizeof x.shown, "given");
+	assert_int_equal(matters_save(&m, &x, NULL), 0);
+	matter_release(&x);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 5000, &x, NULL), 0);
+	assert_int_equal(matters_behind(&m, 5000, &x, NULL), 0);
+	matters_close(&m);
+	/* In the next life it is the same. */
+	open_file(&m, path);
+	assert_int_equal(matters_add(&m, f, MATTER_POLL, 9000, NULL), 0);
+	assert_int_equal(matters_by_task(&m, TASK, &x, NULL), 1);
+	snprintf(x.state, sizeof x.state, "running");
+	x.next_ms = 6000;
+	assert_int_equal(matters_save(&m, &x, NULL), 0);
+	matter_release(&x);
+	assert_int_equal(matters_behind(&m, 5999, &x, NULL), 0);
+	assert_int_equal(matters_behind(&m, 6000, &x, NULL), 1);
+	matter_release(&x);
+	assert_int_equal(matters_open_count(&m), 1);
+	assert_int_equal(matters_by_task(&m, "", &x, NULL), 0);
+	matters_close(&m);
+	cJSON_Delete(f);
+	remove_file(path);
+}
+
+static void
+figures_are_kept(void **state)
+{
+	struct matters m = { 0 };
+	struct matter x;
+	char path[64];
+	int64_t n;
+
+	(void)state;
+	open_file(&m, path);
+	for (int i = 1; i <= 100; i++) {
+		cJSON *f = facts(i, 1000);
+
+		assert_int_equal(matters_add(&m, f, MATTER_POLL, 1000, NULL), 1);
+		cJSON_Delete(f);
+		assert_int_equal(matters_due(&m, MATTER_NEW, 1000, &x, NULL), 1);
+		x.stage = MATTER_DONE;
+		x.triaged_ms = 1000 + i;
+		x.adopted = i > 90;
+		assert_int_equal(matters_save(&m, &x, NULL), 0);
+		matter_release(&x);
+	}
+	assert_int_equal(matters_latency(&m, MATTER_POLL, .5, &n), 46);
+	assert_int_equal(n, 90);
+	assert_int_equal(matters_latency(&m, MATTER_POLL, .99, &n), 90);
+	assert_int_equal(matters_latency(&m, MATTER_WEBHOOK, .99, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(matters_count_up(&m, "issues", 2, NULL), 0);
+	assert_int_equal(matters_count_up(&m, "issues", 3, NULL), 0);
+	assert_int_equal(matters_sum(&m, "issues"), 5);
+	assert_int_equal(matters_merged(&m, "a/b", 7, 5000, NULL), 1);
+	assert_int_equal(matters_merged(&m, "a/b", 7, 5000, NULL), 0);
+	assert_int_equal(matters_merged_since(&m, 5000), 1);
+	assert_int_equal(matters_merged_since(&m, 5001), 0);
+	assert_int_equal(matters_prune(&m, NULL), 0);
+	matters_close(&m);
+	remove_file(path);
+}
+
+static int known;
+
+static void
+count_id(void *arg, const char *id)
+{
+	known += strcmp(arg, id) == 0;
+}
+
+static void
+deliveries_are_known_again(void **state)
+{
+	struct matters m = { 0 };
+	char path[64], id[24];
+
+	(void)state;
+	open_file(&m, path);
+	assert_int_equal(matters_begin(&m, NULL), 0);
+	for (int i = 0; i < MATTERS_DELIVERIES_MAX + 10; i++) {
+		snprintf(id, sizeof id, "d%d", i);
+		assert_int_equal(matters_deliver(&m, id, i, NULL), 0);
+	}
+	assert_int_equal(matters_prune(&m, NULL), 0);
+	assert_int_equal(matters_commit(&m, NULL), 0);
+	matters_deliveries(&m, count_id, (void *)(uintptr_t)"d9");
+	assert_int_equal(known, 0);
+	matters_deliveries(&m, count_id, (void *)(uintptr_t)"d10");
+	assert_int_equal(known, 1);
+	matters_close(&m);
+	remove_file(path);
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	assert_int_equal(config_parse(&config, "rules", houses, strlen(houses), NULL, NULL, NULL), 0);
+	rules = rules_new(&config);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	rules_free(rules);
+	config_release(&config);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(signatures_of_gitea_are_known),
+		cmocka_unit_test(what_is_no_signature_is_none),
+		cmocka_unit_test(a_webhook_becomes_facts),
+		cmocka_unit_test(what_gitea_does_not_send_is_refused),
+		cmocka_unit_test(facts_are_bounded),
+		cmocka_unit_test(keys_are_markers_and_differ),
+		cmocka_unit_test(the_first_rule_that_fits_is_followed),
+		cmocka_unit_test(strangers_text_stays_text),
+		cmocka_unit_test(a_task_has_one_id),
+		cmocka_unit_test(a_comment_tells_its_successor),
+		cmocka_unit_test(what_is_no_record_is_none),
+		cmocka_unit_test(a_result_stays_in_its_fence_and_home),
+		cmocka_unit_test(states_of_tasks_are_those_of_commits),
+		cmocka_unit_test(what_fails_is_left_alone_ever_longer),
+		cmocka_unit_test(availability_is_a_share_of_time),
+		cmocka_unit_test(what_is_told_twice_is_one_matter),
+		cmocka_unit_test(figures_are_kept),
+		cmocka_unit_test(deliveries_are_known_again),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
