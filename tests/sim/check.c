@@ -652,13 +652,16 @@ event_forwarded(struct check *k, const cJSON *o)
 	const cJSON *task = cJSON_GetObjectItemCaseSensitive(o, "task");
 	const struct tool *tool = registry_find(k->sim->tools, check_text(task, "tool"));
 	const char *instead = check_text(o, "instead_of");
+	struct record *r = check_record(k, check_text(o, "id"));
 
 	/* Its house may have it under another id. */
 	if (cJSON_HasObjectItem(task, "key"))
-		check_record(k, check_text(o, "id"))->alias = true;
+		r->alias = true;
 	if (!*instead)
 		return;
-	check_record(k, check_text(o, "id"))->moved = true;
+	r->moved = true;
+	/* It had sent it by its id before, and does not know that any more. */
+	r->exempt |= r->key_lost;
 	if (strcmp(check_text(task, "mode"), "intelligent") != 0 || !tool || tool->effect == TOOL_EXCLUSIVE ||
 	    strcmp(instead, check_text(o, "to")) == 0)
 		sim_fail(k->sim, check_text(o, "id"), "%s goes to house %s instead of %s by what was learned", check_text(task, "tool"),

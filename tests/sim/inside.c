@@ -274,8 +274,12 @@ ask(struct core *c, const char *sql, const char *arg)
 /* The next run of a schedule is a year from now. */
 #define FAR_OFF_MS 1810000000000
 #define FAR_OFF_TEXT "1810000000000"
+#define UNCERTAIN "7"
+/* What waits for one that is uncertain waits for a person, and so does what waits for that. */
+#define WITH_STUCK "WITH RECURSIVE stuck(seq) AS (SELECT w.task FROM waits w JOIN tasks d ON d.id = w.dep WHERE d.state = " UNCERTAIN \
+	" UNION SELECT w.task FROM stuck JOIN tasks d USING (seq) JOIN waits w ON w.dep = d.id) "
 #define UNSETTLED " FROM tasks WHERE (state IN (0, 1, 2, 3, 4, 5, 6) OR (state = 8 AND finished_ms IS NULL))" \
-	" AND NOT (state = 2 AND coalesce(due_ms, 0) > " FAR_OFF_TEXT ")"
+	" AND NOT (state = 2 AND (coalesce(due_ms, 0) > " FAR_OFF_TEXT " OR seq IN stuck))"
 
 /* One of those that have not ended, to look into. */
 static void
@@ -285,7 +289,7 @@ name_unsettled(struct core *c, char *subject, size_t size)
 	char id[ULID_TEXT];
 
 	snprintf(subject, size, "%s", c->o.agent);
-	if (sqlite3_prepare_v2(c->db.h, "SELECT id" UNSETTLED " LIMIT 1", -1, &s, NULL) == SQLITE_OK &&
+	if (sqlite3_prepare_v2(c->db.h, WITH_STUCK "SELECT id" UNSETTLED " LIMIT 1", -1, &s, NULL) == SQLITE_OK &&
 	    sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == sizeof(struct ulid)) {
 		ulid_format(sqlite3_column_blob(s, 0), id);
 		snprintf(subject, size, "%s", id);
@@ -338,7 +342,7 @@ inside_is_quiet(struct host *h, struct quiet *q)
 		return says(q, host_name(h), "is not connected to the first broker");
 	if (c->nseen || c->nreports)
 		return says(q, host_name(h), "has tasks or reports that nobody took");
-	open = ask(c, "SELECT count(*)" UNSETTLED, NULL);
+	open = ask(c, WITH_STUCK "SELECT count(*)" UNSETTLED, NULL);
 	out = ask(c, "SELECT count(*) FROM outbox", NULL);
 	if (!open && !out)
 		return is_in_step(c, q);
@@ -362,7 +366,7 @@ inside_show(struct check *k, struct host *h)
 		sim_trace(k->sim, "fault: %s: house %s: %s, term %lld.%s, head %lld%s", host_name(h), c->houses[i].name,
 		    c->houses[i].owned ? "owner" : c->houses[i].place >= 0 ? "candidate" : "-", (long long)c->houses[i].term.n,
 		    c->houses[i].term.agent, (long long)c->houses[i].head, c->houses[i].live ? ", in step" : "");
-	if (sqlite3_prepare_v2(c->db.h, "SELECT id, house, state, attempt, version, forward, tool" UNSETTLED, -1, &s, NULL))
+	if (sqlite3_prepare_v2(c->db.h, WITH_STUCK "SELECT id, house, state, attempt, version, forward, tool" UNSETTLED, -1, &s, NULL))
 		return;
 	while (sqlite3_step(s) == SQLITE_ROW) {
 		ulid_format(sqlite3_column_blob(s, 0), id);
@@ -468,13 +472,21 @@ is_far_off(const char *text)
 	return ulid_parse(text, &id) && ulid_time_ms(&id) > FAR_OFF_MS;
 }
 
+/* Told as cancelled and forgotten at once, while somebody who did not hear of it goes on waiting with it for one that is uncertain. */
+static bool
+is_forgotten(const struct check *k, const struct record *r, const struct row *row)
+{
+	return k->sim->plan.short_memory && row->state == TASK_SCHEDULED && strcmp(r->state, "cancelled") == 0;
+}
+
 /* With what was told of it. */
 static void
 check_told(struct check *k, struct record *r, const struct row *row, const char *host)
 {
 	const char *state = task_state_name(row->state);
 
-	if (!task_state_is_terminal(row->state) && row->state != TASK_UNCERTAIN && row->state != TASK_WAITING && !is_far_off(r->id))
+	if (!task_state_is_terminal(row->state) && row->state != TASK_UNCERTAIN && row->state != TASK_WAITING && !is_far_off(r->id) &&
+	    !is_forgotten(k, r, row))
 		sim_fail(k->sim, r->id, "still %s at %s", state, host);
 	/* It was forgotten, came back from one who had not heard how it ended, and may have been cancelled for that. */
 	if (check_missed(k, r) ||
