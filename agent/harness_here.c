@@ -156,6 +156,8 @@ here_start(struct uw_harness *h, struct call *c, const char *tool, cJSON *params
 	c->tool = registry_find(p->tools, tool);
 	rc = c->tool ? registry_check(p->tools, c->tool, params, e) :
 	    err_field(e, ERR_UNKNOWN_TOOL, "tool", tool, "a tool that `uni-wizard tool list` names");
+	if (rc == 0 && c->tool->flags & TOOL_TOLD)
+		rc = err_set(e, ERR_DENIED, "%s: it would be told to nobody here; open the harness for an agent (UW_AGENT)", tool);
 	if (rc == 0) {
 		json_put_tree(&text, params);
 		if ((int64_t)text.len > h->config.max_task_bytes)

@@ -205,6 +205,39 @@ int64_t uw_result_run_us(const struct uw_result *r);
 /* Frees a result that uw_execute() gave. NULL is fine. */
 void uw_result_free(struct uw_result *r);
 
+/* ## Allegro's calls */
+
+/* Issues of a repository in Gitea ("owner/name"), the open ones, pull requests left out. assignee: only those
+ * assigned to that user; NULL: all. Like all that follow this is uw_execute(), here of the tool gitea_list_issues: what
+ * it returns, when result is set and who frees it is said there, what is in the result by `uni-wizard tool show` and
+ * the documentation of the tool. At most 1,000 issues and one tool result; `truncated` says that there are more. */
+int uw_get_gitea_issues(struct uw_harness *h, const char *repository, const char *assignee,
+    struct uw_result **result, struct uw_error *err);
+
+/* Opens a pull request (gitea_create_pr): of a branch that has been pushed, or "owner:branch" in a fork, for main. body: its
+ * text, or NULL. If there is an open one of these branches, the result is that one, with created false. */
+int uw_create_pr(struct uw_harness *h, const char *repository, const char *branch, const char *title,
+    const char *body, struct uw_result **result, struct uw_error *err);
+
+/* Gives Hermes something to do and waits for its answer (hermes_run), in a session of its own. model: NULL for its
+ * default. Waits for as long as the harness's options say; this may take half an hour. UW_UNCERTAIN: it did something
+ * and did not end well. */
+int uw_run_with_hermes(struct uw_harness *h, const char *prompt, const char *model, struct uw_result **result,
+    struct uw_error *err);
+
+/* Tells Timmy, and all who may read the house's events, what happened (telemetry_report). events: a JSON array of 1 to
+ * 256 objects, each with a "type"; all of them fit into one task (limits.task_bytes, 256 KiB). When it returns 0
+ * they are on the disk of the agent and of those in step with it, and on their way in that order, each once, whatever
+ * happens to this process or the broker. Needs an agent: "denied" where the harness runs tools here. After
+ * UW_NO_ANSWER they may have been told: uw_result_id() says as which task. */
+int uw_stream_telemetry(struct uw_harness *h, const char *events, struct uw_result **result, struct uw_error *err);
+
+/* How something is (health_check): "ok", "warn" or "fail" as `status` in the result, with `reasons`; that it is bad is
+ * no failure of the call. target: a house, or an agent, asked at its house's endpoint in houses.yaml for /health, without
+ * the token; a URL, which has to answer with a status below 400; "host:port", which has to be open; NULL: the host where the
+ * tool runs. */
+int uw_check_health(struct uw_harness *h, const char *target, struct uw_result **result, struct uw_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,6 +12,7 @@
 #define SPARE_MS 1000           /* to report before the worker is stopped */
 #define LEAST_MS 200            /* a check is not begun with less time than this */
 #define MAX_CHECKS 400          /* in the list; all are counted */
+#define MAX_HEALTH 65536        /* of what an agent says of its health */
 
 /*        symbol            in the result */
 #define HEALTHS(X)                        \
@@ -36,6 +37,7 @@ static const char *const health_names[NHEALTHS] = {
 struct report {
 	const struct tool_run *r;
 	struct buf checks, reasons;     /* the members of two arrays */
+	struct buf ca;                  /* authorities; empty: the system's */
 	enum health worst;
 	int64_t count[NHEALTHS], listed;
 };
@@ -166,41 +168,139 @@ has_time(struct report *p, const char *name)
 	return false;
 }
 
-static void
-check_url(struct report *p, const char *url, const struct buf *ca)
+/* False, and said so, if there is no answer, or no time for one. */
+static bool
+ask(struct report *p, const char *name, struct http_request *q, struct http_answer *a)
 {
-	struct http_request q = {
-		.url = url, .ca = *ca, .max_body = 512, .timeout_ms = deadline_of(p) - clock_mono_ms(),
-	};
-	struct http_answer a = { 0 };
 	struct err e = { 0 };
+
+	if (!has_time(p, name))
+		return false;
+	q->ca = p->ca;
+	q->timeout_ms = q->connect_ms = deadline_of(p) - clock_mono_ms();
+	if (http_run(q, a, &e) == 0)
+		return true;
+	note(p, HEALTH_FAIL, name, "%s", e.msg);
+	return false;
+}
+
+static void
+check_url(struct report *p, const char *url)
+{
+	struct http_request q = { .url = url, .max_body = 512 };
+	struct http_answer a = { 0 };
 	char name[256];
 
 	http_url_brief(url, name, sizeof name);
-	if (!has_time(p, name))
-		return;
-	q.connect_ms = q.timeout_ms;
-	if (http_run(&q, &a, &e))
-		note(p, HEALTH_FAIL, name, "%s", e.msg);
-	else
+	if (ask(p, name, &q, &a))
 		note(p, a.status >= 400 ? HEALTH_FAIL : HEALTH_OK, name, "status %d in %lld ms", a.status,
 		    (long long)(a.total_us / 1000));
 	http_answer_release(&a);
 }
 
-static int
-check_urls(struct report *p, struct err *e)
+static void
+check_urls(struct report *p)
 {
 	const cJSON *urls = cJSON_GetObjectItemCaseSensitive(p->r->params, "urls"), *one;
-	struct buf ca = { 0 };
-	int rc = urls ? http_ca_read(p->r, &ca, e) : 0;
 
-	if (rc == 0)
-		cJSON_ArrayForEach(one, urls)
-			check_url(p, one->valuestring, &ca);
-	buf_free(&ca);
-	return rc;
+	cJSON_ArrayForEach(one, urls)
+		check_url(p, one->valuestring);
 }
+
+/* ---- agents elsewhere ---- */
+
+/* The house whose endpoint is meant, by its own name or that of an agent, whose home it is. */
+static const struct config_house *
+house_of(const struct report *p, const char *name)
+{
+	const struct config_house *h = config_house_find(p->r->env->config, name);
+
+	return h ? h : config_home(p->r->env->config, name);
+}
+
+/* What an agent says is not well, in a line. */
+static void
+put_failing(struct buf *b, const cJSON *health)
+{
+	const cJSON *check;
+
+	cJSON_ArrayForEach(check, cJSON_GetObjectItemCaseSensitive(health, "checks"))
+		if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(check, "ok")))
+			buf_addf(b, "%s%s (%s)", b->len ? ", " : "", check->string, json_text(check, "detail"));
+}
+
+/* What an agent's /health says: that it is well, and that it is the one that was meant. */
+static void
+judge_agent(struct report *p, const char *name, const struct config_names *meant, const struct http_answer *a)
+{
+	struct err e = { 0 };
+	struct buf failing = { .max = 500 };
+	cJSON *o = a->cut ? NULL : json_parse_object(buf_str(&a->body), a->body.len, &e);
+	const char *agent = json_text(o, "agent"), *status = json_text(o, "status");
+	long long ms = a->total_us / 1000;
+
+	put_failing(&failing, o);
+	if (!*agent || !*status)
+		note(p, HEALTH_FAIL, name, "status %d, and not what an agent says of its health", a->status);
+	else if (!config_names_has(meant, agent))
+		note(p, HEALTH_FAIL, name, "it is %s that answers", agent);
+	else if (a->status != 200 || strcmp(status, "ok") != 0)
+		note(p, HEALTH_FAIL, name, "%s: %s", agent, failing.len ? buf_str(&failing) : status);
+	else if (json_is_true(o, "degraded"))
+		note(p, HEALTH_WARN, name, "%s is under stress; it answered in %lld ms", agent, ms);
+	else
+		note(p, HEALTH_OK, name, "%s is well; it answered in %lld ms", agent, ms);
+	cJSON_Delete(o);
+	buf_free(&failing);
+}
+
+static void
+check_house(struct report *p, const char *target)
+{
+	const struct config_house *h = house_of(p, target);
+	struct config_names one = { .n = 1 };
+	struct http_request q = { .max_body = MAX_HEALTH };
+	struct http_answer a = { 0 };
+	struct buf url = { 0 };
+	char name[64];
+	bool is_house = strcmp(h->name, target) == 0;
+
+	snprintf(one.v[0], sizeof one.v[0], "%s", target);
+	snprintf(name, sizeof name, "%s %s", is_house ? "house" : "agent", target);
+	buf_adds(&url, h->endpoint);
+	while (url.data[url.len - 1] == '/')
+		buf_cut(&url, url.len - 1);
+	buf_adds(&url, "/health");
+	q.url = buf_str(&url);
+	if (ask(p, name, &q, &a))
+		judge_agent(p, name, is_house ? &h->agents : &one, &a);
+	http_answer_release(&a);
+	buf_free(&url);
+}
+
+/* All names first, then the checks. */
+static int
+check_houses(struct report *p, struct err *e)
+{
+	const cJSON *houses = cJSON_GetObjectItemCaseSensitive(p->r->params, "houses"), *one;
+	const struct config_house *h;
+	char field[64];
+	int i = 0;
+
+	cJSON_ArrayForEach(one, houses) {
+		snprintf(field, sizeof field, "params.houses.%d", i++);
+		h = house_of(p, one->valuestring);
+		if (!h)
+			return err_field(e, ERR_UNKNOWN_HOUSE, field, one->valuestring, "a house of houses.yaml, or an agent of one");
+		if (!h->endpoint)
+			return err_field(e, ERR_CONFIG, field, one->valuestring, "one whose house has an `endpoint` in houses.yaml");
+	}
+	cJSON_ArrayForEach(one, houses)
+		check_house(p, one->valuestring);
+	return 0;
+}
+
+/* ---- ports and services ---- */
 
 /* "host:port" or "[address]:port" to both. */
 static void
@@ -292,11 +392,12 @@ check_all(struct report *p, struct err *e)
 		check_disks(p);
 		check_clock(p);
 	}
-	if (check_ports(p, e) || check_urls(p, e))
+	if (http_ca_read(p->r, &p->ca, e) || check_ports(p, e) || check_houses(p, e))
 		return -1;
+	check_urls(p);
 	check_services(p);
 	return p->listed ? 0 : err_field(e, ERR_MISSING, "params.host", NULL,
-	    "true, or urls, ports or services to check");
+	    "true, or houses, urls, ports or services to check");
 }
 
 static void
@@ -350,6 +451,7 @@ health_check_run(struct tool_run *r, struct buf *result, struct err *e)
 		rc = put_report(&p, result, e);
 	buf_free(&p.checks);
 	buf_free(&p.reasons);
+	buf_free(&p.ca);
 	return rc;
 }
 
@@ -359,10 +461,13 @@ health_check_run(struct tool_run *r, struct buf *result, struct err *e)
 
 const struct tool tool_health_check = {
 	.name = "health_check",
-	.summary = "Whether the host and given URLs, ports and services are well: ok, warn or fail, and why",
+	.summary = "Whether this host and given houses, URLs, ports and services are well: ok, warn or fail, and why",
 	.schema = "{\"type\":\"object\",\"properties\":{"
 	    "\"host\":{\"type\":\"boolean\",\"default\":true,"
 	    "\"description\":\"Load, memory, disks and clock of this host.\"},"
+	    "\"houses\":{\"type\":\"array\",\"maxItems\":64,"
+	    "\"items\":{\"type\":\"string\",\"pattern\":\"^[a-z0-9][a-z0-9-]*$\",\"maxLength\":32},"
+	    "\"description\":\"Houses, or agents, whose home's it is: at their `endpoint` an agent has to say that it is well.\"},"
 	    "\"urls\":{\"type\":\"array\",\"maxItems\":16,\"items\":{\"type\":\"string\",\"maxLength\":8192},"
 	    "\"description\":\"http or https; they have to answer with a status below 400.\"},"
 	    "\"ports\":{\"type\":\"array\",\"maxItems\":32,\"items\":{\"type\":\"string\",\"maxLength\":255,"
@@ -372,7 +477,7 @@ const struct tool tool_health_check = {
 	    "\"items\":{\"type\":\"string\",\"pattern\":\"" SERVICE_UNIT_PATTERN "\",\"maxLength\":255},"
 	    "\"description\":\"Units; they have to be active, or oneshots that ended well.\"},"
 	    "\"ca_file\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096,"
-	    "\"description\":\"PEM file beneath a root: trust these authorities for the URLs.\"},"
+	    "\"description\":\"PEM file beneath a root: trust these authorities for houses and URLs.\"},"
 	    LIMIT("load_warn", "10000", "2", "Load over 5 minutes per processor.")
 	    LIMIT("load_fail", "10000", "8", "Load over 5 minutes per processor.")
 	    LIMIT("memory_warn", "1000", "90", "Percent of the memory in use.")
@@ -381,7 +486,7 @@ const struct tool tool_health_check = {
 	    LIMIT("disk_fail", "1000", "95", "Percent of a file system, bytes or inodes.")
 	    LIMIT("clock_warn_ms", "100000", "1000", "What the clock may be off at most.")
 	    "\"timeout_ms\":{\"type\":\"integer\",\"minimum\":10,\"maximum\":60000,\"default\":5000,"
-	    "\"description\":\"For each URL, port and service.\"},"
+	    "\"description\":\"For each house, URL, port and service.\"},"
 	    "\"fail_on\":{\"enum\":[\"none\",\"warn\",\"fail\"],\"default\":\"none\","
 	    "\"description\":\"The task itself fails from this status on.\"}}}",
 	.effect = TOOL_READ,

@@ -46,6 +46,7 @@
 	X(service_status)     \
 	X(sync_status)        \
 	X(system_info)        \
+	X(telemetry_report)   \
 	X(wait)
 
 #define X(name) extern const struct tool tool_##name;

@@ -41,6 +41,8 @@ enum tool_effect {
 /* TOOL_QUICK: answers from memory within microseconds, starts no process and waits for nothing;
  * several may be sent to a worker at once. Only for effect read. */
 #define TOOL_QUICK 1u
+/* TOOL_TOLD: it has no effect but that its agent tells of the task. Where there is no agent it is refused. */
+#define TOOL_TOLD 2u
 
 struct notes;
 struct plan;

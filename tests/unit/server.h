@@ -207,6 +207,33 @@ at_busy(struct conn *c)
 	answer(c, "503 Service Unavailable", "Retry-After: 120\r\n", "come\nback later", 15);
 }
 
+/* What an agent says of its health. */
+static void
+say_health(struct conn *c, const char *status, const char *body)
+{
+	answer(c, status, "Content-Type: application/json\r\n", body, strlen(body));
+}
+
+static void
+at_well(struct conn *c)
+{
+	say_health(c, "200 OK", "{\"status\":\"ok\",\"agent\":\"ezra-1\",\"checks\":{\"link\":{\"ok\":true,\"detail\":\"up\"},"
+	    "\"sync\":{\"ok\":false,\"detail\":\"away\"}},\"degraded\":false}\n");
+}
+
+static void
+at_stressed(struct conn *c)
+{
+	say_health(c, "200 OK", "{\"status\":\"ok\",\"agent\":\"ezra-1\",\"checks\":{},\"degraded\":true,\"stress\":[]}\n");
+}
+
+static void
+at_failing(struct conn *c)
+{
+	say_health(c, "503 Service Unavailable", "{\"status\":\"failing\",\"agent\":\"ezra-1\",\"checks\":{"
+	    "\"link\":{\"ok\":false,\"detail\":\"no pulse\"},\"store\":{\"ok\":true,\"detail\":\"fine\"},\"odd\":7}}\n");
+}
+
 static void
 at_missing(struct conn *c)
 {
@@ -300,6 +327,8 @@ static const struct {
 	{ "/hop", at_hop }, { "/loop", at_loop }, { "/file", at_file }, { "/metadata", at_metadata },
 	{ "/away", at_away }, { "/busy", at_busy }, { "/missing", at_missing },
 	{ "/see-missing", at_see_missing }, { "/chunked", at_chunked }, { "/cut-short", at_cut_short },
+	{ "/health", at_well }, { "/stressed/health", at_stressed }, { "/failing/health", at_failing }, { "/text/health", at_text },
+	{ "/json/health", at_json }, { "/endless/health", at_endless }, { "/missing/health", at_missing },
 	{ "/garbage", at_garbage }, { "/endless", at_endless }, { "/many-headers", at_many_headers },
 	{ "/slow", at_slow }, { "/silent", at_silent }, { "/hang-up", at_hang_up },
 };

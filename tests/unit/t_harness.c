@@ -302,6 +302,20 @@ reply(int fd, const char *id, const char *fmt)
 	send(fd, line, (size_t)n, MSG_NOSIGNAL);
 }
 
+/* Tools with a name of two words: what came is the result. */
+static void
+echo(int fd, const char *id, const cJSON *task)
+{
+	struct buf b = { 0 };
+
+	buf_addf(&b, "{\"type\":\"accepted\",\"id\":\"%s\"}\n{\"type\":\"outcome\",\"id\":\"%s\",\"state\":\"succeeded\",\"run_ms\":1,"
+	    "\"result\":{\"%s\":", id, id, json_text(task, "tool"));
+	json_put_tree(&b, cJSON_GetObjectItemCaseSensitive(task, "params"));
+	buf_adds(&b, "}}\n");
+	send(fd, buf_str(&b), b.len, MSG_NOSIGNAL);
+	buf_free(&b);
+}
+
 static void
 play(int fd, const cJSON *req)
 {
@@ -322,6 +336,8 @@ play(int fd, const cJSON *req)
 	else if (strcmp(tool, "refused") == 0)
 		reply(fd, id, "not json\n\n{\"type\":\"what\"}\n{\"type\":\"rejected\",\"id\":\"%s\",\"error\":{\"code\":"
 		    "\"invalid\",\"field\":\"params.x\",\"expected\":\"an x\",\"got\":\"a y\",\"message\":\"%s\"}}\n");
+	else if (strchr(tool, '_'))
+		echo(fd, id, task);
 	else if (strcmp(tool, "anonymous") == 0)
 		reply(fd, id, "{\"type\":\"error\",\"error\":{\"code\":\"parse\",\"message\":\"eh?\"}}\n");
 	else
@@ -468,6 +484,109 @@ a_connection_that_breaks_loses_nothing(void **state)
 	agent_stop("ezra-1", agent);
 }
 
+/* Ends r. */
+static void
+asked_for(int rc, struct uw_result *r, const char *expected)
+{
+	assert_int_equal(rc, 0);
+	assert_string_equal(uw_result_json(r), expected);
+	uw_result_free(r);
+}
+
+static void
+allegros_calls_are_tools_with_their_parameters(void **state)
+{
+	struct uw_options o = options(UW_AGENT);
+	pid_t agent = agent_start("ezra-1", 1000);
+	struct uw_harness *h = opened(UW_SIMPLE, &o);
+	struct uw_result *r = NULL;
+	struct uw_error e;
+	int rc;
+
+	(void)state;
+	rc = uw_get_gitea_issues(h, "timmy/work", NULL, &r, &e);
+	asked_for(rc, r, "{\"gitea_list_issues\":{\"repository\":\"timmy/work\",\"type\":\"issues\",\"max\":1000}}");
+	rc = uw_get_gitea_issues(h, "timmy/work", "ezra", &r, NULL);
+	asked_for(rc, r, "{\"gitea_list_issues\":{\"repository\":\"timmy/work\",\"assignee\":\"ezra\",\"type\":\"issues\",\"max\":1000}}");
+	rc = uw_create_pr(h, "timmy/work", "fix/a", "Say \"hi\"", "One\n\tTwo \\ \xc3\xa9\",\"base\":\"x", &r, &e);
+	asked_for(rc, r, "{\"gitea_create_pr\":{\"repository\":\"timmy/work\",\"head\":\"fix/a\",\"title\":\"Say \\\"hi\\\"\","
+	    "\"body\":\"One\\n\\tTwo \\\\ \xc3\xa9\\\",\\\"base\\\":\\\"x\"}}");
+	rc = uw_create_pr(h, "timmy/work", "fix/a", "t", NULL, &r, &e);
+	asked_for(rc, r, "{\"gitea_create_pr\":{\"repository\":\"timmy/work\",\"head\":\"fix/a\",\"title\":\"t\"}}");
+	rc = uw_run_with_hermes(h, "Do it", "opus", &r, &e);
+	asked_for(rc, r, "{\"hermes_run\":{\"prompt\":\"Do it\",\"model\":\"opus\"}}");
+	rc = uw_run_with_hermes(h, "Do it", NULL, &r, &e);
+	asked_for(rc, r, "{\"hermes_run\":{\"prompt\":\"Do it\"}}");
+	rc = uw_stream_telemetry(h, " [{\"type\":\"a\",\"n\":1}] ", &r, &e);
+	asked_for(rc, r, "{\"telemetry_report\":{\"events\":[{\"type\":\"a\",\"n\":1}]}}");
+	rc = uw_check_health(h, NULL, &r, &e);
+	asked_for(rc, r, "{\"health_check\":{}}");
+	rc = uw_check_health(h, "bezalel-1", &r, &e);
+	asked_for(rc, r, "{\"health_check\":{\"host\":false,\"houses\":[\"bezalel-1\"]}}");
+	rc = uw_check_health(h, "https://x:1/y", &r, &e);
+	asked_for(rc, r, "{\"health_check\":{\"host\":false,\"urls\":[\"https://x:1/y\"]}}");
+	rc = uw_check_health(h, "[::1]:22", &r, &e);
+	asked_for(rc, r, "{\"health_check\":{\"host\":false,\"ports\":[\"[::1]:22\"]}}");
+	uw_harness_close(h);
+	agent_stop("ezra-1", agent);
+}
+
+static void
+allegros_calls_name_what_is_wrong(void **state)
+{
+	static const struct { const char *events, *code, *field; } bad[] = {
+		{ NULL, "missing", "params.events" },
+		{ "", "parse", "" },
+		{ "[{\"type\":\"a\"}", "parse", "" },
+		{ "{\"type\":\"a\"}", "invalid", "params.events" },
+		{ "[]", "invalid", "params.events" },
+		{ "[7]", "invalid", "params.events.0" },
+		{ "[{\"type\":\"a\"},{\"event\":\"b\"}]", "missing", "params.events.1.type" },
+		{ "[{\"type\":\"a b\"}]", "invalid", "params.events.0.type" },
+		{ "[{\"type\":\"a\"}],\"more\":1", "invalid", "params.more" },
+		{ "[{\"type\":\"a\"}],\"events\":[]", "parse", "events" },
+		{ "[{\"type\":\"a\"}]}", "parse", "" },
+		{ "[{\"type\":\"a\",\"free\":{\"x\":[1,2]}}]", "denied", "" },
+	};
+	struct uw_options o = options(UW_HERE);
+	struct uw_harness *h = opened(UW_SIMPLE, &o);
+	struct buf many = { 0 };
+	struct uw_result *r;
+	struct uw_error e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(uw_stream_telemetry(h, bad[i].events, &r, &e), -1);
+		assert_null(r);
+		if (strcmp(e.code, bad[i].code) != 0 || strcmp(e.field, bad[i].field) != 0)
+			fail_msg("%s: %s %s: %s", bad[i].events, e.code, e.field, e.message);
+	}
+	buf_adds(&many, "[{\"type\":\"a\"}");
+	for (int i = 0; i < 256; i++)
+		buf_adds(&many, ",{\"type\":\"a\"}");
+	buf_adds(&many, "]");
+	assert_int_equal(uw_stream_telemetry(h, buf_str(&many), NULL, &e), -1);
+	assert_string_equal(e.field, "params.events");
+	buf_free(&many);
+
+	assert_int_equal(uw_get_gitea_issues(h, NULL, NULL, NULL, &e), -1);
+	assert_string_equal(e.field, "params.repository");
+	assert_int_equal(uw_create_pr(h, "timmy/work", NULL, "t", NULL, NULL, &e), -1);
+	assert_string_equal(e.field, "params.head");
+	assert_int_equal(uw_create_pr(h, "timmy/work", "-b", "t", NULL, NULL, &e), -1);
+	assert_string_equal(e.field, "params.head");
+	assert_int_equal(uw_run_with_hermes(h, "", NULL, NULL, &e), -1);
+	assert_string_equal(e.field, "params.prompt");
+	assert_int_equal(uw_run_with_hermes(h, "x", NULL, NULL, &e), -1);
+	assert_string_equal(e.code, "config");
+	assert_int_equal(uw_check_health(h, "nobody", NULL, &e), -1);
+	assert_string_equal(e.code, "unknown_house");
+	assert_int_equal(uw_check_health(h, NULL, &r, &e), 0);
+	assert_non_null(strstr(uw_result_json(r), "\"memory\""));
+	uw_result_free(r);
+	uw_harness_close(h);
+}
+
 static void
 write_config(void)
 {
@@ -497,6 +616,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_agent_of_another_house_will_do),
 		cmocka_unit_test(waiting_for_an_agent_ends_and_a_task_there_can_be_cancelled),
 		cmocka_unit_test(a_connection_that_breaks_loses_nothing),
+		cmocka_unit_test(allegros_calls_are_tools_with_their_parameters),
+		cmocka_unit_test(allegros_calls_name_what_is_wrong),
 	};
 	char path[256];
 	int rc;

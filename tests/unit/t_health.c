@@ -107,6 +107,60 @@ a_private_authority_can_be_trusted(void **state)
 	assert_string_equal(fx_str("status"), "ok");
 }
 
+/* Houses that are reached at the server, under this path. */
+static void
+fx_endpoint(const char *house, const char *path)
+{
+	struct config_house *h = &fx.config.houses[fx.config.nhouses++];
+	char url[128];
+
+	snprintf(url, sizeof url, "http://127.0.0.1:%d%s", plain.port, path);
+	snprintf(h->name, sizeof h->name, "%s", house);
+	snprintf(h->agents.v[0], sizeof h->agents.v[0], "ezra-1");
+	h->agents.n = 1;
+	h->auth_token = xstrdup("a-token-of-a-house");
+	h->endpoint = path[0] ? xstrdup(url) : NULL;
+}
+
+static void
+houses_and_agents_are_asked_at_their_endpoint(void **state)
+{
+	static const struct { const char *house, *path, *status, *says; } houses[] = {
+		{ "well", "/", "ok", "ezra-1 is well" },
+		{ "stressed", "/stressed", "warn", "under stress" },
+		{ "failing", "/failing/", "fail", "ezra-1: link (no pulse)" },
+		{ "text", "/text", "fail", "not what an agent says" },
+		{ "other", "/json", "fail", "not what an agent says" },
+		{ "endless", "/endless", "fail", "not what an agent says" },
+		{ "missing", "/missing", "fail", "not what an agent says" },
+	};
+	struct config_house *h;
+	char name[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof houses / sizeof *houses; i++) {
+		fx_endpoint(houses[i].house, houses[i].path);
+		fx_ok(fx_run("health_check", "{'host':false,'houses':['%s']}", houses[i].house));
+		snprintf(name, sizeof name, "house %s", houses[i].house);
+		assert_string_equal(status_of(name), houses[i].status);
+		if (!strstr(fx_str("checks.0.detail"), houses[i].says))
+			fail_msg("%s: %s", houses[i].house, fx_str("checks.0.detail"));
+	}
+	fx_ok(fx_run("health_check", "{'host':false,'houses':['ezra-1']}"));
+	assert_string_equal(status_of("agent ezra-1"), "ok");
+
+	h = &fx.config.houses[0];
+	snprintf(h->agents.v[0], sizeof h->agents.v[0], "well-1");
+	fx_ok(fx_run("health_check", "{'host':false,'houses':['well','well-1']}"));
+	assert_int_equal(fx_int("fail"), 2);
+	assert_string_equal(fx_str("checks.1.detail"), "it is ezra-1 that answers");
+
+	fx_endpoint("silent", "");
+	fx_failed(fx_run("health_check", "{'host':false,'houses':['well','silent']}"), ERR_CONFIG, "params.houses.1");
+	fx_failed(fx_run("health_check", "{'host':false,'houses':['nobody']}"), ERR_UNKNOWN_HOUSE, "params.houses.0");
+	fx_failed(fx_run("health_check", "{'host':false,'houses':['Example.org']}"), ERR_INVALID, "params.houses.0");
+}
+
 static void
 the_task_fails_only_when_told_to(void **state)
 {
@@ -161,6 +215,7 @@ main(void)
 		cmocka_unit_test(limits_decide_between_ok_warn_and_fail),
 		cmocka_unit_test(urls_and_ports_are_checked),
 		cmocka_unit_test(a_private_authority_can_be_trusted),
+		cmocka_unit_test(houses_and_agents_are_asked_at_their_endpoint),
 		cmocka_unit_test(the_task_fails_only_when_told_to),
 		cmocka_unit_test(what_there_is_no_time_for_is_said_so),
 		cmocka_unit_test(services_without_a_service_manager_are_a_failure_that_says_why),
