@@ -98,6 +98,7 @@ static const struct metric {
 	{ "uw_bridge_triage_p99_seconds", GAUGE, "seconds", 0.001, "bridge.triage.webhook.p99_ms", "source", "webhook",
 	    "Time from the making of an issue to its triage, 99 % of the latest 10,000" },
 	{ "uw_bridge_triage_p99_seconds", GAUGE, "seconds", 0.001, "bridge.triage.poll.p99_ms", "source", "poll", NULL },
+	{ "uw_bridge_pulls_opened", COUNTER, .path = "bridge.sums.pulls_opened", .help = "Pull requests that its tasks opened" },
 	{ "uw_bridge_pulls_merged", COUNTER, .path = "bridge.pulls_merged.all", .help = "Pull requests seen to be merged" },
 
 	{ "uw_commit_seconds", HISTOGRAM, "seconds", .path = "commits", .help = "Time of a commit to the store" },

@@ -34,6 +34,7 @@ struct err;
 #define CONFIG_MAX_FLOWS 32
 #define CONFIG_MAX_SINKS 16
 #define CONFIG_MAX_TEXTS 32             /* in a list of them */
+#define CONFIG_MAX_STEPS 8              /* tasks of one rule */
 #define CONFIG_MAX_TRIAGES 64
 #define CONFIG_MAX_REPOSITORIES 64
 #define CONFIG_MAX_DEVICES 32
@@ -159,6 +160,7 @@ struct config_triage {
 	char *assignee;
 	config_name house;              /* "": the router chooses */
 	char *task;                     /* JSON, with {title} and so on in its texts; NULL: none */
+	struct config_texts tasks;      /* such ones, each after the one before; never with task */
 	char *report;                   /* state result */
 };
 

@@ -374,6 +374,24 @@ triage_fail(struct config_reader *r, const struct config_triage *t, const char *
 	return config_fail(r, config_line_of(r, path), "%s: %s", path, why);
 }
 
+/* The bridge says what it follows, and a step whose forerunner failed never begins. */
+static int
+check_step(const char *task, struct err *e)
+{
+	static const char *const ours[] = { "parent", "after_failed" };
+	cJSON *o;
+	int rc = 0;
+
+	if (check_template(task, e))
+		return -1;
+	o = cJSON_Parse(task);
+	for (size_t i = 0; rc == 0 && i < sizeof ours / sizeof *ours; i++)
+		if (cJSON_HasObjectItem(o, ours[i]))
+			rc = err_set(e, ERR_INVALID, "expected a task without %s: each follows the one before", ours[i]);
+	cJSON_Delete(o);
+	return rc;
+}
+
 static int
 check_triage(struct config_reader *r, const struct config_triage *t)
 {
@@ -392,7 +410,16 @@ check_triage(struct config_reader *r, const struct config_triage *t)
 		return triage_fail(r, t, "house", "expected a house of this file");
 	if (t->paths.n && strcmp(t->kind, "issue") == 0)
 		return triage_fail(r, t, "paths", "an issue changes no files");
-	return t->task && check_template(t->task, &e) ? triage_fail(r, t, "task", e.msg) : 0;
+	if (t->task && t->tasks.n)
+		return triage_fail(r, t, "tasks", "expected either task or tasks, got both");
+	if (t->task && check_template(t->task, &e))
+		return triage_fail(r, t, "task", e.msg);
+	for (size_t i = 0; i < t->tasks.n; i++)
+		if (check_step(t->tasks.v[i], &e)) {
+			snprintf(why, sizeof why, "number %zu: %.140s", i + 1, e.msg);
+			return triage_fail(r, t, "tasks", why);
+		}
+	return 0;
 }
 
 static int

@@ -208,6 +208,8 @@ const struct config_key config_keys[] = {
 	{ "triage.*.task", &TYPE_TEXT, TRIAGE(task),
 	    .help = "The task as in `schedules`, also with a priority, with `{repo}`, `{number}`, `{title}`, `{body}`, `{author}`, `{url}`, `{branch}` and `{sha}` "
 	    "in its texts; not given: nothing is run." },
+	{ "triage.*.tasks", &TYPE_TEXTS, .min = 1, .max = CONFIG_MAX_STEPS, TRIAGE(tasks),
+	    .help = "Instead of `task`: several, each of which begins when the one before has succeeded, in one house." },
 	{ "triage.*.report", &TYPE_CHOICE, "state", .allowed = "state result", TRIAGE(report),
 	    .help = "What the comment shows of its end: how it ended, or the beginning of the result too." },
 	{ "syncthing.dir", &TYPE_PATH, CONF(share_dir),

@@ -1,10 +1,12 @@
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include "clock.h"
-#include "file.h"
 #include "hermes.h"
 #include "http.h"
+#include "path.h"
 #include "secret.h"
 #include "sse.h"
 #include "tool.h"
@@ -428,25 +430,28 @@ begin(struct hermes *h, struct err *e)
 }
 
 static int
+check_path(const struct hermes *h, struct err *e)
+{
+	int fd = path_open(&h->r->env->roots, "path", h->path, O_RDONLY | O_DIRECTORY, 0, e);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	if (*h->path != '/' || !path_is_writable(&h->r->env->roots, h->path))
+		return err_field(e, ERR_PATH, "params.path", h->path, "an absolute directory beneath a writable root");
+	return 0;
+}
+
+static int
 check(struct hermes *h, struct err *e)
 {
-	struct stat st;
-	int fd;
-
 	if (h->provider)
 		return err_field(e, ERR_INVALID, "params.provider", h->provider, "none: over HTTP (hermes.url) Hermes chooses it by its model_routes");
 	if (*h->toolsets)
 		return err_field(e, ERR_INVALID, "params.toolsets", h->toolsets, "none: over HTTP (hermes.url) Hermes has those of its configuration");
 	if (!*h->session)
 		snprintf(h->session, sizeof h->session, "uw-%s", h->r->task_id);
-	fd = h->path ? file_open(h->r, "path", &st, e) : -1;
-	if (h->path && fd < 0)
-		return -1;
-	if (fd >= 0)
-		close(fd);
-	if (h->path && (!S_ISDIR(st.st_mode) || *h->path != '/' || !path_is_writable(&h->r->env->roots, h->path)))
-		return err_field(e, ERR_PATH, "params.path", h->path, "an absolute directory beneath a writable root");
-	return 0;
+	return h->path ? check_path(h, e) : 0;
 }
 
 int

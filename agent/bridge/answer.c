@@ -18,26 +18,39 @@
 #define OUTCOME_MAX 16384               /* bytes of an outcome that are kept */
 #define SETTLE_MS 500                   /* before a state is told that may soon be another */
 
-int
-answer_submit(struct bridge *b, const struct matter *x, const struct config_triage *rule, struct err *e)
+static int
+submit_step(struct bridge *b, const struct matter *x, const struct config_triage *rule, size_t step, struct err *e)
 {
-	char key[EVENT_KEY_MAX], *line;
+	char key[EVENT_KEY_MAX], text[ULID_TEXT], before[ULID_TEXT], *line;
 	struct ulid id;
 	int rc;
 
 	event_key(key, x->repo, x->number);
-	line = rule_task(rule, x->facts, key);
-	ulid_parse(x->task, &id);
+	rule_step_id(text, x->first, step);
+	if (step)
+		rule_step_id(before, x->first, step - 1);
+	line = rule_task(rule, step, x->facts, key, step ? before : NULL);
+	ulid_parse(text, &id);
 	rc = client_submit(b->client, *x->house ? x->house : "_", line, strlen(line), &id, true, e);
 	free(line);
-	return rc;
+	/* On its way already. */
+	return rc && e->code == ERR_CONFLICT ? 0 : rc;
+}
+
+int
+answer_submit(struct bridge *b, const struct matter *x, const struct config_triage *rule, struct err *e)
+{
+	for (size_t i = x->step; i < rule_steps(rule); i++)
+		if (submit_step(b, x, rule, i, e))
+			return -1;
+	return 0;
 }
 
 /* What a comment can show of it. */
 static void
 keep_outcome(struct matter *x, const cJSON *o)
 {
-	static const char *const members[] = { "attempt", "run_ms", "agent", "error", "result" };
+	static const char *const members[] = { "attempt", "run_ms", "agent", "tool", "error", "result" };
 	struct buf b = { .max = OUTCOME_MAX };
 	cJSON *kept = cJSON_CreateObject();
 
@@ -60,19 +73,66 @@ keep_outcome(struct matter *x, const cJSON *o)
 }
 
 static void
+keep_past(struct matter *x)
+{
+	cJSON *past = x->past ? cJSON_Parse(x->past) : cJSON_CreateArray(), *o = cJSON_Parse(x->outcome);
+	struct buf b = { 0 };
+
+	if (!comment_pull(o))
+		cJSON_DeleteItemFromObjectCaseSensitive(o, "result");
+	cJSON_AddItemToArray(past, o);
+	json_put_tree(&b, past);
+	cJSON_Delete(past);
+	free(x->past);
+	x->past = buf_take(&b);
+}
+
+/* The next task of the chain goes on now. The house that knows the first by another id has the others of that one. */
+static void
+advance(struct matter *x)
+{
+	keep_past(x);
+	if (x->step == 0 && *x->known)
+		memcpy(x->first, x->known, sizeof x->first);
+	x->step++;
+	rule_step_id(x->task, x->first, x->step);
+	x->known[0] = x->shown[0] = '\0';
+	snprintf(x->state, sizeof x->state, "given");
+	free(x->outcome);
+	x->outcome = NULL;
+}
+
+static void
+count_pull(struct bridge *b, const struct matter *x, struct err *e)
+{
+	cJSON *o = cJSON_Parse(x->outcome);
+
+	if (comment_pull(o) && matters_count_up(&b->m, "pulls_opened", 1, e))
+		b->failed = true;
+	cJSON_Delete(o);
+}
+
+static void
 enter(struct bridge *b, struct matter *x, const char *state, const cJSON *o)
 {
+	const struct config_triage *rule = rule_named(b->c, x->rule);
+	bool succeeded = strcmp(state, "succeeded") == 0, goes_on = succeeded && x->step + 1 < rule_steps(rule);
 	struct err e = { 0 };
 
 	if (x->stage != MATTER_OUT || strcmp(x->state, state) == 0 || comment_is_final(x->state))
 		return;
 	snprintf(x->state, sizeof x->state, "%s", state);
 	keep_outcome(x, o);
-	x->next_ms = comment_is_final(state) ? 0 : clock_wall_ms() + SETTLE_MS;
-	if (matters_save(&b->m, x, &e)) {
-		log_warnx("bridge: %s", e.msg);
+	if (succeeded)
+		count_pull(b, x, &e);
+	if (goes_on)
+		advance(x);
+	x->next_ms = comment_is_final(x->state) ? 0 : clock_wall_ms() + SETTLE_MS;
+	/* Given again, for it may have been refused before the one before it was there, or have ended unheard. */
+	if (matters_save(&b->m, x, &e) || (goes_on && answer_submit(b, x, rule, &e)))
 		b->failed = true;
-	}
+	if (b->failed)
+		log_warnx("bridge: %s", e.msg);
 }
 
 /* Another sender's, or another text, under the id that we made: it was given once, and that counts. */
@@ -89,7 +149,10 @@ state_told(const struct client_reply *r)
 
 	if (strcmp(r->type, "rejected") == 0)
 		return is_there(error) ? "accepted" : "rejected";
-	if (strcmp(r->type, "accepted") == 0 || strcmp(r->type, "outcome") == 0 || strcmp(r->type, "task") == 0)
+	/* Of what has ended already the outcome comes next. */
+	if (strcmp(r->type, "accepted") == 0)
+		return comment_is_final(json_text(r->obj, "state")) ? "" : json_text(r->obj, "state");
+	if (strcmp(r->type, "outcome") == 0 || strcmp(r->type, "task") == 0)
 		return json_text(r->obj, "state");
 	return "";
 }

@@ -245,10 +245,7 @@ resume(struct bridge *b, struct err *e)
 
 	while ((rc = matters_next_out(&b->m, row, &x, e)) == 1) {
 		row = x.row;
-		for (size_t i = 0; rc == 1 && i < b->c->ntriages; i++)
-			if (strcmp(b->c->triages[i].name, x.rule) == 0 && b->c->triages[i].task &&
-			    answer_submit(b, &x, &b->c->triages[i], e))
-				rc = -1;
+		rc = answer_submit(b, &x, rule_named(b->c, x.rule), e);
 		matter_release(&x);
 		if (rc < 0)
 			return -1;

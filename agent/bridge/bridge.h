@@ -65,6 +65,7 @@ bool desk_take(struct bridge *b, cJSON *facts, enum matter_source source);
 /* answer.c */
 void answer_take(void *arg, const struct client_reply *r);
 void answer_ask(struct bridge *b);      /* once a second: how the tasks are that have not ended */
+/* Gives those of its tasks that have not ended, as far as we know. rule: NULL gives none. */
 int answer_submit(struct bridge *b, const struct matter *x, const struct config_triage *rule, struct err *e);
 
 /* figures.c: one object, which is kept in a file for others to read. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "rule.h"
 #include "task.h"
 
 #define RECORD "<!-- uni-wizard-triage "
@@ -71,16 +72,26 @@ or_dash(const char *s)
 }
 
 static void
-put_task(struct buf *out, const struct matter *x, const char *link)
+put_id(struct buf *out, const char *id, const char *link)
 {
-	const char *id = *x->known ? x->known : x->task;
+	if (link)
+		buf_addf(out, "[`%s`](%s%s) ", id, link, id);
+	else
+		buf_addf(out, "`%s` ", id);
+}
+
+static const char *
+id_of(const struct matter *x)
+{
+	return *x->known ? x->known : x->task;
+}
+
+static const char *
+words_of(const struct matter *x)
+{
 	size_t i = find(x->state);
 
-	if (link)
-		buf_addf(out, "Task [`%s`](%s%s) ", id, link, id);
-	else
-		buf_addf(out, "Task `%s` ", id);
-	buf_addf(out, "%s.", i < NSTATES ? states[i].text : "is with its house");
+	return i < NSTATES ? states[i].text : "is with its house";
 }
 
 /* No longer run of backticks is in the text. */
@@ -106,26 +117,128 @@ put_fenced(struct buf *out, const char *text)
 		buf_addc(out, '`');
 }
 
-/* An error's message and a result may have in them what only the house should know. */
-static void
-put_outcome(struct buf *out, const struct matter *x, bool whole)
+const cJSON *
+comment_pull(const cJSON *outcome)
 {
-	cJSON *o = x->outcome ? cJSON_Parse(x->outcome) : NULL;
-	const cJSON *error = cJSON_GetObjectItemCaseSensitive(o, "error"), *result = cJSON_GetObjectItemCaseSensitive(o, "result");
-	const char *agent = json_text(o, "agent"), *code = json_text(error, "code");
-	char *text = NULL;
+	const cJSON *result = cJSON_GetObjectItemCaseSensitive(outcome, "result");
 
-	if (json_number(o, "attempt", 0) > 0)
-		buf_addf(out, " Attempt %lld, %lld ms.", (long long)json_number(o, "attempt", 0), (long long)json_number(o, "run_ms", 0));
+	return strcmp(json_text(outcome, "tool"), "gitea_create_pr") == 0 && json_number(result, "number", 0) > 0 ? result : NULL;
+}
+
+/* Nothing in it can end a link. */
+static bool
+is_plain_url(const char *url)
+{
+	return (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) &&
+	    url[strspn(url, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#&=%+")] == '\0';
+}
+
+static void
+put_pull(struct buf *out, const cJSON *pull)
+{
+	long long number = (long long)json_number(pull, "number", 0);
+
+	if (pull && is_plain_url(json_text(pull, "url")))
+		buf_addf(out, " Opened [#%lld](%s).", number, json_text(pull, "url"));
+	else if (pull)
+		buf_addf(out, " Opened #%lld.", number);
+}
+
+/* How long it took is not known any more by a house that is asked later. */
+static void
+put_attempt(struct buf *out, const cJSON *o)
+{
+	const cJSON *ms = cJSON_GetObjectItemCaseSensitive(o, "run_ms");
+	long long attempt = json_number(o, "attempt", 0);
+
+	if (attempt <= 0)
+		return;
+	buf_addf(out, " Attempt %lld", attempt);
+	if (cJSON_IsNumber(ms))
+		buf_addf(out, ", %.0f ms", ms->valuedouble);
+	buf_addc(out, '.');
+}
+
+static void
+put_outcome(struct buf *out, const cJSON *o)
+{
+	const char *agent = json_text(o, "agent"), *code = json_text(cJSON_GetObjectItemCaseSensitive(o, "error"), "code");
+
+	put_attempt(out, o);
 	if (name_ok(agent))
 		buf_addf(out, " Run by `%s`.", agent);
 	if (*code && err_code_parse(code) != ERR_INTERNAL)
 		buf_addf(out, " Error: `%s`.", code);
-	if (whole && *json_text(error, "message"))
+	put_pull(out, comment_pull(o));
+}
+
+/* These may have in them what only the house should know. */
+static void
+put_words(struct buf *out, const cJSON *o)
+{
+	const cJSON *error = cJSON_GetObjectItemCaseSensitive(o, "error"), *result = cJSON_GetObjectItemCaseSensitive(o, "result");
+	char *text = NULL;
+
+	if (*json_text(error, "message"))
 		put_fenced(out, json_text(error, "message"));
-	if (whole && result && (text = cJSON_IsString(result) ? xstrdup(result->valuestring) : cJSON_Print(result)))
+	if (result && (text = cJSON_IsString(result) ? xstrdup(result->valuestring) : cJSON_Print(result)))
 		put_fenced(out, text);
 	free(text);
+}
+
+static void
+put_step(struct buf *out, const struct matter *x, size_t i, const char *link, const cJSON *outcome)
+{
+	char id[ULID_TEXT];
+
+	rule_step_id(id, x->first, i);
+	put_id(out, i == x->step ? id_of(x) : id, link);
+	if (i == x->step)
+		buf_addf(out, "%s.", words_of(x));
+	else if (i < x->step)
+		buf_adds(out, "succeeded.");
+	else
+		buf_adds(out, comment_is_final(x->state) ? "is not run." : "waits for the one before it.");
+	put_outcome(out, outcome);
+}
+
+static void
+put_chain(struct buf *out, const struct matter *x, const struct config_triage *rule, const char *link, const cJSON *outcome)
+{
+	cJSON *past = x->past ? cJSON_Parse(x->past) : NULL;
+	size_t n = rule_steps(rule);
+
+	for (size_t i = 0; i < n; i++) {
+		char *tool = rule_tool(rule, i);
+
+		buf_addf(out, "%s%zu. `%s` ", i ? "\n" : "", i + 1, tool);
+		put_step(out, x, i, link, i == x->step ? outcome : cJSON_GetArrayItem(past, (int)i));
+		free(tool);
+	}
+	cJSON_Delete(past);
+	if (strcmp(x->state, "succeeded") == 0)
+		buf_adds(out, "\n\nAll of it **succeeded**. `uni-wizard audit show ID` says of each who asked for it, approved it and ran it.");
+	else if (comment_is_final(x->state))
+		buf_addf(out, "\n\nIt ended with task %zu of %zu, which %s.", x->step + 1, n, words_of(x));
+}
+
+static void
+put_tasks(struct buf *out, const struct matter *x, const struct config_triage *rule, const char *link)
+{
+	cJSON *o = x->outcome ? cJSON_Parse(x->outcome) : NULL;
+	size_t n = rule_steps(rule);
+
+	buf_adds(out, "\n\n");
+	if (n > 1 && x->step < n) {
+		put_chain(out, x, rule, link, o);
+	} else {
+		buf_adds(out, "Task ");
+		put_id(out, id_of(x), link);
+		buf_addf(out, "%s.", words_of(x));
+		put_outcome(out, o);
+	}
+	if (rule && strcmp(rule->report, "result") == 0)
+		put_words(out, o);
 	cJSON_Delete(o);
 }
 
@@ -134,18 +247,15 @@ comment_put(struct buf *out, const struct matter *x, const struct config_triage 
 {
 	char marker[GITEA_MARKER_MAX];
 
-	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s -->\n", or_dash(x->rule), or_dash(x->house), or_dash(x->task),
+	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s -->\n", or_dash(x->rule), or_dash(x->house), or_dash(x->first),
 	    or_dash(x->state));
 	if (!rule && !*x->rule)
 		buf_adds(out, "**Triage**: no rule speaks for this; a person looks at it.");
 	else
 		buf_addf(out, "**Triage**: %s (rule `%s`%s%s%s).", rule && rule->category ? rule->category : "seen", x->rule,
 		    *x->house ? ", house `" : "", x->house, *x->house ? "`" : "");
-	if (*x->task) {
-		buf_adds(out, "\n\n");
-		put_task(out, x, link);
-		put_outcome(out, x, rule && strcmp(rule->report, "result") == 0);
-	}
+	if (*x->task)
+		put_tasks(out, x, rule, link);
 	gitea_marker(key, marker);
 	buf_addf(out, "\n\n%s", marker);
 }
@@ -186,6 +296,7 @@ comment_read(const char *text, struct matter *x)
 		return false;
 	memcpy(x->rule, r.rule, sizeof x->rule);
 	memcpy(x->house, r.house, sizeof x->house);
+	memcpy(x->first, r.task, sizeof x->first);
 	memcpy(x->task, r.task, sizeof x->task);
 	memcpy(x->state, r.state, sizeof x->state);
 	memcpy(x->shown, r.state, sizeof x->shown);

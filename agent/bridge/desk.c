@@ -132,15 +132,6 @@ is_pull(const struct matter *x)
 	return strcmp(json_text(x->facts, "kind"), "pull") == 0;
 }
 
-static const struct config_triage *
-rule_of(const struct bridge *b, const struct matter *x)
-{
-	for (size_t i = 0; i < b->c->ntriages; i++)
-		if (strcmp(b->c->triages[i].name, x->rule) == 0)
-			return &b->c->triages[i];
-	return NULL;
-}
-
 /* ---- what is new ---- */
 
 /* As the configuration writes it, which may differ in case; NULL: it is not watched. */
@@ -316,10 +307,11 @@ decide(struct bridge *b, struct matter *x, const char *key, struct err *e)
 	}
 	snprintf(x->rule, sizeof x->rule, "%s", rule ? rule->name : "");
 	snprintf(x->house, sizeof x->house, "%s", rule ? rule->house : "");
-	x->task[0] = x->state[0] = '\0';
-	if (rule && rule->task) {
+	x->first[0] = x->task[0] = x->state[0] = '\0';
+	if (rule_steps(rule)) {
 		rule_task_id(&id, key, x->created_ms, clock_wall_ms(), b->c->keep_finished_s * 1000 / 2);
-		ulid_format(&id, x->task);
+		ulid_format(&id, x->first);
+		memcpy(x->task, x->first, sizeof x->task);
 		snprintf(x->state, sizeof x->state, "given");
 	}
 	return 0;
@@ -333,7 +325,7 @@ show(struct bridge *b, struct matter *x, const char *key, struct err *e)
 	cJSON *o = NULL;
 	int rc;
 
-	comment_put(&text, x, rule_of(b, x), b->c->bridge.link, key);
+	comment_put(&text, x, rule_named(b->c, x->rule), b->c->bridge.link, key);
 	rc = gitea_comment_create(b->gitea, x->repo, x->number, buf_str(&text), &o, e);
 	buf_free(&text);
 	if (rc)
@@ -482,7 +474,7 @@ set_status(struct bridge *b, const struct matter *x, struct err *e)
 static void
 follow(struct bridge *b, struct matter *x)
 {
-	const struct config_triage *rule = rule_of(b, x);
+	const struct config_triage *rule = rule_named(b->c, x->rule);
 	struct err e = { 0 };
 
 	/* A rule that is no longer in the file says nothing more. */
@@ -499,7 +491,7 @@ follow(struct bridge *b, struct matter *x)
 	x->next_ms = 0;
 	x->stage = *x->task ? MATTER_OUT : MATTER_DONE;
 	/* What its rule no longer says is only asked for. */
-	if (*x->task && rule && rule->task && answer_submit(b, x, rule, &e)) {
+	if (*x->task && answer_submit(b, x, rule, &e)) {
 		store_failed(b, &e);
 		return;
 	}
@@ -518,7 +510,7 @@ tell(struct bridge *b, struct matter *x)
 	int rc;
 
 	event_key(key, x->repo, x->number);
-	comment_put(&text, x, rule_of(b, x), b->c->bridge.link, key);
+	comment_put(&text, x, rule_named(b->c, x->rule), b->c->bridge.link, key);
 	rc = gitea_comment_edit(b->gitea, x->repo, x->comment, buf_str(&text), NULL, &e);
 	buf_free(&text);
 	/* A comment that somebody took away is not written again. */

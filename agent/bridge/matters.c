@@ -20,6 +20,10 @@ static const char *const migrations[] = {
 	"CREATE TABLE cursor (repo TEXT PRIMARY KEY, since_ms INTEGER NOT NULL);"
 	"CREATE TABLE delivery (n INTEGER PRIMARY KEY, id TEXT NOT NULL, at_ms INTEGER NOT NULL);"
 	"CREATE TABLE sum (name TEXT PRIMARY KEY, n INTEGER NOT NULL)",
+	"ALTER TABLE matter ADD COLUMN first TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE matter ADD COLUMN step INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE matter ADD COLUMN past TEXT;"
+	"UPDATE matter SET first = task",
 };
 
 enum {
@@ -29,7 +33,7 @@ enum {
 };
 
 #define COLUMNS "row, repo, number, stage, source, facts, created_ms, seen_ms, triaged_ms, adopted, tries, next_ms, comment, rule," \
-	" house, task, known, state, shown, outcome FROM matter "
+	" house, task, known, state, shown, outcome, first, step, past FROM matter "
 #define LATEST "(SELECT triaged_ms - created_ms AS ms FROM matter WHERE source = ?1 AND triaged_ms > 0 AND adopted = 0" \
 	" ORDER BY triaged_ms DESC LIMIT 10000)"
 
@@ -41,7 +45,8 @@ static const char *const sql[Q_COUNT] = {
 	[Q_BY_TASK] = "SELECT " COLUMNS "WHERE (task = ?1 AND task <> '') OR (known = ?1 AND known <> '') LIMIT 1",
 	[Q_NEXT_OUT] = "SELECT " COLUMNS "WHERE stage = 2 AND row > ?1 ORDER BY row LIMIT 1",
 	[Q_SAVE] = "UPDATE matter SET stage = ?2, triaged_ms = ?3, adopted = ?4, tries = ?5, next_ms = ?6, comment = ?7, rule = ?8,"
-	    " house = ?9, task = ?10, known = ?11, state = ?12, shown = ?13, outcome = ?14, facts = ?15 WHERE row = ?1",
+	    " house = ?9, task = ?10, known = ?11, state = ?12, shown = ?13, outcome = ?14, facts = ?15, first = ?16,"
+	    " step = ?17, past = ?18 WHERE row = ?1",
 	[Q_OPEN] = "SELECT count(*) FROM matter WHERE stage IN (0, 1, 2)",
 	[Q_COUNT_STAGE] = "SELECT count(*) FROM matter WHERE stage = ?1",
 	[Q_MERGED] = "INSERT OR IGNORE INTO merged VALUES (?1, ?2, ?3)",
@@ -133,11 +138,18 @@ get_text(sqlite3_stmt *s, int i, char *out, size_t size)
 	snprintf(out, size, "%s", text ? text : "");
 }
 
+static char *
+take_text(sqlite3_stmt *s, int i)
+{
+	const char *text = (const char *)sqlite3_column_text(s, i);
+
+	return text ? xstrdup(text) : NULL;
+}
+
 static int
 read_row(struct matters *m, sqlite3_stmt *s, struct matter *x, struct err *e)
 {
 	int rc = db_step(&m->db, s, e);
-	const char *outcome;
 
 	*x = (struct matter){ 0 };
 	if (rc != 1)
@@ -161,8 +173,10 @@ read_row(struct matters *m, sqlite3_stmt *s, struct matter *x, struct err *e)
 	get_text(s, 16, x->known, sizeof x->known);
 	get_text(s, 17, x->state, sizeof x->state);
 	get_text(s, 18, x->shown, sizeof x->shown);
-	outcome = (const char *)sqlite3_column_text(s, 19);
-	x->outcome = outcome ? xstrdup(outcome) : NULL;
+	x->outcome = take_text(s, 19);
+	get_text(s, 20, x->first, sizeof x->first);
+	x->step = (size_t)sqlite3_column_int(s, 21);
+	x->past = take_text(s, 22);
 	sqlite3_reset(s);
 	return 1;
 }
@@ -227,6 +241,9 @@ matters_save(struct matters *m, const struct matter *x, struct err *e)
 	db_text(s, 13, x->shown);
 	db_text(s, 14, x->outcome);
 	db_textn(s, 15, facts.data, facts.len);
+	db_text(s, 16, x->first);
+	db_int(s, 17, (int64_t)x->step);
+	db_text(s, 18, x->past);
 	rc = db_run(&m->db, s, e);
 	buf_free(&facts);
 	return rc;
@@ -237,6 +254,7 @@ matter_release(struct matter *x)
 {
 	cJSON_Delete(x->facts);
 	free(x->outcome);
+	free(x->past);
 	*x = (struct matter){ 0 };
 }
 

@@ -59,11 +59,14 @@ struct matter {
 	int64_t comment;                /* 0: none */
 	char rule[NAME_MAX_LEN + 1];    /* "": none */
 	char house[NAME_MAX_LEN + 1];
-	char task[ULID_TEXT];           /* as it was given; "": none */
+	char first[ULID_TEXT];          /* of its tasks, as its house knows it; "": none */
+	size_t step;                    /* which of them goes on now: those before it have succeeded */
+	char task[ULID_TEXT];           /* that one's id, as it was given; "": none */
 	char known[ULID_TEXT];          /* by which its house knows it, if that is another */
 	char state[MATTERS_STATE_MAX];  /* of the task, as far as we know */
 	char shown[MATTERS_STATE_MAX];  /* as the comment says */
 	char *outcome;                  /* JSON; NULL: none */
+	char *past;                     /* list of the outcomes of those before it, without their results; NULL: none */
 };
 
 struct matters {

@@ -185,14 +185,59 @@ fill(cJSON *v, const cJSON *facts)
 		fill(child, facts);
 }
 
-char *
-rule_task(const struct config_triage *t, const cJSON *facts, const char *key)
+const struct config_triage *
+rule_named(const struct config *c, const char *name)
 {
-	cJSON *task = cJSON_Parse(t->task);
+	for (size_t i = 0; i < c->ntriages; i++)
+		if (strcmp(c->triages[i].name, name) == 0)
+			return &c->triages[i];
+	return NULL;
+}
+
+size_t
+rule_steps(const struct config_triage *t)
+{
+	return !t ? 0 : t->task ? 1 : t->tasks.n;
+}
+
+static const char *
+step_text(const struct config_triage *t, size_t step)
+{
+	return t->task ? t->task : t->tasks.v[step];
+}
+
+char *
+rule_tool(const struct config_triage *t, size_t step)
+{
+	cJSON *task = cJSON_Parse(step_text(t, step));
+	char *tool = xstrdup(json_text(task, "tool"));
+
+	cJSON_Delete(task);
+	return tool;
+}
+
+static void
+add_key(cJSON *task, const char *key, size_t step)
+{
+	char text[201];
+
+	if (step)
+		snprintf(text, sizeof text, "%s.%zu", key, step + 1);
+	cJSON_AddStringToObject(task, "key", step ? text : key);
+}
+
+char *
+rule_task(const struct config_triage *t, size_t step, const cJSON *facts, const char *key, const char *after)
+{
+	cJSON *task = cJSON_Parse(step_text(t, step));
 	struct buf line = { 0 };
 
 	fill(cJSON_GetObjectItemCaseSensitive(task, "params"), facts);
-	cJSON_AddStringToObject(task, "key", key);
+	add_key(task, key, step);
+	if (after) {
+		cJSON_AddItemToArray(cJSON_AddArrayToObject(task, "after"), cJSON_CreateString(after));
+		cJSON_AddStringToObject(task, "parent", after);
+	}
 	json_put_tree(&line, task);
 	cJSON_Delete(task);
 	return buf_take(&line);
@@ -212,4 +257,24 @@ rule_task_id(struct ulid *out, const char *key, int64_t created_ms, int64_t now_
 	digest_of(d, key, strlen(key), sum);
 	digest_free(d);
 	ulid_make(out, created_ms, sum);
+}
+
+void
+rule_step_id(char out[ULID_TEXT], const char *first, size_t step)
+{
+	unsigned char sum[DIGEST_SIZE];
+	char text[ULID_TEXT + 24];
+	struct digest *d;
+	struct ulid id;
+	int n;
+
+	snprintf(out, ULID_TEXT, "%s", first);
+	if (step == 0 || !ulid_parse(first, &id))
+		return;
+	n = snprintf(text, sizeof text, "%s.%zu", first, step + 1);
+	d = digest_new();
+	digest_of(d, text, (size_t)n, sum);
+	digest_free(d);
+	ulid_make(&id, ulid_time_ms(&id), sum);
+	ulid_format(&id, out);
 }

@@ -21,11 +21,22 @@ void rules_free(struct rules *r);       /* NULL is fine */
  * asked for them yet; then *wants_paths says that the answer depends on them. */
 const struct config_triage *rules_find(const struct rules *r, const cJSON *facts, const cJSON *paths, bool *wants_paths);
 
-/* The task of a rule that has one, as one line of JSON, which the caller frees. Facts only ever become part of texts. */
-char *rule_task(const struct config_triage *t, const cJSON *facts, const char *key);
+/* NULL: there is none of that name, any more. */
+const struct config_triage *rule_named(const struct config *c, const char *name);
 
-/* The id of that task: the same whoever makes it, as long as what it is about is younger than `young_ms`; what is older
+/* Its tasks are a chain of so many, mostly none or one. t: NULL is fine. */
+size_t rule_steps(const struct config_triage *t);
+/* The name of the tool of one of them, which the caller frees. */
+char *rule_tool(const struct config_triage *t, size_t step);
+
+/* One of them, as one line of JSON, which the caller frees. Facts only ever become part of texts. key: of the first; after: the
+ * id of the one before it, NULL for the first. */
+char *rule_task(const struct config_triage *t, size_t step, const cJSON *facts, const char *key, const char *after);
+
+/* The id of the first: the same whoever makes it, as long as what it is about is younger than `young_ms`; what is older
  * gets a new one, because houses may have forgotten ids of its time. */
 void rule_task_id(struct ulid *out, const char *key, int64_t created_ms, int64_t now_ms, int64_t young_ms);
+/* The id of another, which follows from that of the first as its house knows it; of step 0 that one itself. */
+void rule_step_id(char out[ULID_TEXT], const char *first, size_t step);
 
 #endif

@@ -64,8 +64,8 @@ print_status(const cJSON *o, bool runs)
 	    json_number(s, "tasks_not_succeeded", 0));
 	print_latency(o, "webhook");
 	print_latency(o, "poll");
-	printf("pull requests     %" PRId64 " merged in the last week, %" PRId64 " in all\n", json_number(p, "week", 0),
-	    json_number(p, "all", 0));
+	printf("pull requests     %" PRId64 " opened by tasks; %" PRId64 " merged in the last week, %" PRId64 " in all\n",
+	    json_number(s, "pulls_opened", 0), json_number(p, "week", 0), json_number(p, "all", 0));
 }
 
 static int

@@ -23,6 +23,8 @@ bridge_cluster 'poll_s: 1s, link: "https://example.org/#task/"' <<'END'
     task: '{"tool":"examine","params":{"title":"{title}","where":"{repo}#{number}"},"priority":7}', report: result}
   slow: {match: 'takes? +(too )?long', house: ezra, task: '{"tool":"hold"}'}
   gone: {words: [nonsense], house: ezra, task: '{"tool":"no_such_tool"}'}
+  twice: {words: [twice], tasks: ['{"tool":"examine","params":{"title":"one of {number}"}}', '{"tool":"examine","params":{"title":"two of {number}"}}']}
+  never: {words: [never], house: ezra, tasks: ['{"tool":"no_such_tool"}', '{"tool":"examine","params":{"title":"never"}}']}
   docs: {kind: pull, paths: ["docs/*"], add: [documentation], category: words}
   fixes: {kind: pull, house: ezra, add: [review], task: '{"tool":"examine","params":{"title":"{branch} {sha}"}}'}
   asks: {labels: [question], category: a question}
@@ -49,6 +51,11 @@ N=$(issue "How is this done?")
 check "what no rule is about is told, too" wait_for 20 says "$N" 'no rule speaks for this'
 N=$(issue "Nonsense")
 check "a task that its house refuses is told" wait_for 20 says "$N" 'refused by its house.* Error: `unknown_tool`'
+TWICE=$(issue "Look twice") NEVER=$(issue "As never before")
+check "a chain goes to one house, which the router chooses" wait_for 30 says "$TWICE" 'All of it \*\*succeeded\*\*'
+is "in its order" "$(grep -o '^[a-z]* of .*' "$T/c/work/examined" | tr '\n' ' ')" "one of $TWICE two of $TWICE "
+check "one whose first task is refused ends with that" wait_for 20 says "$NEVER" 'It ended with task 1 of 2, which \*\*was refused'
+check "and nothing of it runs" not grep -q never "$T/c/work/examined"
 N=$(issue "It takes too long")
 check "what runs is told while it does" wait_for 20 says "$N" 'is running'
 GITEA_AS=t-allegro

@@ -75,6 +75,10 @@ is "the key went to Hermes" "$(jq -r 'select(.url == "/v1/runs") | .auth' "$T/po
 is "and is nowhere else" "$(grep -rlaF "$key" "$T"/c/state "$T"/c/log "$T"/ok* | wc -l | tr -d ' ')" 0
 run named "say yes" session=20261123_104200_ab12cd model=opus
 like "session and model are told to it" "$(posted '/v1/runs$' | tail -n 1)" '"session_id":"20261123_104200_ab12cd","model":"opus"'
+run there "say here" "path=$W"
+like "so is the directory to work in" "$(posted '/v1/runs$' | tail -n 1)" "Work in the directory $W and nowhere else"
+run nowhere "say x" "path=$W/none"
+like "which has to be there" "$(of nowhere '"\(.state) \(.error.message)"')" '^failed params.path: '
 
 run fails "fail HTTP 401: invalid key"
 is "a run that fails before it did anything has failed" "$(of fails .state)" failed

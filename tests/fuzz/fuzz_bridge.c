@@ -23,16 +23,17 @@ static const char houses[] =
     "  a: {kind: issue, words: [crash, a b], task: '{\"tool\":\"noop\",\"params\":{\"x\":\"{title}{body}{{number}\",\"y\":[\"{sha}\"]}}'}\n"
     "  b: {match: '(a|b)+c', labels: [bug]}\n"
     "  c: {kind: pull, paths: ['*.c'], repo: 'timmy/*', author: x}\n"
+    "  e: {words: [chain], tasks: ['{\"tool\":\"noop\"}', '{\"tool\":\"noop\",\"params\":{\"x\":[\"uw/{number}\",\"{body}\"]}}']}\n"
     "  d: {task: '{\"tool\":\"noop\",\"params\":{\"{title}\":\"{title}\"}}'}\n";
 
 static void
-try_task(const struct config_triage *t, const cJSON *facts, const char *key)
+try_task(const struct config_triage *t, size_t step, const cJSON *facts, const char *key)
 {
-	char *line = rule_task(t, facts, key);
+	char *line = rule_task(t, step, facts, key, step ? "01M8N74YXSZWG7ES1ZAJWJZXM0" : NULL);
 	cJSON *task = json_parse_object(line, strlen(line), NULL);
 
-	if (!task || strcmp(json_text(task, "tool"), "noop") != 0 || strcmp(json_text(task, "key"), key) != 0 ||
-	    strchr(line, '\n'))
+	if (!task || strcmp(json_text(task, "tool"), "noop") != 0 || strncmp(json_text(task, "key"), key, strlen(key)) != 0 ||
+	    strchr(line, '\n') || cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(task, "after")) != (step > 0))
 		abort();
 	cJSON_Delete(task);
 	free(line);
@@ -54,8 +55,8 @@ try_facts(const struct rules *rules, const cJSON *facts)
 	if (!gitea_id_ok(key))
 		abort();
 	t = rules_find(rules, facts, cJSON_GetObjectItemCaseSensitive(facts, "labels"), &wants);
-	if (t && t->task)
-		try_task(t, facts, key);
+	for (size_t i = 0; i < rule_steps(t); i++)
+		try_task(t, i, facts, key);
 }
 
 static void

@@ -5,6 +5,7 @@
 //   say TEXT          message.delta, and part of the output
 //   tool NAME PREVIEW tool.started; tool.completed after the next `wait`, at once without one
 //   failing NAME PREVIEW   the same, with error: true
+//   write NAME TEXT   a tool that writes this line into the file, in the directory that `instructions` name as the one to work in
 //   wait MS
 //   ask COMMAND       approval.request; goes on when it is answered: after deny, its output says so
 //   fail WHY          run.failed
@@ -21,6 +22,7 @@
 import http from 'node:http'
 import crypto from 'node:crypto'
 import fs from 'node:fs'
+import { basename, join } from 'node:path'
 
 const [portFile, logFile] = process.argv.slice(2)
 const key = process.env.HERMES_KEY || 'k'
@@ -81,6 +83,12 @@ async function go(run) {
 			const [, name, preview] = rest.match(/^(\S+)\s*(.*)$/)
 			open = { name, at: Date.now(), failing: word === 'failing' }
 			emit(run, 'tool.started', { tool: name, preview })
+		} else if (word === 'write') {
+			const [, name, text] = rest.match(/^(\S+)\s*(.*)$/)
+			open = { name: 'write_file', at: Date.now(), failing: !run.dir }
+			emit(run, 'tool.started', { tool: 'write_file', preview: name })
+			if (run.dir)
+				fs.writeFileSync(join(run.dir, basename(name)), text + '\n')
 		} else if (word === 'wait') {
 			await sleep(Number(rest), run)
 			if (!run.stopping)
@@ -128,6 +136,7 @@ function begin(res, body) {
 	if ([...runs.values()].filter((r) => !r.closed).length >= max)
 		return reply(res, 429, error(`Too many concurrent runs (max ${max})`, 'rate_limit_exceeded', 'rate_limit_error'), { 'Retry-After': '1' })
 	const run = { id: `run_${crypto.randomBytes(16).toString('hex')}`, status: 'running', steps: String(body.input).split('\n'), output: '',
+		dir: (/^Work in the directory (.*) and nowhere else\.$/m.exec(body.instructions || '') || [])[1],
 		buffered: [], session: body.session_id || null, model: body.model || 'hermes-agent', created: Date.now() / 1000, result: {} }
 	runs.set(run.id, run)
 	reply(res, 202, { run_id: run.id, status: 'started' })

@@ -196,7 +196,9 @@ static const char houses[] =
     "  other: {repo: 'timmy/site*'}\n"
     "  crash: {kind: issue, words: [crash, segmentation fault], house: ezra,\n"
     "    task: '{\"tool\":\"http_get\",\"params\":{\"url\":\"{title}\",\"list\":[\"{repo}#{number} by {author}: {other}\"],\"n\":1}}'}\n"
-    "  slow: {match: 'takes? .*(hours|days)$'}\n";
+    "  slow: {match: 'takes? .*(hours|days)$'}\n"
+    "  chain: {words: [please], house: ezra, tasks: ['{\"tool\":\"noop\"}',\n"
+    "    '{\"tool\":\"http_get\",\"params\":{\"url\":\"uw/issue-{number}\"}}', '{\"tool\":\"gitea_create_pr\"}']}\n";
 
 static struct config config;
 static struct rules *rules;
@@ -243,7 +245,7 @@ strangers_text_stays_text(void **state)
 	char *line;
 
 	(void)state;
-	line = rule_task(rules_find(rules, f, NULL, &wants), f, "k");
+	line = rule_task(rules_find(rules, f, NULL, &wants), 0, f, "k", NULL);
 	task = json_parse_object(line, strlen(line), NULL);
 	params = cJSON_GetObjectItem(task, "params");
 	assert_string_equal(json_text(task, "tool"), "http_get");
@@ -253,6 +255,88 @@ strangers_text_stays_text(void **state)
 	cJSON_Delete(task);
 	cJSON_Delete(f);
 	free(line);
+}
+
+static void
+each_of_a_chain_follows_the_one_before(void **state)
+{
+	cJSON *f = cJSON_Parse("{\"repo\":\"a/b\",\"number\":7,\"kind\":\"issue\",\"title\":\"please\"}"), *task;
+	const struct config_triage *t = rule_named(&config, "chain");
+	char *line;
+
+	(void)state;
+	assert_int_equal(rule_steps(t), 3);
+	assert_int_equal(rule_steps(rule_named(&config, "crash")), 1);
+	assert_int_equal(rule_steps(rule_named(&config, "slow")), 0);
+	assert_int_equal(rule_steps(rule_named(&config, "gone")), 0);
+	line = rule_task(t, 0, f, "k", NULL);
+	assert_string_equal(line, "{\"tool\":\"noop\",\"key\":\"k\"}");
+	free(line);
+	line = rule_task(t, 1, f, "k", "01A");
+	task = cJSON_Parse(line);
+	assert_string_equal(json_text(cJSON_GetObjectItem(task, "params"), "url"), "uw/issue-7");
+	assert_string_equal(json_text(task, "key"), "k.2");
+	assert_string_equal(json_text(task, "parent"), "01A");
+	assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(task, "after"), 0)->valuestring, "01A");
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(task, "after")), 1);
+	free(line);
+	line = rule_tool(t, 1);
+	assert_string_equal(line, "http_get");
+	free(line);
+	cJSON_Delete(task);
+	cJSON_Delete(f);
+}
+
+#define TASK "01M8N74YXSZWG7ES1ZAJWJZXM0"
+
+static void
+ids_of_a_chain_follow_from_the_first(void **state)
+{
+	char ids[3][ULID_TEXT], again[ULID_TEXT];
+	struct ulid first, id;
+
+	(void)state;
+	assert_true(ulid_parse(TASK, &first));
+	for (size_t i = 0; i < 3; i++) {
+		rule_step_id(ids[i], TASK, i);
+		rule_step_id(again, TASK, i);
+		assert_string_equal(ids[i], again);
+		assert_true(ulid_parse(ids[i], &id));
+		assert_int_equal(ulid_time_ms(&id), ulid_time_ms(&first));
+	}
+	assert_string_equal(ids[0], TASK);
+	assert_string_not_equal(ids[1], ids[0]);
+	assert_string_not_equal(ids[2], ids[1]);
+	rule_step_id(again, "01M8N74YXSZWG7ES1ZAJWJZXM1", 1);
+	assert_string_not_equal(again, ids[1]);
+}
+
+static void
+bad_chains_are_named(void **state)
+{
+	static const struct {
+		const char *rule, *why;
+	} bad[] = {
+		{ "task: '{\"tool\":\"noop\"}', tasks: ['{\"tool\":\"noop\"}']", "triage.r.tasks: expected either task or tasks, got both" },
+		{ "tasks: []", "triage.r.tasks: expected 1 to 8 items, got 0" },
+		{ "tasks: [a, a, a, a, a, a, a, a, a]", "triage.r.tasks: expected 1 to 8 items, got 9" },
+		{ "tasks: ['{\"tool\":\"noop\"}', '{']", "triage.r.tasks: number 2: " },
+		{ "tasks: ['{\"tool\":\"noop\",\"after\":[\"" TASK "\"]}']", "triage.r.tasks: number 1: expected a task without id, key" },
+		{ "tasks: ['{\"tool\":\"noop\",\"after_failed\":\"run\"}']", "number 1: expected a task without after_failed" },
+		{ "tasks: ['{\"tool\":\"noop\",\"parent\":\"x\"}']", "number 1: expected a task without parent" },
+	};
+	static struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char text[400];
+		struct err e = { 0 };
+
+		snprintf(text, sizeof text, "houses: {ezra: }\ntriage:\n  r: {%s}\n", bad[i].rule);
+		assert_int_equal(config_parse(&c, "rules", text, strlen(text), NULL, NULL, &e), -1);
+		if (!strstr(e.msg, bad[i].why))
+			fail_msg("%s: %s", bad[i].rule, e.msg);
+	}
 }
 
 static void
@@ -277,12 +361,10 @@ a_task_has_one_id(void **state)
 
 /* ---- comments ---- */
 
-#define TASK "01M8N74YXSZWG7ES1ZAJWJZXM0"
-
 static void
 a_comment_tells_its_successor(void **state)
 {
-	struct matter x = { .rule = "crash", .house = "ezra", .task = TASK, .state = "running" }, y = { 0 };
+	struct matter x = { .rule = "crash", .house = "ezra", .first = TASK, .task = TASK, .state = "running" }, y = { 0 };
 	struct buf b = { 0 };
 
 	(void)state;
@@ -290,6 +372,7 @@ a_comment_tells_its_successor(void **state)
 	assert_true(comment_read(b.data, &y));
 	assert_string_equal(y.rule, "crash");
 	assert_string_equal(y.house, "ezra");
+	assert_string_equal(y.first, TASK);
 	assert_string_equal(y.task, TASK);
 	assert_string_equal(y.state, "running");
 	assert_true(gitea_is_marked(b.data, "gitea:a/b/1:opened"));
@@ -300,6 +383,42 @@ a_comment_tells_its_successor(void **state)
 	assert_true(comment_read(b.data, &y));
 	assert_string_equal(y.task, "");
 	assert_string_equal(y.house, "");
+	buf_free(&b);
+}
+
+static void
+a_comment_tells_each_of_a_chain(void **state)
+{
+	const struct config_triage *t = rule_named(&config, "chain");
+	struct matter x = { .rule = "chain", .house = "ezra", .first = TASK, .step = 1, .state = "waiting_approval",
+		.past = (char *)"[{\"attempt\":1,\"run_ms\":5,\"agent\":\"ezra-1\"}]" }, y = { 0 };
+	struct buf b = { 0 };
+	char want[400], last[ULID_TEXT];
+
+	(void)state;
+	rule_step_id(x.task, TASK, 1);
+	rule_step_id(last, TASK, 2);
+	comment_put(&b, &x, t, NULL, "k");
+	snprintf(want, sizeof want, "1. `noop` `" TASK "` succeeded. Attempt 1, 5 ms. Run by `ezra-1`.\n"
+	    "2. `http_get` `%s` **waits for an approval**.\n3. `gitea_create_pr` `%s` waits for the one before it.\n\n<", x.task, last);
+	assert_non_null(strstr(b.data, want));
+	assert_true(comment_read(b.data, &y));
+	assert_string_equal(y.task, TASK);
+	buf_clear(&b);
+	snprintf(x.state, sizeof x.state, "denied");
+	comment_put(&b, &x, t, NULL, "k");
+	assert_non_null(strstr(b.data, " is not run.\n\nIt ended with task 2 of 3, which **was denied**."));
+	buf_clear(&b);
+	snprintf(x.state, sizeof x.state, "succeeded");
+	x.step = 2;
+	memcpy(x.task, last, sizeof x.task);
+	x.outcome = (char *)"{\"tool\":\"gitea_create_pr\",\"result\":{\"number\":9,\"url\":\"https://g/a/b/pulls/9\"}}";
+	comment_put(&b, &x, t, NULL, "k");
+	assert_non_null(strstr(b.data, "**succeeded**. Opened [#9](https://g/a/b/pulls/9).\n\nAll of it **succeeded**. "));
+	buf_clear(&b);
+	x.outcome = (char *)"{\"tool\":\"gitea_create_pr\",\"result\":{\"number\":9,\"url\":\"https://g/) <b>\"}}";
+	comment_put(&b, &x, t, NULL, "k");
+	assert_non_null(strstr(b.data, " Opened #9.\n"));
 	buf_free(&b);
 }
 
@@ -323,7 +442,7 @@ a_result_stays_in_its_fence_and_home(void **state)
 {
 	struct config_triage rule = { .name = "r", .report = (char *)"result" };
 	struct matter x = { .rule = "r", .house = "ezra", .task = TASK, .state = "failed", .outcome =
-	    (char *)"{\"attempt\":2,\"run_ms\":12,\"agent\":\"ezra-1\",\"error\":{\"code\":\"tool\",\"message\":\"a ```` secret\"}}" };
+	    (char *)"{\"attempt\":2,\"run_ms\":12.34,\"agent\":\"ezra-1\",\"error\":{\"code\":\"tool\",\"message\":\"a ```` secret\"}}" };
 	struct buf b = { 0 };
 
 	(void)state;
@@ -578,8 +697,12 @@ main(void)
 		cmocka_unit_test(keys_are_markers_and_differ),
 		cmocka_unit_test(the_first_rule_that_fits_is_followed),
 		cmocka_unit_test(strangers_text_stays_text),
+		cmocka_unit_test(each_of_a_chain_follows_the_one_before),
+		cmocka_unit_test(ids_of_a_chain_follow_from_the_first),
+		cmocka_unit_test(bad_chains_are_named),
 		cmocka_unit_test(a_task_has_one_id),
 		cmocka_unit_test(a_comment_tells_its_successor),
+		cmocka_unit_test(a_comment_tells_each_of_a_chain),
 		cmocka_unit_test(what_is_no_record_is_none),
 		cmocka_unit_test(a_result_stays_in_its_fence_and_home),
 		cmocka_unit_test(states_of_tasks_are_those_of_commits),
