@@ -248,10 +248,10 @@ is "the doctor names it" "$(sharing_of ezra)" "sync.away well"
 on ezra artifact get "$(printf '%064d' 1)" --wait 0 2>"$T/err"
 like "get says from whom it may come" "$(cat "$T/err")" 'not connected, and may have it: laptop$'
 check "tasks run meanwhile" "$UW" submit noop --house ezra --wait
-# It is a group of two processes.
-kill -STOP "-$(cat "$T/ezra.pid")"
+# It is two processes, which may each have a group of its own.
+pkill -STOP -f -- "--home=$T/ezra.st"
 check "and when this host's own hangs" wait_for 30 says '.status == "ok" and .checks.sync.ok == false and (.checks.sync.detail | test("does not answer|did not answer"))'
-kill -CONT "-$(cat "$T/ezra.pid")"
+pkill -CONT -f -- "--home=$T/ezra.st"
 stop ezra
 check "without any Syncthing too" "$UW" submit noop --house ezra --wait
 refuse "a status ends with no answer" 5 on ezra sync status
