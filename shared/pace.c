@@ -43,7 +43,7 @@ pace_answer(struct pace *p, int64_t now_us, int64_t lag_us)
 	int64_t window = p->window, limit_us;
 
 	learn(p, now_us, lag_us);
-	limit_us = 2 * p->fastest_us;
+	limit_us = p->fastest_us * 3 / 2;
 	if (!p->many)
 		window *= 2;
 	else if (lag_us <= limit_us)

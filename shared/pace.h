@@ -3,7 +3,7 @@
  * else's.
  *
  * A few go out as fast as they are answered. Whoever has more than PACE_FEW has time, and keeps the line short: it has as
- * many out as do not make an answer take much longer than the fastest did. So it takes what is left over, and little of
+ * many out as do not make an answer take more than half as long again as the fastest did. So it takes what is left over, and little of
  * what others need.
  *
  * The idea is that of LEDBAT (RFC 6817) and TCP Vegas: the delay is the signal, nothing has to be lost.
