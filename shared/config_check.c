@@ -416,7 +416,7 @@ check_triage(struct config_reader *r, const struct config_triage *t)
 		return triage_fail(r, t, "task", e.msg);
 	for (size_t i = 0; i < t->tasks.n; i++)
 		if (check_step(t->tasks.v[i], &e)) {
-			snprintf(why, sizeof why, "number %zu: %.140s", i + 1, e.msg);
+			snprintf(why, sizeof why, "number %zu: %.120s", i + 1, e.msg);
 			return triage_fail(r, t, "tasks", why);
 		}
 	return 0;
