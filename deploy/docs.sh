@@ -139,6 +139,7 @@ original to itself. What takes longer than its time is given up and named: `doct
 | a task does not start | `uni-wizard task show ID`, then `uni-wizard approvals`: it may wait for Timmy, for other tasks, or for a time |
 | nothing starts anywhere | `uni-wizard house list` (owners), `uni-wizard policy show`, `uni-wizard halt --help` (is there a halt?) |
 | a submit ends with exit code 4 | `uni-wizard outbox list`; `uni-wizard outbox send` says why it does not go out |
+| a task is refused as `stale` | its id is as old as tasks that the house has forgotten, and could be a repeat: submit it anew. If that happens to tasks that waited in an outbox, more come than are remembered: raise `retention.finished` above what comes in while one waits |
 | a tool is unknown | `uni-wizard tool list` on the agent's host: it says which manifests it leaves out |
 | an agent comes and goes | its log; on one machine `uni-wizard cluster status` |
 

@@ -180,10 +180,9 @@ config_device_find(const struct config *c, const char *name)
 const char *
 config_secret_value(const struct config *c, const char *name)
 {
-	for (size_t i = 0; i < c->nsecrets; i++)
-		if (strcmp(c->secrets[i].name, name) == 0)
-			return c->secrets[i].value;
-	return NULL;
+	const struct config_secret *s = config_secret_find(c, name);
+
+	return s ? s->value : NULL;
 }
 
 bool

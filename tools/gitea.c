@@ -128,10 +128,7 @@ gitea_open_configured(const struct config *c, const struct gitea_options *o, str
 		return NULL;
 	}
 	all.url = c->gitea.url;
-	all.token = NULL;
-	for (size_t i = 0; i < c->nsecrets; i++)
-		if (strcmp(c->secrets[i].name, c->gitea.token) == 0)
-			all.token = c->secrets[i].value;
+	all.token = config_secret_value(c, c->gitea.token);
 	all.each_us = c->gitea.each_us;
 	all.burst = c->gitea.burst;
 	all.timeout_ms = c->gitea.timeout_s * 1000;

@@ -11,14 +11,7 @@ put(struct gitea_run *t, const cJSON *o, enum gitea_once what, struct buf *resul
 		return -1;
 	json_put_open(result, '{');
 	json_kv_str(result, "repository", t->repo);
-	json_kv_int(result, "number", p.number);
-	json_kv_str(result, "title", p.title);
-	json_kv_str(result, "state", p.state);
-	json_kv_bool(result, "merged", p.merged);
-	json_kv_str(result, "head", p.head);
-	json_kv_str(result, "base", p.base);
-	json_kv_str(result, "sha", p.head_sha);
-	json_kv_str(result, "url", p.url);
+	gitea_put_pull(result, &p);
 	json_kv_bool(result, "created", what == GITEA_CREATED);
 	json_put_close(result, '}');
 	gitea_tool_note(t, "pulls", p.title);

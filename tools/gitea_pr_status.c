@@ -104,21 +104,14 @@ put(struct gitea_run *t, const cJSON *o, struct buf *b, struct err *e)
 		return -1;
 	json_put_open(b, '{');
 	json_kv_str(b, "repository", t->repo);
-	json_kv_int(b, "number", p.number);
-	json_kv_str(b, "title", p.title);
-	json_kv_str(b, "state", p.state);
+	gitea_put_pull(b, &p);
 	json_kv_bool(b, "draft", p.draft);
-	json_kv_bool(b, "merged", p.merged);
 	json_kv_bool(b, "mergeable", p.mergeable);
 	json_kv_str(b, "author", p.author);
-	json_kv_str(b, "head", p.head);
-	json_kv_str(b, "base", p.base);
-	json_kv_str(b, "sha", p.head_sha);
 	if (p.merged) {
 		json_kv_str(b, "merged_at", p.merged_at);
 		json_kv_str(b, "merge_sha", p.merge_sha);
 	}
-	json_kv_str(b, "url", p.url);
 	if (put_checks(t, &p, b, e) || put_reviews(t, &p, b, e))
 		return -1;
 	json_put_close(b, '}');

@@ -238,6 +238,19 @@ gitea_put_body(struct buf *b, const char *text, size_t room)
 }
 
 void
+gitea_put_pull(struct buf *b, const struct gitea_pull *p)
+{
+	json_kv_int(b, "number", p->number);
+	json_kv_str(b, "title", p->title);
+	json_kv_str(b, "state", p->state);
+	json_kv_bool(b, "merged", p->merged);
+	json_kv_str(b, "head", p->head);
+	json_kv_str(b, "base", p->base);
+	json_kv_str(b, "sha", p->head_sha);
+	json_kv_str(b, "url", p->url);
+}
+
+void
 gitea_put_issue(struct buf *b, const struct gitea_issue *i, size_t room)
 {
 	json_kv_int(b, "number", i->number);

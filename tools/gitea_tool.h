@@ -63,6 +63,8 @@ void gitea_tool_note(struct gitea_run *t, const char *where, const char *text);
 
 /* "number","title","state",... of an issue; its text is cut to fit into room bytes, 0: none. */
 void gitea_put_issue(struct buf *b, const struct gitea_issue *i, size_t room);
+/* "number","title","state","merged","head","base","sha","url" of a pull request. */
+void gitea_put_pull(struct buf *b, const struct gitea_pull *p);
 /* key: ["name",...] of a list of objects with `member`. */
 void gitea_put_names(struct buf *b, const char *key, const cJSON *list, const char *member);
 /* "body" without the marker, cut to fit, and "body_truncated" if it is. */
