@@ -252,7 +252,7 @@ const struct config_key config_keys[] = {
 	{ "retention.finished_s", &TYPE_TIME, "7d", .min = 60, .max = 3650 * DAY, CONF(keep_finished_s),
 	    .help = "How long finished tasks and their results are kept." },
 	{ "retention.finished", &TYPE_INT, "1000000", .min = 1, .max = 100000000, CONF(keep_finished),
-	    .help = "How many finished tasks are kept at most." },
+	    .help = "How many finished tasks are kept; up to twice as many while ids as old as theirs still come." },
 	{ "retention.rejected", &TYPE_INT, "1000", .min = 0, .max = 1000000, CONF(keep_rejected),
 	    .help = "How many rejected tasks are remembered." },
 	{ "retention.keys_s", &TYPE_TIME, "24h", .min = 60, .max = 3650 * DAY, CONF(keep_keys_s),
