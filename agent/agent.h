@@ -47,6 +47,7 @@ struct link {
 	bool lost;                      /* to be taken down in the next turn */
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
+	bool follows;                   /* subscribed to what tools write elsewhere */
 	bool broken;                    /* to be taken down when all that came was read */
 	char why[160];                  /* the latest reason to connect again */
 	char told[CONFIG_MAX_BROKERS][160];     /* and the latest in the log */
