@@ -304,6 +304,7 @@ measure(struct agent *a)
 		m.disk_free_bytes = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
 		core_disk_low(a->core, m.disk_free_bytes < a->o.config->min_free_bytes);
 	}
+	health_measure(a, &m);
 	core_measured(a->core, &m);
 	needs_look(a);
 	a->commits_us = a->ncommits = 0;

@@ -99,6 +99,9 @@ struct core_measures {
 	int64_t memory_free_bytes;      /* of the host, that programs may have; -1: not known */
 	int64_t commit_us;              /* what a commit took, of those since the last time; 0: there was none */
 	int64_t cert_until_ms;          /* our certificate ends (wall); 0: not known */
+	bool shares;                    /* files, with other hosts; what follows was found out */
+	int64_t sync_faults;            /* of these, how many are away or have a fault */
+	int64_t sync_behind_s;          /* for so long something has been still to come */
 };
 
 /* Once a second. */

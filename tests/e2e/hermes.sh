@@ -35,6 +35,7 @@ hermes:
   home: $T/home
   listen: $listen
   webhook_secret: HERMES_HOOK
+breakers: {failures: 2, open_s: 2s, open_cap_s: 30s}
 workers:
   count: 6
   grace_ms: 3000
@@ -270,8 +271,23 @@ check "what may leave is configured" has_for 10 1 'select(.session == "shared" a
 learned() { "$UW" predict --tool hermes/terminal --house bezalel --json | jq -e '.of_tool > 100' >/dev/null; }
 check "the agent has learned from it" wait_for 40 learned
 
-# ---- an older Hermes, and none that serves ----
+# ---- away ----
 kill $tail 2>/dev/null
+kill "$(cat "$T/port.pid")"
+for i in 1 2; do
+	run "away.$i" "say x"
+	is "nobody answers, which is a failure without effect, $i" "$(of "away.$i" '[.state, .error.code] | tostring')" '["failed","network"]'
+done
+state() { "$UW" task show "$id" --json | jq -r .state; }
+id=$("$UW" submit hermes_run "prompt=say I waited" --house bezalel --json | jq -rs '.[0].id')
+is "what comes then is kept back" "$(state)" scheduled
+like "until this agent's Hermes is there again" "$("$UW" breaker list)" 'bezalel +hermes_run +hermes +bezalel-1 +(open|half_open)'
+export HERMES_PORT="$port"
+double port
+unset HERMES_PORT
+check "it is done then" wait_for 40 succeeded
+
+# ---- an older Hermes, and none that serves ----
 reconfigure() {
 	sed "$1" "$T/c/houses.yaml" >"$T/.yaml" && cat "$T/.yaml" >"$T/c/houses.yaml"
 	restart_all

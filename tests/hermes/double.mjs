@@ -16,7 +16,7 @@
 //   lose              the run is forgotten, as after a restart
 //
 // double.mjs PORTFILE LOG: prints its port into PORTFILE, and each request as a line of JSON into LOG.
-// HERMES_KEY: API_SERVER_KEY. HERMES_MAX: concurrent runs (10). HERMES_OLD=1: 0.11, which knows neither status, approval nor stop.
+// HERMES_PORT: to listen at (any). HERMES_KEY: API_SERVER_KEY. HERMES_MAX: concurrent runs (10). HERMES_OLD=1: 0.11, which knows neither status, approval nor stop.
 // POST /double/hook {"url","secret",...}: sends a signed outbound webhook, as Hermes would; the rest of the object is its body.
 // "count" of them, one after the other, "every" so many ms.
 import http from 'node:http'
@@ -249,7 +249,7 @@ const server = http.createServer((req, res) => {
 		route(req, res, body)
 	})
 })
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(process.env.HERMES_PORT || 0), '127.0.0.1', () => {
 	fs.writeFileSync(`${portFile}.new`, String(server.address().port))
 	fs.renameSync(`${portFile}.new`, portFile)
 })
