@@ -11,7 +11,7 @@
 
 static const struct cmd_opt opts[] = {
 	{ .name = "agent", .kind = OPT_TEXT, .arg = "ID",
-	  .help = "which agent of the configuration to be, such as ezra-1",
+	  .help = "which agent of the configuration to be, such as ezra-1 (else $UNI_WIZARD_AGENT)",
 	  .complete = "agents" },
 	{ .name = NULL },
 };
@@ -20,14 +20,14 @@ static int
 agent_cmd_run(const struct cmd_args *a)
 {
 	struct config *c = xcalloc(1, sizeof *c);
-	const char *id = cmd_text(a, "agent", NULL);
+	const char *id = cmd_text(a, "agent", getenv("UNI_WIZARD_AGENT"));
 	char exe[PATH_MAX];
 	size_t len = sizeof exe;
 	struct err e;
 	int rc;
 
-	if (!id)
-		rc = cmd_fail(EXIT_USAGE, "--agent: expected the agent's name, such as ezra-1");
+	if (!id || !*id)
+		rc = cmd_fail(EXIT_USAGE, "--agent: expected the agent's name, such as ezra-1, here or in $UNI_WIZARD_AGENT");
 	else if (uv_exepath(exe, &len))
 		rc = cmd_fail(EXIT_NOT_SUCCEEDED, "cannot find this program's own file");
 	else if ((rc = cmd_config(a, c)) == 0) {
