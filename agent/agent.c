@@ -567,7 +567,7 @@ agent_run(const struct agent_opts *o, struct err *e)
 	signal(SIGPIPE, SIG_IGN);
 	start_loop(a);
 	if (config_identity_kind(o->config, o->id) != IDENTITY_AGENT) {
-		err_set(e, ERR_CONFIG, "%s: no house has an agent %s; add it to houses.<house>.agents, or to witnesses",
+		err_set(e, ERR_CONFIG, "%s: no house has an agent %s; add it to houses.<house>.agents, to router or to witnesses",
 		    o->config->path, o->id);
 		goto out;
 	}
