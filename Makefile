@@ -113,13 +113,21 @@ $(B)/uniwizard.pc: deploy/uniwizard.pc.in $(B)/prefix Makefile
 
 # Units for systemd: one text for every agent.
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
-SERVICES  = $(if $(filter Linux,$(SYSTEM)),$(addprefix $(B)/systemd/,uni-wizard.service uni-wizard@.service timmy-router.service))
+AGENT_UNITS = $(addprefix $(B)/systemd/,uni-wizard.service uni-wizard@.service timmy-router.service)
+SERVICES  = $(if $(filter Linux,$(SYSTEM)),$(AGENT_UNITS) $(addprefix $(B)/systemd/,health-daemon.service \
+	uni-wizard-maintenance.service uni-wizard-maintenance.timer))
 service   = sed -e '/^@SANDBOX@$$/{r deploy/systemd/sandbox.in' -e 'd' -e '}' \
 	-e 's|@WHAT@|$(1)|;s|@AGENT@|$(2)|;s|@BINDIR@|$(PREFIX)/bin|;s| *$$||' $< >$@
 
-$(B)/systemd/%.service: deploy/systemd/agent.service.in deploy/systemd/sandbox.in $(B)/prefix Makefile
+$(AGENT_UNITS): deploy/systemd/agent.service.in deploy/systemd/sandbox.in $(B)/prefix Makefile
 	@mkdir -p $(@D)
 	@$(call service,$(WHAT),$(WHO))
+$(B)/systemd/%.service: deploy/systemd/%.service.in deploy/systemd/sandbox.in $(B)/prefix Makefile
+	@mkdir -p $(@D)
+	@$(call service)
+$(B)/systemd/%.timer: deploy/systemd/%.timer
+	@mkdir -p $(@D)
+	@cp $< $@
 $(B)/systemd/uni-wizard.service: WHAT = agent
 $(B)/systemd/uni-wizard@.service: WHAT = agent %i
 $(B)/systemd/uni-wizard@.service: WHO = --agent %i

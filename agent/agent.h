@@ -164,6 +164,7 @@ bool reload_asked(struct agent *a);     /* by SIGHUP. True: the agent is to end 
 int socket_open(struct agent *a, struct err *e);
 void socket_feed(struct agent *a);      /* lines that came go to the core */
 void socket_effects(struct agent *a);
+void socket_answer(struct agent *a, uint64_t conn, const char *text, size_t len);       /* if it is still there */
 void socket_close(struct agent *a);
 
 #endif

@@ -73,24 +73,36 @@ put_sync(struct buf *b, const struct health *h)
 }
 
 static void
-answer(struct agent *a, struct http_call *call)
+put_answer(struct agent *a, struct buf *b)
 {
 	const struct health *h = &a->health;
-	struct buf b = { 0 };
 	bool ok = true;
 
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
 		ok = ok && (h->checks[i].ok || i == HEALTH_SYNC);
-	put_head(&b, a, ok);
+	put_head(b, a, ok);
 	for (int i = 0; i < HEALTH_SYNC; i++)
-		put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
+		put_check(b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
 	if (h->shares)
-		put_sync(&b, h);
-	json_put_close(&b, '}');
-	core_put_stress(a->core, &b);
-	json_put_close(&b, '}');
-	buf_addc(&b, '\n');
-	http_call_answer(a, call, b.data, b.len);
+		put_sync(b, h);
+	json_put_close(b, '}');
+	core_put_stress(a->core, b);
+	json_put_close(b, '}');
+	buf_addc(b, '\n');
+}
+
+static void
+answer_all(struct agent *a)
+{
+	struct health *h = &a->health;
+	struct buf b = { 0 };
+
+	if (h->ncalls || h->nconns)
+		put_answer(a, &b);
+	while (h->ncalls)
+		http_call_answer(a, h->calls[--h->ncalls], b.data, b.len);
+	while (h->nconns)
+		socket_answer(a, h->conns[--h->nconns], b.data, b.len);
 	buf_free(&b);
 }
 
@@ -106,8 +118,7 @@ finish(struct agent *a)
 	uv_timer_stop(&h->limit);
 	if (!h->hangs)
 		notify("WATCHDOG=1");
-	while (h->ncalls)
-		answer(a, h->calls[--h->ncalls]);
+	answer_all(a);
 }
 
 /* ---- the checks ---- */
@@ -290,20 +301,38 @@ begin(struct agent *a)
 	finish(a);
 }
 
+/* Somebody waits, whom we know. */
 static void
-look(struct agent *a, struct http_call *call)
+look(struct agent *a)
 {
 	struct health *h = &a->health;
 
-	if (!h->looking && h->ended_ms && clock_mono_ms() - h->ended_ms < LOOK_EVERY_MS) {
-		answer(a, call);
-		return;
-	}
+	if (!h->looking && h->ended_ms && clock_mono_ms() - h->ended_ms < LOOK_EVERY_MS)
+		answer_all(a);
+	else if (!h->looking)
+		begin(a);
+}
+
+static void
+look_for_call(struct agent *a, struct http_call *call)
+{
+	struct health *h = &a->health;
+
 	if (h->ncalls == HEALTH_CALLS)
 		return;
 	h->calls[h->ncalls++] = call;
-	if (!h->looking)
-		begin(a);
+	look(a);
+}
+
+void
+health_ask(struct agent *a, uint64_t conn)
+{
+	struct health *h = &a->health;
+
+	if (h->nconns == HEALTH_CALLS)
+		return;
+	h->conns[h->nconns++] = conn;
+	look(a);
 }
 
 void
@@ -373,7 +402,7 @@ health_get(const struct http_request *r, struct http_reply *w)
 {
 	struct err e = { 0 };
 
-	if (http_call(r, look, ASK_MS, &w->body, &e)) {
+	if (http_call(r, look_for_call, ASK_MS, &w->body, &e)) {
 		buf_clear(&w->body);
 		loop_stands(r, w, &e);
 	} else if (strstr(buf_str(&w->body), "\"status\":\"failing\"")) {

@@ -36,7 +36,7 @@ enum health_check {
 	HEALTH_NCHECKS
 };
 
-#define HEALTH_CALLS 32                 /* as many as there are connections */
+#define HEALTH_CALLS 32                 /* as many as there are connections of HTTP; and as many local ones */
 
 struct health {
 	uv_timer_t limit;               /* of the look */
@@ -54,12 +54,14 @@ struct health {
 		char detail[200];
 	} checks[HEALTH_NCHECKS];
 	struct http_call *calls[HEALTH_CALLS];
-	int ncalls;
+	uint64_t conns[HEALTH_CALLS];   /* local ones that wait, see socket.c */
+	int ncalls, nconns;
 };
 
 void health_init(struct agent *a);
 void health_second(struct agent *a);    /* feeds the service manager's watchdog: looks for it, now and then */
 void health_commit(struct agent *a, const char *failed);        /* a commit came through, or failed */
+void health_ask(struct agent *a, uint64_t conn);        /* a local connection, which is answered when the look has ended */
 bool health_attempt_end(struct agent *a, const struct pool_end *end);   /* true if it was one of ours */
 
 #endif

@@ -16,9 +16,10 @@ is "nothing in them is left open" "$(grep -h '@[A-Z]' "$units"/*.service)" ""
 is "each starts this program" "$(grep -h '^ExecStart=' "$units"/*.service | grep -cv "^ExecStart=$T/bin/uni-wizard ")" 0
 
 if command -v systemd-analyze >"$T/out"; then
-	for unit in "$units"/*.service; do
+	for unit in "$units"/*.service "$units"/*.timer; do
 		check "${unit##*/} is one" systemd-analyze verify --man=no "$unit"
-		check "${unit##*/} lets little through" systemd-analyze security --offline=yes --threshold=20 "$unit"
+		[ "${unit##*.}" = timer ] ||
+			check "${unit##*/} lets little through" systemd-analyze security --offline=yes --threshold=20 "$unit"
 	done
 	mosquitto=$(find /usr/lib/systemd/system /lib/systemd/system -name mosquitto.service 2>"$T/out" | head -n 1)
 	if [ -n "$mosquitto" ]; then
