@@ -40,6 +40,7 @@
 	C(house_move)        \
 	C(drill)             \
 	C(allegro)           \
+	C(allegro_suggest)   \
 	C(agent)             \
 	C(agent_log_level)   \
 	X("Sovereignty")     \
