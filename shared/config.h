@@ -174,6 +174,8 @@ struct config_bridge {
 	char *link;                     /* before a task's id, in comments; NULL: no link */
 	int64_t poll_s, backlog_s, yield_s;
 	int64_t open;                   /* events at once */
+	char *suggest;                  /* off say apply */
+	int64_t suggest_at;             /* per cent, from which a label is given */
 };
 
 /* See tools/gitea.h. */

@@ -183,6 +183,11 @@ const struct config_key config_keys[] = {
 	{ "bridge.yield_s", &TYPE_TIME, "60s", .min = 0, .max = 1 * DAY, CONF(bridge.yield_s),
 	    .help = "How long Gitea cannot be reached from here before the house goes to another of its candidates; 0: it stays." },
 
+	{ "bridge.suggest", &TYPE_CHOICE, "say", .allowed = "off say apply", CONF(bridge.suggest),
+	    .help = "What becomes of what was learned from people: nothing, a line in the comment where no rule speaks, or labels too." },
+	{ "bridge.suggest_at", &TYPE_INT, "90", .min = 50, .max = 100, CONF(bridge.suggest_at),
+	    .help = "How probable a label must be, in per cent, to be given with `apply`." },
+
 	{ "triage.*.kind", &TYPE_CHOICE, "any", .allowed = "any issue pull", TRIAGE(kind),
 	    .help = "What the rule is about. The first that fits is followed." },
 	{ "triage.*.repo", &TYPE_TEXT, TRIAGE(repo),

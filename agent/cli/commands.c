@@ -40,6 +40,7 @@
 	C(house_move)        \
 	C(drill)             \
 	C(allegro)           \
+	C(allegro_suggest)   \
 	C(agent)             \
 	C(health)            \
 	C(agent_log_level)   \
