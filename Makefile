@@ -4,9 +4,11 @@
 # make check           unit and end-to-end tests of one build; SAN=address,undefined for sanitizers
 # make bench           figures, as ratios in one run;  make bench-peers  with beanstalkd and BullMQ
 # make install         to DESTDIR and PREFIX (/usr/local)
+# make deb             Debian packages into build/
 # make help            every target
 
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 VERSION := 4.0.0
 CC      ?= cc
 
@@ -22,7 +24,7 @@ ifeq ($(SYSTEM),Darwin)
 # brew keeps these apart from what macOS brings itself.
 BREW    := $(shell brew --prefix 2>/dev/null)/opt
 PKGCONF  = PKG_CONFIG_PATH="$(BREW)/openssl@3/lib/pkgconfig:$(BREW)/sqlite/lib/pkgconfig:$(BREW)/curl/lib/pkgconfig" pkg-config
-SONAME   = -dynamiclib -install_name $(PREFIX)/lib/libuniwizard.so.4
+SONAME   = -dynamiclib -install_name $(LIBDIR)/libuniwizard.so.4
 else
 PKGCONF  = pkg-config
 SONAME   = -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map
@@ -109,35 +111,37 @@ $(B)/prefix: FORCE
 $(B)/agent/harness.o: $(B)/prefix
 
 $(B)/uniwizard.pc: deploy/uniwizard.pc.in $(B)/prefix Makefile
-	@sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' $< >$@
+	@sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' $< >$@
 
 docs/API_REFERENCE.md: agent/uni_wizard.h docs/api.awk
 	@awk -f docs/api.awk $< >$@.new && mv $@.new $@
 
 INSTALL  ?= install
 TO        = $(DESTDIR)$(PREFIX)
+TOLIB     = $(DESTDIR)$(LIBDIR)
 SOFILE    = libuniwizard.so.$(VERSION)
 
 .PHONY: install uninstall FORCE
-install: all $(B)/uniwizard.pc
-	$(INSTALL) -d "$(TO)/bin" "$(TO)/lib/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
+install: all install-host $(B)/uniwizard.pc
+	$(INSTALL) -d "$(TO)/bin" "$(TOLIB)/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
 	$(INSTALL) -m 755 $(BIN) "$(TO)/bin"
-	$(INSTALL) -m 644 $(LIBA) "$(TO)/lib"
-	$(INSTALL) -m 755 $(LIBSO) "$(TO)/lib/$(SOFILE)"
-	ln -sf $(SOFILE) "$(TO)/lib/libuniwizard.so.4"
-	ln -sf libuniwizard.so.4 "$(TO)/lib/libuniwizard.so"
+	$(INSTALL) -m 644 $(LIBA) "$(TOLIB)"
+	$(INSTALL) -m 755 $(LIBSO) "$(TOLIB)/$(SOFILE)"
+	ln -sf $(SOFILE) "$(TOLIB)/libuniwizard.so.4"
+	ln -sf libuniwizard.so.4 "$(TOLIB)/libuniwizard.so"
 	$(INSTALL) -m 644 agent/uni_wizard.h "$(TO)/include"
-	$(INSTALL) -m 644 $(B)/uniwizard.pc "$(TO)/lib/pkgconfig"
+	$(INSTALL) -m 644 $(B)/uniwizard.pc "$(TOLIB)/pkgconfig"
 	for f in tools/tools.d/*; do \
 		mode=644; [ ! -x "$$f" ] || mode=755; \
 		$(INSTALL) -m $$mode "$$f" "$(TO)/share/uni-wizard/tools.d" || exit 1; \
 	done
 
-uninstall:
-	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TO)/lib/pkgconfig/uniwizard.pc"
-	rm -f "$(TO)/lib/libuniwizard.a" "$(TO)/lib/libuniwizard.so" "$(TO)/lib/libuniwizard.so.4" "$(TO)/lib/$(SOFILE)"
+uninstall: uninstall-host
+	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TOLIB)/pkgconfig/uniwizard.pc"
+	rm -f "$(TOLIB)/libuniwizard.a" "$(TOLIB)/libuniwizard.so" "$(TOLIB)/libuniwizard.so.4" "$(TOLIB)/$(SOFILE)"
 	rm -rf "$(TO)/share/uni-wizard"
 
+include deploy/deploy.mk
 include tests/tests.mk
 include tests/bench/bench.mk
 include tests/sim/sim.mk
