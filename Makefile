@@ -122,7 +122,7 @@ TOLIB     = $(DESTDIR)$(LIBDIR)
 SOFILE    = libuniwizard.so.$(VERSION)
 
 .PHONY: install uninstall FORCE
-install: all install-host $(B)/uniwizard.pc
+install: all $(B)/uniwizard.pc
 	$(INSTALL) -d "$(TO)/bin" "$(TOLIB)/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
 	$(INSTALL) -m 755 $(BIN) "$(TO)/bin"
 	$(INSTALL) -m 644 $(LIBA) "$(TOLIB)"
@@ -136,7 +136,7 @@ install: all install-host $(B)/uniwizard.pc
 		$(INSTALL) -m $$mode "$$f" "$(TO)/share/uni-wizard/tools.d" || exit 1; \
 	done
 
-uninstall: uninstall-host
+uninstall:
 	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TOLIB)/pkgconfig/uniwizard.pc"
 	rm -f "$(TOLIB)/libuniwizard.a" "$(TOLIB)/libuniwizard.so" "$(TOLIB)/libuniwizard.so.4" "$(TOLIB)/$(SOFILE)"
 	rm -rf "$(TO)/share/uni-wizard"
