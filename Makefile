@@ -24,10 +24,13 @@ ifeq ($(SYSTEM),Darwin)
 # brew keeps these apart from what macOS brings itself.
 BREW    := $(shell brew --prefix 2>/dev/null)/opt
 PKGCONF  = PKG_CONFIG_PATH="$(BREW)/openssl@3/lib/pkgconfig:$(BREW)/sqlite/lib/pkgconfig:$(BREW)/curl/lib/pkgconfig" pkg-config
-SONAME   = -dynamiclib -install_name $(LIBDIR)/libuniwizard.so.4
+# libuniwizard.4.dylib there, libuniwizard.so.4 elsewhere.
+so       = libuniwizard$(if $(1),.$(1)).dylib
+SONAME   = -dynamiclib -install_name $(LIBDIR)/$(call so,4)
 else
 PKGCONF  = pkg-config
-SONAME   = -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map
+so       = libuniwizard.so$(if $(1),.$(1))
+SONAME   = -shared -Wl,-soname,$(call so,4) -Wl,--version-script=shared/libuniwizard.map
 endif
 # Asked once, not for each file.
 PKG_CFLAGS := $(shell $(PKGCONF) --cflags $(PKGS) 2>/dev/null)
@@ -63,7 +66,7 @@ HARNESS  = $(filter $(B)/agent/harness%,$(AGENT))
 LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(HARNESS)
 BIN      = $(B)/uni-wizard
 LIBA     = $(B)/libuniwizard.a
-LIBSO    = $(B)/libuniwizard.so.4
+LIBSO    = $(B)/$(call so,4)
 
 .PHONY: all
 all: $(BIN) $(LIBA) $(LIBSO)
@@ -119,16 +122,15 @@ docs/API_REFERENCE.md: agent/uni_wizard.h docs/api.awk
 INSTALL  ?= install
 TO        = $(DESTDIR)$(PREFIX)
 TOLIB     = $(DESTDIR)$(LIBDIR)
-SOFILE    = libuniwizard.so.$(VERSION)
 
 .PHONY: install uninstall FORCE
 install: all $(B)/uniwizard.pc
 	$(INSTALL) -d "$(TO)/bin" "$(TOLIB)/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
 	$(INSTALL) -m 755 $(BIN) "$(TO)/bin"
 	$(INSTALL) -m 644 $(LIBA) "$(TOLIB)"
-	$(INSTALL) -m 755 $(LIBSO) "$(TOLIB)/$(SOFILE)"
-	ln -sf $(SOFILE) "$(TOLIB)/libuniwizard.so.4"
-	ln -sf libuniwizard.so.4 "$(TOLIB)/libuniwizard.so"
+	$(INSTALL) -m 755 $(LIBSO) "$(TOLIB)/$(call so,$(VERSION))"
+	ln -sf $(call so,$(VERSION)) "$(TOLIB)/$(call so,4)"
+	ln -sf $(call so,4) "$(TOLIB)/$(call so)"
 	$(INSTALL) -m 644 agent/uni_wizard.h "$(TO)/include"
 	$(INSTALL) -m 644 $(B)/uniwizard.pc "$(TOLIB)/pkgconfig"
 	for f in tools/tools.d/*; do \
@@ -138,7 +140,7 @@ install: all $(B)/uniwizard.pc
 
 uninstall:
 	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TOLIB)/pkgconfig/uniwizard.pc"
-	rm -f "$(TOLIB)/libuniwizard.a" "$(TOLIB)/libuniwizard.so" "$(TOLIB)/libuniwizard.so.4" "$(TOLIB)/$(SOFILE)"
+	rm -f "$(TOLIB)/libuniwizard.a" "$(TOLIB)/$(call so)" "$(TOLIB)/$(call so,4)" "$(TOLIB)/$(call so,$(VERSION))"
 	rm -rf "$(TO)/share/uni-wizard"
 
 include deploy/deploy.mk
