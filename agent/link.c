@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "json.h"
 #include "log.h"
+#include "notify.h"
 
 #define KEEPALIVE_S 5                   /* the least that libmosquitto takes */
 #define SESSION_EXPIRY_S 86400
@@ -95,6 +96,7 @@ on_up(void *arg, bool session)
 	core_link_up(a->core, a->link.broker, session && mqtt_is_v5(a->link.mqtt));
 	http_link_up(a);
 	subscribe_all(a);
+	notify_status("connected to %s:%d", broker(a)->host, broker(a)->port);
 	log_info("link: connected to %s:%d%s%s", broker(a)->host, broker(a)->port,
 	    mqtt_is_v5(a->link.mqtt) ? "" : " in MQTT 3.1.1", session ? ", session resumed" : "");
 }
@@ -452,6 +454,7 @@ take_down(struct agent *a)
 	a->link.mqtt = NULL;
 	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
 	if (was_up) {
+		notify_status("not connected: %s", a->link.why);
 		a->link.told[a->link.broker][0] = '\0';
 		a->link.left = 0;
 		complain(a, a->link.why);

@@ -41,6 +41,7 @@
 	C(drill)             \
 	C(allegro)           \
 	C(agent)             \
+	C(health)            \
 	C(agent_log_level)   \
 	X("Sovereignty")     \
 	C(approvals)         \
@@ -87,6 +88,7 @@
 	C(mcp)               \
 	X("Set-up")          \
 	C(doctor)            \
+	C(maintenance)       \
 	C(support_bundle)    \
 	C(cluster_up)        \
 	C(cluster_status)    \
