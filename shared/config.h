@@ -357,6 +357,19 @@ struct cJSON;
  * text. As strict as houses.yaml. The caller frees it; NULL with file and line in e. */
 struct cJSON *config_tree(const char *name, const char *text, size_t len, struct err *e);
 
+#define CONFIG_ROW_PATH 96
+
+/* A key of the file as documentation shows it. */
+struct config_row {
+	char path[CONFIG_ROW_PATH];     /* "houses.<name>.agents" */
+	const char *type, *def, *help;
+	bool value;                     /* def is a value, not words about it */
+	char accepted[400];
+};
+
+/* The i-th; false past the last. */
+bool config_row(size_t i, struct config_row *row);
+
 struct buf;
 /* Every key with type, default, range and help, as a Markdown table. */
 void config_keys_markdown(struct buf *out);

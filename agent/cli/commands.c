@@ -109,6 +109,7 @@
 	C(pki_show)          \
 	C(broker_config)     \
 	C(completion)        \
+	C(man)               \
 	C(worker)            \
 	C(bridge)            \
 	C(complete)
