@@ -570,6 +570,15 @@ warn_tool(const char *msg, void *arg)
 	log_warnx("tool: %s", msg);
 }
 
+/* A service sees most of the file system read-only, until its unit says otherwise. */
+static void
+look_at_roots(const struct config *f)
+{
+	for (size_t i = 0; i < f->roots.n; i++)
+		if (access(f->roots.v[i], W_OK) && errno == EROFS)
+			log_warnx("tools.roots: %s is read-only for this agent; in a unit, ReadWritePaths= is to name it", f->roots.v[i]);
+}
+
 static void
 close_handle(uv_handle_t *h, void *arg)
 {
@@ -607,6 +616,7 @@ agent_run(const struct agent_opts *o, struct err *e)
 	    start_core(a, e) ||
 	    start_pool(a, e) || socket_open(a, e))
 		goto out;
+	look_at_roots(o->config);
 	link_start(a);
 	needs_start(a);
 	health_init(a);

@@ -235,6 +235,7 @@ complain(struct agent *a, const char *why)
 	if (a->link.failures % 20 && strncmp(told, why, sizeof a->link.why - 1) == 0)
 		return;
 	snprintf(told, sizeof a->link.why, "%.*s", (int)sizeof a->link.why - 1, why);
+	notify_status("not connected to %s:%d: %s", broker(a)->host, broker(a)->port, why);
 	log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, why);
 }
 
@@ -454,7 +455,6 @@ take_down(struct agent *a)
 	a->link.mqtt = NULL;
 	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = a->link.follows = false;
 	if (was_up) {
-		notify_status("not connected: %s", a->link.why);
 		a->link.told[a->link.broker][0] = '\0';
 		a->link.left = 0;
 		complain(a, a->link.why);
