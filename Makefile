@@ -23,7 +23,7 @@ SYSTEM  := $(shell uname)
 ifeq ($(SYSTEM),Darwin)
 # brew keeps these apart from what macOS brings itself.
 BREW    := $(shell brew --prefix 2>/dev/null)/opt
-PKGCONF  = PKG_CONFIG_PATH="$(BREW)/openssl@3/lib/pkgconfig:$(BREW)/sqlite/lib/pkgconfig:$(BREW)/curl/lib/pkgconfig" pkg-config
+PKGCONF  = PKG_CONFIG_PATH="$(BREW)/openssl@3/lib/pkgconfig:$(BREW)/sqlite/lib/pkgconfig:$(BREW)/curl/lib/pkgconfig:$$PKG_CONFIG_PATH" pkg-config
 # libuniwizard.4.dylib there, libuniwizard.so.4 elsewhere.
 so       = libuniwizard$(if $(1),.$(1)).dylib
 SONAME   = -dynamiclib -install_name $(LIBDIR)/$(call so,4)

@@ -21,6 +21,7 @@ static const char bash[] =
     "}\n"
     "complete -F _uni_wizard uni-wizard\n";
 
+/* An installed file is the function itself, the first time it is asked; one that is sourced only defines it. */
 static const char zsh[] =
     "#compdef uni-wizard\n"
     "_uni_wizard() {\n"
@@ -35,7 +36,7 @@ static const char zsh[] =
     "	(( $#plain )) && compadd -l -d plain_help -a plain\n"
     "	(( $#open )) && compadd -S '' -l -d open_help -a open\n"
     "}\n"
-    "compdef _uni_wizard uni-wizard\n";
+    "if [[ $funcstack[1] == _uni-wizard ]]; then _uni_wizard \"$@\"; else compdef _uni_wizard uni-wizard; fi\n";
 
 static const char fish[] =
     "function __uni_wizard_complete\n"
