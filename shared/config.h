@@ -38,7 +38,7 @@ struct err;
 #define CONFIG_MAX_TRIAGES 64
 #define CONFIG_MAX_REPOSITORIES 64
 #define CONFIG_MAX_DEVICES 32
-#define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
+#define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + 2 * CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
 typedef char config_name[NAME_MAX_LEN + 1];
@@ -174,6 +174,8 @@ struct config_bridge {
 	char *link;                     /* before a task's id, in comments; NULL: no link */
 	int64_t poll_s, backlog_s, yield_s;
 	int64_t open;                   /* events at once */
+	char *suggest;                  /* off say apply */
+	int64_t suggest_at;             /* per cent, from which a label is given */
 };
 
 /* See tools/gitea.h. */
@@ -211,6 +213,7 @@ struct config {
 	struct config_house houses[CONFIG_MAX_HOUSES];
 	size_t nhouses;
 	struct config_names router;     /* candidates of the house "_", in order */
+	struct config_names routers;    /* of these the agents that are at home in no house, and only route */
 	struct config_names witnesses;  /* agents that own nothing and only vote */
 	config_name sovereign;          /* "timmy" */
 	struct config_signers sovereign_keys;   /* whose signature is his; none: nothing signed is asked for */
@@ -353,6 +356,19 @@ struct cJSON;
 /* Other YAML, or JSON, which is YAML too, as a tree: plain true, false and whole numbers are such, all else is
  * text. As strict as houses.yaml. The caller frees it; NULL with file and line in e. */
 struct cJSON *config_tree(const char *name, const char *text, size_t len, struct err *e);
+
+#define CONFIG_ROW_PATH 96
+
+/* A key of the file as documentation shows it. */
+struct config_row {
+	char path[CONFIG_ROW_PATH];     /* "houses.<name>.agents" */
+	const char *type, *def, *help;
+	bool value;                     /* def is a value, not words about it */
+	char accepted[400];
+};
+
+/* The i-th; false past the last. */
+bool config_row(size_t i, struct config_row *row);
 
 struct buf;
 /* Every key with type, default, range and help, as a Markdown table. */

@@ -4,9 +4,12 @@
 
 #include "json.h"
 #include "rule.h"
+#include "said.h"
 #include "task.h"
 
 #define RECORD "<!-- uni-wizard-triage "
+#define SAID "<!-- uni-wizard-said "
+#define END " -->\n"
 
 /*      state              what it says                                  commit */
 #define STATES(X)                                                                            \
@@ -242,18 +245,39 @@ put_tasks(struct buf *out, const struct matter *x, const struct config_triage *r
 	cJSON_Delete(o);
 }
 
+static void
+put_record(struct buf *out, const struct matter *x)
+{
+	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s" END, or_dash(x->rule), or_dash(x->house), or_dash(x->first),
+	    or_dash(x->state));
+	if (x->said)
+		buf_addf(out, SAID "%s" END, x->said);
+}
+
+static void
+put_said(struct buf *out, const struct matter *x)
+{
+	cJSON *list = x->said ? said_read(x->said, strlen(x->said)) : NULL;
+
+	if (list) {
+		buf_adds(out, "\n\n");
+		said_put(out, list);
+	}
+	cJSON_Delete(list);
+}
+
 void
 comment_put(struct buf *out, const struct matter *x, const struct config_triage *rule, const char *link, const char *key)
 {
 	char marker[GITEA_MARKER_MAX];
 
-	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s -->\n", or_dash(x->rule), or_dash(x->house), or_dash(x->first),
-	    or_dash(x->state));
+	put_record(out, x);
 	if (!rule && !*x->rule)
 		buf_adds(out, "**Triage**: no rule speaks for this; a person looks at it.");
 	else
 		buf_addf(out, "**Triage**: %s (rule `%s`%s%s%s).", rule && rule->category ? rule->category : "seen", x->rule,
 		    *x->house ? ", house `" : "", x->house, *x->house ? "`" : "");
+	put_said(out, x);
 	if (*x->task)
 		put_tasks(out, x, rule, link);
 	gitea_marker(key, marker);
@@ -281,6 +305,25 @@ read_member(const char **p, const char *name, char *out, size_t size)
 	return true;
 }
 
+/* What was suggested, in the line after the record. The caller frees it; NULL: nothing. */
+static char *
+read_said(const char *text)
+{
+	const char *p = strstr(text, END), *end;
+	struct buf b = { 0 };
+	cJSON *list;
+
+	if (!p || strncmp(p + strlen(END), SAID, strlen(SAID)) != 0)
+		return NULL;
+	p += strlen(END) + strlen(SAID);
+	end = strstr(p, END);
+	list = end ? said_read(p, (size_t)(end - p)) : NULL;
+	if (list)
+		json_put_tree(&b, list);
+	cJSON_Delete(list);
+	return b.len ? buf_take(&b) : NULL;
+}
+
 bool
 comment_read(const char *text, struct matter *x)
 {
@@ -300,5 +343,7 @@ comment_read(const char *text, struct matter *x)
 	memcpy(x->task, r.task, sizeof x->task);
 	memcpy(x->state, r.state, sizeof x->state);
 	memcpy(x->shown, r.state, sizeof x->shown);
+	free(x->said);
+	x->said = read_said(text);
 	return true;
 }

@@ -39,16 +39,17 @@ time_of(const cJSON *o, const char *name, int64_t *ms, struct err *e)
 	return err_field(e, ERR_INVALID, name, text, "a time as in RFC 3339");
 }
 
+/* Of each object in a list one text. */
 static void
-add_labels(cJSON *to, const cJSON *list)
+add_names(cJSON *to, const char *member, const cJSON *list, const char *name, int max)
 {
-	cJSON *out = cJSON_AddArrayToObject(to, "labels");
+	cJSON *out = cJSON_AddArrayToObject(to, member);
 	const cJSON *v;
 	int n = 0;
 
 	cJSON_ArrayForEach(v, list)
-		if (*json_text(v, "name") && n++ < EVENT_LABELS_MAX)
-			cJSON_AddItemToArray(out, cJSON_CreateString(json_text(v, "name")));
+		if (*json_text(v, name) && n++ < max)
+			cJSON_AddItemToArray(out, cJSON_CreateString(json_text(v, name)));
 }
 
 /* An issue that is a pull request has the member; a pull request itself has the branches. */
@@ -93,7 +94,8 @@ event_facts(const char *repo, const cJSON *o, struct err *e)
 	add_cut(f, "body", json_text(o, "body"), EVENT_BODY_MAX);
 	add_cut(f, "author", json_text(cJSON_GetObjectItemCaseSensitive(o, "user"), "login"), LOGIN_MAX);
 	add_cut(f, "url", json_text(o, "html_url"), URL_MAX);
-	add_labels(f, cJSON_GetObjectItemCaseSensitive(o, "labels"));
+	add_names(f, "labels", cJSON_GetObjectItemCaseSensitive(o, "labels"), "name", EVENT_LABELS_MAX);
+	add_names(f, "assignees", assignees, "login", EVENT_ASSIGNEES_MAX);
 	cJSON_AddBoolToObject(f, "assigned", cJSON_GetArraySize(assignees) > 0 ||
 	    cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(o, "assignee")));
 	cJSON_AddBoolToObject(f, "open", strcmp(json_text(o, "state"), "open") == 0);

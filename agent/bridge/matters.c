@@ -24,6 +24,11 @@ static const char *const migrations[] = {
 	"ALTER TABLE matter ADD COLUMN step INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE matter ADD COLUMN past TEXT;"
 	"UPDATE matter SET first = task",
+	/* See lesson.h. */
+	"CREATE TABLE lesson (row INTEGER PRIMARY KEY, repo TEXT NOT NULL, number INTEGER NOT NULL, pull INTEGER NOT NULL,"
+	" words BLOB NOT NULL, rule TEXT NOT NULL DEFAULT '', house TEXT NOT NULL DEFAULT '', said TEXT, truth TEXT,"
+	" at_ms INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0, UNIQUE (repo, number));"
+	"CREATE INDEX lesson_truth ON lesson (at_ms) WHERE truth IS NOT NULL",
 };
 
 enum {
@@ -33,7 +38,8 @@ enum {
 };
 
 #define COLUMNS "row, repo, number, stage, source, facts, created_ms, seen_ms, triaged_ms, adopted, tries, next_ms, comment, rule," \
-	" house, task, known, state, shown, outcome, first, step, past FROM matter "
+	" house, task, known, state, shown, outcome, first, step, past," \
+	" (SELECT said FROM lesson l WHERE l.repo = matter.repo AND l.number = matter.number) FROM matter "
 #define LATEST "(SELECT triaged_ms - created_ms AS ms FROM matter WHERE source = ?1 AND triaged_ms > 0 AND adopted = 0" \
 	" ORDER BY triaged_ms DESC LIMIT 10000)"
 
@@ -177,6 +183,7 @@ read_row(struct matters *m, sqlite3_stmt *s, struct matter *x, struct err *e)
 	get_text(s, 20, x->first, sizeof x->first);
 	x->step = (size_t)sqlite3_column_int(s, 21);
 	x->past = take_text(s, 22);
+	x->said = take_text(s, 23);
 	sqlite3_reset(s);
 	return 1;
 }
@@ -255,6 +262,7 @@ matter_release(struct matter *x)
 	cJSON_Delete(x->facts);
 	free(x->outcome);
 	free(x->past);
+	free(x->said);
 	*x = (struct matter){ 0 };
 }
 

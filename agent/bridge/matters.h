@@ -67,6 +67,7 @@ struct matter {
 	char shown[MATTERS_STATE_MAX];  /* as the comment says */
 	char *outcome;                  /* JSON; NULL: none */
 	char *past;                     /* list of the outcomes of those before it, without their results; NULL: none */
+	char *said;                     /* what was suggested, see said.h; kept by its lesson; NULL: nothing */
 };
 
 struct matters {

@@ -70,9 +70,9 @@ const struct cmd cmd_completion = {
 	.name = "completion",
 	.args = "bash|zsh|fish",
 	.help = "Print a script that completes commands, options, houses, agents and tools",
-	.more = "bash: source <(uni-wizard completion bash)\n"
-	        "zsh:  source <(uni-wizard completion zsh)\n"
-	        "fish: uni-wizard completion fish | source",
+	.more = "Installed with the program, they are loaded by themselves. Elsewhere, in bash or zsh, and in fish:\n\n"
+	        "  source <(uni-wizard completion bash)\n"
+	        "  uni-wizard completion fish | source",
 	.min_args = 1,
 	.max_args = 1,
 	.flags = CMD_NO_CONFIG,

@@ -40,7 +40,9 @@
 	C(house_move)        \
 	C(drill)             \
 	C(allegro)           \
+	C(allegro_suggest)   \
 	C(agent)             \
+	C(health)            \
 	C(agent_log_level)   \
 	X("Sovereignty")     \
 	C(approvals)         \
@@ -87,6 +89,7 @@
 	C(mcp)               \
 	X("Set-up")          \
 	C(doctor)            \
+	C(maintenance)       \
 	C(support_bundle)    \
 	C(cluster_up)        \
 	C(cluster_status)    \
@@ -106,6 +109,7 @@
 	C(pki_show)          \
 	C(broker_config)     \
 	C(completion)        \
+	C(man)               \
 	C(worker)            \
 	C(bridge)            \
 	C(complete)

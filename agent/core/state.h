@@ -726,6 +726,8 @@ struct core {
 	int64_t next_due_ms;            /* wall; 0: none */
 	int64_t tidy_mono_ms, tidy_seq, prune_seq, pruned_id_ms;
 	int64_t stored_pruned_id_ms;
+	int64_t coming_ms[2];           /* time of the oldest id that came: in this slot of the clock, and in the one before */
+	int64_t coming_slot;
 	struct histogram task_times;
 	int64_t look_ms;                /* to be written, so that it is seen that the store takes something; 0: not */
 	int64_t looked_seq;             /* the tasks up to this one were read */

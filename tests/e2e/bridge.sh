@@ -38,6 +38,7 @@ check "and nobody else" not bridge_of ezra-1
 N=$(issue "Crash at start" "It dies.")
 check "an issue is triaged by polling" wait_for 20 says "$N" 'a fault (rule `crash`, house `ezra`)'
 check "and its task succeeds, which the comment says" wait_for 20 says "$N" '\*\*succeeded\*\*'
+like "and who ran it" "$(said "$N")" 'Run by `ezra-1`\.'
 like "with a link to it" "$(said "$N")" 'https://example.org/#task/[0-9A-Z]{26}'
 like "and what it found, in a fence that it cannot end" "$(said "$N")" '^````$'
 is "it has the labels" "$(labels "$N")" "bug house/ezra"
