@@ -227,6 +227,7 @@ ask_sync(struct agent *a)
 		.params = "{}", .params_len = 2, .timeout_ms = SYNC_MS };
 
 	a->health.sync_ms = clock_mono_ms();
+	a->health.sync_next_ms = a->health.sync_ms + SYNC_EVERY_MS;
 	pool_start(a->pool, &start);
 	pool_flush(a->pool);
 }

@@ -133,3 +133,5 @@ is "it was cancelled" "$("$UW" task show "$(task_of "$M" 5)" --json | jq -r .sta
 check "nothing of it was pushed" not on_hub "uw/issue-$M"
 is "and its working tree is there to be looked at" "$(cat "$TREES/issue-$M/notes.md")" "A third one, please"
 check "the audit is whole" "$UW" audit verify
+
+gitea_kept "$T/record" 20

@@ -120,7 +120,7 @@ check "they outlive the agent, and come when the broker is back, in order and on
 
 . "$(dirname "$0")/../gitea/lib.sh"
 if command -v node >/dev/null; then
-	gitea_up
+	gitea_up --record "$T/record"
 	gitea_user allegro
 	gitea_do POST /repos '{"full_name":"timmy/work","writers":["allegro"],"branches":{"main":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","fix/a":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}}' >"$T/.out"
 	for title in One Two; do
@@ -171,3 +171,5 @@ is "once" "$("$T/allegro" ezra pr timmy/work fix/a 'Fix "a"' | jq -c '[.number, 
 is "Hermes answers" "$("$T/allegro" ezra hermes 'say Done.' opus | jq -r .output)" Done.
 like "as the model that was asked for" "$(jq -r 'select(.method == "POST") | .body' "$T/hermes.log")" '"model":"opus"'
 refuse "and fails" 1 "$T/allegro" ezra hermes 'fail no money'
+
+gitea_kept "$T/record" 8

@@ -9,7 +9,7 @@
 //   wait MS
 //   ask COMMAND       approval.request; goes on when it is answered: after deny, its output says so
 //   fail WHY          run.failed
-//   partial           run.completed, but not completed: "completed": false
+//   partial [MEMBER]  run.completed, but not completed: "completed": false, or "partial", "failed" or "interrupted": true
 //   empty             run.completed without a text
 //   cut               the connection of the stream is reset; the run goes on
 //   hang              the run does nothing any more until it is stopped
@@ -107,7 +107,8 @@ async function go(run) {
 		} else if (word === 'fail') {
 			return finish(run, 'failed', 'run.failed', { error: rest })
 		} else if (word === 'partial') {
-			return finish(run, 'completed', 'run.completed', { output: run.output, completed: false, usage: usage(run) })
+			const how = rest ? { [rest]: true } : { completed: false }
+			return finish(run, 'completed', 'run.completed', { output: run.output, ...how, usage: usage(run) })
 		} else if (word === 'empty') {
 			return finish(run, 'completed', 'run.completed', { output: '', usage: usage(run) })
 		} else if (word === 'cut') {
