@@ -263,7 +263,7 @@ open_all(struct bridge *b, struct err *e)
 	b->labels = cJSON_CreateObject();
 	b->started_ms = b->heard_ms = clock_mono_ms();
 	b->gitea = gitea_open_configured(b->c, &(struct gitea_options){ 0 }, e);
-	if (!b->gitea || matters_open(&b->m, path, e) || lessons_open(&b->lessons, &b->m, b->c, e))
+	if (!b->gitea || matters_open(&b->m, path, e) || matters_doubt(&b->m, e) || lessons_open(&b->lessons, &b->m, b->c, e))
 		return -1;
 	b->yields = matters_sum(&b->m, "yields");
 	return open_hook(b, e) || open_client(b, e) || resume(b, e) ? -1 : 0;

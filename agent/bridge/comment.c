@@ -1,5 +1,6 @@
 #include "comment.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
@@ -10,6 +11,7 @@
 #define RECORD "<!-- uni-wizard-triage "
 #define SAID "<!-- uni-wizard-said "
 #define END " -->\n"
+#define ROUNDS_MAX 1000000000
 
 /*      state              what it says                                  commit */
 #define STATES(X)                                                                            \
@@ -248,8 +250,11 @@ put_tasks(struct buf *out, const struct matter *x, const struct config_triage *r
 static void
 put_record(struct buf *out, const struct matter *x)
 {
-	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s" END, or_dash(x->rule), or_dash(x->house), or_dash(x->first),
+	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s", or_dash(x->rule), or_dash(x->house), or_dash(x->first),
 	    or_dash(x->state));
+	if (x->round > 0)
+		buf_addf(out, " round=%d", x->round);
+	buf_adds(out, END);
 	if (x->said)
 		buf_addf(out, SAID "%s" END, x->said);
 }
@@ -269,13 +274,14 @@ put_said(struct buf *out, const struct matter *x)
 void
 comment_put(struct buf *out, const struct matter *x, const struct config_triage *rule, const char *link, const char *key)
 {
+	const char *again = x->round > 0 ? ", as it was opened again" : "";
 	char marker[GITEA_MARKER_MAX];
 
 	put_record(out, x);
 	if (!rule && !*x->rule)
-		buf_adds(out, "**Triage**: no rule speaks for this; a person looks at it.");
+		buf_addf(out, "**Triage**%s: no rule speaks for this; a person looks at it.", again);
 	else
-		buf_addf(out, "**Triage**: %s (rule `%s`%s%s%s).", rule && rule->category ? rule->category : "seen", x->rule,
+		buf_addf(out, "**Triage**%s: %s (rule `%s`%s%s%s).", again, rule && rule->category ? rule->category : "seen", x->rule,
 		    *x->house ? ", house `" : "", x->house, *x->house ? "`" : "");
 	put_said(out, x);
 	if (*x->task)
@@ -303,6 +309,23 @@ read_member(const char **p, const char *name, char *out, size_t size)
 	*p += len;
 	*p += strspn(*p, " ");
 	return true;
+}
+
+/* 0 where there is none. */
+static bool
+read_round(const char **p, int *round)
+{
+	char text[16], *end;
+	long n;
+
+	*round = 0;
+	if (strncmp(*p, "round=", 6) != 0)
+		return true;
+	if (!read_member(p, "round=", text, sizeof text))
+		return false;
+	n = strtol(text, &end, 10);
+	*round = (int)n;
+	return n > 0 && n < ROUNDS_MAX && !*end;
 }
 
 /* What was suggested, in the line after the record. The caller frees it; NULL: nothing. */
@@ -333,7 +356,7 @@ comment_read(const char *text, struct matter *x)
 
 	if (strncmp(text, RECORD, strlen(RECORD)) != 0 || !read_member(&p, "rule=", r.rule, sizeof r.rule) ||
 	    !read_member(&p, "house=", r.house, sizeof r.house) || !read_member(&p, "task=", r.task, sizeof r.task) ||
-	    !read_member(&p, "state=", r.state, sizeof r.state) || strncmp(p, "-->", 3) != 0)
+	    !read_member(&p, "state=", r.state, sizeof r.state) || !read_round(&p, &r.round) || strncmp(p, "-->", 3) != 0)
 		return false;
 	if ((*r.rule && !name_ok(r.rule)) || (*r.house && !name_ok(r.house)) || (*r.task && !ulid_parse(r.task, &id)))
 		return false;
@@ -343,6 +366,7 @@ comment_read(const char *text, struct matter *x)
 	memcpy(x->task, r.task, sizeof x->task);
 	memcpy(x->state, r.state, sizeof x->state);
 	memcpy(x->shown, r.state, sizeof x->shown);
+	x->round = r.round;
 	free(x->said);
 	x->said = read_said(text);
 	return true;

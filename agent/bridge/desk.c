@@ -170,8 +170,10 @@ desk_take(struct bridge *b, cJSON *facts, enum matter_source source)
 		cJSON_ReplaceItemInObjectCaseSensitive(facts, "repo", cJSON_CreateString(repo));
 	if (repo && merged)
 		rc = matters_merged(&b->m, repo, number, merged, &e);
-	else if (repo && young && json_is_true(facts, "open"))
-		rc = matters_add(&b->m, facts, source, now, &e);
+	else if (repo && json_is_true(facts, "open"))
+		rc = matters_add(&b->m, facts, source, young, now, &e);
+	else if (repo)
+		rc = matters_closed(&b->m, facts, source, young, now, &e);
 	if (repo)
 		learn_from(b, facts);
 	cJSON_Delete(facts);
@@ -313,10 +315,12 @@ files_of(struct bridge *b, const struct matter *x, cJSON **paths, struct err *e)
 }
 
 static void
-take_rule(struct bridge *b, struct matter *x, const struct config_triage *rule, const char *key)
+take_rule(struct bridge *b, struct matter *x, const struct config_triage *rule)
 {
+	char key[EVENT_KEY_MAX];
 	struct ulid id;
 
+	event_task_key(key, x->repo, x->number, x->round);
 	snprintf(x->rule, sizeof x->rule, "%s", rule ? rule->name : "");
 	snprintf(x->house, sizeof x->house, "%s", rule ? rule->house : "");
 	x->first[0] = x->task[0] = x->state[0] = '\0';
@@ -329,7 +333,7 @@ take_rule(struct bridge *b, struct matter *x, const struct config_triage *rule, 
 }
 
 static int
-decide(struct bridge *b, struct matter *x, const char *key, struct err *e)
+decide(struct bridge *b, struct matter *x, struct err *e)
 {
 	const struct config_triage *rule;
 	struct err why = { 0 };
@@ -346,7 +350,7 @@ decide(struct bridge *b, struct matter *x, const char *key, struct err *e)
 		}
 		rule = rules_find(b->rules, x->facts, paths, &wants_paths);
 	}
-	take_rule(b, x, rule, key);
+	take_rule(b, x, rule);
 	if (lesson_suggest(&b->lessons, x, rule, paths, &why))
 		store_failed(b, &why);
 	cJSON_Delete(paths);
@@ -362,16 +366,82 @@ show(struct bridge *b, struct matter *x, const char *key, struct err *e)
 	int rc;
 
 	comment_put(&text, x, rule_named(b->c, x->rule), b->c->bridge.link, key);
-	rc = gitea_comment_create(b->gitea, x->repo, x->number, buf_str(&text), &o, e);
+	rc = x->comment ? gitea_comment_edit(b->gitea, x->repo, x->comment, buf_str(&text), NULL, e) :
+	    gitea_comment_create(b->gitea, x->repo, x->number, buf_str(&text), &o, e);
 	buf_free(&text);
 	if (rc)
 		return -1;
-	x->comment = json_number(o, "id", 0);
+	if (o)
+		x->comment = json_number(o, "id", 0);
 	cJSON_Delete(o);
 	memcpy(x->shown, x->state, sizeof x->shown);
 	x->stage = MATTER_SHOWN;
+	x->again = MATTER_SETTLED;
 	x->tries = 0;
 	return 0;
+}
+
+/* What was of the round before is over. */
+static void
+begin_round(struct matter *x)
+{
+	x->known[0] = x->shown[0] = '\0';
+	x->step = 0;
+	free(x->outcome);
+	free(x->past);
+	x->outcome = x->past = NULL;
+	x->adopted = false;
+}
+
+/* As somebody before us left it. */
+static void
+take_over(struct matter *x, struct matter *was)
+{
+	memcpy(x->rule, was->rule, sizeof x->rule);
+	memcpy(x->house, was->house, sizeof x->house);
+	memcpy(x->first, was->first, sizeof x->first);
+	memcpy(x->task, was->task, sizeof x->task);
+	memcpy(x->state, was->state, sizeof x->state);
+	memcpy(x->shown, was->shown, sizeof x->shown);
+	x->round = was->round;
+	free(x->said);
+	x->said = was->said;
+	was->said = NULL;
+}
+
+/* It was opened again. Which time that is, is on disk before our comment says so: whoever finds there that this round was begun goes
+ * on from it. So if somebody else saw to that while the house was his, it is not done a second time. */
+static void
+look_again(struct bridge *b, struct matter *x)
+{
+	struct matter was = { 0 };
+	struct finding f = { .b = b, .x = &was };
+	struct err e = { 0 };
+
+	event_key(f.key, x->repo, x->number);
+	if (gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e)) {
+		put_off(b, x, &e);
+		return;
+	}
+	note(b, 0, NULL);
+	if (x->again == MATTER_REOPENED) {
+		x->round = (x->round < 0 ? was.round : x->round) + 1;
+		x->again = MATTER_COUNTED;
+		save(b, x);
+	}
+	x->comment = was.comment;
+	begin_round(x);
+	if (was.round >= x->round) {
+		take_over(x, &was);
+		x->again = MATTER_SETTLED;
+		adopt(b, x, f.has_record);
+	} else if (decide(b, x, &e) || show(b, x, f.key, &e)) {
+		put_off(b, x, &e);
+	} else {
+		count(b, "reopened", 1);
+		save(b, x);
+	}
+	matter_release(&was);
 }
 
 static void
@@ -388,6 +458,10 @@ look(struct bridge *b, struct matter *x)
 		save(b, x);
 		return;
 	}
+	if (x->again) {
+		look_again(b, x);
+		return;
+	}
 	event_key(f.key, x->repo, x->number);
 	if (gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e)) {
 		put_off(b, x, &e);
@@ -398,7 +472,7 @@ look(struct bridge *b, struct matter *x)
 		adopt(b, x, f.has_record);
 		return;
 	}
-	if (decide(b, x, f.key, &e) || show(b, x, f.key, &e)) {
+	if (decide(b, x, &e) || show(b, x, f.key, &e)) {
 		put_off(b, x, &e);
 		return;
 	}
@@ -653,7 +727,8 @@ look_up(struct bridge *b, struct matter *x, bool is_pull)
 
 	event_key(f.key, x->repo, x->number);
 	rc = gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e) || (is_pull && files_of(b, x, &paths, &e)) ? -1 : 0;
-	if (!note(b, rc, &e) && lesson_read(&b->lessons, x, rc ? NULL : paths, &why))
+	if (!note(b, rc, &e) && (matters_round(&b->m, x->repo, x->number, x->round, &why) ||
+	    lesson_read(&b->lessons, x, rc ? NULL : paths, &why)))
 		store_failed(b, &why);
 	cJSON_Delete(paths);
 }

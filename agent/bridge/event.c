@@ -141,18 +141,37 @@ event_webhook(const char *name, const char *body, size_t len, cJSON **out, struc
 }
 
 /* A name too long for a marker is there by its digest. */
-void
-event_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number)
+static void
+make_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number, const char *what)
 {
 	unsigned char sum[DIGEST_SIZE];
 	char hex[DIGEST_HEX];
 	struct digest *d;
 
-	if (snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:opened", repo, (long long)number) < EVENT_KEY_MAX && gitea_id_ok(out))
+	if (snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:%s", repo, (long long)number, what) < EVENT_KEY_MAX && gitea_id_ok(out))
 		return;
 	d = digest_new();
 	digest_of(d, repo, strlen(repo), sum);
 	digest_free(d);
 	digest_format(sum, hex);
-	snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:opened", hex, (long long)number);
+	snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:%s", hex, (long long)number, what);
+}
+
+void
+event_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number)
+{
+	make_key(out, repo, number, "opened");
+}
+
+void
+event_task_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number, int round)
+{
+	char what[24];
+
+	if (round <= 0) {
+		event_key(out, repo, number);
+		return;
+	}
+	snprintf(what, sizeof what, "r%d", round);
+	make_key(out, repo, number, what);
 }

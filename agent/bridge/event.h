@@ -30,7 +30,9 @@ cJSON *event_facts(const char *repo, const cJSON *o, struct err *e);
  * sends. */
 int event_webhook(const char *name, const char *body, size_t len, cJSON **out, struct err *e);
 
-/* The same for the same issue, whoever makes it: idempotency key of its task, and marker of its comment. */
+/* The same for the same issue, whoever makes it: marker of its comment, and idempotency key of its task. */
 void event_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number);
+/* Likewise, of the task that it gets when it is opened again for the round-th time; 0: the same. */
+void event_task_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number, int round);
 
 #endif

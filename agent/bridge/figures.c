@@ -67,7 +67,7 @@ put_latency(struct bridge *b, struct buf *out)
 static void
 put_sums(struct bridge *b, struct buf *out)
 {
-	static const char *const sums[] = { "issues", "pulls", "adopted", "own", "tasks_succeeded", "tasks_not_succeeded",
+	static const char *const sums[] = { "issues", "pulls", "reopened", "adopted", "own", "tasks_succeeded", "tasks_not_succeeded",
 		"pulls_opened" };
 
 	json_put_key(out, "sums");

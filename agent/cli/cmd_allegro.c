@@ -76,8 +76,8 @@ print_status(const cJSON *o, bool runs)
 	printf(", available %.3f %%\n", 100 * cJSON_GetNumberValue(part(g, "availability")));
 	printf("open              %" PRId64 " new, %" PRId64 " shown, %" PRId64 " with houses\n", json_number(e, "new", 0),
 	    json_number(e, "shown", 0), json_number(e, "out", 0));
-	printf("triaged           %" PRId64 " issues, %" PRId64 " pull requests; %" PRId64 " taken over, %" PRId64 " given up\n",
-	    json_number(s, "issues", 0), json_number(s, "pulls", 0), json_number(s, "adopted", 0), json_number(e, "given_up", 0));
+	printf("triaged           %" PRId64 " issues, %" PRId64 " pull requests, %" PRId64 " again; %" PRId64 " taken over, %" PRId64 " given up\n",
+	    json_number(s, "issues", 0), json_number(s, "pulls", 0), json_number(s, "reopened", 0), json_number(s, "adopted", 0), json_number(e, "given_up", 0));
 	print_suggestions(part(o, "suggestions"));
 	printf("tasks             %" PRId64 " succeeded, %" PRId64 " did not\n", json_number(s, "tasks_succeeded", 0),
 	    json_number(s, "tasks_not_succeeded", 0));

@@ -44,9 +44,19 @@ like "and what it found, in a fence that it cannot end" "$(said "$N")" '^````$'
 is "it has the labels" "$(labels "$N")" "bug house/ezra"
 is "and an assignee" "$(gitea GET "$R/issues/$N" | jq -r '.assignees[0].login')" ezra
 is "there is one comment" "$(comments "$N")" 1
+crashes() { grep -c "Crash at start" "$T/c/work/examined"; }
+is "and was run once" "$(crashes)" 1
+gitea PATCH "$R/issues/$N" '{"state":"closed"}' >"$T/out"
+closed() { [ "$("$UW" allegro --status --json | jq .suggestions.learned_from)" -ge 1 ]; }
+check "that it is closed is seen" wait_for 15 closed
+gitea PATCH "$R/issues/$N" '{"state":"open"}' >"$T/out"
+check "one that is opened again is triaged again" wait_for 20 says "$N" 'as it was opened again: a fault'
+check "with another task" wait_for 20 says "$N" '\*\*succeeded\*\*'
+is "which was run" "$(crashes)" 2
+is "in the same comment" "$(comments "$N")" 1
 is "the task is the bridge's, with its priority" "$("$UW" task list --house ezra --json | jq -c '[.. | objects | select(.tool? == "examine") | [.sender, .priority]]')" \
-    '[["gitea",7]]'
-is "a line of text became no more than text" "$(cat "$T/c/work/examined")" "Crash at start"
+    '[["gitea",7],["gitea",7]]'
+is "a line of text became no more than text" "$(sort -u "$T/c/work/examined")" "Crash at start"
 
 N=$(issue "How is this done?")
 check "what no rule is about is told, too" wait_for 20 says "$N" 'no rule speaks for this'

@@ -174,6 +174,10 @@ keys_are_markers_and_differ(void **state)
 	(void)state;
 	event_key(a, "timmy/work", 8);
 	assert_string_equal(a, "gitea:timmy/work/8:opened");
+	event_task_key(b, "timmy/work", 8, 0);
+	assert_string_equal(a, b);
+	event_task_key(b, "timmy/work", 8, 2);
+	assert_string_equal(b, "gitea:timmy/work/8:r2");
 	event_key(a, "timmy/a--b", 8);
 	event_key(b, "timmy/a--c", 8);
 	assert_true(gitea_id_ok(a) && gitea_id_ok(b));
@@ -381,6 +385,12 @@ a_comment_tells_its_successor(void **state)
 	assert_true(gitea_is_marked(b.data, "gitea:a/b/1:opened"));
 	assert_non_null(strstr(b.data, "[`" TASK "`](https://t/#task/" TASK ") is running."));
 	buf_clear(&b);
+	x.round = 3;
+	comment_put(&b, &x, NULL, NULL, "k");
+	assert_true(comment_read(b.data, &y));
+	assert_int_equal(y.round, 3);
+	assert_non_null(strstr(b.data, "**Triage**, as it was opened again: "));
+	buf_clear(&b);
 	x = (struct matter){ .rule = "" };
 	comment_put(&b, &x, NULL, NULL, "k");
 	assert_true(comment_read(b.data, &y));
@@ -468,6 +478,8 @@ what_is_no_record_is_none(void **state)
 	static const char *const bad[] = { "", "<!-- uni-wizard-triage ", "x<!-- uni-wizard-triage rule=a house=- task=- state=- -->",
 		"<!-- uni-wizard-triage rule=a house=- task=01 state=- -->", "<!-- uni-wizard-triage rule=A/b house=- task=- state=- -->",
 		"<!-- uni-wizard-triage rule=a house=../x task=- state=- -->", "<!-- uni-wizard-triage rule=a house=- task=- state=- --",
+		"<!-- uni-wizard-triage rule=a house=- task=- state=- round=0 -->", "<!-- uni-wizard-triage rule=a house=- task=- state=- round=2x -->",
+		"<!-- uni-wizard-triage rule=a house=- task=- state=- round= -->", "<!-- uni-wizard-triage rule=a house=- task=- state=- round=99999999999 -->",
 		"<!-- uni-wizard-triage rule=a house=- task=- state=0123456789012345678901234567890123456789 -->" };
 	struct matter x = { .rule = "as it was" };
 
@@ -605,8 +617,8 @@ what_is_told_twice_is_one_matter(void **state)
 
 	(void)state;
 	open_file(&m, path);
-	assert_int_equal(matters_add(&m, f, MATTER_WEBHOOK, 1000, NULL), 1);
-	assert_int_equal(matters_add(&m, f, MATTER_POLL, 2000, NULL), 0);
+	assert_int_equal(matters_add(&m, f, MATTER_WEBHOOK, true, 1000, NULL), 1);
+	assert_int_equal(matters_add(&m, f, MATTER_POLL, true, 2000, NULL), 0);
 	assert_int_equal(matters_due(&m, MATTER_NEW, 1000, &x, NULL), 1);
 	assert_int_equal(x.source, MATTER_WEBHOOK);
 	x.stage = MATTER_OUT;
@@ -621,7 +633,7 @@ what_is_told_twice_is_one_matter(void **state)
 	matters_close(&m);
 	/* In the next life it is the same. */
 	open_file(&m, path);
-	assert_int_equal(matters_add(&m, f, MATTER_POLL, 9000, NULL), 0);
+	assert_int_equal(matters_add(&m, f, MATTER_POLL, true, 9000, NULL), 0);
 	assert_int_equal(matters_by_task(&m, TASK, &x, NULL), 1);
 	snprintf(x.state, sizeof x.state, "running");
 	x.next_ms = 6000;
@@ -634,6 +646,82 @@ what_is_told_twice_is_one_matter(void **state)
 	assert_int_equal(matters_by_task(&m, "", &x, NULL), 0);
 	matters_close(&m);
 	cJSON_Delete(f);
+	remove_file(path);
+}
+
+static cJSON *
+updated(int number, int64_t updated_ms)
+{
+	cJSON *f = facts(number, 500);
+
+	cJSON_AddNumberToObject(f, "updated", (double)updated_ms);
+	return f;
+}
+
+static void
+is_news(struct matters *m, int number, int64_t updated_ms, bool open, int news)
+{
+	cJSON *f = updated(number, updated_ms);
+
+	assert_int_equal(open ? matters_add(m, f, MATTER_POLL, true, 5000, NULL) : matters_closed(m, f, MATTER_POLL, true, 5000, NULL), news);
+	cJSON_Delete(f);
+}
+
+static void
+end_of(struct matters *m)
+{
+	struct matter x;
+
+	assert_int_equal(matters_due(m, MATTER_NEW, 9000, &x, NULL), 1);
+	x.stage = MATTER_DONE;
+	x.again = MATTER_SETTLED;
+	assert_int_equal(matters_save(m, &x, NULL), 0);
+	matter_release(&x);
+}
+
+static void
+what_is_opened_again_is_news_once(void **state)
+{
+	struct matters m = { 0 };
+	struct matter x;
+	char path[64];
+
+	(void)state;
+	open_file(&m, path);
+	is_news(&m, 1, 1000, true, 1);
+	is_news(&m, 1, 1000, true, 0);
+	/* Not before it is done, nor if it was never closed. */
+	is_news(&m, 1, 2000, false, 0);
+	is_news(&m, 1, 3000, true, 0);
+	end_of(&m);
+	is_news(&m, 1, 4000, true, 0);
+	is_news(&m, 1, 5000, false, 0);
+	/* Told late. */
+	is_news(&m, 1, 4500, true, 0);
+	is_news(&m, 1, 6000, true, 1);
+	is_news(&m, 1, 6000, true, 0);
+	is_news(&m, 1, 5000, false, 0);
+	is_news(&m, 1, 7000, true, 0);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 1);
+	assert_int_equal(x.again, MATTER_REOPENED);
+	assert_int_equal(json_number(x.facts, "updated", 0), 6000);
+	matter_release(&x);
+	end_of(&m);
+	/* One that was closed when it was first seen. */
+	is_news(&m, 2, 1000, false, 0);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 0);
+	is_news(&m, 2, 2000, true, 1);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 1);
+	assert_int_equal(x.round, -1);
+	matter_release(&x);
+	/* In the next life that is not known to be news, unless its round is known. */
+	is_news(&m, 3, 1000, false, 0);
+	is_news(&m, 4, 1000, false, 0);
+	assert_int_equal(matters_round(&m, "a/b", 4, 2, NULL), 0);
+	assert_int_equal(matters_doubt(&m, NULL), 0);
+	is_news(&m, 3, 2000, true, 0);
+	is_news(&m, 4, 2000, true, 1);
+	matters_close(&m);
 	remove_file(path);
 }
 
@@ -650,7 +738,7 @@ figures_are_kept(void **state)
 	for (int i = 1; i <= 100; i++) {
 		cJSON *f = facts(i, 1000);
 
-		assert_int_equal(matters_add(&m, f, MATTER_POLL, 1000, NULL), 1);
+		assert_int_equal(matters_add(&m, f, MATTER_POLL, true, 1000, NULL), 1);
 		cJSON_Delete(f);
 		assert_int_equal(matters_due(&m, MATTER_NEW, 1000, &x, NULL), 1);
 		x.stage = MATTER_DONE;
@@ -929,6 +1017,7 @@ main(void)
 		cmocka_unit_test(what_fails_is_left_alone_ever_longer),
 		cmocka_unit_test(availability_is_a_share_of_time),
 		cmocka_unit_test(what_is_told_twice_is_one_matter),
+		cmocka_unit_test(what_is_opened_again_is_news_once),
 		cmocka_unit_test(figures_are_kept),
 		cmocka_unit_test(who_has_looked_teaches),
 		cmocka_unit_test(what_people_taught_is_kept),
