@@ -13,6 +13,7 @@
 #include "address.h"
 #include "config.h"
 #include "core.h"
+#include "db_copy.h"
 #include "health.h"
 #include "http.h"
 #include "http_event.h"
@@ -74,6 +75,16 @@ struct probe {
 	struct mqtt_known known[CONFIG_MAX_BROKERS];
 };
 
+/* A copy of the database that is being made. */
+struct copy {
+	struct db_copy *db;             /* NULL: none */
+	uint64_t conn;                  /* who waits for it */
+	uv_timer_t next;
+	int pages;                      /* of the next step */
+	int64_t began_ms;
+	char path[512];
+};
+
 struct need;
 
 struct agent {
@@ -102,6 +113,7 @@ struct agent {
 	struct health health;
 	struct metrics metrics;
 	struct keeper keeper;           /* of the bridge */
+	struct copy copy;
 
 	bool open;                      /* the core's turn has begun */
 	bool wanted;                    /* a turn should run */
@@ -150,10 +162,17 @@ void needs_start(struct agent *a);
 void needs_look(struct agent *a);       /* once a second, in a turn: tells the core what our houses need and we do not reach */
 void needs_stop(struct agent *a);
 
+/* copy.c */
+void copy_init(struct agent *a);
+void copy_begin(struct agent *a, uint64_t conn);        /* for that local connection, which is answered when it is whole */
+void copy_left(struct agent *a, uint64_t conn);         /* it is gone: nobody waits for the copy */
+void copy_stop(struct agent *a, const char *why);       /* if one is made */
+
 /* socket.c */
 int socket_open(struct agent *a, struct err *e);
 void socket_feed(struct agent *a);      /* lines that came go to the core */
 void socket_effects(struct agent *a);
+void socket_answer(struct agent *a, uint64_t conn, const char *text, size_t len);
 void socket_close(struct agent *a);
 
 #endif
