@@ -143,6 +143,7 @@ turn_failed(struct agent *a, const struct err *e)
 	a->stuck = true;
 	uv_idle_stop(&a->again);
 	health_commit(a, e->msg);
+	copy_stop(a, "the agent cannot write its own database");
 	keeper_stop(a);
 	/* What waits in sockets would be reported again and again. */
 	link_pause(a);
@@ -365,6 +366,7 @@ static void
 end_loop(struct agent *a)
 {
 	a->phase = AGENT_ENDS;
+	copy_stop(a, "the agent stops");
 	keeper_stop(a);
 	link_stop(a);
 	needs_stop(a);
@@ -620,6 +622,7 @@ agent_run(const struct agent_opts *o, struct err *e)
 	link_start(a);
 	needs_start(a);
 	health_init(a);
+	copy_init(a);
 	http_open(a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : a->anew;

@@ -91,6 +91,11 @@
 	C(doctor)            \
 	C(maintenance)       \
 	C(support_bundle)    \
+	C(backup)            \
+	C(backup_list)       \
+	C(backup_verify)     \
+	C(backup_key)        \
+	C(restore)           \
 	C(cluster_up)        \
 	C(cluster_status)    \
 	C(cluster_down)      \

@@ -176,6 +176,14 @@ void core_shrink(struct core *c);
 /* Of the database: a newer one is refused. */
 int core_store_version(void);
 
+/* In its table meta: the database was put back from a backup. Until the first commit, houses that this agent owns
+ * without asking others begin as after a takeover that was not clean. */
+#define STORE_RESTORED "restored"
+
+/* The database, to be copied between turns. */
+struct sqlite3;
+struct sqlite3 *core_store(const struct core *c);
+
 /* Attempts that are out. */
 unsigned core_running(const struct core *c);
 

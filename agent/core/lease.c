@@ -21,6 +21,7 @@
 #define SETTLE_MS 200           /* for a higher claim that is on its way */
 #define CLAIM_LOST_MS 3000
 #define TERM_LEAP_MAX 1000
+#define RESTORED_TERMS 500      /* so many terms nobody has between a backup and the loss: each is a start of ours */
 #define TAKE_MS 3000            /* for the heir to claim */
 #define WONT_MS 1000            /* before one that could not take it is asked again */
 #define STEADY_MS 10000         /* in step for so long before the house is handed back */
@@ -316,9 +317,8 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 void
 lease_open(struct core *c, struct house *h)
 {
-	h->term.n++;
+	h->term.n += c->restored ? RESTORED_TERMS : 1;
 	be_ours(c, &h->term);
-	h->unclean = false;
 	begin_term(c, h, NULL);
 }
 
@@ -723,6 +723,16 @@ tick_owner(struct core *c, struct house *h)
 		consider_hand_over(c, h);
 }
 
+/* Nobody can tell what we missed: what is sent again is doubted for as long as keys are known. */
+static void
+tick_alone(struct core *c, struct house *h)
+{
+	if (h->doubt_ms && c->now.wall_ms - h->doubt_ms > c->o.config->keep_keys_s * 1000) {
+		h->doubt_ms = 0;
+		c->lazy = true;
+	}
+}
+
 void
 lease_tick(struct core *c)
 {
@@ -730,8 +740,10 @@ lease_tick(struct core *c)
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 
-		if (!lease_is_shared(h))
+		if (!lease_is_shared(h)) {
+			tick_alone(c, h);
 			continue;
+		}
 		if (h->owned)
 			tick_owner(c, h);
 		else if (h->lease == LEASE_CLAIMED)

@@ -568,6 +568,7 @@ struct core {
 	struct audit *audit;
 	struct learn *learn;
 	char store_id[STORE_ID_MAX];
+	bool restored;                  /* the database is a copy of former days, and nothing was committed to it since */
 	char client_id[NAME_MAX_LEN + 48];
 	char boot[ULID_TEXT];
 

@@ -268,6 +268,26 @@ load_pruned(struct core *c, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+/* Put there with a copy of former days: see agent/cli/restore_store.c. */
+static int
+load_restored(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_META_GET);
+	int rc;
+
+	db_text(s, 1, STORE_RESTORED);
+	rc = db_step(&c->db, s, e);
+	c->restored = rc == 1;
+	sqlite3_reset(s);
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+write_restored(struct core *c, struct err *e)
+{
+	return c->restored ? db_exec(&c->db, "DELETE FROM meta WHERE name = '" STORE_RESTORED "'", e) : 0;
+}
+
 static int
 single(struct core *c, enum query q, int64_t *out, struct err *e)
 {
@@ -501,7 +521,7 @@ store_open(struct core *c, struct err *e)
 		return -1;
 	if (IS_MUTANT(MUTANT_NO_FSYNC))
 		db_exec(&c->db, "PRAGMA synchronous=OFF", NULL);
-	if (load_ids(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
+	if (load_ids(c, e) || load_restored(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
 	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
 	    single(c, Q_OUTPUT_BYTES, &c->output_bytes, e) ||
 	    load_old_houses(c, e) || load_inbound(c, e) || load_streams(c, e) || load_seen(c, e) || load_reports(c, e) ||
@@ -1543,6 +1563,7 @@ static void
 is_stored(struct core *c)
 {
 	c->stored_pruned_id_ms = c->pruned_id_ms;
+	c->restored = false;
 	c->look_ms = 0;
 	for (struct task *t = c->dirty; t; t = t->next_dirty) {
 		t->stored = true;
@@ -1582,7 +1603,7 @@ store_commit(struct core *c, struct err *e)
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
 	    write_breakers(c, e) || write_routines(c, e) || write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) ||
-	    audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_restored(c, e) || audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;
