@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #define FILE_MAX_BYTES (1u << 20)
+#define SYSTEM_FILE "/etc/uni-wizard/houses.yaml"
 
 static int
 root_read(struct config_reader *r)
@@ -155,11 +156,31 @@ config_release(struct config *c)
 /* Questions */
 
 const char *
+config_user_dir(char *out, size_t size)
+{
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	int n = xdg && *xdg == '/' ? snprintf(out, size, "%s/uni-wizard", xdg)
+	    : home && *home == '/' ? snprintf(out, size, "%s/.config/uni-wizard", home) : -1;
+
+	return n > 0 && (size_t)n < size ? out : NULL;
+}
+
+/* That of the machine first: what runs as a service must not be led by a file in its home. */
+const char *
 config_path(const char *option)
 {
+	static _Thread_local char path[CONFIG_TEXT_MAX];
 	const char *env = getenv("UNI_WIZARD_CONFIG");
+	char dir[CONFIG_TEXT_MAX - 16];
 
-	return option ? option : env && *env ? env : "/etc/uni-wizard/houses.yaml";
+	if (option || (env && *env))
+		return option ? option : env;
+	if (access(SYSTEM_FILE, R_OK) && config_user_dir(dir, sizeof dir)) {
+		snprintf(path, sizeof path, "%s/houses.yaml", dir);
+		if (access(path, F_OK) == 0)
+			return path;
+	}
+	return SYSTEM_FILE;
 }
 
 const struct config_house *

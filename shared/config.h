@@ -308,8 +308,12 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
     void (*warn)(const char *msg, void *arg), void *arg, struct err *e);
 void config_release(struct config *c);
 
-/* --config, else $UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml. Borrowed. */
+/* --config, else $UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml if it can be read, else houses.yaml of config_user_dir() if
+ * there is one, else the former. Borrowed, until the next call. */
 const char *config_path(const char *option);
+
+/* "$XDG_CONFIG_HOME/uni-wizard", or under ~/.config: where `uni-wizard init` puts a cluster. NULL: nobody's home is known. */
+const char *config_user_dir(char *out, size_t size);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
 

@@ -580,7 +580,7 @@ check_host(struct config_reader *r, const struct config_host *h)
 	for (size_t i = 0; i < h->agents.n; i++) {
 		const char *agent = h->agents.v[i];
 
-		if (!config_home(c, agent) && !config_names_has(&c->witnesses, agent))
+		if (config_identity_kind(c, agent) != IDENTITY_AGENT)
 			return config_fail(r, config_line_of(r, path), "%s: no house has an agent %s, and it is no witness", path, agent);
 		if (config_host_of(c, agent) != h)
 			return config_fail(r, config_line_of(r, path), "%s: %s runs on %s already", path, agent,

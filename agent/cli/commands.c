@@ -86,6 +86,12 @@
 	C(test)              \
 	C(mcp)               \
 	X("Set-up")          \
+	C(init)              \
+	C(host_add)          \
+	C(host_list)         \
+	C(host_rotate_cert)  \
+	C(host_remove)       \
+	C(host_cloud_init)   \
 	C(doctor)            \
 	C(support_bundle)    \
 	C(cluster_up)        \

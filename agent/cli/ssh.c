@@ -267,6 +267,16 @@ run(const struct ssh *s, const struct ssh_script *script, const struct command *
 	return rc;
 }
 
+/* Each in a shell of its own, since it ends that. */
+static int
+record(struct ssh *s, const struct ssh_script *script, struct err *e)
+{
+	buf_adds(s->record, "(\n");
+	ssh_script_put(s->record, script);
+	buf_adds(s->record, ") || exit 1\n");
+	return buf_ok(s->record) ? 0 : err_set(e, ERR_TOO_BIG, "host %s: the script is too large", s->name);
+}
+
 int
 ssh_run(struct ssh *s, const struct ssh_script *script, struct buf *out, struct err *e)
 {
@@ -276,6 +286,8 @@ ssh_run(struct ssh *s, const struct ssh_script *script, struct buf *out, struct 
 
 	if (script->payload_len > SSH_PAYLOAD_MAX)
 		return err_set(e, ERR_TOO_BIG, "host %s: more than %u bytes to bring", s->name, SSH_PAYLOAD_MAX);
+	if (s->record)
+		return record(s, script, e);
 	if (!s->at.local && control_make(s, e))
 		return -1;
 	if (!s->at.local)

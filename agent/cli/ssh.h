@@ -32,6 +32,7 @@ struct ssh {
 	char *config;                   /* for -F; NULL: the user's own */
 	char *control;                  /* directory of the connection's socket; NULL: none yet */
 	bool accept_new;                /* takes the key of a machine that was never seen */
+	struct buf *record;             /* scripts are appended here instead, to be run as one; NULL: they run */
 };
 
 /* Of a host in houses.yaml. Nothing is connected yet. */
