@@ -112,10 +112,9 @@ put_broker(struct buf *b, const char *broker, struct err *e)
 {
 	struct config_ssh at;
 
-	if (!*broker) {
-		buf_adds(b, "\n# Brokers, in order: `uni-wizard host add NAME --broker` writes them here.\n");
+	/* The first host with one writes itself. */
+	if (!*broker)
 		return 0;
-	}
 	/* host, host:port or [address]:port, as ssh's destinations are without a user. */
 	if (strchr(broker, '@') || !config_ssh(broker, &at) || at.local)
 		return err_field(e, ERR_INVALID, "broker", broker, "host or host:port");

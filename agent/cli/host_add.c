@@ -244,7 +244,7 @@ configuration_act(void *ctx, struct buf *note, struct err *e)
 	    "new=$1/env.uw-new\n"
 	    "{ grep -v '^UNI_WIZARD_AGENT=' \"$1/env\" || :; echo \"UNI_WIZARD_AGENT=$2\"; } >\"$new\"\n"
 	    "chown root:uni-wizard \"$new\"; chmod 640 \"$new\"\n"
-	    "if cmp -s \"$new\" \"$1/env\"; then rm -f \"$new\"; echo same; else mv -f \"$new\" \"$1/env\"; echo changed; fi";
+	    "if cmp -s \"$new\" \"$1/env\"; then rm -f \"$new\"; else : >\"$1/.reload\"; mv -f \"$new\" \"$1/env\"; echo changed; fi";
 	struct host_job *j = ctx;
 	struct buf out = { 0 };
 	bool changed = false;
@@ -253,7 +253,8 @@ configuration_act(void *ctx, struct buf *note, struct err *e)
 	if (rc == 0 && j->host->agents.n)
 		rc = ssh_run(&j->ssh, &(struct ssh_script){ .text = env,
 		    .args = (const char *const[]){ HOST_ETC, j->host->agents.v[0], NULL } }, &out, e);
-	changed |= strcmp(buf_str(&out), "changed") == 0;
+	j->anew = out.len > 0;
+	changed |= j->anew;
 	j->changed |= changed;
 	buf_addf(note, "%s/houses.yaml%s", HOST_ETC, changed ? "" : " as it was");
 	buf_free(&out);
@@ -304,14 +305,15 @@ has_agents(const void *ctx)
 
 /* What watches the agents and keeps their stores in order comes with them, where the package has it. */
 static const char start[] =
-    "changed=$1; shift\n"
+    "how=$1 etc=$2; shift 2\n"
     "systemctl daemon-reload\n"
     "for unit; do\n"
     "	systemctl is-enabled -q \"$unit\" 2>/dev/null || systemctl enable -q \"$unit\"\n"
     "	systemctl reset-failed \"$unit\" 2>/dev/null || :\n"
     "	if ! systemctl is-active -q \"$unit\"; then systemctl start \"$unit\"\n"
-    "	elif test \"$changed\" = yes; then systemctl reload-or-restart \"$unit\"; fi\n"
+    "	elif test \"$how\" != none; then systemctl \"$how\" \"$unit\"; fi\n"
     "done\n"
+    "rm -f \"$etc/.reload\"\n"
     "for unit in health-daemon.service uni-wizard-maintenance.timer; do\n"
     "	systemctl cat \"$unit\" >/dev/null 2>&1 || continue\n"
     "	systemctl enable -q --now \"$unit\"\n"
@@ -322,11 +324,11 @@ start_act(void *ctx, struct buf *note, struct err *e)
 {
 	struct host_job *j = ctx;
 	char units[CONFIG_MAX_AGENTS][NAME_MAX_LEN + 32];
-	const char *args[CONFIG_MAX_AGENTS + 2] = { j->changed ? "yes" : "no" };
+	const char *args[CONFIG_MAX_AGENTS + 3] = { j->anew ? "restart" : j->changed ? "reload-or-restart" : "none", HOST_ETC };
 
 	for (size_t i = 0; i < j->host->agents.n && i < CONFIG_MAX_AGENTS; i++) {
 		host_unit(j->host, i, units[i], sizeof units[i]);
-		args[i + 1] = units[i];
+		args[i + 2] = units[i];
 		buf_addf(note, "%s%s", i ? ", " : "", units[i]);
 	}
 	return ssh_run(&j->ssh, &(struct ssh_script){ .text = start, .args = args, .deadline_ms = 2 * SSH_DEADLINE_MS,

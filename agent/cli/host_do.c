@@ -11,17 +11,26 @@
 #define RENEW_DAYS 30
 #define RELOAD_MS 90000                 /* an agent may first end what it does */
 
+/* What is new and not yet taken up has a mark beside it, which goes when agents have it: so it is not forgotten if something fails
+ * in between. */
+static const char put_houses[] =
+    "install -d -m 750 -o root -g uni-wizard \"$1\" \"$1/pki\"\n"
+    "test -e \"$1/env\" || install -m 640 -o root -g uni-wizard /dev/null \"$1/env\"\n"
+    "new=$1/houses.yaml.uw-new; payload >\"$new\"; chown root:uni-wizard \"$new\"; chmod 640 \"$new\"\n"
+    "if cmp -s \"$new\" \"$1/houses.yaml\"; then rm -f \"$new\"\n"
+    "else : >\"$1/.reload\"; sync \"$new\"; mv -f \"$new\" \"$1/houses.yaml\"; fi\n"
+    "test ! -e \"$1/.reload\" || echo changed";
+
 int
 host_put_houses(struct host_job *j, struct ssh *s, bool *changed, struct err *e)
 {
-	static const char dirs[] =
-	    "install -d -m 750 -o root -g uni-wizard \"$1\" \"$1/pki\"\n"
-	    "test -e \"$1/env\" || install -m 640 -o root -g uni-wizard /dev/null \"$1/env\"";
+	struct buf out = { 0 };
+	int rc = ssh_run(s, &(struct ssh_script){ .text = put_houses, .args = (const char *const[]){ HOST_ETC, NULL }, .payload = j->bare.data,
+	    .payload_len = j->bare.len, .fix = "the package makes the user and group uni-wizard" }, &out, e);
 
-	if (ssh_run(s, &(struct ssh_script){ .text = dirs, .args = (const char *const[]){ HOST_ETC, NULL },
-	    .fix = "the package makes the user and group uni-wizard" }, NULL, e))
-		return -1;
-	return ssh_put(s, HOST_ETC "/houses.yaml", "640", "root:uni-wizard", buf_str(&j->bare), j->bare.len, changed, e);
+	*changed = out.len > 0;
+	buf_free(&out);
+	return rc;
 }
 
 /* Certificates */
@@ -90,7 +99,7 @@ host_put_cert(struct host_job *j, struct ssh *s, const char *name, bool is_broke
 /* A broker that runs with this configuration is told; one that runs with another (the package starts one) is started anew. What
  * stands in a listener's block, the certificate's name and the port, is read at the start alone. */
 static const char set_broker[] =
-    "d=$1 cert=$2 port=$3 etc=$4\n"
+    "d=$1 cert=$2 port=$3\n"
     "drop=/etc/systemd/system/mosquitto.service.d/uni-wizard.conf\n"
     "if ! cmp -s /usr/share/uni-wizard/mosquitto.service.d/uni-wizard.conf $drop; then\n"
     "	install -D -m 644 /usr/share/uni-wizard/mosquitto.service.d/uni-wizard.conf $drop\n"
@@ -98,7 +107,7 @@ static const char set_broker[] =
     "	new=1\n"
     "fi\n"
     "before=$(grep -A9 '^listener' \"$d/mosquitto.conf\" 2>/dev/null || :)\n"
-    "uni-wizard broker config --config \"$etc/houses.yaml\" --dir \"$d\" --pki \"$d\" --cert \"$cert\" --port \"$port\" \\\n"
+    "uni-wizard broker config --config \"$d/houses.yaml\" --dir \"$d\" --pki \"$d\" --cert \"$cert\" --port \"$port\" \\\n"
     "	--ws-port 0 --user mosquitto >&2\n"
     "after=$(grep -A9 '^listener' \"$d/mosquitto.conf\")\n"
     "systemctl is-enabled -q mosquitto || systemctl enable -q mosquitto\n"
@@ -119,9 +128,10 @@ host_set_broker(struct host_job *j, struct ssh *s, const struct config_host *h, 
 
 	host_broker_name(h, name);
 	snprintf(port, sizeof port, "%d", host_broker_port(j->config, h));
-	if (put_file(j, s, "ca.crl", HOST_BROKER_DIR, "600", HOST_BROKER_USER, &changed, e))
+	if (put_file(j, s, "ca.crl", HOST_BROKER_DIR, "600", HOST_BROKER_USER, &changed, e) ||
+	    ssh_put(s, HOST_BROKER_DIR "/houses.yaml", "600", HOST_BROKER_USER, buf_str(&j->bare), j->bare.len, NULL, e))
 		return -1;
-	return ssh_run(s, &(struct ssh_script){ .text = set_broker, .args = (const char *const[]){ HOST_BROKER_DIR, name, port, HOST_ETC,
+	return ssh_run(s, &(struct ssh_script){ .text = set_broker, .args = (const char *const[]){ HOST_BROKER_DIR, name, port,
 	    NULL }, .fix = "journalctl -u mosquitto there tells more" }, NULL, e);
 }
 
@@ -133,12 +143,11 @@ host_tell_brokers(struct host_job *j, struct buf *note, struct err *e)
 	for (size_t i = 0; i < j->config->nhosts && rc == 0; i++) {
 		const struct config_host *h = &j->config->hosts[i];
 		struct ssh s;
-		bool changed;
 
 		if (h == j->host || !host_has_broker(h))
 			continue;
 		ssh_init(&s, j->config, h);
-		rc = host_put_houses(j, &s, &changed, e) || host_set_broker(j, &s, h, e) ? -1 : 0;
+		rc = host_set_broker(j, &s, h, e);
 		ssh_close(&s);
 		n++;
 	}
@@ -169,6 +178,8 @@ take_up(struct host_job *j, const struct config_host *h, struct ssh *s, struct e
 		rc = ssh_run(s, &(struct ssh_script){ .text = "systemctl reload-or-restart \"$1\"", .args = (const char *const[]){ unit, NULL },
 		    .deadline_ms = RELOAD_MS, .fix = "journalctl -u uni-wizard there tells more" }, NULL, e);
 	}
+	if (rc == 0)
+		rc = ssh_run(s, &(struct ssh_script){ .text = "rm -f \"$1/.reload\"", .args = (const char *const[]){ HOST_ETC, NULL } }, NULL, e);
 	return rc ? rc : host_hear_agents(j, h, e);
 }
 

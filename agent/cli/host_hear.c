@@ -10,6 +10,7 @@
 #include "save.h"
 
 #define SLICE_MS 200
+#define LISTEN_MS 3000                  /* for what is held already */
 #define POLICY_MS 15000                 /* until broker and agents hold the policy */
 #define POLICY_MAX (256u << 10)
 
@@ -141,9 +142,9 @@ bearer_wait(struct bearer *b, bool (*is_done)(const struct bearer *b), int64_t l
 }
 
 static bool
-heard_all(const struct bearer *b)
+heard_enough(const struct bearer *b)
 {
-	return client_is_up(b->client) && known_heard_all(&b->known);
+	return client_is_up(b->client) && (known_highest(&b->known, SOVEREIGN_POLICY) > 0 || known_heard_all(&b->known));
 }
 
 static bool
@@ -164,7 +165,7 @@ bring(struct bearer *b, const struct config *c, const struct buf *line, struct e
 		if (client_subscribe(b->client, topic, e))
 			return -1;
 	}
-	if (bearer_wait(b, heard_all, 3000, e))
+	if (bearer_wait(b, heard_enough, LISTEN_MS, e))
 		return -1;
 	if (!client_is_up(b->client))
 		return err_set(e, ERR_NETWORK, "no connection to the broker: %s", client_why_down(b->client));

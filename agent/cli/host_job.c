@@ -503,12 +503,13 @@ host_plan_strike(struct host_job *j, struct err *e)
 {
 	j->nagents = j->host->agents.n;
 	memcpy(j->agents, j->host->agents.v, j->nagents * sizeof *j->agents);
+	/* Before its agents, since several brokers need many who vote. */
+	if (host_has_broker(j->host) && (strike_broker(j, e) || put_member(j, j->host->name, "broker", "off", e) || host_job_read(j, e)))
+		return -1;
 	for (size_t i = 0; i < j->nagents; i++)
 		if (strike_agent(j, j->agents[i], e))
 			return -1;
-	if (!host_has_broker(j->host))
-		return 0;
-	return strike_broker(j, e) || put_member(j, j->host->name, "broker", "off", e) || host_job_read(j, e) ? -1 : 0;
+	return 0;
 }
 
 int

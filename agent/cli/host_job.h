@@ -3,10 +3,11 @@
  * and the pieces of work that more than one of them needs.
  *
  * On each host:
- *   /etc/uni-wizard/houses.yaml       what is not of this machine alone: see host_job_bare()
+ *   /etc/uni-wizard/houses.yaml       what is not of this machine alone: bare, below
  *   /etc/uni-wizard/env               UNI_WIZARD_AGENT, and secrets that a person put there
  *   /etc/uni-wizard/pki/              ca.crt, <agent>.crt, <agent>.key
- *   /etc/mosquitto/uni-wizard/        where there is a broker: its configuration, access list, certificate, ca.crl
+ *   /etc/mosquitto/uni-wizard/        where there is a broker: its configuration, access list, what they are made from, certificate,
+ *                                     ca.crl
  *
  *   host_job.c    houses.yaml, and what is planned in it
  *   host_do.c     what is done on a host
@@ -41,6 +42,7 @@ struct host_job {
 	config_name agents[CONFIG_MAX_AGENTS];  /* of host remove: those that are struck */
 	size_t nagents;
 	bool changed;                   /* something that its agents read is new there */
+	bool anew;                      /* something that only a start reads */
 };
 
 /* 0 or an exit code, the error printed. */

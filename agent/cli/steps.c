@@ -45,7 +45,7 @@ report(const struct run *r, const struct step *s, enum state state, const struct
 		put_json(r->json, s, state, note, ms);
 	if (r->o->quiet)
 		return;
-	printf("[%d/%d] %s%-8s%s %-13s %s", r->i, r->n, cmd_color(1, states[state].color), states[state].name, cmd_color(1, "reset"),
+	printf("[%d/%d] %s%-8s%s %-14s%s", r->i, r->n, cmd_color(1, states[state].color), states[state].name, cmd_color(1, "reset"),
 	    s->name, state == PLANNED || !note->len ? s->what : note->data);
 	if (state == DONE && ms >= 1000)
 		printf(" (%.1f s)", (double)ms / 1000);
