@@ -3,7 +3,7 @@
 # make                 build the program and the library into build/
 # make check           unit and end-to-end tests of one build; SAN=address,undefined for sanitizers
 # make bench           figures, as ratios in one run;  make bench-peers  with beanstalkd and BullMQ
-# make install         to DESTDIR and PREFIX (/usr/local)
+# make install         to DESTDIR and PREFIX (/usr/local); units for systemd to UNITDIR
 # make help            every target
 
 PREFIX  ?= /usr/local
@@ -111,6 +111,33 @@ $(B)/agent/harness.o: $(B)/prefix
 $(B)/uniwizard.pc: deploy/uniwizard.pc.in $(B)/prefix Makefile
 	@sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' $< >$@
 
+# Units for systemd: one text for every agent.
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+AGENT_UNITS = $(addprefix $(B)/systemd/,uni-wizard.service uni-wizard@.service timmy-router.service)
+SERVICES  = $(if $(filter Linux,$(SYSTEM)),$(AGENT_UNITS) $(addprefix $(B)/systemd/,health-daemon.service \
+	uni-wizard-maintenance.service uni-wizard-maintenance.timer))
+service   = sed -e '/^@SANDBOX@$$/{r deploy/systemd/sandbox.in' -e 'd' -e '}' \
+	-e 's|@WHAT@|$(1)|;s|@AGENT@|$(2)|;s|@BINDIR@|$(PREFIX)/bin|;s| *$$||' $< >$@
+
+$(AGENT_UNITS): deploy/systemd/agent.service.in deploy/systemd/sandbox.in $(B)/prefix Makefile
+	@mkdir -p $(@D)
+	@$(call service,$(WHAT),$(WHO))
+$(B)/systemd/%.service: deploy/systemd/%.service.in deploy/systemd/sandbox.in $(B)/prefix Makefile
+	@mkdir -p $(@D)
+	@$(call service)
+$(B)/systemd/%.timer: deploy/systemd/%.timer
+	@mkdir -p $(@D)
+	@cp $< $@
+$(B)/systemd/uni-wizard.service: WHAT = agent
+$(B)/systemd/uni-wizard@.service: WHAT = agent %i
+$(B)/systemd/uni-wizard@.service: WHO = --agent %i
+$(B)/systemd/timmy-router.service: WHAT = router
+$(B)/systemd/timmy-router.service: WHO = --agent $${UNI_WIZARD_ROUTER}
+
+.PHONY: services
+services: $(SERVICES)
+	@:
+
 docs/API_REFERENCE.md: agent/uni_wizard.h docs/api.awk
 	@awk -f docs/api.awk $< >$@.new && mv $@.new $@
 
@@ -119,7 +146,7 @@ TO        = $(DESTDIR)$(PREFIX)
 SOFILE    = libuniwizard.so.$(VERSION)
 
 .PHONY: install uninstall FORCE
-install: all $(B)/uniwizard.pc
+install: all services $(B)/uniwizard.pc
 	$(INSTALL) -d "$(TO)/bin" "$(TO)/lib/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
 	$(INSTALL) -m 755 $(BIN) "$(TO)/bin"
 	$(INSTALL) -m 644 $(LIBA) "$(TO)/lib"
@@ -128,6 +155,11 @@ install: all $(B)/uniwizard.pc
 	ln -sf libuniwizard.so.4 "$(TO)/lib/libuniwizard.so"
 	$(INSTALL) -m 644 agent/uni_wizard.h "$(TO)/include"
 	$(INSTALL) -m 644 $(B)/uniwizard.pc "$(TO)/lib/pkgconfig"
+	if [ -n "$(SERVICES)" ]; then \
+		$(INSTALL) -d "$(DESTDIR)$(UNITDIR)" "$(TO)/share/uni-wizard/mosquitto.service.d" && \
+		$(INSTALL) -m 644 $(SERVICES) "$(DESTDIR)$(UNITDIR)" && \
+		$(INSTALL) -m 644 deploy/systemd/mosquitto.service.d/uni-wizard.conf "$(TO)/share/uni-wizard/mosquitto.service.d"; \
+	fi
 	for f in tools/tools.d/*; do \
 		mode=644; [ ! -x "$$f" ] || mode=755; \
 		$(INSTALL) -m $$mode "$$f" "$(TO)/share/uni-wizard/tools.d" || exit 1; \
@@ -137,6 +169,7 @@ uninstall:
 	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TO)/lib/pkgconfig/uniwizard.pc"
 	rm -f "$(TO)/lib/libuniwizard.a" "$(TO)/lib/libuniwizard.so" "$(TO)/lib/libuniwizard.so.4" "$(TO)/lib/$(SOFILE)"
 	rm -rf "$(TO)/share/uni-wizard"
+	rm -f $(patsubst $(B)/systemd/%,"$(DESTDIR)$(UNITDIR)/%",$(SERVICES))
 
 include tests/tests.mk
 include tests/bench/bench.mk

@@ -9,9 +9,11 @@
 #include "artifact.h"
 #include "clock.h"
 #include "json.h"
+#include "notify.h"
 
 #define LOOK_MS 2500                    /* what has not answered by then has failed */
 #define LOOK_EVERY_MS 1000              /* who asks earlier gets the same answer */
+#define LOOKS 6                         /* in the watchdog's time: one that fails is no reason yet */
 #define ASK_MS 3500                     /* then the loop itself stands */
 #define PULSE_MS 3000                   /* an owner whose pulse is older starts nothing */
 #define SKEW_MS 60000                   /* how far clocks may differ */
@@ -71,24 +73,36 @@ put_sync(struct buf *b, const struct health *h)
 }
 
 static void
-answer(struct agent *a, struct http_call *call)
+put_answer(struct agent *a, struct buf *b)
 {
 	const struct health *h = &a->health;
-	struct buf b = { 0 };
 	bool ok = true;
 
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
 		ok = ok && (h->checks[i].ok || i == HEALTH_SYNC);
-	put_head(&b, a, ok);
+	put_head(b, a, ok);
 	for (int i = 0; i < HEALTH_SYNC; i++)
-		put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
+		put_check(b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
 	if (h->shares)
-		put_sync(&b, h);
-	json_put_close(&b, '}');
-	core_put_stress(a->core, &b);
-	json_put_close(&b, '}');
-	buf_addc(&b, '\n');
-	http_call_answer(a, call, b.data, b.len);
+		put_sync(b, h);
+	json_put_close(b, '}');
+	core_put_stress(a->core, b);
+	json_put_close(b, '}');
+	buf_addc(b, '\n');
+}
+
+static void
+answer_all(struct agent *a)
+{
+	struct health *h = &a->health;
+	struct buf b = { 0 };
+
+	if (h->ncalls || h->nconns)
+		put_answer(a, &b);
+	while (h->ncalls)
+		http_call_answer(a, h->calls[--h->ncalls], b.data, b.len);
+	while (h->nconns)
+		socket_answer(a, h->conns[--h->nconns], b.data, b.len);
 	buf_free(&b);
 }
 
@@ -102,8 +116,9 @@ finish(struct agent *a)
 	h->looking = false;
 	h->ended_ms = clock_mono_ms();
 	uv_timer_stop(&h->limit);
-	while (h->ncalls)
-		answer(a, h->calls[--h->ncalls]);
+	if (!h->hangs)
+		notify("WATCHDOG=1");
+	answer_all(a);
 }
 
 /* ---- the checks ---- */
@@ -251,6 +266,7 @@ limit_callback(uv_timer_t *t)
 {
 	struct agent *a = t->data;
 
+	a->health.hangs = !a->health.checks[HEALTH_STORE].known || !a->health.checks[HEALTH_WORKERS].known;
 	settle(a, HEALTH_STORE, false, "no commit within %d ms", LOOK_MS);
 	settle(a, HEALTH_WORKERS, false, "a task that does nothing has not come back for %" PRId64 " ms",
 	    clock_mono_ms() - a->health.canary_ms);
@@ -263,26 +279,17 @@ limit_callback(uv_timer_t *t)
 }
 
 static void
-look(struct agent *a, struct http_call *call)
+begin(struct agent *a)
 {
 	struct health *h = &a->health;
-	int64_t now = clock_mono_ms();
 	config_name self;
 
-	if (!h->looking && h->ended_ms && now - h->ended_ms < LOOK_EVERY_MS) {
-		answer(a, call);
-		return;
-	}
-	if (h->ncalls == HEALTH_CALLS)
-		return;
-	h->calls[h->ncalls++] = call;
-	if (h->looking)
-		return;
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
 		h->checks[i].known = i == HEALTH_SYNC && h->checks[i].known;
 	h->shares = artifact_self(a->o.config, self, NULL) == 0;
 	h->looking = true;
-	h->begun_ms = now;
+	h->hangs = false;
+	h->begun_ms = clock_mono_ms();
 	uv_update_time(&a->loop);
 	uv_timer_start(&h->limit, limit_callback, LOOK_MS, 0);
 	check_link(a);
@@ -294,11 +301,60 @@ look(struct agent *a, struct http_call *call)
 	finish(a);
 }
 
+/* Somebody waits, whom we know. */
+static void
+look(struct agent *a)
+{
+	struct health *h = &a->health;
+
+	if (!h->looking && h->ended_ms && clock_mono_ms() - h->ended_ms < LOOK_EVERY_MS)
+		answer_all(a);
+	else if (!h->looking)
+		begin(a);
+}
+
+static void
+look_for_call(struct agent *a, struct http_call *call)
+{
+	struct health *h = &a->health;
+
+	if (h->ncalls == HEALTH_CALLS)
+		return;
+	h->calls[h->ncalls++] = call;
+	look(a);
+}
+
+void
+health_ask(struct agent *a, uint64_t conn)
+{
+	struct health *h = &a->health;
+
+	if (h->nconns == HEALTH_CALLS)
+		return;
+	h->conns[h->nconns++] = conn;
+	look(a);
+}
+
 void
 health_init(struct agent *a)
 {
 	uv_timer_init(&a->loop, &a->health.limit);
 	a->health.limit.data = a;
+	a->health.watchdog_ms = notify_watchdog_ms();
+}
+
+/* An agent that stops has its workers no more; how long that may take is limited otherwise. */
+void
+health_second(struct agent *a)
+{
+	struct health *h = &a->health;
+
+	if (!h->watchdog_ms)
+		return;
+	if (a->phase != AGENT_RUNS)
+		notify("WATCHDOG=1");
+	else if (!h->looking && clock_mono_ms() - h->begun_ms >= h->watchdog_ms / LOOKS)
+		begin(a);
 }
 
 void
@@ -346,7 +402,7 @@ health_get(const struct http_request *r, struct http_reply *w)
 {
 	struct err e = { 0 };
 
-	if (http_call(r, look, ASK_MS, &w->body, &e)) {
+	if (http_call(r, look_for_call, ASK_MS, &w->body, &e)) {
 		buf_clear(&w->body);
 		loop_stands(r, w, &e);
 	} else if (strstr(buf_str(&w->body), "\"status\":\"failing\"")) {

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "json.h"
 #include "log.h"
+#include "notify.h"
 
 #define KEEPALIVE_S 5                   /* the least that libmosquitto takes */
 #define SESSION_EXPIRY_S 86400
@@ -95,6 +96,7 @@ on_up(void *arg, bool session)
 	core_link_up(a->core, a->link.broker, session && mqtt_is_v5(a->link.mqtt));
 	http_link_up(a);
 	subscribe_all(a);
+	notify_status("connected to %s:%d", broker(a)->host, broker(a)->port);
 	log_info("link: connected to %s:%d%s%s", broker(a)->host, broker(a)->port,
 	    mqtt_is_v5(a->link.mqtt) ? "" : " in MQTT 3.1.1", session ? ", session resumed" : "");
 }
@@ -233,6 +235,7 @@ complain(struct agent *a, const char *why)
 	if (a->link.failures % 20 && strncmp(told, why, sizeof a->link.why - 1) == 0)
 		return;
 	snprintf(told, sizeof a->link.why, "%.*s", (int)sizeof a->link.why - 1, why);
+	notify_status("not connected to %s:%d: %s", broker(a)->host, broker(a)->port, why);
 	log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, why);
 }
 

@@ -61,6 +61,23 @@ give_room(uv_handle_t *h, size_t hint, uv_buf_t *out)
 	*out = uv_buf_init(p, p ? 16384 : 0);
 }
 
+/* {"op":"vitals"} alone: asked of the loop, not of the core, for it is to be answered though no turn comes to its end. */
+static bool
+is_vitals(struct socket_conn *s)
+{
+	size_t len = s->in.len;
+	cJSON *req = len && len <= SHORT_LINE && s->in.data[len - 1] == '\n' && memmem(s->in.data, len, "vitals", 6)
+	    ? json_parse_object(s->in.data, len, NULL) : NULL;
+	bool is = strcmp(json_text(req, "op"), "vitals") == 0;
+
+	cJSON_Delete(req);
+	if (!is)
+		return false;
+	buf_clear(&s->in);
+	health_ask(s->agent, s->id);
+	return true;
+}
+
 static void
 has_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *got)
 {
@@ -74,7 +91,7 @@ has_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *got)
 		return;
 	}
 	s->in.len += (size_t)n;
-	if (n > 0)
+	if (n > 0 && !is_vitals(s))
 		agent_input(s->agent);
 }
 
@@ -200,19 +217,23 @@ send_text(struct socket_conn *s, const char *text, size_t len)
 }
 
 void
+socket_answer(struct agent *a, uint64_t conn, const char *text, size_t len)
+{
+	for (struct socket_conn *s = a->conns; s; s = s->next)
+		if (s->id == conn && !s->closing)
+			send_text(s, text, len);
+}
+
+void
 socket_effects(struct agent *a)
 {
 	const char *text;
 	uint64_t conn;
 	size_t len;
 
-	while (core_next_local(a->core, &conn, &text, &len)) {
-		if (http_take(a, conn, text, len))
-			continue;
-		for (struct socket_conn *s = a->conns; s; s = s->next)
-			if (s->id == conn && !s->closing)
-				send_text(s, text, len);
-	}
+	while (core_next_local(a->core, &conn, &text, &len))
+		if (!http_take(a, conn, text, len))
+			socket_answer(a, conn, text, len);
 }
 
 int

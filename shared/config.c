@@ -395,8 +395,8 @@ config_identity_kind(const struct config *c, const char *identity)
 		return IDENTITY_OPERATOR;
 	if (config_names_has(&c->watchers, identity))
 		return IDENTITY_WATCHER;
-	return config_home(c, identity) || config_names_has(&c->witnesses, identity) ? IDENTITY_AGENT
-										     : IDENTITY_UNKNOWN;
+	return config_home(c, identity) || config_names_has(&c->routers, identity) ||
+	    config_names_has(&c->witnesses, identity) ? IDENTITY_AGENT : IDENTITY_UNKNOWN;
 }
 
 static size_t
@@ -419,6 +419,7 @@ config_identities(const struct config *c, const char **out, size_t max)
 	n = identities_add(&c->watchers, c->sovereign, out, n, max);
 	for (size_t i = 0; i < c->nhouses; i++)
 		n = identities_add(&c->houses[i].agents, c->sovereign, out, n, max);
+	n = identities_add(&c->routers, c->sovereign, out, n, max);
 	return identities_add(&c->witnesses, c->sovereign, out, n, max);
 }
 
@@ -438,6 +439,7 @@ config_voters(const struct config *c, config_name *out, size_t max)
 
 	for (size_t i = 0; i < c->nhouses; i++)
 		n = voters_add(&c->houses[i].agents, out, n, max);
+	n = voters_add(&c->routers, out, n, max);
 	return voters_add(&c->witnesses, out, n, max);
 }
 

@@ -39,7 +39,7 @@ struct err;
 #define CONFIG_MAX_TRIAGES 64
 #define CONFIG_MAX_REPOSITORIES 64
 #define CONFIG_MAX_DEVICES 32
-#define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
+#define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + 2 * CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
 typedef char config_name[NAME_MAX_LEN + 1];
@@ -221,6 +221,7 @@ struct config {
 	struct config_house houses[CONFIG_MAX_HOUSES];
 	size_t nhouses;
 	struct config_names router;     /* candidates of the house "_", in order */
+	struct config_names routers;    /* of these the agents that are at home in no house, and only route */
 	struct config_names witnesses;  /* agents that own nothing and only vote */
 	config_name sovereign;          /* "timmy" */
 	struct config_signers sovereign_keys;   /* whose signature is his; none: nothing signed is asked for */

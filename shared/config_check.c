@@ -73,6 +73,9 @@ candidates_complete(struct config *c)
 		candidates_add(&c->router, dispatch ? &dispatch->agents : &c->houses[0].agents);
 		stand_ins_add(&c->router, c);
 	}
+	for (size_t i = 0; i < c->router.n; i++)
+		if (!config_home(c, c->router.v[i]) && !config_names_has(&c->witnesses, c->router.v[i]))
+			memcpy(c->routers.v[c->routers.n++], c->router.v[i], sizeof(config_name));
 }
 
 static void
@@ -168,7 +171,17 @@ check_witnesses(struct config_reader *r)
 	return 0;
 }
 
-/* Every name in a list of candidates must be somebody's agent. */
+static const char *
+nearest_agent(const struct config *c, struct nearest *n)
+{
+	for (size_t h = 0; h < c->nhouses; h++)
+		for (size_t a = 0; a < c->houses[h].agents.n; a++)
+			nearest_try(n, c->houses[h].agents.v[a]);
+	return nearest_word(n);
+}
+
+/* Every name in a list of candidates must be somebody's agent; in the router's, an agent of no house is one that only
+ * routes, unless it looks like a slip. */
 static int
 check_known(struct config_reader *r, const char *path, const struct config_names *names)
 {
@@ -183,10 +196,12 @@ check_known(struct config_reader *r, const char *path, const struct config_names
 		if (config_names_has(&c->witnesses, names->v[i]))
 			return config_fail(r, config_line_of(r, path),
 			    "%s: %s is a witness, which owns nothing", path, names->v[i]);
-		for (size_t h = 0; h < c->nhouses; h++)
-			for (size_t a = 0; a < c->houses[h].agents.n; a++)
-				nearest_try(&n, c->houses[h].agents.v[a]);
-		best = nearest_word(&n);
+		if (is_person(c, names->v[i]))
+			return config_fail(r, config_line_of(r, path),
+			    "%s: %s is a person's name (sovereign, operators, watchers)", path, names->v[i]);
+		best = nearest_agent(c, &n);
+		if (names == &c->router && !best)
+			continue;
 		return config_fail(r, config_line_of(r, path), "%s: no house has an agent %s%s%s%s", path,
 		    names->v[i], best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
 	}

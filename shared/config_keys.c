@@ -55,7 +55,7 @@ const struct config_key config_keys[] = {
 	    .help = "People and programs that may only read." },
 	{ "router", &TYPE_NAMES, NULL, "three: allegro's agents, else the first house's, then others", .min = 1,
 	    .max = CONFIG_MAX_AGENTS, CONF(router),
-	    .help = "Agents that may own the house `_`, where tasks that name no house arrive, in order." },
+	    .help = "Agents that may own the house `_`, where tasks that name no house arrive, in order. One that is at home in no house only routes." },
 	{ "witnesses", &TYPE_NAMES, .max = CONFIG_MAX_AGENTS, CONF(witnesses),
 	    .help = "Agents that own nothing and only vote on which of several brokers is the one in use." },
 

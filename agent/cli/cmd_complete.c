@@ -81,6 +81,8 @@ offer_agents(const struct asking *q)
 	for (size_t i = 0; i < c->nhouses; i++)
 		for (size_t k = 0; k < c->houses[i].agents.n; k++)
 			offer(q, c->houses[i].agents.v[k], "", c->houses[i].name);
+	for (size_t i = 0; i < c->routers.n; i++)
+		offer(q, c->routers.v[i], "", "router");
 	for (size_t i = 0; i < c->witnesses.n; i++)
 		offer(q, c->witnesses.v[i], "", "witness");
 	config_done(c);

@@ -41,6 +41,7 @@
 	C(drill)             \
 	C(allegro)           \
 	C(agent)             \
+	C(health)            \
 	C(agent_log_level)   \
 	X("Sovereignty")     \
 	C(approvals)         \
@@ -93,6 +94,7 @@
 	C(host_remove)       \
 	C(host_cloud_init)   \
 	C(doctor)            \
+	C(maintenance)       \
 	C(support_bundle)    \
 	C(cluster_up)        \
 	C(cluster_status)    \

@@ -25,7 +25,7 @@ add_peer(struct core *c, const char *name)
 int
 peer_init(struct core *c)
 {
-	static config_name voters[CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS];
+	static config_name voters[CONFIG_MAX_VOTERS];
 	size_t n = config_voters(c->o.config, voters, sizeof voters / sizeof *voters);
 
 	c->peers = xcalloc(n + 1, sizeof *c->peers);
