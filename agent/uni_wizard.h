@@ -82,7 +82,7 @@ struct uw_options {
 	size_t size;
 	/* UW_ANYWHERE. */
 	enum uw_where where;
-	/* houses.yaml. NULL: $UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml. */
+	/* houses.yaml. NULL: $UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml, else ~/.config/uni-wizard/houses.yaml. */
 	const char *config;
 	/* The agent to talk to. NULL: one of the house's own, else any that answers. */
 	const char *agent;

@@ -17,6 +17,7 @@
 #define STRESS(member) .offset = offsetof(struct config_stress, member)
 #define SINK(member) .offset = offsetof(struct config_sink, member)
 #define TRIAGE(member) .offset = offsetof(struct config_triage, member)
+#define HOST(member) .offset = offsetof(struct config_host, member)
 #define DEVICE(member) .offset = offsetof(struct config_device, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
@@ -78,6 +79,15 @@ const struct config_key config_keys[] = {
 	    .help = "What its owner must reach, such as a Gitea or a model's provider: who does not lets others have the house." },
 	{ "houses.*.copies", &TYPE_CHOICE, "all", .allowed = "all 1", HOUSE(copies),
 	    .help = "What `accepted` waits for: every candidate that keeps up, or the owner's disk alone." },
+
+	{ "hosts.*.ssh", &TYPE_SSH, HOST(ssh),
+	    .help = "How `uni-wizard host` reaches the machine; see [provisioning.md](provisioning.md)." },
+	{ "hosts.*.address", &TYPE_ADDRESS, NULL, "the host in `ssh`", HOST(address),
+	    .help = "Where the other machines reach it." },
+	{ "hosts.*.agents", &TYPE_NAMES, .max = CONFIG_MAX_AGENTS, HOST(agents),
+	    .help = "Agents and witnesses that run there; each runs on one host." },
+	{ "hosts.*.broker", &TYPE_CHOICE, "off", .allowed = "on off", HOST(broker),
+	    .help = "Whether a broker runs there." },
 
 	{ "schedules.*.cron", &TYPE_TEXT, SCHEDULE(cron_text),
 	    .help = "When: minute, hour, day of the month, month, day of the week as in crontab; or `@daily` and the like." },

@@ -9,7 +9,7 @@
 const struct cmd_opt common_opts[] = {
 	{ .name = "json", .kind = OPT_FLAG, .help = "print JSON" },
 	{ .name = "config", .kind = OPT_TEXT, .arg = "FILE", .complete = "files",
-	  .help = "read this houses.yaml (else $UNI_WIZARD_CONFIG, /etc/uni-wizard/houses.yaml)" },
+	  .help = "read this houses.yaml (else $UNI_WIZARD_CONFIG, /etc/uni-wizard/houses.yaml, ~/.config/uni-wizard/houses.yaml)" },
 	{ .name = "as", .kind = OPT_TEXT, .arg = "NAME", .complete = "people",
 	  .help = "act as this identity" },
 	{ .name = "help", .letter = 'h', .kind = OPT_FLAG, .help = "show this help" },

@@ -88,6 +88,12 @@
 	C(test)              \
 	C(mcp)               \
 	X("Set-up")          \
+	C(init)              \
+	C(host_add)          \
+	C(host_list)         \
+	C(host_rotate_cert)  \
+	C(host_remove)       \
+	C(host_cloud_init)   \
 	C(doctor)            \
 	C(maintenance)       \
 	C(support_bundle)    \
