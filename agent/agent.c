@@ -12,6 +12,7 @@
 #endif
 
 #include "clock.h"
+#include "keep.h"
 #include "log.h"
 #include "notify.h"
 #include "sandbox.h"
@@ -560,6 +561,8 @@ start_core(struct agent *a, struct err *e)
 	make_secret(secret, sizeof secret);
 	gethostname(host, sizeof host - 1);
 	snprintf(path, sizeof path, "%s/%s.db", f->state_dir, a->o.id);
+	if (keep_before(path, core_store_version(), agent_now().wall_ms, e))
+		return -1;
 	return core_open(&a->core, &(struct core_opts){ .config = f, .tools = a->tools, .agent = a->o.id,
 	    .store_path = path, .seed = seed, .secret = secret, .version = UW_VERSION, .host = host,
 	    .sign = signer_sign, .sign_arg = a->signer, .sign_binding = signer_binding(a->signer) }, agent_now(), e);

@@ -92,9 +92,15 @@ matter_stage_name(enum matter_stage s)
 }
 
 int
+matters_store_version(void)
+{
+	return (int)(sizeof migrations / sizeof *migrations);
+}
+
+int
 matters_open(struct matters *m, const char *path, struct err *e)
 {
-	return db_open(&m->db, path, DB_OWN, NULL, migrations, (int)(sizeof migrations / sizeof *migrations), sql, Q_COUNT, e);
+	return db_open(&m->db, path, DB_OWN, NULL, migrations, matters_store_version(), sql, Q_COUNT, e);
 }
 
 void

@@ -76,6 +76,9 @@ struct matters {
 	struct db db;
 };
 
+/* Of the database. */
+int matters_store_version(void);
+
 int matters_open(struct matters *m, const char *path, struct err *e);
 void matters_close(struct matters *m);
 

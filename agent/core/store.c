@@ -92,6 +92,9 @@ static const char *const migrations[] = {
 	"CREATE INDEX tasks_held ON tasks(house, held, seq) WHERE held IS NOT NULL;"),
 	/* Schedules that were added by command. */
 	"CREATE TABLE schedules (house TEXT, name TEXT, row TEXT NOT NULL, PRIMARY KEY (house, name)) WITHOUT ROWID;",
+	/* There are stores for whose program the fifth step was what is the sixth now. */
+	("CREATE TABLE IF NOT EXISTS waits (dep BLOB, task INTEGER, PRIMARY KEY (dep, task)) WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS waits_task ON waits(task);"),
 };
 
 #define COMING_MS 60000
