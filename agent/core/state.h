@@ -356,6 +356,7 @@ struct peer {
 	char boot[ULID_TEXT];
 	bool offline;                   /* it said goodbye, or the broker said it for it */
 	bool stopping;
+	int protocol;                   /* what it speaks; 0: not heard yet */
 	int64_t heard_ms;               /* mono; 0: never */
 	int64_t beat_ms;                /* mono: its latest heartbeat, which alone makes it count as a voter here */
 	int64_t skew_ms;                /* its clock against ours, by that heartbeat, which was some milliseconds on its way */
@@ -1132,6 +1133,9 @@ void peer_health(struct core *c, const struct topic *t, const struct mqtt_msg *m
 void peer_have(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 /* Neither silent for so long nor known to have left; what is heard by nobody is not alive. */
 bool peer_is_alive(const struct core *c, const struct peer *p, int64_t ms);
+/* By a heartbeat or claim of its: what it speaks. Of whoever is not understood only claims count, and that it lives. */
+void peer_speaks(const struct core *c, struct peer *p, const cJSON *o);
+bool peer_is_understood(const struct core *c, const struct peer *p);
 void peer_put_health(struct core *c, struct buf *b);
 struct copy *house_copy(struct house *h, const struct peer *p);
 
