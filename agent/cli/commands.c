@@ -91,6 +91,7 @@
 	C(init)              \
 	C(host_add)          \
 	C(host_list)         \
+	C(host_upgrade)      \
 	C(host_rotate_cert)  \
 	C(host_remove)       \
 	C(host_cloud_init)   \
