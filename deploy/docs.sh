@@ -15,8 +15,9 @@ configuration() {
 # Configuration
 
 One file for the whole cluster, the same on every host: the one that `--config` names, else the one in the
-environment variable `UNI_WIZARD_CONFIG`, else `/etc/uni-wizard/houses.yaml`. Everything has a default, so
-this is a complete file:
+environment variable `UNI_WIZARD_CONFIG`, else `/etc/uni-wizard/houses.yaml` if it can be read, else
+`~/.config/uni-wizard/houses.yaml`, where `uni-wizard init` puts it on the machine that looks after the cluster.
+Everything has a default, so this is a complete file:
 
 ```yaml
 houses:
