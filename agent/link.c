@@ -235,6 +235,7 @@ complain(struct agent *a, const char *why)
 	if (a->link.failures % 20 && strncmp(told, why, sizeof a->link.why - 1) == 0)
 		return;
 	snprintf(told, sizeof a->link.why, "%.*s", (int)sizeof a->link.why - 1, why);
+	notify_status("not connected to %s:%d: %s", broker(a)->host, broker(a)->port, why);
 	log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, why);
 }
 
@@ -452,9 +453,8 @@ take_down(struct agent *a)
 	link_pause(a);
 	mqtt_close(a->link.mqtt, false);
 	a->link.mqtt = NULL;
-	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
+	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = a->link.follows = false;
 	if (was_up) {
-		notify_status("not connected: %s", a->link.why);
 		a->link.told[a->link.broker][0] = '\0';
 		a->link.left = 0;
 		complain(a, a->link.why);
@@ -581,6 +581,23 @@ link_watch(struct agent *a)
 	a->link.poll_events = events;
 }
 
+/* What the tools of other agents write is of use here only while somebody watches through this one. */
+static void
+follow_output(struct agent *a)
+{
+	bool follow = http_is_watched(a);
+	char topic[TOPIC_MAX];
+
+	if (follow == a->link.follows)
+		return;
+	topic_format(topic, a->o.config->cluster, TOPIC_LOG, "+", "+");
+	if (follow)
+		subscribe(a, topic, 0);
+	else
+		mqtt_unsubscribe(a->link.mqtt, topic);
+	a->link.follows = follow;
+}
+
 void
 link_beat(struct agent *a)
 {
@@ -593,6 +610,7 @@ link_beat(struct agent *a)
 		connect_anew(a, "certificates were renewed");
 	if (!link_is_up(a))
 		return;
+	follow_output(a);
 	probe_begin(a);
 	/* The topic is the other's now. */
 	if (a->gave_way)

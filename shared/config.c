@@ -1,10 +1,12 @@
 #include "config_impl.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #define FILE_MAX_BYTES (1u << 20)
+#define SYSTEM_FILE "/etc/uni-wizard/houses.yaml"
 
 static int
 root_read(struct config_reader *r)
@@ -139,6 +141,8 @@ config_release(struct config *c)
 		config_values_clear("triage.*", &c->triages[i]);
 	for (size_t i = 0; i < c->ndevices; i++)
 		config_values_clear("syncthing.devices.*", &c->devices[i]);
+	for (size_t i = 0; i < c->nhosts; i++)
+		config_values_clear("hosts.*", &c->hosts[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);
@@ -152,11 +156,31 @@ config_release(struct config *c)
 /* Questions */
 
 const char *
+config_user_dir(char *out, size_t size)
+{
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	int n = xdg && *xdg == '/' ? snprintf(out, size, "%s/uni-wizard", xdg)
+	    : home && *home == '/' ? snprintf(out, size, "%s/.config/uni-wizard", home) : -1;
+
+	return n > 0 && (size_t)n < size ? out : NULL;
+}
+
+/* That of the machine first: what runs as a service must not be led by a file in its home. */
+const char *
 config_path(const char *option)
 {
+	static _Thread_local char path[CONFIG_TEXT_MAX];
 	const char *env = getenv("UNI_WIZARD_CONFIG");
+	char dir[CONFIG_TEXT_MAX - 16];
 
-	return option ? option : env && *env ? env : "/etc/uni-wizard/houses.yaml";
+	if (option || (env && *env))
+		return option ? option : env;
+	if (access(SYSTEM_FILE, R_OK) && config_user_dir(dir, sizeof dir)) {
+		snprintf(path, sizeof path, "%s/houses.yaml", dir);
+		if (access(path, F_OK) == 0)
+			return path;
+	}
+	return SYSTEM_FILE;
 }
 
 const struct config_house *
@@ -175,6 +199,70 @@ config_device_find(const struct config *c, const char *name)
 		if (strcmp(c->devices[i].name, name) == 0)
 			return &c->devices[i];
 	return NULL;
+}
+
+const struct config_host *
+config_host_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->nhosts; i++)
+		if (strcmp(c->hosts[i].name, name) == 0)
+			return &c->hosts[i];
+	return NULL;
+}
+
+const struct config_host *
+config_host_of(const struct config *c, const char *agent)
+{
+	for (size_t i = 0; i < c->nhosts; i++)
+		if (config_names_has(&c->hosts[i].agents, agent))
+			return &c->hosts[i];
+	return NULL;
+}
+
+bool
+config_address_ok(const char *text)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	struct in6_addr raw;
+
+	if (strchr(text, ':'))
+		return inet_pton(AF_INET6, text, &raw) == 1;
+	return *text && *text != '-' && *text != '.' && strlen(text) < sizeof((struct config_ssh *)0)->host && !text[strspn(text, set)];
+}
+
+static bool
+ssh_port(const char *text, int *port)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	*port = (int)n;
+	return *text >= '0' && *text <= '9' && !*end && n > 0 && n < 65536;
+}
+
+/* user@, then host, host:port, or [address]:port. */
+bool
+config_ssh(const char *text, struct config_ssh *out)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	const char *at = strchr(text, '@'), *host = at ? at + 1 : text, *end;
+	size_t user = at ? (size_t)(at - text) : 0;
+	bool bracket = *host == '[';
+
+	*out = (struct config_ssh){ .local = strcmp(text, "local") == 0 };
+	if (out->local)
+		return true;
+	if (*text == '-' || (at && (!user || user > 32 || strspn(text, set) < user)))
+		return false;
+	host += bracket;
+	end = host + strcspn(host, bracket ? "]" : ":");
+	if (end - host >= (ptrdiff_t)sizeof out->host)
+		return false;
+	snprintf(out->host, sizeof out->host, "%.*s", (int)(end - host), host);
+	snprintf(out->destination, sizeof out->destination, "%.*s%s%s", (int)user, text, at ? "@" : "", out->host);
+	if (bracket && *end++ != ']')
+		return false;
+	return config_address_ok(out->host) && (!*end || (*end == ':' && ssh_port(end + 1, &out->port)));
 }
 
 const char *

@@ -78,6 +78,15 @@ candidates_complete(struct config *c)
 			memcpy(c->routers.v[c->routers.n++], c->router.v[i], sizeof(config_name));
 }
 
+static void
+host_complete(struct config_host *h)
+{
+	struct config_ssh ssh;
+
+	if (!h->address && h->ssh && config_ssh(h->ssh, &ssh))
+		h->address = xstrdup(ssh.local ? "localhost" : ssh.host);
+}
+
 int
 config_complete(struct config_reader *r)
 {
@@ -90,6 +99,8 @@ config_complete(struct config_reader *r)
 		if (house_complete(r, &c->houses[i]))
 			return -1;
 	candidates_complete(c);
+	for (size_t i = 0; i < c->nhosts; i++)
+		host_complete(&c->hosts[i]);
 	/* On machines of others there is no such file, and nobody asks for it. */
 	path_complete(c, &c->sovereign_key, "sovereign.key");
 	path_complete(c, &c->http_certificate, "http.crt");
@@ -559,6 +570,40 @@ check_device(struct config_reader *r, const struct config_device *d)
 	return 0;
 }
 
+static bool
+is_broker_of(const struct config *c, const char *address)
+{
+	for (size_t i = 0; i < c->nbrokers; i++)
+		if (strcmp(c->brokers[i].host, address) == 0)
+			return true;
+	return false;
+}
+
+static int
+check_host(struct config_reader *r, const struct config_host *h)
+{
+	const struct config *c = r->c;
+	char path[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "hosts.%s", h->name);
+	if (!h->ssh)
+		return config_fail(r, config_line_of(r, path), "%s.ssh: expected user@host, or local for this machine, got nothing", path);
+	if (strcmp(h->broker, "on") == 0 && !is_broker_of(c, h->address))
+		config_warn(r, config_line_of(r, path), "%s: its broker at %.100s is not among `brokers`, so nobody connects to it", path,
+		    h->address);
+	snprintf(path, sizeof path, "hosts.%s.agents", h->name);
+	for (size_t i = 0; i < h->agents.n; i++) {
+		const char *agent = h->agents.v[i];
+
+		if (config_identity_kind(c, agent) != IDENTITY_AGENT)
+			return config_fail(r, config_line_of(r, path), "%s: no house has an agent %s, and it is no witness", path, agent);
+		if (config_host_of(c, agent) != h)
+			return config_fail(r, config_line_of(r, path), "%s: %s runs on %s already", path, agent,
+			    config_host_of(c, agent)->name);
+	}
+	return 0;
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -568,6 +613,9 @@ config_check(struct config_reader *r)
 		return -1;
 	for (size_t i = 0; i < c->nhouses; i++)
 		if (check_house(r, &c->houses[i]))
+			return -1;
+	for (size_t i = 0; i < c->nhosts; i++)
+		if (check_host(r, &c->hosts[i]))
 			return -1;
 	if (c->nschedules && config_identity_kind(c, "schedule") != IDENTITY_UNKNOWN)
 		return config_fail(r, config_line_of(r, "schedules"), "schedules: nobody else may be called schedule, the sender of their tasks");

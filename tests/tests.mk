@@ -50,8 +50,14 @@ check: unit e2e
 unit: $(UNITS)
 	@tests/run.sh $(UNITS)
 
-e2e: all $(HELPERS) $(B)/tests/drill/trickle $(addprefix $(B)/tests/bench/,lag cut teller quantiles) $(B)/tests/unit/t_gitea
-	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" LANES="$(LANES)" RETRY="$(RETRY)" tests/run.sh $(E2E)
+# The program of before, of the commit in tests/previous.commit: for mixed.sh. Every build uses the same.
+PREVIOUS  = build/previous/uni-wizard
+$(PREVIOUS): tests/previous.commit
+	@mkdir -p $(@D)
+	@tests/previous.sh $@
+
+e2e: all $(HELPERS) $(PREVIOUS) $(B)/tests/drill/trickle $(addprefix $(B)/tests/bench/,lag cut teller quantiles) $(B)/tests/unit/t_gitea
+	@UW="$(CURDIR)/$(BIN)" OLD="$(CURDIR)/$(PREVIOUS)" HELPERS="$(CURDIR)/$(B)/tests/e2e" LANES="$(LANES)" RETRY="$(RETRY)" tests/run.sh $(E2E)
 
 # The dashboard in a browser.
 web: all

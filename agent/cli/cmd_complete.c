@@ -7,6 +7,7 @@
 	X(files,    "files and directories")                                      \
 	X(houses,   "houses of the configuration")                                \
 	X(agents,   "agents of the configuration")                                \
+	X(hosts,    "hosts of the configuration")                                 \
 	X(members,  "brokers and agents of a cluster on this machine")            \
 	X(candidates, "those that may own the house which is the first argument") \
 	X(people,   "every identity of the configuration")                        \
@@ -88,6 +89,16 @@ offer_agents(const struct asking *q)
 }
 
 /* With brokers under the names that they have among the daemons. */
+static void
+offer_hosts(const struct asking *q)
+{
+	struct config *c = config_quiet(q);
+
+	for (size_t i = 0; i < c->nhosts; i++)
+		offer(q, c->hosts[i].name, "", c->hosts[i].ssh);
+	config_done(c);
+}
+
 static void
 offer_members(const struct asking *q)
 {

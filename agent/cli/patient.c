@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "buf.h"
+
 const struct patient_alert patient_alerts[VITALS_COUNT] = {
 	[VITALS_FAILING] = { "agent-failing", "warning", 60, "an agent of this host says that it cannot do its work",
 	    "`uni-wizard health` there says what; `uni-wizard doctor --agent NAME` how to mend it" },
@@ -10,6 +12,19 @@ const struct patient_alert patient_alerts[VITALS_COUNT] = {
 	[VITALS_DOWN] = { "agent-down", "critical", 30, "an agent of this host does not run",
 	    "`systemctl status uni-wizard` and its log there; start it, or remove its database if it is to be gone" },
 };
+
+void
+patient_alerts_markdown(struct buf *out)
+{
+	for (int s = 0; s < VITALS_COUNT; s++) {
+		const struct patient_alert *a = &patient_alerts[s];
+
+		if (a->name)
+			buf_addf(out, "### %s\n\n%c%s. %s; raised when it lasts for %lld s, by the host's watcher (`uni-wizard health "
+			    "--watch`), and by no agent.\n\nWhat to do: %s.\n\n", a->name, a->what[0] - 'a' + 'A', a->what + 1,
+			    strcmp(a->severity, "critical") == 0 ? "Critical" : "Warning", (long long)a->raise_s, a->mend);
+	}
+}
 
 /* Those that are no longer within the hour are forgotten. */
 static void

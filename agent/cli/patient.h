@@ -36,6 +36,10 @@ struct patient_verdict {
 	bool enough;                    /* it would be, but was too often */
 };
 
+/* Each as a section of docs/TROUBLESHOOTING.md. */
+struct buf;
+void patient_alerts_markdown(struct buf *out);
+
 /* hung_ms: how long it may be without an answer. now_ms > 0. */
 struct patient_verdict patient_judge(struct patient *p, enum vitals_state state, int64_t hung_ms, int64_t now_ms);
 
