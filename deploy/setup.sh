@@ -44,6 +44,15 @@ test prog:syncthing        syncthing?             syncthing
 test prog:node             nodejs?                node
 test prog:npm              npm?                   -
 test prog:chromium         chromium?              -
+test prog:dh               debhelper?             -
+test prog:dpkg-buildpackage dpkg-dev?             -
+test prog:fakeroot         fakeroot?              -
+test prog:lintian          lintian?               -
+test prog:mandoc           mandoc?                -
+test prog:shellcheck       shellcheck?            shellcheck
+test prog:zsh              zsh?                   -
+test prog:fish             fish?                  fish
+test prog:ruby             ruby?                  -
 test fuzzer                FUZZER                 -
 END
 }
