@@ -12,6 +12,7 @@
 #endif
 
 #include "clock.h"
+#include "keep.h"
 #include "log.h"
 #include "notify.h"
 #include "sandbox.h"
@@ -26,6 +27,7 @@
 
 #define HAND_OVER_MS 2000               /* for others to take the houses, however short the grace of running work */
 #define DRAIN_LINK_MS 1000              /* for a lost link to come back, so that there is somebody to take them */
+#define READY_S 15                      /* without a broker it has work all the same, and who waits for its start waits no longer */
 
 struct core_now
 agent_now(void)
@@ -305,6 +307,7 @@ measure(struct agent *a)
 		m.disk_free_bytes = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
 		core_disk_low(a->core, m.disk_free_bytes < a->o.config->min_free_bytes);
 	}
+	health_measure(a, &m);
 	core_measured(a->core, &m);
 	needs_look(a);
 	a->commits_us = a->ncommits = 0;
@@ -342,7 +345,9 @@ second_callback(uv_timer_t *t)
 	}
 	keeper_second(a);
 	http_second(a);
-	notify("WATCHDOG=1");
+	health_second(a);
+	if (!a->ready && a->beats == READY_S)
+		notify("READY=1");
 	close_when_idle(a);
 }
 
@@ -415,16 +420,26 @@ close_when_idle(struct agent *a)
 }
 
 static void
-stop(struct agent *a)
+drain(struct agent *a)
 {
-	if (a->phase != AGENT_RUNS)
-		return;
-	log_info("agent %s: stopping", a->o.id);
-	notify("STOPPING=1");
 	a->phase = AGENT_DRAINS;
 	a->drain_since_ms = clock_mono_ms();
 	agent_input(a);
 	core_drain(a->core);
+}
+
+static void
+stop(struct agent *a)
+{
+	bool anew = a->anew;
+
+	a->anew = false;
+	if (a->phase != AGENT_RUNS && !anew)
+		return;
+	log_info("agent %s: stopping", a->o.id);
+	notify("STOPPING=1");
+	if (a->phase == AGENT_RUNS)
+		drain(a);
 }
 
 void
@@ -449,8 +464,23 @@ reload_callback(uv_signal_t *s, int signum)
 	struct agent *a = s->data;
 
 	(void)signum;
-	log_info("agent %s: reconnecting with the certificates as they are now", a->o.id);
-	link_reload(a);
+	if (a->phase != AGENT_RUNS || !reload_asked(a))
+		return;
+	a->anew = true;
+	drain(a);
+}
+
+/* One that came while nobody would have heard it is heard then. */
+static void
+hold_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(how, &set, NULL);
 }
 
 /* ---- starting ---- */
@@ -477,6 +507,7 @@ start_loop(struct agent *a)
 	watch_signal(a, &a->term, SIGTERM, stop_callback);
 	watch_signal(a, &a->intr, SIGINT, stop_callback);
 	watch_signal(a, &a->hup, SIGHUP, reload_callback);
+	hold_signals(SIG_UNBLOCK);
 }
 
 static int
@@ -530,6 +561,8 @@ start_core(struct agent *a, struct err *e)
 	make_secret(secret, sizeof secret);
 	gethostname(host, sizeof host - 1);
 	snprintf(path, sizeof path, "%s/%s.db", f->state_dir, a->o.id);
+	if (keep_before(path, core_store_version(), agent_now().wall_ms, e))
+		return -1;
 	return core_open(&a->core, &(struct core_opts){ .config = f, .tools = a->tools, .agent = a->o.id,
 	    .store_path = path, .seed = seed, .secret = secret, .version = UW_VERSION, .host = host,
 	    .sign = signer_sign, .sign_arg = a->signer, .sign_binding = signer_binding(a->signer) }, agent_now(), e);
@@ -540,6 +573,15 @@ warn_tool(const char *msg, void *arg)
 {
 	(void)arg;
 	log_warnx("tool: %s", msg);
+}
+
+/* A service sees most of the file system read-only, until its unit says otherwise. */
+static void
+look_at_roots(const struct config *f)
+{
+	for (size_t i = 0; i < f->roots.n; i++)
+		if (access(f->roots.v[i], W_OK) && errno == EROFS)
+			log_warnx("tools.roots: %s is read-only for this agent; in a unit, ReadWritePaths= is to name it", f->roots.v[i]);
 }
 
 static void
@@ -567,9 +609,10 @@ agent_run(const struct agent_opts *o, struct err *e)
 	a->o = *o;
 	a->commit_us = 300;
 	signal(SIGPIPE, SIG_IGN);
+	reload_init(a);
 	start_loop(a);
 	if (config_identity_kind(o->config, o->id) != IDENTITY_AGENT) {
-		err_set(e, ERR_CONFIG, "%s: no house has an agent %s; add it to houses.<house>.agents, or to witnesses",
+		err_set(e, ERR_CONFIG, "%s: no house has an agent %s; add it to houses.<house>.agents, to router or to witnesses",
 		    o->config->path, o->id);
 		goto out;
 	}
@@ -578,13 +621,16 @@ agent_run(const struct agent_opts *o, struct err *e)
 	    start_core(a, e) ||
 	    start_pool(a, e) || socket_open(a, e))
 		goto out;
+	look_at_roots(o->config);
 	link_start(a);
 	needs_start(a);
 	health_init(a);
 	copy_init(a);
 	http_open(a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
-	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : 0;
+	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : a->anew;
+	if (a->anew)
+		hold_signals(SIG_BLOCK);
 out:
 	stop_loop(a);
 	http_free(a);

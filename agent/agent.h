@@ -3,7 +3,8 @@
  *
  * agent.c runs the turns: it gathers inputs, lets the core commit, and then carries out its effects.
  * link.c keeps the connection to the broker, probe.c tries another one beside it, needs.c looks whether what houses
- * need is reached, socket.c serves local connections, http.c those of HTTP, and health.c looks whether all this works.
+ * need is reached, socket.c serves local connections, http.c those of HTTP, health.c looks whether all this works, and
+ * reload.c what SIGHUP means.
  */
 #ifndef UW_AGENT_H
 #define UW_AGENT_H
@@ -14,6 +15,7 @@
 #include "config.h"
 #include "core.h"
 #include "db_copy.h"
+#include "digest.h"
 #include "health.h"
 #include "http.h"
 #include "http_event.h"
@@ -29,7 +31,9 @@ struct agent_opts {
 	const char *exe;                /* this program, to run workers from */
 };
 
-/* Runs until SIGTERM or SIGINT. Returns 0, or -1 with e if it could not start. */
+/* Runs until SIGTERM or SIGINT. Returns 0, or -1 with e if it could not start; or 1: what it was started with has changed
+ * since and SIGHUP came, so the process should become the same program once more. Signals are blocked then; agent_run()
+ * lets them through again. */
 int agent_run(const struct agent_opts *o, struct err *e);
 
 struct socket_conn;
@@ -48,6 +52,7 @@ struct link {
 	bool lost;                      /* to be taken down in the next turn */
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
+	bool follows;                   /* subscribed to what tools write elsewhere */
 	bool broken;                    /* to be taken down when all that came was read */
 	char why[160];                  /* the latest reason to connect again */
 	char told[CONFIG_MAX_BROKERS][160];     /* and the latest in the log */
@@ -126,6 +131,8 @@ struct agent {
 	bool was_busy;
 	bool gave_way;
 	bool ready;
+	bool anew;                      /* after its end, by SIGHUP */
+	unsigned char read[DIGEST_SIZE];        /* see reload.c */
 	enum { AGENT_RUNS, AGENT_DRAINS, AGENT_CLOSES, AGENT_ENDS } phase;
 	int64_t drain_since_ms;
 };
@@ -162,6 +169,10 @@ void needs_start(struct agent *a);
 void needs_look(struct agent *a);       /* once a second, in a turn: tells the core what our houses need and we do not reach */
 void needs_stop(struct agent *a);
 
+/* reload.c */
+void reload_init(struct agent *a);      /* before anything is read */
+bool reload_asked(struct agent *a);     /* by SIGHUP. True: the agent is to end and begin anew; else all is done */
+
 /* copy.c */
 void copy_init(struct agent *a);
 void copy_begin(struct agent *a, uint64_t conn);        /* for that local connection, which is answered when it is whole */
@@ -172,7 +183,7 @@ void copy_stop(struct agent *a, const char *why);       /* if one is made */
 int socket_open(struct agent *a, struct err *e);
 void socket_feed(struct agent *a);      /* lines that came go to the core */
 void socket_effects(struct agent *a);
-void socket_answer(struct agent *a, uint64_t conn, const char *text, size_t len);
+void socket_answer(struct agent *a, uint64_t conn, const char *text, size_t len);       /* if it is still there */
 void socket_close(struct agent *a);
 
 #endif

@@ -366,6 +366,8 @@ find_agent(struct uw_harness *h, struct agent_side *p, struct err *e)
 	for (size_t i = 0; i < h->config.nhouses; i++)
 		if (try_names(h, p, &h->config.houses[i].agents) == 0)
 			return 0;
+	if (try_names(h, p, &h->config.routers) == 0)
+		return 0;
 	return err_set(e, ERR_NETWORK, "no agent answers on this machine (looked in %s)", h->config.run_dir);
 }
 

@@ -9,15 +9,18 @@
 #include "artifact.h"
 #include "clock.h"
 #include "json.h"
+#include "notify.h"
 
 #define LOOK_MS 2500                    /* what has not answered by then has failed */
 #define LOOK_EVERY_MS 1000              /* who asks earlier gets the same answer */
+#define LOOKS 6                         /* in the watchdog's time: one that fails is no reason yet */
 #define ASK_MS 3500                     /* then the loop itself stands */
 #define PULSE_MS 3000                   /* an owner whose pulse is older starts nothing */
 #define SKEW_MS 60000                   /* how far clocks may differ */
 #define CANARY UINT64_MAX               /* its handle: the core counts from 1 */
 #define SYNC (UINT64_MAX - 1)
 #define SYNC_MS 2000                    /* for Syncthing to answer, of LOOK_MS */
+#define SYNC_EVERY_MS 20000             /* it is looked at for the alerts, though nobody asks */
 #define SANE_WALL_MS 1735689600000      /* 2025: before that nobody has set the clock */
 
 static const char *const names[HEALTH_NCHECKS] = {
@@ -71,24 +74,36 @@ put_sync(struct buf *b, const struct health *h)
 }
 
 static void
-answer(struct agent *a, struct http_call *call)
+put_answer(struct agent *a, struct buf *b)
 {
 	const struct health *h = &a->health;
-	struct buf b = { 0 };
 	bool ok = true;
 
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
 		ok = ok && (h->checks[i].ok || i == HEALTH_SYNC);
-	put_head(&b, a, ok);
+	put_head(b, a, ok);
 	for (int i = 0; i < HEALTH_SYNC; i++)
-		put_check(&b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
+		put_check(b, names[i], h->checks[i].ok, h->checks[i].ms, h->checks[i].detail);
 	if (h->shares)
-		put_sync(&b, h);
-	json_put_close(&b, '}');
-	core_put_stress(a->core, &b);
-	json_put_close(&b, '}');
-	buf_addc(&b, '\n');
-	http_call_answer(a, call, b.data, b.len);
+		put_sync(b, h);
+	json_put_close(b, '}');
+	core_put_stress(a->core, b);
+	json_put_close(b, '}');
+	buf_addc(b, '\n');
+}
+
+static void
+answer_all(struct agent *a)
+{
+	struct health *h = &a->health;
+	struct buf b = { 0 };
+
+	if (h->ncalls || h->nconns)
+		put_answer(a, &b);
+	while (h->ncalls)
+		http_call_answer(a, h->calls[--h->ncalls], b.data, b.len);
+	while (h->nconns)
+		socket_answer(a, h->conns[--h->nconns], b.data, b.len);
 	buf_free(&b);
 }
 
@@ -102,8 +117,9 @@ finish(struct agent *a)
 	h->looking = false;
 	h->ended_ms = clock_mono_ms();
 	uv_timer_stop(&h->limit);
-	while (h->ncalls)
-		answer(a, h->calls[--h->ncalls]);
+	if (!h->hangs)
+		notify("WATCHDOG=1");
+	answer_all(a);
 }
 
 /* ---- the checks ---- */
@@ -203,24 +219,31 @@ sync_found(struct agent *a, bool ok, const char *detail)
 	snprintf(h->checks[HEALTH_SYNC].detail, sizeof h->checks[HEALTH_SYNC].detail, "%.199s", detail);
 }
 
-/* After the canary, which may have the only worker. libcurl is not for this process. */
+/* libcurl is not for this process. */
 static void
-check_sync(struct agent *a)
+ask_sync(struct agent *a)
 {
 	static const struct pool_start start = { .handle = SYNC, .tool = "sync_status", .house = "_", .task_id = "canary",
 		.params = "{}", .params_len = 2, .timeout_ms = SYNC_MS };
 
+	a->health.sync_ms = clock_mono_ms();
+	a->health.sync_next_ms = a->health.sync_ms + SYNC_EVERY_MS;
+	pool_start(a->pool, &start);
+	pool_flush(a->pool);
+}
+
+/* After the canary, which may have the only worker. */
+static void
+check_sync(struct agent *a)
+{
 	if (a->health.sync_ms)
 		return;
-	if (!a->health.shares) {
+	if (!a->health.shares)
 		sync_found(a, true, "this host takes no part");
-	} else if (a->pool && pool_free(a->pool) > 0) {
-		a->health.sync_ms = clock_mono_ms();
-		pool_start(a->pool, &start);
-		pool_flush(a->pool);
-	} else if (!a->health.canary_ms) {
+	else if (a->pool && pool_free(a->pool) > 0)
+		ask_sync(a);
+	else if (!a->health.canary_ms)
 		sync_found(a, true, "not looked at, for no worker is free");
-	}
 }
 
 static void
@@ -230,7 +253,32 @@ sync_end(struct agent *a, const struct pool_end *end)
 
 	sync_found(a, json_is_true(o, "ok"), o ? json_text(o, "text") : end->err.msg);
 	a->health.sync_ms = 0;
+	/* One that is silent is this host's own. What was still to come then still is. */
+	a->health.sync_told = true;
+	a->health.sync_faults = json_number(o, "faults", 1);
+	if (json_number(o, "need_items", a->health.sync_behind_ms != 0) == 0)
+		a->health.sync_behind_ms = 0;
+	else if (!a->health.sync_behind_ms)
+		a->health.sync_behind_ms = clock_mono_ms();
 	cJSON_Delete(o);
+}
+
+void
+health_measure(struct agent *a, struct core_measures *m)
+{
+	struct health *h = &a->health;
+	int64_t now = clock_mono_ms();
+	config_name self;
+
+	if (now >= h->sync_next_ms && !h->sync_ms && a->phase == AGENT_RUNS && a->pool && pool_free(a->pool) > 0) {
+		h->sync_next_ms = now + SYNC_EVERY_MS;
+		h->shares = artifact_self(a->o.config, self, NULL) == 0;
+		if (h->shares)
+			ask_sync(a);
+	}
+	m->shares = h->shares && h->sync_told;
+	m->sync_faults = h->sync_faults;
+	m->sync_behind_s = h->sync_behind_ms ? (now - h->sync_behind_ms) / 1000 : 0;
 }
 
 /* What is read now is still on the disk, and the commit of this turn shows that it takes something. */
@@ -251,6 +299,7 @@ limit_callback(uv_timer_t *t)
 {
 	struct agent *a = t->data;
 
+	a->health.hangs = !a->health.checks[HEALTH_STORE].known || !a->health.checks[HEALTH_WORKERS].known;
 	settle(a, HEALTH_STORE, false, "no commit within %d ms", LOOK_MS);
 	settle(a, HEALTH_WORKERS, false, "a task that does nothing has not come back for %" PRId64 " ms",
 	    clock_mono_ms() - a->health.canary_ms);
@@ -263,26 +312,17 @@ limit_callback(uv_timer_t *t)
 }
 
 static void
-look(struct agent *a, struct http_call *call)
+begin(struct agent *a)
 {
 	struct health *h = &a->health;
-	int64_t now = clock_mono_ms();
 	config_name self;
 
-	if (!h->looking && h->ended_ms && now - h->ended_ms < LOOK_EVERY_MS) {
-		answer(a, call);
-		return;
-	}
-	if (h->ncalls == HEALTH_CALLS)
-		return;
-	h->calls[h->ncalls++] = call;
-	if (h->looking)
-		return;
 	for (int i = 0; i < HEALTH_NCHECKS; i++)
 		h->checks[i].known = i == HEALTH_SYNC && h->checks[i].known;
 	h->shares = artifact_self(a->o.config, self, NULL) == 0;
 	h->looking = true;
-	h->begun_ms = now;
+	h->hangs = false;
+	h->begun_ms = clock_mono_ms();
 	uv_update_time(&a->loop);
 	uv_timer_start(&h->limit, limit_callback, LOOK_MS, 0);
 	check_link(a);
@@ -294,11 +334,60 @@ look(struct agent *a, struct http_call *call)
 	finish(a);
 }
 
+/* Somebody waits, whom we know. */
+static void
+look(struct agent *a)
+{
+	struct health *h = &a->health;
+
+	if (!h->looking && h->ended_ms && clock_mono_ms() - h->ended_ms < LOOK_EVERY_MS)
+		answer_all(a);
+	else if (!h->looking)
+		begin(a);
+}
+
+static void
+look_for_call(struct agent *a, struct http_call *call)
+{
+	struct health *h = &a->health;
+
+	if (h->ncalls == HEALTH_CALLS)
+		return;
+	h->calls[h->ncalls++] = call;
+	look(a);
+}
+
+void
+health_ask(struct agent *a, uint64_t conn)
+{
+	struct health *h = &a->health;
+
+	if (h->nconns == HEALTH_CALLS)
+		return;
+	h->conns[h->nconns++] = conn;
+	look(a);
+}
+
 void
 health_init(struct agent *a)
 {
 	uv_timer_init(&a->loop, &a->health.limit);
 	a->health.limit.data = a;
+	a->health.watchdog_ms = notify_watchdog_ms();
+}
+
+/* An agent that stops has its workers no more; how long that may take is limited otherwise. */
+void
+health_second(struct agent *a)
+{
+	struct health *h = &a->health;
+
+	if (!h->watchdog_ms)
+		return;
+	if (a->phase != AGENT_RUNS)
+		notify("WATCHDOG=1");
+	else if (!h->looking && clock_mono_ms() - h->begun_ms >= h->watchdog_ms / LOOKS)
+		begin(a);
 }
 
 void
@@ -346,7 +435,7 @@ health_get(const struct http_request *r, struct http_reply *w)
 {
 	struct err e = { 0 };
 
-	if (http_call(r, look, ASK_MS, &w->body, &e)) {
+	if (http_call(r, look_for_call, ASK_MS, &w->body, &e)) {
 		buf_clear(&w->body);
 		loop_stands(r, w, &e);
 	} else if (strstr(buf_str(&w->body), "\"status\":\"failing\"")) {

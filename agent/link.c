@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "json.h"
 #include "log.h"
+#include "notify.h"
 
 #define KEEPALIVE_S 5                   /* the least that libmosquitto takes */
 #define SESSION_EXPIRY_S 86400
@@ -95,6 +96,7 @@ on_up(void *arg, bool session)
 	core_link_up(a->core, a->link.broker, session && mqtt_is_v5(a->link.mqtt));
 	http_link_up(a);
 	subscribe_all(a);
+	notify_status("connected to %s:%d", broker(a)->host, broker(a)->port);
 	log_info("link: connected to %s:%d%s%s", broker(a)->host, broker(a)->port,
 	    mqtt_is_v5(a->link.mqtt) ? "" : " in MQTT 3.1.1", session ? ", session resumed" : "");
 }
@@ -233,6 +235,7 @@ complain(struct agent *a, const char *why)
 	if (a->link.failures % 20 && strncmp(told, why, sizeof a->link.why - 1) == 0)
 		return;
 	snprintf(told, sizeof a->link.why, "%.*s", (int)sizeof a->link.why - 1, why);
+	notify_status("not connected to %s:%d: %s", broker(a)->host, broker(a)->port, why);
 	log_info("link: %s:%d: %s; trying again", broker(a)->host, broker(a)->port, why);
 }
 
@@ -450,7 +453,7 @@ take_down(struct agent *a)
 	link_pause(a);
 	mqtt_close(a->link.mqtt, false);
 	a->link.mqtt = NULL;
-	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
+	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = a->link.follows = false;
 	if (was_up) {
 		a->link.told[a->link.broker][0] = '\0';
 		a->link.left = 0;
@@ -578,6 +581,23 @@ link_watch(struct agent *a)
 	a->link.poll_events = events;
 }
 
+/* What the tools of other agents write is of use here only while somebody watches through this one. */
+static void
+follow_output(struct agent *a)
+{
+	bool follow = http_is_watched(a);
+	char topic[TOPIC_MAX];
+
+	if (follow == a->link.follows)
+		return;
+	topic_format(topic, a->o.config->cluster, TOPIC_LOG, "+", "+");
+	if (follow)
+		subscribe(a, topic, 0);
+	else
+		mqtt_unsubscribe(a->link.mqtt, topic);
+	a->link.follows = follow;
+}
+
 void
 link_beat(struct agent *a)
 {
@@ -590,6 +610,7 @@ link_beat(struct agent *a)
 		connect_anew(a, "certificates were renewed");
 	if (!link_is_up(a))
 		return;
+	follow_output(a);
 	probe_begin(a);
 	/* The topic is the other's now. */
 	if (a->gave_way)

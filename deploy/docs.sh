@@ -15,8 +15,9 @@ configuration() {
 # Configuration
 
 One file for the whole cluster, the same on every host: the one that `--config` names, else the one in the
-environment variable `UNI_WIZARD_CONFIG`, else `/etc/uni-wizard/houses.yaml`. Everything has a default, so
-this is a complete file:
+environment variable `UNI_WIZARD_CONFIG`, else `/etc/uni-wizard/houses.yaml` if it can be read, else
+`~/.config/uni-wizard/houses.yaml`, where `uni-wizard init` puts it on the machine that looks after the cluster.
+Everything has a default, so this is a complete file:
 
 ```yaml
 houses:
@@ -50,7 +51,10 @@ the others follow what it does, so as to take over. The house's own agents come 
 three at most unless the house has more of its own. A house that lists `candidates` gets exactly these.
 `copies: 1` makes `accepted` quicker and weaker: it waits for the owner's disk alone, so a task may be lost with it.
 
-With more than one of `brokers`, a majority of voters decides which is in use: all agents of houses, and
+An agent in `router` that is at home in no house only routes: it may own `_`, where tasks that name no house arrive, and nothing else.
+`router: [gate, ezra-1]` makes `gate` one, for a host that is to run no work ([timmy-router.service](OPERATIONS.md#services)).
+
+With more than one of `brokers`, a majority of voters decides which is in use: all agents of houses, those that only route, and
 `witnesses`. A witness owns and runs nothing; it is a third voter where two agents would not know which of them
 was cut off. It needs a certificate and `uni-wizard agent --agent NAME` on a host of its own. Two brokers with
 fewer than three voters are an error; an even number of voters is a warning.
@@ -141,7 +145,8 @@ original to itself. What takes longer than its time is given up and named: `doct
 | a submit ends with exit code 4 | `uni-wizard outbox list`; `uni-wizard outbox send` says why it does not go out |
 | a task is refused as `stale` | its id is as old as tasks that the house has forgotten, and could be a repeat: submit it anew. If that happens to tasks that waited in an outbox, more come than are remembered: raise `retention.finished` above what comes in while one waits |
 | a tool is unknown | `uni-wizard tool list` on the agent's host: it says which manifests it leaves out |
-| an agent comes and goes | its log; on one machine `uni-wizard cluster status` |
+| an agent comes and goes | its log; `uni-wizard health` on its host; on one machine `uni-wizard cluster status` |
+| a tool finds `Read-only file system` | the agent's log at its start; [which directories its unit lets it write](security.md#what-a-service-may-do) |
 
 ## Asking somebody
 

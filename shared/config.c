@@ -1,10 +1,12 @@
 #include "config_impl.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #define FILE_MAX_BYTES (1u << 20)
+#define SYSTEM_FILE "/etc/uni-wizard/houses.yaml"
 
 static int
 root_read(struct config_reader *r)
@@ -139,6 +141,8 @@ config_release(struct config *c)
 		config_values_clear("triage.*", &c->triages[i]);
 	for (size_t i = 0; i < c->ndevices; i++)
 		config_values_clear("syncthing.devices.*", &c->devices[i]);
+	for (size_t i = 0; i < c->nhosts; i++)
+		config_values_clear("hosts.*", &c->hosts[i]);
 	for (size_t i = 0; i < c->nsecrets; i++) {
 		free(c->secrets[i].name);
 		free(c->secrets[i].value);
@@ -152,11 +156,31 @@ config_release(struct config *c)
 /* Questions */
 
 const char *
+config_user_dir(char *out, size_t size)
+{
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	int n = xdg && *xdg == '/' ? snprintf(out, size, "%s/uni-wizard", xdg)
+	    : home && *home == '/' ? snprintf(out, size, "%s/.config/uni-wizard", home) : -1;
+
+	return n > 0 && (size_t)n < size ? out : NULL;
+}
+
+/* That of the machine first: what runs as a service must not be led by a file in its home. */
+const char *
 config_path(const char *option)
 {
+	static _Thread_local char path[CONFIG_TEXT_MAX];
 	const char *env = getenv("UNI_WIZARD_CONFIG");
+	char dir[CONFIG_TEXT_MAX - 16];
 
-	return option ? option : env && *env ? env : "/etc/uni-wizard/houses.yaml";
+	if (option || (env && *env))
+		return option ? option : env;
+	if (access(SYSTEM_FILE, R_OK) && config_user_dir(dir, sizeof dir)) {
+		snprintf(path, sizeof path, "%s/houses.yaml", dir);
+		if (access(path, F_OK) == 0)
+			return path;
+	}
+	return SYSTEM_FILE;
 }
 
 const struct config_house *
@@ -175,6 +199,70 @@ config_device_find(const struct config *c, const char *name)
 		if (strcmp(c->devices[i].name, name) == 0)
 			return &c->devices[i];
 	return NULL;
+}
+
+const struct config_host *
+config_host_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->nhosts; i++)
+		if (strcmp(c->hosts[i].name, name) == 0)
+			return &c->hosts[i];
+	return NULL;
+}
+
+const struct config_host *
+config_host_of(const struct config *c, const char *agent)
+{
+	for (size_t i = 0; i < c->nhosts; i++)
+		if (config_names_has(&c->hosts[i].agents, agent))
+			return &c->hosts[i];
+	return NULL;
+}
+
+bool
+config_address_ok(const char *text)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	struct in6_addr raw;
+
+	if (strchr(text, ':'))
+		return inet_pton(AF_INET6, text, &raw) == 1;
+	return *text && *text != '-' && *text != '.' && strlen(text) < sizeof((struct config_ssh *)0)->host && !text[strspn(text, set)];
+}
+
+static bool
+ssh_port(const char *text, int *port)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	*port = (int)n;
+	return *text >= '0' && *text <= '9' && !*end && n > 0 && n < 65536;
+}
+
+/* user@, then host, host:port, or [address]:port. */
+bool
+config_ssh(const char *text, struct config_ssh *out)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	const char *at = strchr(text, '@'), *host = at ? at + 1 : text, *end;
+	size_t user = at ? (size_t)(at - text) : 0;
+	bool bracket = *host == '[';
+
+	*out = (struct config_ssh){ .local = strcmp(text, "local") == 0 };
+	if (out->local)
+		return true;
+	if (*text == '-' || (at && (!user || user > 32 || strspn(text, set) < user)))
+		return false;
+	host += bracket;
+	end = host + strcspn(host, bracket ? "]" : ":");
+	if (end - host >= (ptrdiff_t)sizeof out->host)
+		return false;
+	snprintf(out->host, sizeof out->host, "%.*s", (int)(end - host), host);
+	snprintf(out->destination, sizeof out->destination, "%.*s%s%s", (int)user, text, at ? "@" : "", out->host);
+	if (bracket && *end++ != ']')
+		return false;
+	return config_address_ok(out->host) && (!*end || (*end == ':' && ssh_port(end + 1, &out->port)));
 }
 
 const char *
@@ -307,8 +395,8 @@ config_identity_kind(const struct config *c, const char *identity)
 		return IDENTITY_OPERATOR;
 	if (config_names_has(&c->watchers, identity))
 		return IDENTITY_WATCHER;
-	return config_home(c, identity) || config_names_has(&c->witnesses, identity) ? IDENTITY_AGENT
-										     : IDENTITY_UNKNOWN;
+	return config_home(c, identity) || config_names_has(&c->routers, identity) ||
+	    config_names_has(&c->witnesses, identity) ? IDENTITY_AGENT : IDENTITY_UNKNOWN;
 }
 
 static size_t
@@ -331,6 +419,7 @@ config_identities(const struct config *c, const char **out, size_t max)
 	n = identities_add(&c->watchers, c->sovereign, out, n, max);
 	for (size_t i = 0; i < c->nhouses; i++)
 		n = identities_add(&c->houses[i].agents, c->sovereign, out, n, max);
+	n = identities_add(&c->routers, c->sovereign, out, n, max);
 	return identities_add(&c->witnesses, c->sovereign, out, n, max);
 }
 
@@ -350,34 +439,51 @@ config_voters(const struct config *c, config_name *out, size_t max)
 
 	for (size_t i = 0; i < c->nhouses; i++)
 		n = voters_add(&c->houses[i].agents, out, n, max);
+	n = voters_add(&c->routers, out, n, max);
 	return voters_add(&c->witnesses, out, n, max);
 }
 
-/* What a reader may write: the message's words without the article. */
 static void
-markdown_row(struct buf *out, const struct config_key *k)
+row_path(const char *path, char out[CONFIG_ROW_PATH])
 {
-	struct buf range = { .max = 400 };
+	struct buf b = { .max = CONFIG_ROW_PATH - 1 };
 
-	buf_addf(out, "| `");
-	for (const char *p = k->path; *p; p++)
-		buf_adds(out, *p == '*' ? "<name>" : (char[]){ *p, '\0' });
-	if (k->implied || !k->def)
-		buf_addf(out, "` | %s | %s | ", k->type->name, k->implied ? k->implied : "none");
-	else
-		buf_addf(out, "` | %s | `%s` | ", k->type->name, k->def);
+	for (const char *p = path; *p; p++)
+		buf_adds(&b, *p == '*' ? "<name>" : (char[]){ *p, '\0' });
+	snprintf(out, CONFIG_ROW_PATH, "%s", buf_str(&b));
+	buf_free(&b);
+}
+
+bool
+config_row(size_t i, struct config_row *row)
+{
+	const struct config_key *k = &config_keys[i];
+	struct buf range = { .max = sizeof row->accepted - 1 };
+
+	if (!k->path)
+		return false;
+	row_path(k->path, row->path);
+	row->type = k->type->name;
+	row->help = k->help;
+	row->value = !k->implied && k->def;
+	row->def = k->implied ? k->implied : k->def ? k->def : "none";
 	k->type->expect(k, &range);
-	buf_adds(out, buf_str(&range));
 	if (k->type->list)
-		buf_addf(out, "; %lld to %lld of them", (long long)k->min, (long long)k->max);
-	buf_addf(out, " | %s |\n", k->help);
+		buf_addf(&range, "; %lld to %lld of them", (long long)k->min, (long long)k->max);
+	snprintf(row->accepted, sizeof row->accepted, "%s", buf_str(&range));
 	buf_free(&range);
+	return true;
 }
 
 void
 config_keys_markdown(struct buf *out)
 {
+	struct config_row k;
+
 	buf_adds(out, "| key | type | default | accepted | meaning |\n|---|---|---|---|---|\n");
-	for EACH_KEY(k)
-		markdown_row(out, k);
+	for (size_t i = 0; config_row(i, &k); i++) {
+		buf_addf(out, "| `%s` | %s | ", k.path, k.type);
+		buf_addf(out, k.value ? "`%s`" : "%s", k.def);
+		buf_addf(out, " | %s | %s |\n", k.accepted, k.help);
+	}
 }

@@ -32,13 +32,14 @@ struct err;
 #define CONFIG_MAX_SIGNERS 8
 #define CONFIG_MAX_SCHEDULES 64
 #define CONFIG_MAX_FLOWS 32
+#define CONFIG_MAX_HOSTS 64
 #define CONFIG_MAX_SINKS 16
 #define CONFIG_MAX_TEXTS 32             /* in a list of them */
 #define CONFIG_MAX_STEPS 8              /* tasks of one rule */
 #define CONFIG_MAX_TRIAGES 64
 #define CONFIG_MAX_REPOSITORIES 64
 #define CONFIG_MAX_DEVICES 32
-#define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + CONFIG_MAX_AGENTS)
+#define CONFIG_MAX_VOTERS (CONFIG_MAX_HOUSES * CONFIG_MAX_AGENTS + 2 * CONFIG_MAX_AGENTS)
 #define CONFIG_MAX_IDENTITIES (1 + 2 * CONFIG_MAX_PEOPLE + CONFIG_MAX_VOTERS)
 
 typedef char config_name[NAME_MAX_LEN + 1];
@@ -174,6 +175,8 @@ struct config_bridge {
 	char *link;                     /* before a task's id, in comments; NULL: no link */
 	int64_t poll_s, backlog_s, yield_s;
 	int64_t open;                   /* events at once */
+	char *suggest;                  /* off say apply */
+	int64_t suggest_at;             /* per cent, from which a label is given */
 };
 
 /* See tools/gitea.h. */
@@ -194,6 +197,15 @@ struct config_device {
 	char *listen;                   /* where it listens; NULL: at that port of every address */
 };
 
+/* A machine that `uni-wizard host` looks after. */
+struct config_host {
+	config_name name;
+	char *ssh;                      /* user@host:port, or "local": this machine, without ssh */
+	char *address;                  /* where the others reach it */
+	struct config_names agents;     /* of houses, and witnesses: on one host each */
+	char *broker;                   /* on off */
+};
+
 struct config {
 	char *path;                     /* the file this came from, absolute */
 	config_name cluster;            /* "home" */
@@ -211,11 +223,14 @@ struct config {
 	struct config_house houses[CONFIG_MAX_HOUSES];
 	size_t nhouses;
 	struct config_names router;     /* candidates of the house "_", in order */
+	struct config_names routers;    /* of these the agents that are at home in no house, and only route */
 	struct config_names witnesses;  /* agents that own nothing and only vote */
 	config_name sovereign;          /* "timmy" */
 	struct config_signers sovereign_keys;   /* whose signature is his; none: nothing signed is asked for */
 	char *sovereign_key;            /* where his private key lies, on his machine */
 	struct config_names operators, watchers;
+	struct config_host hosts[CONFIG_MAX_HOSTS];
+	size_t nhosts;
 
 	int64_t max_payload_bytes;      /* one message; 1 MiB */
 	int64_t max_payload_lines;      /* 4096 */
@@ -296,12 +311,32 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
     void (*warn)(const char *msg, void *arg), void *arg, struct err *e);
 void config_release(struct config *c);
 
-/* --config, else $UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml. Borrowed. */
+/* --config, else $UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml if it can be read, else houses.yaml of config_user_dir() if
+ * there is one, else the former. Borrowed, until the next call. */
 const char *config_path(const char *option);
+
+/* "$XDG_CONFIG_HOME/uni-wizard", or under ~/.config: where `uni-wizard init` puts a cluster. NULL: nobody's home is known. */
+const char *config_user_dir(char *out, size_t size);
 
 const struct config_house *config_house_find(const struct config *c, const char *name);
 
 const struct config_device *config_device_find(const struct config *c, const char *name);
+const struct config_host *config_host_find(const struct config *c, const char *name);
+/* The host that an agent is on; NULL if the file does not say. */
+const struct config_host *config_host_of(const struct config *c, const char *agent);
+
+struct config_ssh {
+	bool local;                     /* no ssh; the rest is empty */
+	char destination[200];          /* "user@host": of an address of IPv6 without brackets */
+	char host[160];
+	int port;                       /* 0: ssh's own default */
+};
+
+/* False: not as TYPE_SSH takes it. Nothing that passes can be an option of ssh or hold what a shell takes for its own. */
+bool config_ssh(const char *text, struct config_ssh *out);
+/* A host name, or an address without brackets. */
+bool config_address_ok(const char *text);
+
 /* The value of a secret; NULL: this host has none of that name. */
 const char *config_secret_value(const struct config *c, const char *name);
 
@@ -353,6 +388,19 @@ struct cJSON;
 /* Other YAML, or JSON, which is YAML too, as a tree: plain true, false and whole numbers are such, all else is
  * text. As strict as houses.yaml. The caller frees it; NULL with file and line in e. */
 struct cJSON *config_tree(const char *name, const char *text, size_t len, struct err *e);
+
+#define CONFIG_ROW_PATH 96
+
+/* A key of the file as documentation shows it. */
+struct config_row {
+	char path[CONFIG_ROW_PATH];     /* "houses.<name>.agents" */
+	const char *type, *def, *help;
+	bool value;                     /* def is a value, not words about it */
+	char accepted[400];
+};
+
+/* The i-th; false past the last. */
+bool config_row(size_t i, struct config_row *row);
 
 struct buf;
 /* Every key with type, default, range and help, as a Markdown table. */

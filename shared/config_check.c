@@ -73,6 +73,18 @@ candidates_complete(struct config *c)
 		candidates_add(&c->router, dispatch ? &dispatch->agents : &c->houses[0].agents);
 		stand_ins_add(&c->router, c);
 	}
+	for (size_t i = 0; i < c->router.n; i++)
+		if (!config_home(c, c->router.v[i]) && !config_names_has(&c->witnesses, c->router.v[i]))
+			memcpy(c->routers.v[c->routers.n++], c->router.v[i], sizeof(config_name));
+}
+
+static void
+host_complete(struct config_host *h)
+{
+	struct config_ssh ssh;
+
+	if (!h->address && h->ssh && config_ssh(h->ssh, &ssh))
+		h->address = xstrdup(ssh.local ? "localhost" : ssh.host);
 }
 
 int
@@ -87,6 +99,8 @@ config_complete(struct config_reader *r)
 		if (house_complete(r, &c->houses[i]))
 			return -1;
 	candidates_complete(c);
+	for (size_t i = 0; i < c->nhosts; i++)
+		host_complete(&c->hosts[i]);
 	/* On machines of others there is no such file, and nobody asks for it. */
 	path_complete(c, &c->sovereign_key, "sovereign.key");
 	path_complete(c, &c->http_certificate, "http.crt");
@@ -157,7 +171,17 @@ check_witnesses(struct config_reader *r)
 	return 0;
 }
 
-/* Every name in a list of candidates must be somebody's agent. */
+static const char *
+nearest_agent(const struct config *c, struct nearest *n)
+{
+	for (size_t h = 0; h < c->nhouses; h++)
+		for (size_t a = 0; a < c->houses[h].agents.n; a++)
+			nearest_try(n, c->houses[h].agents.v[a]);
+	return nearest_word(n);
+}
+
+/* Every name in a list of candidates must be somebody's agent; in the router's, an agent of no house is one that only
+ * routes, unless it looks like a slip. */
 static int
 check_known(struct config_reader *r, const char *path, const struct config_names *names)
 {
@@ -172,10 +196,12 @@ check_known(struct config_reader *r, const char *path, const struct config_names
 		if (config_names_has(&c->witnesses, names->v[i]))
 			return config_fail(r, config_line_of(r, path),
 			    "%s: %s is a witness, which owns nothing", path, names->v[i]);
-		for (size_t h = 0; h < c->nhouses; h++)
-			for (size_t a = 0; a < c->houses[h].agents.n; a++)
-				nearest_try(&n, c->houses[h].agents.v[a]);
-		best = nearest_word(&n);
+		if (is_person(c, names->v[i]))
+			return config_fail(r, config_line_of(r, path),
+			    "%s: %s is a person's name (sovereign, operators, watchers)", path, names->v[i]);
+		best = nearest_agent(c, &n);
+		if (names == &c->router && !best)
+			continue;
 		return config_fail(r, config_line_of(r, path), "%s: no house has an agent %s%s%s%s", path,
 		    names->v[i], best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
 	}
@@ -544,6 +570,40 @@ check_device(struct config_reader *r, const struct config_device *d)
 	return 0;
 }
 
+static bool
+is_broker_of(const struct config *c, const char *address)
+{
+	for (size_t i = 0; i < c->nbrokers; i++)
+		if (strcmp(c->brokers[i].host, address) == 0)
+			return true;
+	return false;
+}
+
+static int
+check_host(struct config_reader *r, const struct config_host *h)
+{
+	const struct config *c = r->c;
+	char path[CONFIG_FIELD_MAX];
+
+	snprintf(path, sizeof path, "hosts.%s", h->name);
+	if (!h->ssh)
+		return config_fail(r, config_line_of(r, path), "%s.ssh: expected user@host, or local for this machine, got nothing", path);
+	if (strcmp(h->broker, "on") == 0 && !is_broker_of(c, h->address))
+		config_warn(r, config_line_of(r, path), "%s: its broker at %.100s is not among `brokers`, so nobody connects to it", path,
+		    h->address);
+	snprintf(path, sizeof path, "hosts.%s.agents", h->name);
+	for (size_t i = 0; i < h->agents.n; i++) {
+		const char *agent = h->agents.v[i];
+
+		if (config_identity_kind(c, agent) != IDENTITY_AGENT)
+			return config_fail(r, config_line_of(r, path), "%s: no house has an agent %s, and it is no witness", path, agent);
+		if (config_host_of(c, agent) != h)
+			return config_fail(r, config_line_of(r, path), "%s: %s runs on %s already", path, agent,
+			    config_host_of(c, agent)->name);
+	}
+	return 0;
+}
+
 int
 config_check(struct config_reader *r)
 {
@@ -553,6 +613,9 @@ config_check(struct config_reader *r)
 		return -1;
 	for (size_t i = 0; i < c->nhouses; i++)
 		if (check_house(r, &c->houses[i]))
+			return -1;
+	for (size_t i = 0; i < c->nhosts; i++)
+		if (check_host(r, &c->hosts[i]))
 			return -1;
 	if (c->nschedules && config_identity_kind(c, "schedule") != IDENTITY_UNKNOWN)
 		return config_fail(r, config_line_of(r, "schedules"), "schedules: nobody else may be called schedule, the sender of their tasks");

@@ -57,7 +57,7 @@ struct config_key {
 
 extern const struct config_type TYPE_TEXT, TYPE_CHOICE, TYPE_URL, TYPE_URLS, TYPE_PATH, TYPE_PATHS, TYPE_NAME,
     TYPE_NAMES, TYPE_INT, TYPE_BYTES, TYPE_TIME, TYPE_BROKERS, TYPE_VARIABLE, TYPE_SIGNERS,
-    TYPE_LISTEN, TYPE_RATE, TYPE_REPOSITORIES, TYPE_TEXTS;
+    TYPE_LISTEN, TYPE_SSH, TYPE_ADDRESS, TYPE_RATE, TYPE_REPOSITORIES, TYPE_TEXTS;
 
 bool config_variable_ok(const char *s);         /* the name of an environment variable */
 

@@ -17,6 +17,7 @@
 #define STRESS(member) .offset = offsetof(struct config_stress, member)
 #define SINK(member) .offset = offsetof(struct config_sink, member)
 #define TRIAGE(member) .offset = offsetof(struct config_triage, member)
+#define HOST(member) .offset = offsetof(struct config_host, member)
 #define DEVICE(member) .offset = offsetof(struct config_device, member)
 #define SOURCE(member) .offset = offsetof(struct config_secret_source, member)
 #define KiB ((int64_t)1 << 10)
@@ -54,7 +55,7 @@ const struct config_key config_keys[] = {
 	    .help = "People and programs that may only read." },
 	{ "router", &TYPE_NAMES, NULL, "three: allegro's agents, else the first house's, then others", .min = 1,
 	    .max = CONFIG_MAX_AGENTS, CONF(router),
-	    .help = "Agents that may own the house `_`, where tasks that name no house arrive, in order." },
+	    .help = "Agents that may own the house `_`, where tasks that name no house arrive, in order. One that is at home in no house only routes." },
 	{ "witnesses", &TYPE_NAMES, .max = CONFIG_MAX_AGENTS, CONF(witnesses),
 	    .help = "Agents that own nothing and only vote on which of several brokers is the one in use." },
 
@@ -78,6 +79,15 @@ const struct config_key config_keys[] = {
 	    .help = "What its owner must reach, such as a Gitea or a model's provider: who does not lets others have the house." },
 	{ "houses.*.copies", &TYPE_CHOICE, "all", .allowed = "all 1", HOUSE(copies),
 	    .help = "What `accepted` waits for: every candidate that keeps up, or the owner's disk alone." },
+
+	{ "hosts.*.ssh", &TYPE_SSH, HOST(ssh),
+	    .help = "How `uni-wizard host` reaches the machine; see [provisioning.md](provisioning.md)." },
+	{ "hosts.*.address", &TYPE_ADDRESS, NULL, "the host in `ssh`", HOST(address),
+	    .help = "Where the other machines reach it." },
+	{ "hosts.*.agents", &TYPE_NAMES, .max = CONFIG_MAX_AGENTS, HOST(agents),
+	    .help = "Agents and witnesses that run there; each runs on one host." },
+	{ "hosts.*.broker", &TYPE_CHOICE, "off", .allowed = "on off", HOST(broker),
+	    .help = "Whether a broker runs there." },
 
 	{ "schedules.*.cron", &TYPE_TEXT, SCHEDULE(cron_text),
 	    .help = "When: minute, hour, day of the month, month, day of the week as in crontab; or `@daily` and the like." },
@@ -183,6 +193,11 @@ const struct config_key config_keys[] = {
 	{ "bridge.yield_s", &TYPE_TIME, "60s", .min = 0, .max = 1 * DAY, CONF(bridge.yield_s),
 	    .help = "How long Gitea cannot be reached from here before the house goes to another of its candidates; 0: it stays." },
 
+	{ "bridge.suggest", &TYPE_CHOICE, "say", .allowed = "off say apply", CONF(bridge.suggest),
+	    .help = "What becomes of what was learned from people: nothing, a line in the comment where no rule speaks, or labels too." },
+	{ "bridge.suggest_at", &TYPE_INT, "90", .min = 50, .max = 100, CONF(bridge.suggest_at),
+	    .help = "How probable a label must be, in per cent, to be given with `apply`." },
+
 	{ "triage.*.kind", &TYPE_CHOICE, "any", .allowed = "any issue pull", TRIAGE(kind),
 	    .help = "What the rule is about. The first that fits is followed." },
 	{ "triage.*.repo", &TYPE_TEXT, TRIAGE(repo),
@@ -252,7 +267,7 @@ const struct config_key config_keys[] = {
 	{ "retention.finished_s", &TYPE_TIME, "7d", .min = 60, .max = 3650 * DAY, CONF(keep_finished_s),
 	    .help = "How long finished tasks and their results are kept." },
 	{ "retention.finished", &TYPE_INT, "1000000", .min = 1, .max = 100000000, CONF(keep_finished),
-	    .help = "How many finished tasks are kept at most." },
+	    .help = "How many finished tasks are kept; up to twice as many while ids as old as theirs still come." },
 	{ "retention.rejected", &TYPE_INT, "1000", .min = 0, .max = 1000000, CONF(keep_rejected),
 	    .help = "How many rejected tasks are remembered." },
 	{ "retention.keys_s", &TYPE_TIME, "24h", .min = 60, .max = 3650 * DAY, CONF(keep_keys_s),

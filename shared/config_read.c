@@ -439,12 +439,27 @@ device_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
 	return config_mapping_read(r, "syncthing.devices.*", shown, value, d);
 }
 
+static int
+host_add(struct config_reader *r, yaml_node_t *key, yaml_node_t *value)
+{
+	struct config *c = r->c;
+	struct config_host *h = &c->hosts[c->nhosts];
+	char shown[CONFIG_FIELD_MAX];
+
+	if (!named_add(r, key, "hosts", "hosts", h->name, &c->nhosts, CONFIG_MAX_HOSTS))
+		return -1;
+	snprintf(shown, sizeof shown, "hosts.%s", h->name);
+	config_defaults_put(r, "hosts.*", h);
+	return config_mapping_read(r, "hosts.*", shown, value, h);
+}
+
 static const struct free_map {
 	const char *path;
 	ptrdiff_t max;
 	int (*add)(struct config_reader *r, yaml_node_t *key, yaml_node_t *value);
 } free_maps[] = {
 	{ "houses", CONFIG_MAX_HOUSES, house_add },
+	{ "hosts", CONFIG_MAX_HOSTS, host_add },
 	{ "flow", CONFIG_MAX_FLOWS, flow_add },
 	{ "alerts", ALERT_COUNT, alert_add },
 	{ "stress", STRESS_COUNT, stress_add },

@@ -126,6 +126,34 @@ listen_expect(const struct config_key *k, struct buf *out)
 }
 
 static bool
+ssh_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	struct config_ssh ssh;
+
+	return config_ssh(text, &ssh) && text_put(r, k, text, at);
+}
+
+static void
+ssh_expect(const struct config_key *k, struct buf *out)
+{
+	(void)k;
+	buf_adds(out, "user@host or user@host:port, or local for this machine");
+}
+
+static bool
+address_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
+{
+	return config_address_ok(text) && text_put(r, k, text, at);
+}
+
+static void
+address_expect(const struct config_key *k, struct buf *out)
+{
+	(void)k;
+	buf_adds(out, "a host name or an address");
+}
+
+static bool
 urls_put(const struct config_reader *r, const struct config_key *k, const char *text, void *at)
 {
 	struct config_urls *urls = at;
@@ -541,6 +569,8 @@ TYPE(TYPE_CHOICE, "word", false, choice, text_clear);
 TYPE(TYPE_URL, "URL", false, url, text_clear);
 TYPE(TYPE_URLS, "list of URLs", true, urls, urls_clear);
 TYPE(TYPE_LISTEN, "address", false, listen, text_clear);
+TYPE(TYPE_SSH, "destination", false, ssh, text_clear);
+TYPE(TYPE_ADDRESS, "host", false, address, text_clear);
 TYPE(TYPE_PATH, "path", false, path, text_clear);
 TYPE(TYPE_PATHS, "list of paths", true, paths, paths_clear);
 TYPE(TYPE_TEXTS, "list of texts", true, texts, texts_clear);

@@ -59,10 +59,10 @@ ask_agent(const struct config *c, const char *agent, const char *house, const st
 	err_set(e, ERR_NETWORK, "no agent answers here, in %s", c->run_dir);
 	if (home && ((o = ask_first(c, &home->agents, request, who, e)) || (e->code != ERR_NETWORK && e->code != ERR_TIMEOUT)))
 		return o;
-	for (size_t i = 0; i < c->nhouses; i++) {
-		if (&c->houses[i] == home)
+	for (size_t i = 0; i <= c->nhouses; i++) {
+		if (i < c->nhouses && &c->houses[i] == home)
 			continue;
-		o = ask_first(c, &c->houses[i].agents, request, who, e);
+		o = ask_first(c, i < c->nhouses ? &c->houses[i].agents : &c->routers, request, who, e);
 		if (o || (e->code != ERR_NETWORK && e->code != ERR_TIMEOUT))
 			return o;
 	}

@@ -23,6 +23,18 @@ static const struct {
 	{ "allegro", "tempo-and-dispatch", NULL },
 };
 
+void
+cluster_file_put_role(struct buf *b, const char *house)
+{
+	for (size_t i = 0; i < sizeof founding / sizeof *founding; i++) {
+		if (strcmp(founding[i].house, house) != 0)
+			continue;
+		buf_addf(b, "    role: %s\n", founding[i].role);
+		if (founding[i].priority)
+			buf_addf(b, "    priority: %s\n", founding[i].priority);
+	}
+}
+
 /* The file is ours alone, so the token of its HTTP may stand in it. */
 static int
 put_house(struct buf *b, const char *name, int agents, struct err *e)
@@ -32,13 +44,7 @@ put_house(struct buf *b, const char *name, int agents, struct err *e)
 	if (RAND_bytes(token, sizeof token) != 1)
 		return err_set(e, ERR_INTERNAL, "no random numbers for the token of house %s", name);
 	buf_addf(b, "  %s:\n", name);
-	for (size_t i = 0; i < sizeof founding / sizeof *founding; i++) {
-		if (strcmp(founding[i].house, name) != 0)
-			continue;
-		buf_addf(b, "    role: %s\n", founding[i].role);
-		if (founding[i].priority)
-			buf_addf(b, "    priority: %s\n", founding[i].priority);
-	}
+	cluster_file_put_role(b, name);
 	buf_adds(b, "    agents: [");
 	for (int i = 1; i <= agents; i++)
 		buf_addf(b, "%s%s-%d", i > 1 ? ", " : "", name, i);

@@ -20,6 +20,8 @@ bool cluster_has(const char *dir, const char *name);
 
 /* cluster_file.c */
 int cluster_file_write(const struct cluster_up *o, const char *dir, struct err *e);
+/* Lines with what a house of the founding document is for; none for others. */
+void cluster_file_put_role(struct buf *b, const char *house);
 int cluster_file_load(struct cluster *c, struct err *e);
 /* The file is the user's by now, so options that say otherwise are an error and not an order. */
 int cluster_file_agrees(const struct cluster *c, const struct cluster_up *o, struct err *e);

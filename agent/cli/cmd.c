@@ -5,11 +5,12 @@
 #include <stdarg.h>
 
 #include "nearest.h"
+#include "version.h"
 
 const struct cmd_opt common_opts[] = {
 	{ .name = "json", .kind = OPT_FLAG, .help = "print JSON" },
 	{ .name = "config", .kind = OPT_TEXT, .arg = "FILE", .complete = "files",
-	  .help = "read this houses.yaml (else $UNI_WIZARD_CONFIG, /etc/uni-wizard/houses.yaml)" },
+	  .help = "read this houses.yaml (else $UNI_WIZARD_CONFIG, /etc/uni-wizard/houses.yaml, ~/.config/uni-wizard/houses.yaml)" },
 	{ .name = "as", .kind = OPT_TEXT, .arg = "NAME", .complete = "people",
 	  .help = "act as this identity" },
 	{ .name = "help", .letter = 'h', .kind = OPT_FLAG, .help = "show this help" },
@@ -394,7 +395,7 @@ main_read(struct reading *r)
 		if (option_read(r))
 			return EXIT_USAGE;
 	if (r->version) {
-		printf("uni-wizard %s\n", UW_VERSION);
+		version_print(r->a->json);
 		return EXIT_OK;
 	}
 	if (r->i < r->argc)

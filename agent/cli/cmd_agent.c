@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 
@@ -11,31 +12,40 @@
 
 static const struct cmd_opt opts[] = {
 	{ .name = "agent", .kind = OPT_TEXT, .arg = "ID",
-	  .help = "which agent of the configuration to be, such as ezra-1",
+	  .help = "which agent of the configuration to be, such as ezra-1 (else $UNI_WIZARD_AGENT)",
 	  .complete = "agents" },
 	{ .name = NULL },
 };
+
+/* In the place of this process: its id stays, and who started it notices nothing. */
+static int
+run_again(const char *exe, const char *config, const char *id)
+{
+	execl(exe, "uni-wizard", "agent", "--config", config, "--agent", id, (char *)NULL);
+	return cmd_fail(EXIT_NOT_SUCCEEDED, "agent %s: cannot run %s: %s", id, exe, strerror(errno));
+}
 
 static int
 agent_cmd_run(const struct cmd_args *a)
 {
 	struct config *c = xcalloc(1, sizeof *c);
-	const char *id = cmd_text(a, "agent", NULL);
+	const char *id = cmd_text(a, "agent", getenv("UNI_WIZARD_AGENT"));
 	char exe[PATH_MAX];
 	size_t len = sizeof exe;
 	struct err e;
-	int rc;
+	int rc, ended;
 
-	if (!id)
-		rc = cmd_fail(EXIT_USAGE, "--agent: expected the agent's name, such as ezra-1");
+	if (!id || !*id)
+		rc = cmd_fail(EXIT_USAGE, "--agent: expected the agent's name, such as ezra-1, here or in $UNI_WIZARD_AGENT");
 	else if (uv_exepath(exe, &len))
 		rc = cmd_fail(EXIT_NOT_SUCCEEDED, "cannot find this program's own file");
 	else if ((rc = cmd_config(a, c)) == 0) {
 		log_init(NULL, (enum log_level)log_level_find(c->log_level));
 		log_as_json(strcmp(c->log_format, "json") == 0);
 		sandbox_hide();
-		if (agent_run(&(struct agent_opts){ .config = c, .id = id, .exe = exe }, &e))
-			rc = cmd_fail(EXIT_NOT_SUCCEEDED, "agent %s: %s", id, e.msg);
+		ended = agent_run(&(struct agent_opts){ .config = c, .id = id, .exe = exe }, &e);
+		if (ended)
+			rc = ended < 0 ? cmd_fail(EXIT_NOT_SUCCEEDED, "agent %s: %s", id, e.msg) : run_again(exe, c->path, id);
 		config_release(c);
 	}
 	free(c);
@@ -45,7 +55,8 @@ agent_cmd_run(const struct cmd_args *a)
 const struct cmd cmd_agent = {
 	.name = "agent",
 	.help = "Run an agent: take its house's tasks from the broker and run them",
-	.more = "Runs in the foreground until SIGTERM or SIGINT; SIGHUP connects anew (certificates are read again).\n"
+	.more = "Runs in the foreground until SIGTERM or SIGINT. SIGHUP connects anew (certificates are read again); if houses.yaml has\n"
+	        "changed and is right, the agent ends its work, hands its houses over and begins anew in the same process.\n"
 	        "Its database is <state>/<agent>.db, its local socket <run>/<agent>.sock.",
 	.opts = opts,
 	.run = agent_cmd_run,

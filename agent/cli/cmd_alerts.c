@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "edict.h"
 #include "json.h"
+#include "patient.h"
 #include "remote.h"
 
 #define MORE_MS 300                     /* after the first heartbeat, what the broker kept has come */
@@ -430,6 +431,7 @@ rules_run(const struct cmd_args *a)
 
 	(void)a;
 	alert_rules_markdown(&b);
+	patient_alerts_markdown(&b);
 	fputs(buf_str(&b), stdout);
 	buf_free(&b);
 	return EXIT_OK;

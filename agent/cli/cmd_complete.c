@@ -7,6 +7,7 @@
 	X(files,    "files and directories")                                      \
 	X(houses,   "houses of the configuration")                                \
 	X(agents,   "agents of the configuration")                                \
+	X(hosts,    "hosts of the configuration")                                 \
 	X(members,  "brokers and agents of a cluster on this machine")            \
 	X(candidates, "those that may own the house which is the first argument") \
 	X(people,   "every identity of the configuration")                        \
@@ -80,12 +81,24 @@ offer_agents(const struct asking *q)
 	for (size_t i = 0; i < c->nhouses; i++)
 		for (size_t k = 0; k < c->houses[i].agents.n; k++)
 			offer(q, c->houses[i].agents.v[k], "", c->houses[i].name);
+	for (size_t i = 0; i < c->routers.n; i++)
+		offer(q, c->routers.v[i], "", "router");
 	for (size_t i = 0; i < c->witnesses.n; i++)
 		offer(q, c->witnesses.v[i], "", "witness");
 	config_done(c);
 }
 
 /* With brokers under the names that they have among the daemons. */
+static void
+offer_hosts(const struct asking *q)
+{
+	struct config *c = config_quiet(q);
+
+	for (size_t i = 0; i < c->nhosts; i++)
+		offer(q, c->hosts[i].name, "", c->hosts[i].ssh);
+	config_done(c);
+}
+
 static void
 offer_members(const struct asking *q)
 {

@@ -11,8 +11,7 @@
 #include "save.h"
 
 #define OPT_PASSPHRASE_FILE EDICT_PASSPHRASE
-#define OPT_NO_PASSPHRASE { .name = "no-passphrase", .kind = OPT_FLAG, \
-	.help = "leave the key without one: whoever can read the file can sign" }
+#define OPT_NO_PASSPHRASE EDICT_NO_PASSPHRASE
 #define OPT_END { .name = NULL }
 
 /* Caller frees. */
@@ -73,9 +72,8 @@ new_passphrase(const struct cmd_args *a, struct buf *out, const char **passphras
 	return 0;
 }
 
-/* A new key in a new file; NULL with the error printed and the exit code in *rc. */
-static struct sign_key *
-key_make(const struct cmd_args *a, const char *path, int *rc)
+struct sign_key *
+edict_key_make(const struct cmd_args *a, const char *path, int *rc)
 {
 	struct buf text = { 0 };
 	struct sign_key *key = sign_key_new();
@@ -162,7 +160,7 @@ init_run(const struct cmd_args *a)
 
 	if (rc)
 		return rc;
-	key = key_make(a, c.sovereign_key, &rc);
+	key = edict_key_make(a, c.sovereign_key, &rc);
 	if (key) {
 		print_key(a, &c, c.sovereign_key, sign_key_public(key));
 		if (!a->json && !is_pinned(&c, sign_key_public(key))) {
@@ -304,7 +302,7 @@ static int
 rotate_begin(const struct cmd_args *a, const struct config *c, const char *next)
 {
 	int rc;
-	struct sign_key *key = key_make(a, next, &rc);
+	struct sign_key *key = edict_key_make(a, next, &rc);
 
 	if (!key)
 		return rc;

@@ -40,7 +40,9 @@
 	C(house_move)        \
 	C(drill)             \
 	C(allegro)           \
+	C(allegro_suggest)   \
 	C(agent)             \
+	C(health)            \
 	C(agent_log_level)   \
 	X("Sovereignty")     \
 	C(approvals)         \
@@ -86,7 +88,15 @@
 	C(test)              \
 	C(mcp)               \
 	X("Set-up")          \
+	C(init)              \
+	C(host_add)          \
+	C(host_list)         \
+	C(host_upgrade)      \
+	C(host_rotate_cert)  \
+	C(host_remove)       \
+	C(host_cloud_init)   \
 	C(doctor)            \
+	C(maintenance)       \
 	C(support_bundle)    \
 	C(backup)            \
 	C(backup_list)       \
@@ -111,6 +121,7 @@
 	C(pki_show)          \
 	C(broker_config)     \
 	C(completion)        \
+	C(man)               \
 	C(worker)            \
 	C(bridge)            \
 	C(complete)

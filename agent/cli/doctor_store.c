@@ -4,21 +4,10 @@
 #include <sqlite3.h>
 
 #include "clock.h"
-#include "core.h"
 #include "doctor.h"
-#include "store_copy.h"
+#include "store_check.h"
 
-#define CHECK_MS 15000
-#define CHECK_STEPS 10000
 #define STUCK_MS 120000
-
-/* ---- looking ---- */
-
-static int
-time_is_over(void *until_ms)
-{
-	return clock_mono_ms() > *(int64_t *)until_ms;
-}
 
 static int64_t
 ask_number(sqlite3 *h, const char *sql)
@@ -32,62 +21,17 @@ ask_number(sqlite3 *h, const char *sql)
 	return n;
 }
 
-/* The first complaint, "ok" if there is none. */
-static int
-quick_check(sqlite3 *h, char *out, size_t size)
-{
-	int64_t until = clock_mono_ms() + CHECK_MS;
-	sqlite3_stmt *s = NULL;
-	int rc;
-
-	sqlite3_progress_handler(h, CHECK_STEPS, time_is_over, &until);
-	rc = sqlite3_prepare_v2(h, "PRAGMA quick_check(1)", -1, &s, NULL);
-	if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
-		snprintf(out, size, "%s", (const char *)sqlite3_column_text(s, 0));
-	else
-		snprintf(out, size, "%s", sqlite3_errmsg(h));
-	sqlite3_finalize(s);
-	sqlite3_progress_handler(h, 0, NULL, NULL);
-	return rc;
-}
-
 static void
-look(struct doctor *d, const char *db, const char *copy, int known)
+check_database(struct doctor *d, const char *db)
 {
-	sqlite3 *h = NULL;
-	char what[300] = "";
-	int64_t version, outbox;
-	int rc = sqlite3_open_v2(copy, &h, SQLITE_OPEN_READWRITE, NULL);
+	char text[1024];
 
-	if (rc == SQLITE_OK)
-		rc = quick_check(h, what, sizeof what);
-	version = ask_number(h, "PRAGMA user_version");
-	outbox = ask_number(h, "SELECT count(*) FROM outbox");
-	if (rc == SQLITE_INTERRUPT)
-		doctor_note(d, "%s is large: not looked through within %d s", db, CHECK_MS / 1000);
-	else if (rc != SQLITE_ROW || strcmp(what, "ok") != 0)
-		doctor_wrong(d, FOUND_STORE_DAMAGED, db, "%s: %s", db, what[0] ? what : sqlite3_errmsg(h));
-	else if (version > known)
-		doctor_wrong(d, FOUND_STORE_NEWER, db, "%s has version %lld, this program knows up to %d", db,
-		    (long long)version, known);
-	else
-		doctor_well(d, "%s is whole, version %lld of %d, %lld in its outbox", db, (long long)version, known,
-		    (long long)outbox);
-	sqlite3_close(h);
-}
-
-static void
-check_database(struct doctor *d, const char *db, int known)
-{
-	struct store_copy c;
-	struct err e = { 0 };
-
-	if (store_copy_make(d->config->state_dir, db, d->config->min_free_bytes, &c, &e)) {
-		doctor_skip(d, "%s; with the agent stopped: sqlite3 %s 'PRAGMA quick_check'", e.msg, db);
-		return;
+	switch (store_check(d->config->state_dir, db, d->config->min_free_bytes, text, sizeof text)) {
+	case STORE_WHOLE: doctor_well(d, "%s", text); break;
+	case STORE_DAMAGED: doctor_wrong(d, FOUND_STORE_DAMAGED, db, "%s", text); break;
+	case STORE_NEWER: doctor_wrong(d, FOUND_STORE_NEWER, db, "%s", text); break;
+	case STORE_NOT_CHECKED: doctor_skip(d, "%s", text); break;
 	}
-	look(d, db, c.path, known);
-	store_copy_remove(&c);
 }
 
 void
@@ -99,7 +43,7 @@ doctor_store(struct doctor *d)
 	if (access(db, F_OK))
 		doctor_skip(d, "there is no %s yet: the agent makes it when it starts", db);
 	else
-		check_database(d, db, core_store_version());
+		check_database(d, db);
 }
 
 void

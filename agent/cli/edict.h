@@ -26,6 +26,8 @@ struct edict {
 
 #define EDICT_PASSPHRASE { .name = "passphrase-file", .kind = OPT_TEXT, .arg = "FILE", .complete = "files", \
 	.help = "file with the passphrase of the key, else it is asked for" }
+#define EDICT_NO_PASSPHRASE { .name = "no-passphrase", .kind = OPT_FLAG, \
+	.help = "leave the key without one: whoever can read the file can sign" }
 #define EDICT_WITHIN { .name = "within", .kind = OPT_INT, .arg = "S", .min = 1, .max = 3600, \
 	.help = "wait for the agents at most so many seconds (default 5)" }
 
@@ -43,6 +45,10 @@ int edict_config(const struct cmd_args *a, struct config *c);
 int edict_key(struct edict *x);
 /* The same for a file of any name, whether it is pinned or not. NULL with the error printed. */
 struct sign_key *edict_key_load(const struct cmd_args *a, const char *path);
+
+/* A new key in a new file, and its public half beside it in <path>.pub; NULL with the error printed and the exit code in *rc. The
+ * command has both options of a passphrase. */
+struct sign_key *edict_key_make(const struct cmd_args *a, const char *path, int *rc);
 
 /* Signs members (takes them; kind, cluster, n and time are put in), publishes them under id, and waits until the
  * agents that are there hold them. 0 or an exit code, the error printed. */

@@ -301,7 +301,7 @@ agent_is_ready(const struct cluster *c, const char *agent)
 size_t
 cluster_count(const struct cluster *c)
 {
-	size_t n = c->nbrokers + c->config->witnesses.n;
+	size_t n = c->nbrokers + c->config->routers.n + c->config->witnesses.n;
 
 	for (size_t i = 0; i < c->config->nhouses; i++)
 		n += c->config->houses[i].agents.n;
@@ -327,8 +327,10 @@ look_up(const struct cluster *c, size_t i, const char **kind, const char **house
 		}
 		i -= h->agents.n;
 	}
+	if (i < f->routers.n)
+		return f->routers.v[i];
 	*kind = "witness";
-	return f->witnesses.v[i];
+	return f->witnesses.v[i - f->routers.n];
 }
 
 const char *

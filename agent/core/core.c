@@ -126,6 +126,7 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	struct ulid boot;
 
 	c->o = *o;
+	c->o.protocol = o->protocol ? o->protocol : CORE_PROTOCOL;
 	c->now = now;
 	c->random[0] = splitmix(&seed);
 	c->random[1] = splitmix(&seed);

@@ -230,6 +230,7 @@ send_claim(struct core *c, const struct house *h)
 	json_kv_str(b, "house", h->name);
 	term_put(b, "term", &h->term);
 	json_kv_str(b, "boot", c->boot);
+	json_kv_int(b, "protocol", c->o.protocol);
 	json_put_key(b, "base");
 	json_put_open(b, '{');
 	term_put(b, "term", &h->log);
@@ -424,6 +425,9 @@ their_claim(struct core *c, struct house *h, const struct term *t, const cJSON *
 	if (p) {
 		p->heard_ms = c->now.mono_ms;
 		p->offline = false;
+		peer_speaks(c, p, o);
+		if (!peer_is_understood(c, p))
+			return;
 	}
 	if (json_int(cJSON_GetObjectItemCaseSensitive(base, "seq"), &seq) &&
 	    term_parse(json_text(base, "term"), &log))
@@ -496,6 +500,8 @@ nobody_since(const struct core *c, const struct house *h)
 	for (int i = 0; i < h->ncopies; i++) {
 		const struct copy *k = &h->copies[i];
 
+		if (!peer_is_understood(c, k->peer))
+			return false;
 		if (k->peer->heard_ms < c->up_mono_ms ? !(soon && !k->was_in_step) : !stream_knows_term(h, &k->log))
 			return false;
 	}
@@ -529,6 +535,16 @@ anybody_has_all(const struct core *c, const struct house *h)
 {
 	for (int i = 0; i < h->ncopies; i++)
 		if (!h->copies[i].lacks && peer_is_alive(c, h->copies[i].peer, FIRST_BEATS_MS))
+			return true;
+	return false;
+}
+
+/* A candidate lives whose protocol is too new for us: it may know of what we could not have heard. */
+static bool
+is_outgrown(const struct core *c, const struct house *h)
+{
+	for (int i = 0; i < h->ncopies; i++)
+		if (h->copies[i].peer->protocol > c->o.protocol + 1 && peer_is_alive(c, h->copies[i].peer, SILENT_MS))
 			return true;
 	return false;
 }
@@ -575,6 +591,8 @@ consider_claim(struct core *c, struct house *h)
 	if (c->draining || !pulse_is_fresh(c, FRESH_PULSE_MS) || !brokers_majority(c))
 		return;
 	at = h->vacant_ms + patience(c, h, &unclean);
+	if (unclean && is_outgrown(c, h))
+		return;
 	if (at <= c->now.mono_ms)
 		claim(c, h, false, unclean);
 	else

@@ -269,6 +269,32 @@ a_witness_votes_and_owns_nothing(void **state)
 }
 
 static void
+an_agent_of_no_house_may_route(void **state)
+{
+	config_name voters[4];
+
+	(void)state;
+	good("houses: {a: , b: }\nrouter: [gate, b-1]\nwitnesses: [w]\n");
+	are(&conf.router, "gate b-1");
+	are(&conf.routers, "gate");
+	are(&conf.houses[0].candidates, "a-1 b-1");
+	assert_int_equal(config_voters(&conf, voters, 4), 4);
+	assert_string_equal(voters[2], "gate");
+	assert_string_equal(voters[3], "w");
+	assert_int_equal(config_identity_kind(&conf, "gate"), IDENTITY_AGENT);
+	assert_null(config_home(&conf, "gate"));
+	done();
+	good("houses: {a: , b: }\nrouter: [b-1]\n");
+	are(&conf.routers, "");
+	done();
+	bad(HOUSE "router: [timmy]\n", "2: router: timmy is a person's name (sovereign, operators, watchers)");
+	bad(HOUSE "router: [ezra-2]\n", "2: router: no house has an agent ezra-2; did you mean ezra-1?");
+	bad(HOUSE "router: [gate]\nwitnesses: [gate]\n", "2: router: gate is a witness, which owns nothing");
+	bad("houses: {ezra: {candidates: [ezra-1, gate]}}\nrouter: [gate]\n",
+	    "1: houses.ezra.candidates: no house has an agent gate");
+}
+
+static void
 two_brokers_need_a_majority(void **state)
 {
 	(void)state;
@@ -460,7 +486,6 @@ names_must_not_collide(void **state)
 	bad(HOUSE "watchers: [operator]\n", "2: watchers: operator may do more already, as an operator");
 	bad("houses: {ezra: {candidates: [ezra-1, erza-1]}}\n",
 	    "1: houses.ezra.candidates: no house has an agent erza-1; did you mean ezra-1?");
-	bad(HOUSE "router: [nobody]\n", "2: router: no house has an agent nobody");
 	bad("houses: {a2345678901234567890123456789012: }\n",
 	    "1: houses.a2345678901234567890123456789012.agents: a2345678901234567890123456789012-1 would be "
 	    "too long a name, "
@@ -733,6 +758,65 @@ sharing_is_checked(void **state)
 }
 
 static void
+ssh_destinations_are_read(void **state)
+{
+	static const struct {
+		const char *text, *destination, *host;
+		int port;
+	} right[] = {
+		{ "root@h1.example.org", "root@h1.example.org", "h1.example.org", 0 },
+		{ "192.0.2.7", "192.0.2.7", "192.0.2.7", 0 },
+		{ "a.b_c-d@h:2222", "a.b_c-d@h", "h", 2222 },
+		{ "root@[2001:db8::7]:22", "root@2001:db8::7", "2001:db8::7", 22 },
+		{ "[::1]", "::1", "::1", 0 },
+	};
+	static const char *const wrong[] = {
+		"", "@h", "root@", "-oProxyCommand=x", "root@-h", "a@b@c", "h:", "h:0", "h:65536", "h:2 2", "h:+2", "::1", "root@h;id",
+		"root@h'x", "root@$h", "ro ot@h", "h/x", "[::1", "[::1]x", "[x y]", "root@`id`", "h\nx", ".h",
+	};
+	struct config_ssh s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+		assert_true(config_ssh(right[i].text, &s));
+		assert_string_equal(s.destination, right[i].destination);
+		assert_string_equal(s.host, right[i].host);
+		assert_int_equal(s.port, right[i].port);
+		assert_false(s.local);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		if (config_ssh(wrong[i], &s))
+			fail_msg("taken: %s", wrong[i]);
+	assert_true(config_ssh("local", &s) && s.local);
+}
+
+static void
+hosts_are_checked(void **state)
+{
+	(void)state;
+	bad(HOUSE "hosts: {H1: {}}\n", "2: hosts: expected names of hosts ([a-z0-9-], at most 32), got H1");
+	bad(HOUSE "hosts: {h1: {}}\n", "2: hosts.h1.ssh: expected user@host, or local for this machine, got nothing");
+	bad(HOUSE "hosts: {h1: {ssh: -x}}\n", "2: hosts.h1.ssh: expected user@host or user@host:port, or local for this machine, got -x");
+	bad(HOUSE "hosts: {h1: {ssh: h, address: 'a b'}}\n", "2: hosts.h1.address: expected a host name or an address, got a b");
+	bad(HOUSE "hosts: {h1: {ssh: h, agents: [x-1]}}\n", "2: hosts.h1.agents: no house has an agent x-1, and it is no witness");
+	bad(HOUSE "hosts:\n  a: {ssh: h, agents: [ezra-1]}\n  b:\n    ssh: h\n    agents: [ezra-1]\n",
+	    "6: hosts.b.agents: ezra-1 runs on a already");
+	good(HOUSE "witnesses: [w]\nbrokers: [b1.example.org]\nhosts:\n  b: {ssh: 'root@b1.example.org:2222', agents: [ezra-1, w], broker: on}\n"
+	    "  a: {ssh: local}\n");
+	assert_string_equal(buf_str(&warnings), "");
+	assert_int_equal(conf.nhosts, 2);
+	assert_string_equal(config_host_find(&conf, "b")->address, "b1.example.org");
+	assert_string_equal(config_host_find(&conf, "a")->broker, "off");
+	assert_string_equal(config_host_of(&conf, "w")->name, "b");
+	assert_null(config_host_of(&conf, "ezra-2"));
+	assert_null(config_host_find(&conf, "c"));
+	done();
+	good(HOUSE "hosts:\n  a: {ssh: root@h, broker: on}\n");
+	assert_string_equal(buf_str(&warnings), "/etc/uw/houses.yaml:3: hosts.a: its broker at h is not among `brokers`, so nobody connects to it\n");
+	done();
+}
+
+static void
 bridge_and_triage_are_checked(void **state)
 {
 #define GITEA "gitea: {url: 'https://g', token: T}\n"
@@ -819,6 +903,7 @@ main(void)
 		cmocka_unit_test(values_are_read),
 		cmocka_unit_test(a_house_is_stood_in_for_by_others_up_to_three),
 		cmocka_unit_test(a_witness_votes_and_owns_nothing),
+		cmocka_unit_test(an_agent_of_no_house_may_route),
 		cmocka_unit_test(two_brokers_need_a_majority),
 		cmocka_unit_test(a_wrong_value_names_line_key_expected_and_got),
 		cmocka_unit_test(brokers_are_host_and_port_over_tls),
@@ -833,6 +918,8 @@ main(void)
 		cmocka_unit_test(limits_are_checked),
 		cmocka_unit_test(schedules_are_checked),
 		cmocka_unit_test(alerts_and_sinks_are_checked),
+		cmocka_unit_test(ssh_destinations_are_read),
+		cmocka_unit_test(hosts_are_checked),
 		cmocka_unit_test(bridge_and_triage_are_checked),
 		cmocka_unit_test(gitea_is_checked),
 		cmocka_unit_test(sharing_is_checked),
