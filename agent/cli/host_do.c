@@ -176,11 +176,11 @@ take_up(struct host_job *j, const struct config_host *h, struct ssh *s, struct e
 	for (size_t i = 0; i < h->agents.n && rc == 0; i++) {
 		host_unit(h, i, unit, sizeof unit);
 		rc = ssh_run(s, &(struct ssh_script){ .text = "systemctl reload-or-restart \"$1\"", .args = (const char *const[]){ unit, NULL },
-		    .deadline_ms = RELOAD_MS, .fix = "journalctl -u uni-wizard there tells more" }, NULL, e);
+		    .deadline_ms = RELOAD_MS, .fix = "journalctl -u uni-wizard there tells more" }, NULL, e) || host_settle(j, h->agents.v[i], e)
+		    ? -1 : 0;
 	}
-	if (rc == 0)
-		rc = ssh_run(s, &(struct ssh_script){ .text = "rm -f \"$1/.reload\"", .args = (const char *const[]){ HOST_ETC, NULL } }, NULL, e);
-	return rc ? rc : host_hear_agents(j, h, e);
+	return rc ? rc : ssh_run(s, &(struct ssh_script){ .text = "rm -f \"$1/.reload\"",
+	    .args = (const char *const[]){ HOST_ETC, NULL } }, NULL, e);
 }
 
 static int
