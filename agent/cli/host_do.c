@@ -138,21 +138,25 @@ host_set_broker(struct host_job *j, struct ssh *s, const struct config_host *h, 
 int
 host_tell_brokers(struct host_job *j, struct buf *note, struct err *e)
 {
-	int n = 0, rc = 0;
+	int n = 0, failed = 0;
+	struct err one;
 
-	for (size_t i = 0; i < j->config->nhosts && rc == 0; i++) {
+	/* One that is away must not keep the others from learning who is locked out. */
+	for (size_t i = 0; i < j->config->nhosts; i++) {
 		const struct config_host *h = &j->config->hosts[i];
 		struct ssh s;
 
 		if (h == j->host || !host_has_broker(h))
 			continue;
+		one = (struct err){ .code = ERR_NONE };
 		ssh_init(&s, j->config, h);
-		rc = host_set_broker(j, &s, h, e);
+		if (host_set_broker(j, &s, h, &one) && failed++ == 0 && e)
+			*e = one;
 		ssh_close(&s);
 		n++;
 	}
 	buf_addf(note, "%d other broker%s", n, n == 1 ? "" : "s");
-	return rc;
+	return failed ? -1 : 0;
 }
 
 /* Other hosts */

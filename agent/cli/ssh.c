@@ -90,6 +90,22 @@ ssh_script_put(struct buf *out, const struct ssh_script *script)
 	buf_adds(out, "\nexit 0\n} </dev/null\n");
 }
 
+/* Line ends become blanks; other control characters, those of Latin-1 in UTF-8 too, question marks. */
+void
+ssh_make_harmless(struct buf *text)
+{
+	unsigned char *p = (unsigned char *)text->data;
+
+	for (size_t i = 0; i < text->len; i++) {
+		bool high = p[i] == 0xc2 && i + 1 < text->len && p[i + 1] < 0xa0;
+
+		if (high)
+			p[i + 1] = '?';
+		if (high || p[i] < 0x20 || p[i] == 0x7f)
+			p[i] = p[i] == '\n' || p[i] == '\r' || p[i] == '\t' ? ' ' : '?';
+	}
+}
+
 /* The last lines that it said, on one. */
 static const char *
 said(struct buf *text)
@@ -100,9 +116,7 @@ said(struct buf *text)
 		buf_cut(text, text->len - 1);
 	if (text->len > 300)
 		from = text->len - 300;
-	for (size_t i = 0; i < text->len; i++)
-		if ((unsigned char)text->data[i] < 0x20)
-			text->data[i] = ' ';
+	ssh_make_harmless(text);
 	return text->len ? text->data + from : "nothing";
 }
 
