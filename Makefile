@@ -4,9 +4,11 @@
 # make check           unit and end-to-end tests of one build; SAN=address,undefined for sanitizers
 # make bench           figures, as ratios in one run;  make bench-peers  with beanstalkd and BullMQ
 # make install         to DESTDIR and PREFIX (/usr/local); units for systemd to UNITDIR
+# make deb             Debian packages into build/
 # make help            every target
 
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 VERSION := 4.0.0
 CC      ?= cc
 
@@ -21,11 +23,14 @@ SYSTEM  := $(shell uname)
 ifeq ($(SYSTEM),Darwin)
 # brew keeps these apart from what macOS brings itself.
 BREW    := $(shell brew --prefix 2>/dev/null)/opt
-PKGCONF  = PKG_CONFIG_PATH="$(BREW)/openssl@3/lib/pkgconfig:$(BREW)/sqlite/lib/pkgconfig:$(BREW)/curl/lib/pkgconfig" pkg-config
-SONAME   = -dynamiclib -install_name $(PREFIX)/lib/libuniwizard.so.4
+PKGCONF  = PKG_CONFIG_PATH="$(BREW)/openssl@3/lib/pkgconfig:$(BREW)/sqlite/lib/pkgconfig:$(BREW)/curl/lib/pkgconfig:$$PKG_CONFIG_PATH" pkg-config
+# libuniwizard.4.dylib there, libuniwizard.so.4 elsewhere.
+so       = libuniwizard$(if $(1),.$(1)).dylib
+SONAME   = -dynamiclib -install_name $(LIBDIR)/$(call so,4)
 else
 PKGCONF  = pkg-config
-SONAME   = -shared -Wl,-soname,libuniwizard.so.4 -Wl,--version-script=shared/libuniwizard.map
+so       = libuniwizard.so$(if $(1),.$(1))
+SONAME   = -shared -Wl,-soname,$(call so,4) -Wl,--version-script=shared/libuniwizard.map
 endif
 # Asked once, not for each file.
 PKG_CFLAGS := $(shell $(PKGCONF) --cflags $(PKGS) 2>/dev/null)
@@ -61,7 +66,7 @@ HARNESS  = $(filter $(B)/agent/harness%,$(AGENT))
 LIBOBJ   = $(SHARED) $(TOOLS) $(MIND) $(HARNESS)
 BIN      = $(B)/uni-wizard
 LIBA     = $(B)/libuniwizard.a
-LIBSO    = $(B)/libuniwizard.so.4
+LIBSO    = $(B)/$(call so,4)
 
 .PHONY: all
 all: $(BIN) $(LIBA) $(LIBSO)
@@ -109,7 +114,7 @@ $(B)/prefix: FORCE
 $(B)/agent/harness.o: $(B)/prefix
 
 $(B)/uniwizard.pc: deploy/uniwizard.pc.in $(B)/prefix Makefile
-	@sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' $< >$@
+	@sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' $< >$@
 
 # Units for systemd: one text for every agent.
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
@@ -143,18 +148,18 @@ docs/API_REFERENCE.md: agent/uni_wizard.h docs/api.awk
 
 INSTALL  ?= install
 TO        = $(DESTDIR)$(PREFIX)
-SOFILE    = libuniwizard.so.$(VERSION)
+TOLIB     = $(DESTDIR)$(LIBDIR)
 
 .PHONY: install uninstall FORCE
 install: all services $(B)/uniwizard.pc
-	$(INSTALL) -d "$(TO)/bin" "$(TO)/lib/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
+	$(INSTALL) -d "$(TO)/bin" "$(TOLIB)/pkgconfig" "$(TO)/include" "$(TO)/share/uni-wizard/tools.d"
 	$(INSTALL) -m 755 $(BIN) "$(TO)/bin"
-	$(INSTALL) -m 644 $(LIBA) "$(TO)/lib"
-	$(INSTALL) -m 755 $(LIBSO) "$(TO)/lib/$(SOFILE)"
-	ln -sf $(SOFILE) "$(TO)/lib/libuniwizard.so.4"
-	ln -sf libuniwizard.so.4 "$(TO)/lib/libuniwizard.so"
+	$(INSTALL) -m 644 $(LIBA) "$(TOLIB)"
+	$(INSTALL) -m 755 $(LIBSO) "$(TOLIB)/$(call so,$(VERSION))"
+	ln -sf $(call so,$(VERSION)) "$(TOLIB)/$(call so,4)"
+	ln -sf $(call so,4) "$(TOLIB)/$(call so)"
 	$(INSTALL) -m 644 agent/uni_wizard.h "$(TO)/include"
-	$(INSTALL) -m 644 $(B)/uniwizard.pc "$(TO)/lib/pkgconfig"
+	$(INSTALL) -m 644 $(B)/uniwizard.pc "$(TOLIB)/pkgconfig"
 	if [ -n "$(SERVICES)" ]; then \
 		$(INSTALL) -d "$(DESTDIR)$(UNITDIR)" "$(TO)/share/uni-wizard/mosquitto.service.d" && \
 		$(INSTALL) -m 644 $(SERVICES) "$(DESTDIR)$(UNITDIR)" && \
@@ -166,11 +171,12 @@ install: all services $(B)/uniwizard.pc
 	done
 
 uninstall:
-	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TO)/lib/pkgconfig/uniwizard.pc"
-	rm -f "$(TO)/lib/libuniwizard.a" "$(TO)/lib/libuniwizard.so" "$(TO)/lib/libuniwizard.so.4" "$(TO)/lib/$(SOFILE)"
+	rm -f "$(TO)/bin/uni-wizard" "$(TO)/include/uni_wizard.h" "$(TOLIB)/pkgconfig/uniwizard.pc"
+	rm -f "$(TOLIB)/libuniwizard.a" "$(TOLIB)/$(call so)" "$(TOLIB)/$(call so,4)" "$(TOLIB)/$(call so,$(VERSION))"
 	rm -rf "$(TO)/share/uni-wizard"
 	rm -f $(patsubst $(B)/systemd/%,"$(DESTDIR)$(UNITDIR)/%",$(SERVICES))
 
+include deploy/deploy.mk
 include tests/tests.mk
 include tests/bench/bench.mk
 include tests/sim/sim.mk

@@ -12,6 +12,7 @@
 #endif
 
 #include "clock.h"
+#include "keep.h"
 #include "log.h"
 #include "notify.h"
 #include "sandbox.h"
@@ -143,6 +144,7 @@ turn_failed(struct agent *a, const struct err *e)
 	a->stuck = true;
 	uv_idle_stop(&a->again);
 	health_commit(a, e->msg);
+	copy_stop(a, "the agent cannot write its own database");
 	keeper_stop(a);
 	/* What waits in sockets would be reported again and again. */
 	link_pause(a);
@@ -305,6 +307,7 @@ measure(struct agent *a)
 		m.disk_free_bytes = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
 		core_disk_low(a->core, m.disk_free_bytes < a->o.config->min_free_bytes);
 	}
+	health_measure(a, &m);
 	core_measured(a->core, &m);
 	needs_look(a);
 	a->commits_us = a->ncommits = 0;
@@ -364,6 +367,7 @@ static void
 end_loop(struct agent *a)
 {
 	a->phase = AGENT_ENDS;
+	copy_stop(a, "the agent stops");
 	keeper_stop(a);
 	link_stop(a);
 	needs_stop(a);
@@ -557,6 +561,8 @@ start_core(struct agent *a, struct err *e)
 	make_secret(secret, sizeof secret);
 	gethostname(host, sizeof host - 1);
 	snprintf(path, sizeof path, "%s/%s.db", f->state_dir, a->o.id);
+	if (keep_before(path, core_store_version(), agent_now().wall_ms, e))
+		return -1;
 	return core_open(&a->core, &(struct core_opts){ .config = f, .tools = a->tools, .agent = a->o.id,
 	    .store_path = path, .seed = seed, .secret = secret, .version = UW_VERSION, .host = host,
 	    .sign = signer_sign, .sign_arg = a->signer, .sign_binding = signer_binding(a->signer) }, agent_now(), e);
@@ -619,6 +625,7 @@ agent_run(const struct agent_opts *o, struct err *e)
 	link_start(a);
 	needs_start(a);
 	health_init(a);
+	copy_init(a);
 	http_open(a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	rc = a->gave_way ? err_set(e, ERR_CONFLICT, "another agent of this name is connected to the broker") : a->anew;

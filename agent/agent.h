@@ -14,6 +14,7 @@
 #include "address.h"
 #include "config.h"
 #include "core.h"
+#include "db_copy.h"
 #include "digest.h"
 #include "health.h"
 #include "http.h"
@@ -51,6 +52,7 @@ struct link {
 	bool lost;                      /* to be taken down in the next turn */
 	bool beat;                      /* a heartbeat is due with this turn's effects */
 	bool more;                      /* not all was read, and the socket need not show it */
+	bool follows;                   /* subscribed to what tools write elsewhere */
 	bool broken;                    /* to be taken down when all that came was read */
 	char why[160];                  /* the latest reason to connect again */
 	char told[CONFIG_MAX_BROKERS][160];     /* and the latest in the log */
@@ -76,6 +78,16 @@ struct probe {
 	bool out;                       /* begun, and the core does not know the result */
 	bool ended, answered;
 	struct mqtt_known known[CONFIG_MAX_BROKERS];
+};
+
+/* A copy of the database that is being made. */
+struct copy {
+	struct db_copy *db;             /* NULL: none */
+	uint64_t conn;                  /* who waits for it */
+	uv_timer_t next;
+	int pages;                      /* of the next step */
+	int64_t began_ms;
+	char path[512];
 };
 
 struct need;
@@ -106,6 +118,7 @@ struct agent {
 	struct health health;
 	struct metrics metrics;
 	struct keeper keeper;           /* of the bridge */
+	struct copy copy;
 
 	bool open;                      /* the core's turn has begun */
 	bool wanted;                    /* a turn should run */
@@ -159,6 +172,12 @@ void needs_stop(struct agent *a);
 /* reload.c */
 void reload_init(struct agent *a);      /* before anything is read */
 bool reload_asked(struct agent *a);     /* by SIGHUP. True: the agent is to end and begin anew; else all is done */
+
+/* copy.c */
+void copy_init(struct agent *a);
+void copy_begin(struct agent *a, uint64_t conn);        /* for that local connection, which is answered when it is whole */
+void copy_left(struct agent *a, uint64_t conn);         /* it is gone: nobody waits for the copy */
+void copy_stop(struct agent *a, const char *why);       /* if one is made */
 
 /* socket.c */
 int socket_open(struct agent *a, struct err *e);

@@ -93,7 +93,8 @@ kind_of(const char *target)
 }
 
 int
-uw_check_health(struct uw_harness *h, const char *target, struct uw_result **result, struct uw_error *err)
+uw_check_health(struct uw_harness *h, const char *target, const char *ca_file, struct uw_result **result,
+    struct uw_error *err)
 {
 	struct buf b = { 0 };
 
@@ -102,5 +103,6 @@ uw_check_health(struct uw_harness *h, const char *target, struct uw_result **res
 		json_kv_bool(&b, "host", false);
 		put_one(&b, kind_of(target), target);
 	}
+	put(&b, "ca_file", ca_file);
 	return run(h, "health_check", &b, result, err);
 }

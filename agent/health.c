@@ -20,6 +20,7 @@
 #define CANARY UINT64_MAX               /* its handle: the core counts from 1 */
 #define SYNC (UINT64_MAX - 1)
 #define SYNC_MS 2000                    /* for Syncthing to answer, of LOOK_MS */
+#define SYNC_EVERY_MS 20000             /* it is looked at for the alerts, though nobody asks */
 #define SANE_WALL_MS 1735689600000      /* 2025: before that nobody has set the clock */
 
 static const char *const names[HEALTH_NCHECKS] = {
@@ -218,24 +219,31 @@ sync_found(struct agent *a, bool ok, const char *detail)
 	snprintf(h->checks[HEALTH_SYNC].detail, sizeof h->checks[HEALTH_SYNC].detail, "%.199s", detail);
 }
 
-/* After the canary, which may have the only worker. libcurl is not for this process. */
+/* libcurl is not for this process. */
 static void
-check_sync(struct agent *a)
+ask_sync(struct agent *a)
 {
 	static const struct pool_start start = { .handle = SYNC, .tool = "sync_status", .house = "_", .task_id = "canary",
 		.params = "{}", .params_len = 2, .timeout_ms = SYNC_MS };
 
+	a->health.sync_ms = clock_mono_ms();
+	a->health.sync_next_ms = a->health.sync_ms + SYNC_EVERY_MS;
+	pool_start(a->pool, &start);
+	pool_flush(a->pool);
+}
+
+/* After the canary, which may have the only worker. */
+static void
+check_sync(struct agent *a)
+{
 	if (a->health.sync_ms)
 		return;
-	if (!a->health.shares) {
+	if (!a->health.shares)
 		sync_found(a, true, "this host takes no part");
-	} else if (a->pool && pool_free(a->pool) > 0) {
-		a->health.sync_ms = clock_mono_ms();
-		pool_start(a->pool, &start);
-		pool_flush(a->pool);
-	} else if (!a->health.canary_ms) {
+	else if (a->pool && pool_free(a->pool) > 0)
+		ask_sync(a);
+	else if (!a->health.canary_ms)
 		sync_found(a, true, "not looked at, for no worker is free");
-	}
 }
 
 static void
@@ -245,7 +253,32 @@ sync_end(struct agent *a, const struct pool_end *end)
 
 	sync_found(a, json_is_true(o, "ok"), o ? json_text(o, "text") : end->err.msg);
 	a->health.sync_ms = 0;
+	/* One that is silent is this host's own. What was still to come then still is. */
+	a->health.sync_told = true;
+	a->health.sync_faults = json_number(o, "faults", 1);
+	if (json_number(o, "need_items", a->health.sync_behind_ms != 0) == 0)
+		a->health.sync_behind_ms = 0;
+	else if (!a->health.sync_behind_ms)
+		a->health.sync_behind_ms = clock_mono_ms();
 	cJSON_Delete(o);
+}
+
+void
+health_measure(struct agent *a, struct core_measures *m)
+{
+	struct health *h = &a->health;
+	int64_t now = clock_mono_ms();
+	config_name self;
+
+	if (now >= h->sync_next_ms && !h->sync_ms && a->phase == AGENT_RUNS && a->pool && pool_free(a->pool) > 0) {
+		h->sync_next_ms = now + SYNC_EVERY_MS;
+		h->shares = artifact_self(a->o.config, self, NULL) == 0;
+		if (h->shares)
+			ask_sync(a);
+	}
+	m->shares = h->shares && h->sync_told;
+	m->sync_faults = h->sync_faults;
+	m->sync_behind_s = h->sync_behind_ms ? (now - h->sync_behind_ms) / 1000 : 0;
 }
 
 /* What is read now is still on the disk, and the commit of this turn shows that it takes something. */

@@ -2,9 +2,9 @@
  * health.h - whether the agent can do its work, by trying it: a pulse through the broker, a commit, a task that does
  * nothing through a worker, the disk, the clock; and where files are shared, Syncthing, through a worker too.
  *
- * A look is made when somebody asks, at most one a second, and tells within LOOK_MS. It runs in the loop. The watchdog is
- * fed by looks alone, and only by those in which a turn ended and a worker answered: well or not, but in time. What is
- * known to fail (a full disk, no broker) a restart would not mend.
+ * A look is made when somebody asks, at most one a second, and tells within LOOK_MS. It runs in the loop. Syncthing is looked at
+ * without that too, now and then, for the alerts. The watchdog is fed by looks alone, and only by those in which a turn ended
+ * and a worker answered: well or not, but in time. What is known to fail (a full disk, no broker) a restart would not mend.
  */
 #ifndef UW_HEALTH_H
 #define UW_HEALTH_H
@@ -14,6 +14,7 @@
 #include <uv.h>
 
 struct agent;
+struct core_measures;
 struct http_call;
 struct pool_end;
 
@@ -48,6 +49,10 @@ struct health {
 	bool shares;                    /* this host is one of those that share files */
 	int64_t sync_ms;                /* likewise, the one that asks Syncthing */
 	int64_t sync_found_ms;          /* mono: when it said what is in checks */
+	int64_t sync_next_ms;           /* mono: it is asked again by then */
+	bool sync_told;                 /* it has been asked, or has failed to answer */
+	int64_t sync_faults;            /* and, for the alerts: devices that are away or at fault */
+	int64_t sync_behind_ms;         /* mono: since then something has been still to come; 0: nothing is */
 	struct {
 		bool known, ok;
 		int64_t ms;
@@ -59,6 +64,7 @@ struct health {
 };
 
 void health_init(struct agent *a);
+void health_measure(struct agent *a, struct core_measures *m);  /* once a second: what is known of Syncthing */
 void health_second(struct agent *a);    /* feeds the service manager's watchdog: looks for it, now and then */
 void health_commit(struct agent *a, const char *failed);        /* a commit came through, or failed */
 void health_ask(struct agent *a, uint64_t conn);        /* a local connection, which is answered when the look has ended */

@@ -726,6 +726,12 @@ http_alert(struct agent *a, const char *topic, const char *payload, size_t len)
 	return a->http && alerts_take(a, topic, payload, len);
 }
 
+bool
+http_is_watched(struct agent *a)
+{
+	return a->http && a->http->daemon && events_are_watched(a);
+}
+
 void
 http_link_up(struct agent *a)
 {

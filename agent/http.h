@@ -36,6 +36,8 @@ void http_heard(struct agent *a, bool ours, const char *topic, const char *paylo
 bool http_subscription(const struct agent *a, size_t i, char *topic);
 /* What comes by them: true, and it is nothing for the core. */
 bool http_alert(struct agent *a, const char *topic, const char *payload, size_t len);
+/* Somebody has a stream of events open. */
+bool http_is_watched(struct agent *a);
 void http_link_up(struct agent *a);
 void http_close(struct agent *a);       /* before the loop ends */
 void http_free(struct agent *a);        /* after it */

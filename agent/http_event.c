@@ -107,6 +107,17 @@ events_tell(struct agent *a, const char *type, const char *agent, const struct b
 	uv_mutex_unlock(&v->lock);
 }
 
+bool
+events_are_watched(struct agent *a)
+{
+	bool watched;
+
+	uv_mutex_lock(&a->events.lock);
+	watched = a->events.n > 0;
+	uv_mutex_unlock(&a->events.lock);
+	return watched;
+}
+
 void
 events_close(struct agent *a)
 {

@@ -31,6 +31,7 @@ void events_init(struct agent *a);
 void events_take(struct agent *a, bool ours, const char *topic, const char *payload, size_t len);
 /* One event of the agent's own making, which is about no house; line is its JSON. */
 void events_tell(struct agent *a, const char *type, const char *agent, const struct buf *line);
+bool events_are_watched(struct agent *a);
 void events_close(struct agent *a);     /* threads that wait are let go */
 void events_release(struct agent *a);   /* once they are gone */
 

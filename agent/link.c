@@ -453,7 +453,7 @@ take_down(struct agent *a)
 	link_pause(a);
 	mqtt_close(a->link.mqtt, false);
 	a->link.mqtt = NULL;
-	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = false;
+	a->link.up = a->link.lost = a->link.broken = a->link.beat = a->link.more = a->link.follows = false;
 	if (was_up) {
 		a->link.told[a->link.broker][0] = '\0';
 		a->link.left = 0;
@@ -581,6 +581,23 @@ link_watch(struct agent *a)
 	a->link.poll_events = events;
 }
 
+/* What the tools of other agents write is of use here only while somebody watches through this one. */
+static void
+follow_output(struct agent *a)
+{
+	bool follow = http_is_watched(a);
+	char topic[TOPIC_MAX];
+
+	if (follow == a->link.follows)
+		return;
+	topic_format(topic, a->o.config->cluster, TOPIC_LOG, "+", "+");
+	if (follow)
+		subscribe(a, topic, 0);
+	else
+		mqtt_unsubscribe(a->link.mqtt, topic);
+	a->link.follows = follow;
+}
+
 void
 link_beat(struct agent *a)
 {
@@ -593,6 +610,7 @@ link_beat(struct agent *a)
 		connect_anew(a, "certificates were renewed");
 	if (!link_is_up(a))
 		return;
+	follow_output(a);
 	probe_begin(a);
 	/* The topic is the other's now. */
 	if (a->gave_way)

@@ -44,6 +44,7 @@ drop(struct socket_conn *s)
 	if (s->closing)
 		return;
 	s->closing = true;
+	copy_left(s->agent, s->id);
 	if (s->agent->phase != AGENT_ENDS) {
 		agent_input(s->agent);
 		core_local_gone(s->agent->core, s->id);
@@ -147,15 +148,36 @@ answer_log_level(struct socket_conn *s, const cJSON *req)
 	buf_free(&b);
 }
 
-/* {"op":"log_level"}, with "level" to change it: the core knows of no log. False: it is something else. */
-static bool
-is_log_level(struct socket_conn *s, const char *line, size_t len)
+static void
+begin_copy(struct socket_conn *s, const cJSON *req)
 {
-	cJSON *req = len <= SHORT_LINE && memmem(line, len, "log_level", 9) ? json_parse_object(line, len, NULL) : NULL;
-	bool is = strcmp(json_text(req, "op"), "log_level") == 0;
+	(void)req;
+	copy_begin(s->agent, s->id);
+}
 
-	if (is)
-		answer_log_level(s, req);
+/* What the core knows nothing of. {"op":"log_level"}, with "level" to change it; {"op":"copy"}, see copy.c. */
+static const struct {
+	const char *op;
+	void (*run)(struct socket_conn *s, const cJSON *req);
+} ops[] = {
+	{ "log_level", answer_log_level },
+	{ "copy", begin_copy },
+};
+
+/* False: it is the core's. */
+static bool
+is_ours(struct socket_conn *s, const char *line, size_t len)
+{
+	cJSON *req = NULL;
+	bool is = false;
+
+	for (size_t i = 0; !is && len <= SHORT_LINE && i < sizeof ops / sizeof *ops; i++) {
+		if (!memmem(line, len, ops[i].op, strlen(ops[i].op)) || (!req && !(req = json_parse_object(line, len, NULL))))
+			continue;
+		is = strcmp(json_text(req, "op"), ops[i].op) == 0;
+		if (is)
+			ops[i].run(s, req);
+	}
 	cJSON_Delete(req);
 	return is;
 }
@@ -166,7 +188,7 @@ feed(struct socket_conn *s)
 	char *p = s->in.data, *end = p + s->in.len, *nl;
 
 	while (p < end && (nl = memchr(p, '\n', (size_t)(end - p)))) {
-		if (nl > p && !is_log_level(s, p, (size_t)(nl - p)))
+		if (nl > p && !is_ours(s, p, (size_t)(nl - p)))
 			core_local(s->agent->core, s->id, p, (size_t)(nl - p), "local");
 		p = nl + 1;
 	}

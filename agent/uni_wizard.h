@@ -235,8 +235,10 @@ int uw_stream_telemetry(struct uw_harness *h, const char *events, struct uw_resu
 /* How something is (health_check): "ok", "warn" or "fail" as `status` in the result, with `reasons`; that it is bad is
  * no failure of the call. target: a house, or an agent, asked at its house's endpoint in houses.yaml for /health, without
  * the token; a URL, which has to answer with a status below 400; "host:port", which has to be open; NULL: the host where the
- * tool runs. */
-int uw_check_health(struct uw_harness *h, const char *target, struct uw_result **result, struct uw_error *err);
+ * tool runs. ca_file: certificates in PEM, beneath a root that tools may read where the tool runs, by which an https target
+ * has to be signed; NULL: those that the system trusts. */
+int uw_check_health(struct uw_harness *h, const char *target, const char *ca_file, struct uw_result **result,
+    struct uw_error *err);
 
 #ifdef __cplusplus
 }

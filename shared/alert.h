@@ -50,6 +50,12 @@ enum alert_side { ALERT_ABOVE, ALERT_BELOW };   /* the threshold */
 	X(ALERT_TELEMETRY_LAG,    "telemetry-lag",        "warning",  "s",        ALERT_ABOVE,    30,  10,  30,                    \
 	  "what the agent tells comes late: the broker has not taken it yet",                                                      \
 	  "look at the broker's load and at the way to it: `uni-wizard doctor` on the agent's host")                               \
+	X(ALERT_SYNC_FAULT,       "sync-fault",           "warning",  "devices",  ALERT_ABOVE,     0,  60,  30,                    \
+	  "hosts that this one shares files with are not connected, a folder has a fault, or its own Syncthing is silent",         \
+	  "`uni-wizard sync status` on the agent's host says which and why; `uni-wizard doctor` what to do")                       \
+	X(ALERT_SYNC_BEHIND,      "sync-behind",          "warning",  "s",        ALERT_ABOVE,   900,   0,   0,                    \
+	  "files of other hosts have been still to come for long",                                                                 \
+	  "`uni-wizard sync status` on the agent's host: who has them, and how many; look at the way there, and at its disk")      \
 	X(ALERT_APPROVALS,        "approvals-waiting",    "warning",  "s",        ALERT_ABOVE,   900,   0,   0,                    \
 	  "a task has waited for the sovereign's decision for long",                                                               \
 	  "`uni-wizard approvals` lists what waits")

@@ -120,6 +120,12 @@ static const char *const sql[Q_COUNT] = {
 	[Q_ALL] = "SELECT id, house, body, at_ms FROM outbox WHERE at_ms <= ?2 ORDER BY at_ms LIMIT ?1",
 };
 
+int
+client_store_version(void)
+{
+	return (int)(sizeof migrations / sizeof *migrations);
+}
+
 static struct item **
 bucket(struct client *c, const struct ulid *id)
 {
@@ -282,8 +288,8 @@ open_outbox(struct client *c, struct err *e)
 	snprintf(path, sizeof path, "%s/outbox-%s.db", c->o.config->state_dir, c->identity);
 	if (!c->o.outbox_path && make_dir(c->o.config->state_dir, e))
 		return -1;
-	if (db_open(&c->db, c->o.outbox_path ? c->o.outbox_path : path, DB_SHARED, NULL, migrations, 1, sql, Q_COUNT,
-	    e))
+	if (db_open(&c->db, c->o.outbox_path ? c->o.outbox_path : path, DB_SHARED, NULL, migrations, client_store_version(), sql,
+	    Q_COUNT, e))
 		return -1;
 	c->has_db = true;
 	return 0;

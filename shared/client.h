@@ -45,6 +45,9 @@ struct client_opts {
 /* In how many seconds to come again, if that is what it says; 0: it says something else. */
 int64_t client_reply_busy_s(const struct client_reply *r);
 
+/* Of the outbox's database. */
+int client_store_version(void);
+
 int client_open(struct client **out, const struct client_opts *o, struct err *e);
 void client_close(struct client *c);
 

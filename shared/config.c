@@ -443,31 +443,47 @@ config_voters(const struct config *c, config_name *out, size_t max)
 	return voters_add(&c->witnesses, out, n, max);
 }
 
-/* What a reader may write: the message's words without the article. */
 static void
-markdown_row(struct buf *out, const struct config_key *k)
+row_path(const char *path, char out[CONFIG_ROW_PATH])
 {
-	struct buf range = { .max = 400 };
+	struct buf b = { .max = CONFIG_ROW_PATH - 1 };
 
-	buf_addf(out, "| `");
-	for (const char *p = k->path; *p; p++)
-		buf_adds(out, *p == '*' ? "<name>" : (char[]){ *p, '\0' });
-	if (k->implied || !k->def)
-		buf_addf(out, "` | %s | %s | ", k->type->name, k->implied ? k->implied : "none");
-	else
-		buf_addf(out, "` | %s | `%s` | ", k->type->name, k->def);
+	for (const char *p = path; *p; p++)
+		buf_adds(&b, *p == '*' ? "<name>" : (char[]){ *p, '\0' });
+	snprintf(out, CONFIG_ROW_PATH, "%s", buf_str(&b));
+	buf_free(&b);
+}
+
+bool
+config_row(size_t i, struct config_row *row)
+{
+	const struct config_key *k = &config_keys[i];
+	struct buf range = { .max = sizeof row->accepted - 1 };
+
+	if (!k->path)
+		return false;
+	row_path(k->path, row->path);
+	row->type = k->type->name;
+	row->help = k->help;
+	row->value = !k->implied && k->def;
+	row->def = k->implied ? k->implied : k->def ? k->def : "none";
 	k->type->expect(k, &range);
-	buf_adds(out, buf_str(&range));
 	if (k->type->list)
-		buf_addf(out, "; %lld to %lld of them", (long long)k->min, (long long)k->max);
-	buf_addf(out, " | %s |\n", k->help);
+		buf_addf(&range, "; %lld to %lld of them", (long long)k->min, (long long)k->max);
+	snprintf(row->accepted, sizeof row->accepted, "%s", buf_str(&range));
 	buf_free(&range);
+	return true;
 }
 
 void
 config_keys_markdown(struct buf *out)
 {
+	struct config_row k;
+
 	buf_adds(out, "| key | type | default | accepted | meaning |\n|---|---|---|---|---|\n");
-	for EACH_KEY(k)
-		markdown_row(out, k);
+	for (size_t i = 0; config_row(i, &k); i++) {
+		buf_addf(out, "| `%s` | %s | ", k.path, k.type);
+		buf_addf(out, k.value ? "`%s`" : "%s", k.def);
+		buf_addf(out, " | %s | %s |\n", k.accepted, k.help);
+	}
 }

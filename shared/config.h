@@ -175,6 +175,8 @@ struct config_bridge {
 	char *link;                     /* before a task's id, in comments; NULL: no link */
 	int64_t poll_s, backlog_s, yield_s;
 	int64_t open;                   /* events at once */
+	char *suggest;                  /* off say apply */
+	int64_t suggest_at;             /* per cent, from which a label is given */
 };
 
 /* See tools/gitea.h. */
@@ -386,6 +388,19 @@ struct cJSON;
 /* Other YAML, or JSON, which is YAML too, as a tree: plain true, false and whole numbers are such, all else is
  * text. As strict as houses.yaml. The caller frees it; NULL with file and line in e. */
 struct cJSON *config_tree(const char *name, const char *text, size_t len, struct err *e);
+
+#define CONFIG_ROW_PATH 96
+
+/* A key of the file as documentation shows it. */
+struct config_row {
+	char path[CONFIG_ROW_PATH];     /* "houses.<name>.agents" */
+	const char *type, *def, *help;
+	bool value;                     /* def is a value, not words about it */
+	char accepted[400];
+};
+
+/* The i-th; false past the last. */
+bool config_row(size_t i, struct config_row *row);
 
 struct buf;
 /* Every key with type, default, range and help, as a Markdown table. */

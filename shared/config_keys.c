@@ -193,6 +193,11 @@ const struct config_key config_keys[] = {
 	{ "bridge.yield_s", &TYPE_TIME, "60s", .min = 0, .max = 1 * DAY, CONF(bridge.yield_s),
 	    .help = "How long Gitea cannot be reached from here before the house goes to another of its candidates; 0: it stays." },
 
+	{ "bridge.suggest", &TYPE_CHOICE, "say", .allowed = "off say apply", CONF(bridge.suggest),
+	    .help = "What becomes of what was learned from people: nothing, a line in the comment where no rule speaks, or labels too." },
+	{ "bridge.suggest_at", &TYPE_INT, "90", .min = 50, .max = 100, CONF(bridge.suggest_at),
+	    .help = "How probable a label must be, in per cent, to be given with `apply`." },
+
 	{ "triage.*.kind", &TYPE_CHOICE, "any", .allowed = "any issue pull", TRIAGE(kind),
 	    .help = "What the rule is about. The first that fits is followed." },
 	{ "triage.*.repo", &TYPE_TEXT, TRIAGE(repo),
@@ -262,7 +267,7 @@ const struct config_key config_keys[] = {
 	{ "retention.finished_s", &TYPE_TIME, "7d", .min = 60, .max = 3650 * DAY, CONF(keep_finished_s),
 	    .help = "How long finished tasks and their results are kept." },
 	{ "retention.finished", &TYPE_INT, "1000000", .min = 1, .max = 100000000, CONF(keep_finished),
-	    .help = "How many finished tasks are kept at most." },
+	    .help = "How many finished tasks are kept; up to twice as many while ids as old as theirs still come." },
 	{ "retention.rejected", &TYPE_INT, "1000", .min = 0, .max = 1000000, CONF(keep_rejected),
 	    .help = "How many rejected tasks are remembered." },
 	{ "retention.keys_s", &TYPE_TIME, "24h", .min = 60, .max = 3650 * DAY, CONF(keep_keys_s),

@@ -57,37 +57,48 @@ read_version(struct db *d, int *version, struct err *e)
 	return rc;
 }
 
-/* One step in one transaction, which also reads the version: another process may be migrating too.
- * 1: there may be another step, 0: up to date, -1: failed. */
+/* Before anything is written: a newer program's database stays as it is, byte for byte. */
 static int
-migrate_step(struct db *d, const char *path, const char *const *migrations, int n, struct err *e)
+refuse_newer(struct db *d, int known, struct err *e)
+{
+	int version;
+
+	if (read_version(d, &version, e))
+		return -1;
+	if (version <= known)
+		return 0;
+	/* Or closing it would write its log back. */
+	sqlite3_db_config(d->h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return err_set(e, ERR_STORE, "it has version %d, this program (" UW_VERSION ") knows up to %d: use the newer program that "
+	    "wrote it; nothing in it was changed", version, known);
+}
+
+/* All steps in one transaction, which also reads the version: another process may be migrating too. Whatever stops it,
+ * the program before this one can go on with what it left. */
+static int
+migrate_all(struct db *d, const char *const *migrations, int n, struct err *e)
 {
 	char set[48];
-	int version = 0;
+	int version;
 
-	if (db_exec(d, "BEGIN IMMEDIATE", e) || read_version(d, &version, e))
+	if (db_exec(d, "BEGIN IMMEDIATE", e) || refuse_newer(d, n, e) || read_version(d, &version, e))
 		return -1;
-	if (version > n)
-		return err_set(e, ERR_STORE, "%s has version %d, this program knows up to %d: use a newer one", path,
-		    version, n);
-	if (version == n)
-		return db_exec(d, "COMMIT", e);
-	snprintf(set, sizeof set, "PRAGMA user_version = %d", version + 1);
-	if (db_exec(d, migrations[version], e) || db_exec(d, set, e) || db_exec(d, "COMMIT", e))
-		return err_wrap(e, "%s: bringing it to version %d", path, version + 1);
-	return 1;
+	for (int v = version; v < n; v++)
+		if (db_exec(d, migrations[v], e))
+			return err_wrap(e, "bringing it from version %d to %d: step %d", version, n, v + 1);
+	snprintf(set, sizeof set, "PRAGMA user_version = %d", n);
+	if ((version < n && db_exec(d, set, e)) || db_exec(d, "COMMIT", e))
+		return err_wrap(e, "bringing it from version %d to %d", version, n);
+	return 0;
 }
 
 static int
 migrate(struct db *d, const char *path, const char *const *migrations, int n, struct err *e)
 {
-	int rc;
-
-	while ((rc = migrate_step(d, path, migrations, n, e)) > 0)
-		;
-	if (rc < 0)
-		sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
-	return rc;
+	if (migrate_all(d, migrations, n, e) == 0)
+		return 0;
+	sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
+	return err_wrap(e, "%s", path);
 }
 
 int
@@ -135,7 +146,8 @@ db_open(struct db *d, const char *path, enum db_sharing sharing, const char *vfs
 	sqlite3_busy_timeout(d->h, sharing == DB_SHARED ? 10000 : 0);
 	/* Or it looks at what is bound, to choose another plan, and prepares some statements anew each time. */
 	sqlite3_db_config(d->h, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
-	if ((sharing == DB_OWN && db_exec(d, own, e)) || set_pragmas(d, sharing, e)) {
+	if ((sharing == DB_OWN && db_exec(d, own, e)) || refuse_newer(d, nmigrations, e) ||
+	    set_pragmas(d, sharing, e)) {
 		if (sharing == DB_OWN && sqlite3_errcode(d->h) == SQLITE_BUSY)
 			err_set(e, ERR_BUSY, "%s is in use by another process", path);
 		else

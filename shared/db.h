@@ -25,8 +25,8 @@ struct db {
 /* Whether other processes may have the database open too; then writers wait for each other. */
 enum db_sharing { DB_OWN, DB_SHARED };
 
-/* migrations[i] brings a database of version i to version i + 1; a newer database is refused. sql may
- * hold NULLs. vfs NULL: the default one. On failure the database is closed. */
+/* migrations[i] brings a database of version i to version i + 1; all that are due are one transaction. A newer database is
+ * refused and stays as it is. sql may hold NULLs. vfs NULL: the default one. On failure the database is closed. */
 int db_open(struct db *d, const char *path, enum db_sharing sharing, const char *vfs, const char *const *migrations,
     int nmigrations, const char *const *sql, int nsql, struct err *e);
 void db_close(struct db *d);

@@ -510,3 +510,9 @@ mqtt_subscribe(struct mqtt *m, const char *filter, int qos, struct err *e)
 
 	return rc ? err_set(e, ERR_NETWORK, "subscribe to %s: %s", filter, mosquitto_strerror(rc)) : mid;
 }
+
+void
+mqtt_unsubscribe(struct mqtt *m, const char *filter)
+{
+	mosquitto_unsubscribe(m->mosq, NULL, filter);
+}

@@ -95,5 +95,7 @@ int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t 
     const char *response_topic, const void *correlation, size_t correlation_len, uint32_t expiry_s,
     struct err *e);
 int mqtt_subscribe(struct mqtt *m, const char *filter, int qos, struct err *e);
+/* What fails is for the connection's end to show. */
+void mqtt_unsubscribe(struct mqtt *m, const char *filter);
 
 #endif

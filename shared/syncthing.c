@@ -277,16 +277,18 @@ static void
 sum_up(struct sync_status *st)
 {
 	struct buf b = { .max = sizeof st->text - 1 }, away = { .max = 200 }, bad = { .max = 200 };
-	int64_t come = 0, go = 0;
+	int64_t go = 0;
 	size_t connected = 0;
 
 	for (size_t i = 0; i < st->n; i++) {
 		const struct sync_device *v = &st->v[i];
+		bool is_away = !v->is_self && !v->connected;
 
 		connected += v->connected && !v->is_self;
-		if (!v->is_self && !v->connected)
+		if (is_away)
 			buf_addf(&away, "%s%s%s", away.len ? ", " : "", v->d->name, v->paused ? " (paused)" : "");
-		come += v->need_items;
+		st->need_items += v->need_items;
+		st->faults += is_away || !v->shared || v->error[0] || v->errors || v->changed;
 		go += v->lacks > 0 ? v->lacks : 0;
 		if (!v->shared)
 			buf_addf(&bad, "; there is no folder of %s", v->d->name);
@@ -296,11 +298,12 @@ sum_up(struct sync_status *st)
 			buf_addf(&bad, "; folder of %s: %lld items were changed %s", v->d->name, (long long)v->changed,
 			    v->is_self ? "elsewhere" : "here");
 	}
-	st->ok = !away.len && !bad.len;
+	st->ok = st->faults == 0;
 	buf_addf(&b, "%zu of %zu other devices are connected", connected, st->n - 1);
 	if (away.len)
 		buf_addf(&b, ", not %s", buf_str(&away));
-	buf_addf(&b, "; %lld items are to come, %lld to go%s", (long long)come, (long long)go, buf_str(&bad));
+	buf_addf(&b, "; %lld items are to come, %lld to go%s", (long long)st->need_items, (long long)go,
+	    buf_str(&bad));
 	snprintf(st->text, sizeof st->text, "%s", buf_str(&b));
 	buf_free(&b);
 	buf_free(&away);
@@ -358,6 +361,8 @@ syncthing_put(struct buf *b, const struct sync_status *st)
 	json_kv_str(b, "self", st->self->name);
 	json_kv_bool(b, "ok", st->ok);
 	json_kv_str(b, "text", st->text);
+	json_kv_int(b, "faults", (int64_t)st->faults);
+	json_kv_int(b, "need_items", st->need_items);
 	if (st->conflicts >= 0)
 		json_kv_int(b, "conflicts", st->conflicts);
 	json_put_key(b, "devices");

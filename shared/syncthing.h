@@ -78,13 +78,15 @@ struct sync_status {
 	struct sync_device v[CONFIG_MAX_DEVICES];
 	size_t n;
 	long conflicts;                 /* files put aside; -1: nobody counted them */
-	bool ok;                        /* all are connected, and nothing is wrong with a folder. Files may be on their way */
+	size_t faults;                  /* devices that are away or whose folder has a fault */
+	int64_t need_items;             /* still to come, of all */
+	bool ok;                        /* no faults. Files may be on their way */
 	char text[400];                 /* that in a sentence */
 };
 
 int syncthing_look(struct syncthing *s, struct sync_status *out, struct err *e);
 
-/* {"self":...,"ok":...,"text":...,"devices":[...]} */
+/* {"self":...,"ok":...,"text":...,"faults":...,"need_items":...,"devices":[...]} */
 void syncthing_put(struct buf *b, const struct sync_status *st);
 
 #endif

@@ -32,7 +32,7 @@ $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(LIBA)
 
 .PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o $(B)/tests/e2e/%.o
 
-.PHONY: demo test check unit e2e web fuzz tests help docs docs-check
+.PHONY: demo test check unit e2e web macos-check fuzz tests help docs docs-check
 
 demo:
 	@deploy/setup.sh demo
@@ -50,12 +50,22 @@ check: unit e2e
 unit: $(UNITS)
 	@tests/run.sh $(UNITS)
 
-e2e: all $(HELPERS) $(B)/tests/drill/trickle $(addprefix $(B)/tests/bench/,lag cut teller quantiles) $(B)/tests/unit/t_gitea
-	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" LANES="$(LANES)" RETRY="$(RETRY)" tests/run.sh $(E2E)
+# The program of before, of the commit in tests/previous.commit: for mixed.sh. Every build uses the same.
+PREVIOUS  = build/previous/uni-wizard
+$(PREVIOUS): tests/previous.commit
+	@mkdir -p $(@D)
+	@tests/previous.sh $@
+
+e2e: all $(HELPERS) $(PREVIOUS) $(B)/tests/drill/trickle $(addprefix $(B)/tests/bench/,lag cut teller quantiles) $(B)/tests/unit/t_gitea
+	@UW="$(CURDIR)/$(BIN)" OLD="$(CURDIR)/$(PREVIOUS)" HELPERS="$(CURDIR)/$(B)/tests/e2e" LANES="$(LANES)" RETRY="$(RETRY)" tests/run.sh $(E2E)
 
 # The dashboard in a browser.
 web: all
 	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" MODULES="$(CURDIR)/$(B)/web" tests/run.sh $(call chosen,$(wildcard tests/web/*.sh))
+
+# Compiled and linked for macOS, by a cross-compiler.
+macos-check: $(BIN)
+	@UW="$(CURDIR)/$(BIN)" tests/run.sh tests/macos/macos.sh
 
 # Each target for FUZZ_S seconds, from its corpus; without FUZZ=1 the corpus once.
 FUZZ_S ?= 5
@@ -73,4 +83,5 @@ help:
 	@echo 'make unit | e2e | web | fuzz   one kind of test; TEST=word chooses, FUZZ=1 CC=clang fuzzes for real'
 	@echo 'make sim SEEDS=1-1000      a simulated cluster with faults; sim-replay SEED=n TRACE=1, sim-mutations'
 	@echo 'make drill RUNS=20          faults on a real cluster: how long until it works again; drill-load MINUTES=10'
+	@echo 'make macos-check            is it compiled and linked for macOS, by a cross-compiler?'
 	@echo 'make docs                  writes the documentation that comes from tables'

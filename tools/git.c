@@ -527,6 +527,8 @@ static const struct {
 	{ "is already used by worktree at", ERR_WRONG_STATE,
 	    "another working tree has this branch checked out" },
 	{ "already exists", ERR_CONFLICT, "choose another name" },
+	{ "is not a valid branch name", ERR_INVALID, "choose a name that git allows for a branch" },
+	{ "contains modified or untracked files", ERR_WRONG_STATE, "commit what is in it, or take it away" },
 	{ "unrelated histories", ERR_WRONG_STATE, "the two have no commit in common" },
 	{ "is outside repository", ERR_PATH, "paths are those in the repository" },
 	{ "is beyond a symbolic link", ERR_PATH, "paths are those in the repository" },

@@ -416,6 +416,8 @@ begin(struct hermes *h, struct err *e)
 	rc = call(h, "/v1/runs", &body, left_ms < CALL_MS ? left_ms : CALL_MS, &a, e);
 	if (rc && !*a.address)
 		tool_effect_none(h->r);         /* not even connected */
+	if (rc && e->code == ERR_TIMEOUT)
+		e->code = ERR_NETWORK;          /* of Hermes, not of the run, which has not begun */
 	if (rc == 0 && a.status >= 300) {
 		if (a.status < 500)
 			tool_effect_none(h->r);

@@ -207,7 +207,11 @@ hermes_run_prove(struct tool_run *r, const cJSON *result, struct err *e)
 
 #define WORD "\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$\",\"maxLength\":128"
 
+/* Worth another try, where nothing was done: it was full, was not reached, or ended before it called a tool. */
 static const struct retry_rule retry = { .on = { 429 } };
+
+/* Each agent has its own, and its breakers are its own. */
+static const struct target_rule target = { .name = "hermes", .slow = true, .down = { 429, 500, 502, 503, 504 } };
 
 const struct tool tool_hermes_run = {
 	.name = "hermes_run",
@@ -230,4 +234,5 @@ const struct tool tool_hermes_run = {
 	.run = hermes_run_run,
 	.prove = hermes_run_prove,
 	.retry = &retry,
+	.target = &target,
 };

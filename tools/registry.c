@@ -28,6 +28,7 @@
 	X(git_pull)           \
 	X(git_push)           \
 	X(git_status)         \
+	X(git_worktree)       \
 	X(gitea_comment)      \
 	X(gitea_create_issue) \
 	X(gitea_create_pr)    \

@@ -48,7 +48,9 @@ put_host(char out[TARGET_MAX], const char *url)
 bool
 target_read(const struct tool *t, const char *text, char out[TARGET_MAX])
 {
-	if (!t->target || !*text)
+	const char *name = t->target ? t->target->name : NULL;
+
+	if (!t->target || !*text || (name && strcmp(name, text) != 0))
 		return false;
 	if (t->target->url)
 		put_host(out, text);
@@ -63,6 +65,8 @@ target_of(const struct tool *t, const cJSON *params, char out[TARGET_MAX])
 	struct buf b = { 0 };
 	bool has = t->target != NULL;
 
+	if (has && t->target->name)
+		return target_read(t, t->target->name, out);
 	for (int i = 0; has && i < 3 && t->target->params[i]; i++) {
 		const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(params, t->target->params[i]));
 
@@ -85,7 +89,18 @@ target_was_down(const struct tool_run *r, const struct err *e)
 	for (const short *p = rule->down; *p; p++)
 		if (*p == r->failed_with)
 			return true;
-	return e->code == ERR_NETWORK || e->code == ERR_TIMEOUT;
+	return e->code == ERR_NETWORK || (e->code == ERR_TIMEOUT && !rule->slow);
+}
+
+static void
+put_params(struct buf *b, const struct target_rule *r)
+{
+	json_put_key(b, "params");
+	json_put_open(b, '[');
+	for (int i = 0; i < 3 && r->params[i]; i++)
+		json_put_str(b, r->params[i]);
+	json_put_close(b, ']');
+	json_kv_bool(b, "url", r->url);
 }
 
 void
@@ -98,12 +113,10 @@ target_put(struct buf *b, const struct tool *t)
 		return;
 	}
 	json_put_open(b, '{');
-	json_put_key(b, "params");
-	json_put_open(b, '[');
-	for (int i = 0; i < 3 && r->params[i]; i++)
-		json_put_str(b, r->params[i]);
-	json_put_close(b, ']');
-	json_kv_bool(b, "url", r->url);
+	if (r->name)
+		json_kv_str(b, "name", r->name);
+	else
+		put_params(b, r);
 	if (r->down[0]) {
 		json_put_key(b, "down");
 		json_put_open(b, '[');

@@ -25,7 +25,7 @@ submit_step(struct bridge *b, const struct matter *x, const struct config_triage
 	struct ulid id;
 	int rc;
 
-	event_key(key, x->repo, x->number);
+	event_task_key(key, x->repo, x->number, x->round);
 	rule_step_id(text, x->first, step);
 	if (step)
 		rule_step_id(before, x->first, step - 1);

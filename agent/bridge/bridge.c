@@ -130,7 +130,7 @@ now_and_then(struct bridge *b)
 	}
 	if (now >= b->prune_ms) {
 		b->prune_ms = now + PRUNE_MS;
-		if (matters_prune(&b->m, &e))
+		if (matters_prune(&b->m, &e) || lessons_prune(&b->lessons, &e))
 			store_failed(b, &e);
 	}
 }
@@ -263,7 +263,7 @@ open_all(struct bridge *b, struct err *e)
 	b->labels = cJSON_CreateObject();
 	b->started_ms = b->heard_ms = clock_mono_ms();
 	b->gitea = gitea_open_configured(b->c, &(struct gitea_options){ 0 }, e);
-	if (!b->gitea || matters_open(&b->m, path, e))
+	if (!b->gitea || matters_open(&b->m, path, e) || matters_doubt(&b->m, e) || lessons_open(&b->lessons, &b->m, b->c, e))
 		return -1;
 	b->yields = matters_sum(&b->m, "yields");
 	return open_hook(b, e) || open_client(b, e) || resume(b, e) ? -1 : 0;
@@ -276,6 +276,7 @@ close_all(struct bridge *b)
 	if (b->client)
 		client_close(b->client);
 	gitea_close(b->gitea);
+	lessons_close(&b->lessons);
 	if (b->m.db.h)
 		matters_close(&b->m);
 	cJSON_Delete(b->labels);

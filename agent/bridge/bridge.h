@@ -9,7 +9,8 @@
  * desk.c     one thing at a time that needs Gitea
  * answer.c   what houses say
  * figures.c  what it measures, for `uni-wizard allegro`
- * event.c rule.c comment.c hook.c uplink.c matters.c   without all that
+ * lesson.c   what it learns from people, and suggests
+ * event.c rule.c comment.c said.c hook.c uplink.c matters.c   without all that
  */
 #ifndef UW_BRIDGE_H
 #define UW_BRIDGE_H
@@ -21,6 +22,7 @@
 #include "config.h"
 #include "gitea.h"
 #include "hook.h"
+#include "lesson.h"
 #include "matters.h"
 #include "rule.h"
 #include "uplink.h"
@@ -35,6 +37,7 @@ struct bridge {
 	const struct config *c;
 	const char *agent;
 	struct matters m;
+	struct lessons lessons;
 	struct gitea *gitea;
 	struct client *client;
 	struct hook *hook;              /* NULL: no webhooks are taken */
@@ -50,6 +53,7 @@ struct bridge {
 	int64_t yield_ms;               /* mono: not to be given away before that */
 	int64_t yields;                 /* in a row, in former lives too */
 	int64_t second_ms, figures_ms, prune_ms;        /* mono: when that is due */
+	int64_t lesson_ms;              /* mono: when the next lesson may be looked up */
 	bool listens, told_listen;
 	bool failed;                    /* the file does not take anything: the process ends */
 };

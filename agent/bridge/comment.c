@@ -1,12 +1,17 @@
 #include "comment.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
 #include "rule.h"
+#include "said.h"
 #include "task.h"
 
 #define RECORD "<!-- uni-wizard-triage "
+#define SAID "<!-- uni-wizard-said "
+#define END " -->\n"
+#define ROUNDS_MAX 1000000000
 
 /*      state              what it says                                  commit */
 #define STATES(X)                                                                            \
@@ -242,18 +247,43 @@ put_tasks(struct buf *out, const struct matter *x, const struct config_triage *r
 	cJSON_Delete(o);
 }
 
+static void
+put_record(struct buf *out, const struct matter *x)
+{
+	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s", or_dash(x->rule), or_dash(x->house), or_dash(x->first),
+	    or_dash(x->state));
+	if (x->round > 0)
+		buf_addf(out, " round=%d", x->round);
+	buf_adds(out, END);
+	if (x->said)
+		buf_addf(out, SAID "%s" END, x->said);
+}
+
+static void
+put_said(struct buf *out, const struct matter *x)
+{
+	cJSON *list = x->said ? said_read(x->said, strlen(x->said)) : NULL;
+
+	if (list) {
+		buf_adds(out, "\n\n");
+		said_put(out, list);
+	}
+	cJSON_Delete(list);
+}
+
 void
 comment_put(struct buf *out, const struct matter *x, const struct config_triage *rule, const char *link, const char *key)
 {
+	const char *again = x->round > 0 ? ", as it was opened again" : "";
 	char marker[GITEA_MARKER_MAX];
 
-	buf_addf(out, RECORD "rule=%s house=%s task=%s state=%s -->\n", or_dash(x->rule), or_dash(x->house), or_dash(x->first),
-	    or_dash(x->state));
+	put_record(out, x);
 	if (!rule && !*x->rule)
-		buf_adds(out, "**Triage**: no rule speaks for this; a person looks at it.");
+		buf_addf(out, "**Triage**%s: no rule speaks for this; a person looks at it.", again);
 	else
-		buf_addf(out, "**Triage**: %s (rule `%s`%s%s%s).", rule && rule->category ? rule->category : "seen", x->rule,
+		buf_addf(out, "**Triage**%s: %s (rule `%s`%s%s%s).", again, rule && rule->category ? rule->category : "seen", x->rule,
 		    *x->house ? ", house `" : "", x->house, *x->house ? "`" : "");
+	put_said(out, x);
 	if (*x->task)
 		put_tasks(out, x, rule, link);
 	gitea_marker(key, marker);
@@ -281,6 +311,42 @@ read_member(const char **p, const char *name, char *out, size_t size)
 	return true;
 }
 
+/* 0 where there is none. */
+static bool
+read_round(const char **p, int *round)
+{
+	char text[16], *end;
+	long n;
+
+	*round = 0;
+	if (strncmp(*p, "round=", 6) != 0)
+		return true;
+	if (!read_member(p, "round=", text, sizeof text))
+		return false;
+	n = strtol(text, &end, 10);
+	*round = (int)n;
+	return n > 0 && n < ROUNDS_MAX && !*end;
+}
+
+/* What was suggested, in the line after the record. The caller frees it; NULL: nothing. */
+static char *
+read_said(const char *text)
+{
+	const char *p = strstr(text, END), *end;
+	struct buf b = { 0 };
+	cJSON *list;
+
+	if (!p || strncmp(p + strlen(END), SAID, strlen(SAID)) != 0)
+		return NULL;
+	p += strlen(END) + strlen(SAID);
+	end = strstr(p, END);
+	list = end ? said_read(p, (size_t)(end - p)) : NULL;
+	if (list)
+		json_put_tree(&b, list);
+	cJSON_Delete(list);
+	return b.len ? buf_take(&b) : NULL;
+}
+
 bool
 comment_read(const char *text, struct matter *x)
 {
@@ -290,7 +356,7 @@ comment_read(const char *text, struct matter *x)
 
 	if (strncmp(text, RECORD, strlen(RECORD)) != 0 || !read_member(&p, "rule=", r.rule, sizeof r.rule) ||
 	    !read_member(&p, "house=", r.house, sizeof r.house) || !read_member(&p, "task=", r.task, sizeof r.task) ||
-	    !read_member(&p, "state=", r.state, sizeof r.state) || strncmp(p, "-->", 3) != 0)
+	    !read_member(&p, "state=", r.state, sizeof r.state) || !read_round(&p, &r.round) || strncmp(p, "-->", 3) != 0)
 		return false;
 	if ((*r.rule && !name_ok(r.rule)) || (*r.house && !name_ok(r.house)) || (*r.task && !ulid_parse(r.task, &id)))
 		return false;
@@ -300,5 +366,8 @@ comment_read(const char *text, struct matter *x)
 	memcpy(x->task, r.task, sizeof x->task);
 	memcpy(x->state, r.state, sizeof x->state);
 	memcpy(x->shown, r.state, sizeof x->shown);
+	x->round = r.round;
+	free(x->said);
+	x->said = read_said(text);
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
  * desk.c - what needs Gitea, one thing at a time: who we are, what is new in a repository, looking at something new,
- * following its rule, telling what became of it.
+ * following its rule, telling what became of it; and when nothing else is to be done, learning from what was before.
  *
  * Each step may be done again: what it has done already it finds. Only then the row says so.
  */
@@ -15,6 +15,7 @@
 #include "err.h"
 #include "json.h"
 #include "log.h"
+#include "said.h"
 
 #define OVERLAP_MS 60000                /* listings come from an index that lags, in whole seconds */
 #define TRIES 8                         /* of one matter that Gitea refuses */
@@ -22,6 +23,8 @@
 #define AGAIN_MAX_MS 600000
 #define PATHS_MAX 3000                  /* changed files that rules look at */
 #define TOLD_MS 60000
+#define LESSON_MS 1000                  /* between two that are looked up */
+#define LESSON_AGAIN_MS 60000
 #define COLOR "#6f42c1"
 #define CONTEXT "uni-wizard/triage"
 
@@ -144,6 +147,16 @@ watched(const struct bridge *b, const char *repo)
 	return NULL;
 }
 
+/* What it is now, somebody may have made of it. */
+static void
+learn_from(struct bridge *b, const cJSON *facts)
+{
+	struct err e = { 0 };
+
+	if (strcmp(json_text(facts, "author"), b->login) != 0 && lesson_see(&b->lessons, facts, &e) < 0)
+		store_failed(b, &e);
+}
+
 bool
 desk_take(struct bridge *b, cJSON *facts, enum matter_source source)
 {
@@ -157,8 +170,12 @@ desk_take(struct bridge *b, cJSON *facts, enum matter_source source)
 		cJSON_ReplaceItemInObjectCaseSensitive(facts, "repo", cJSON_CreateString(repo));
 	if (repo && merged)
 		rc = matters_merged(&b->m, repo, number, merged, &e);
-	else if (repo && young && json_is_true(facts, "open"))
-		rc = matters_add(&b->m, facts, source, now, &e);
+	else if (repo && json_is_true(facts, "open"))
+		rc = matters_add(&b->m, facts, source, young, now, &e);
+	else if (repo)
+		rc = matters_closed(&b->m, facts, source, young, now, &e);
+	if (repo)
+		learn_from(b, facts);
 	cJSON_Delete(facts);
 	if (rc < 0)
 		store_failed(b, &e);
@@ -250,10 +267,14 @@ on_comment(void *arg, const cJSON *item)
 static void
 adopt(struct bridge *b, struct matter *x, bool has_record)
 {
+	struct err e = { 0 };
+
 	x->adopted = true;
 	x->stage = !has_record || (*x->task && comment_is_final(x->state)) ? MATTER_DONE : MATTER_SHOWN;
 	count(b, "adopted", 1);
 	save(b, x);
+	if (lesson_adopt(&b->lessons, x, &e))
+		store_failed(b, &e);
 }
 
 static bool
@@ -285,26 +306,21 @@ complete_facts(struct bridge *b, struct matter *x, struct err *e)
 	return 0;
 }
 
+/* What it changes, which the caller frees. */
 static int
-decide(struct bridge *b, struct matter *x, const char *key, struct err *e)
+files_of(struct bridge *b, const struct matter *x, cJSON **paths, struct err *e)
 {
-	const struct config_triage *rule;
+	*paths = cJSON_CreateArray();
+	return gitea_pull_files(b->gitea, x->repo, x->number, on_file, *paths, e);
+}
+
+static void
+take_rule(struct bridge *b, struct matter *x, const struct config_triage *rule)
+{
+	char key[EVENT_KEY_MAX];
 	struct ulid id;
-	bool wants_paths;
 
-	if (complete_facts(b, x, e))
-		return -1;
-	rule = rules_find(b->rules, x->facts, NULL, &wants_paths);
-	if (wants_paths) {
-		cJSON *paths = cJSON_CreateArray();
-		int rc = gitea_pull_files(b->gitea, x->repo, x->number, on_file, paths, e);
-
-		if (rc == 0)
-			rule = rules_find(b->rules, x->facts, paths, &wants_paths);
-		cJSON_Delete(paths);
-		if (rc)
-			return -1;
-	}
+	event_task_key(key, x->repo, x->number, x->round);
 	snprintf(x->rule, sizeof x->rule, "%s", rule ? rule->name : "");
 	snprintf(x->house, sizeof x->house, "%s", rule ? rule->house : "");
 	x->first[0] = x->task[0] = x->state[0] = '\0';
@@ -314,6 +330,30 @@ decide(struct bridge *b, struct matter *x, const char *key, struct err *e)
 		memcpy(x->task, x->first, sizeof x->task);
 		snprintf(x->state, sizeof x->state, "given");
 	}
+}
+
+static int
+decide(struct bridge *b, struct matter *x, struct err *e)
+{
+	const struct config_triage *rule;
+	struct err why = { 0 };
+	cJSON *paths = NULL;
+	bool wants_paths;
+
+	if (complete_facts(b, x, e))
+		return -1;
+	rule = rules_find(b->rules, x->facts, NULL, &wants_paths);
+	if (wants_paths || (b->lessons.s && is_pull(x))) {
+		if (files_of(b, x, &paths, e)) {
+			cJSON_Delete(paths);
+			return -1;
+		}
+		rule = rules_find(b->rules, x->facts, paths, &wants_paths);
+	}
+	take_rule(b, x, rule);
+	if (lesson_suggest(&b->lessons, x, rule, paths, &why))
+		store_failed(b, &why);
+	cJSON_Delete(paths);
 	return 0;
 }
 
@@ -326,16 +366,82 @@ show(struct bridge *b, struct matter *x, const char *key, struct err *e)
 	int rc;
 
 	comment_put(&text, x, rule_named(b->c, x->rule), b->c->bridge.link, key);
-	rc = gitea_comment_create(b->gitea, x->repo, x->number, buf_str(&text), &o, e);
+	rc = x->comment ? gitea_comment_edit(b->gitea, x->repo, x->comment, buf_str(&text), NULL, e) :
+	    gitea_comment_create(b->gitea, x->repo, x->number, buf_str(&text), &o, e);
 	buf_free(&text);
 	if (rc)
 		return -1;
-	x->comment = json_number(o, "id", 0);
+	if (o)
+		x->comment = json_number(o, "id", 0);
 	cJSON_Delete(o);
 	memcpy(x->shown, x->state, sizeof x->shown);
 	x->stage = MATTER_SHOWN;
+	x->again = MATTER_SETTLED;
 	x->tries = 0;
 	return 0;
+}
+
+/* What was of the round before is over. */
+static void
+begin_round(struct matter *x)
+{
+	x->known[0] = x->shown[0] = '\0';
+	x->step = 0;
+	free(x->outcome);
+	free(x->past);
+	x->outcome = x->past = NULL;
+	x->adopted = false;
+}
+
+/* As somebody before us left it. */
+static void
+take_over(struct matter *x, struct matter *was)
+{
+	memcpy(x->rule, was->rule, sizeof x->rule);
+	memcpy(x->house, was->house, sizeof x->house);
+	memcpy(x->first, was->first, sizeof x->first);
+	memcpy(x->task, was->task, sizeof x->task);
+	memcpy(x->state, was->state, sizeof x->state);
+	memcpy(x->shown, was->shown, sizeof x->shown);
+	x->round = was->round;
+	free(x->said);
+	x->said = was->said;
+	was->said = NULL;
+}
+
+/* It was opened again. Which time that is, is on disk before our comment says so: whoever finds there that this round was begun goes
+ * on from it. So if somebody else saw to that while the house was his, it is not done a second time. */
+static void
+look_again(struct bridge *b, struct matter *x)
+{
+	struct matter was = { 0 };
+	struct finding f = { .b = b, .x = &was };
+	struct err e = { 0 };
+
+	event_key(f.key, x->repo, x->number);
+	if (gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e)) {
+		put_off(b, x, &e);
+		return;
+	}
+	note(b, 0, NULL);
+	if (x->again == MATTER_REOPENED) {
+		x->round = (x->round < 0 ? was.round : x->round) + 1;
+		x->again = MATTER_COUNTED;
+		save(b, x);
+	}
+	x->comment = was.comment;
+	begin_round(x);
+	if (was.round >= x->round) {
+		take_over(x, &was);
+		x->again = MATTER_SETTLED;
+		adopt(b, x, f.has_record);
+	} else if (decide(b, x, &e) || show(b, x, f.key, &e)) {
+		put_off(b, x, &e);
+	} else {
+		count(b, "reopened", 1);
+		save(b, x);
+	}
+	matter_release(&was);
 }
 
 static void
@@ -352,6 +458,10 @@ look(struct bridge *b, struct matter *x)
 		save(b, x);
 		return;
 	}
+	if (x->again) {
+		look_again(b, x);
+		return;
+	}
 	event_key(f.key, x->repo, x->number);
 	if (gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e)) {
 		put_off(b, x, &e);
@@ -362,7 +472,7 @@ look(struct bridge *b, struct matter *x)
 		adopt(b, x, f.has_record);
 		return;
 	}
-	if (decide(b, x, f.key, &e) || show(b, x, f.key, &e)) {
+	if (decide(b, x, &e) || show(b, x, f.key, &e)) {
 		put_off(b, x, &e);
 		return;
 	}
@@ -433,6 +543,33 @@ add_labels(struct bridge *b, const struct matter *x, const struct config_triage 
 	return -1;
 }
 
+/* Those that were suggested, and are to be given. What somebody has removed from the repository meanwhile is not made again. */
+static int
+add_suggested(struct bridge *b, const struct matter *x, struct err *e)
+{
+	cJSON *said = x->said ? cJSON_Parse(x->said) : NULL, *known = NULL;
+	int64_t ids[SAID_MAX];
+	const cJSON *o;
+	size_t n = 0;
+	int rc = 0;
+
+	cJSON_ArrayForEach(o, said) {
+		if (!json_is_true(o, "set") || n == SAID_MAX)
+			continue;
+		if (!known && !(known = labels_of(b, x->repo, e))) {
+			rc = -1;
+			break;
+		}
+		ids[n] = json_number(known, json_text(o, "name"), 0);
+		n += ids[n] != 0;
+	}
+	cJSON_Delete(said);
+	if (rc || n == 0 || gitea_issue_label_add(b->gitea, x->repo, x->number, ids, n, NULL, e) == 0)
+		return rc;
+	cJSON_DeleteItemFromObjectCaseSensitive(b->labels, x->repo);
+	return -1;
+}
+
 /* Assignees are set all at once, so it is looked first whether there are any. That one cannot be holds up nothing else. */
 static int
 assign(struct bridge *b, const struct matter *x, const struct config_triage *rule, struct err *e)
@@ -478,7 +615,8 @@ follow(struct bridge *b, struct matter *x)
 	struct err e = { 0 };
 
 	/* A rule that is no longer in the file says nothing more. */
-	if (rule && (complete_facts(b, x, &e) || add_labels(b, x, rule, &e) || assign(b, x, rule, &e) || set_status(b, x, &e))) {
+	if (add_suggested(b, x, &e) ||
+	    (rule && (complete_facts(b, x, &e) || add_labels(b, x, rule, &e) || assign(b, x, rule, &e) || set_status(b, x, &e)))) {
 		put_off(b, x, &e);
 		return;
 	}
@@ -525,8 +663,102 @@ tell(struct bridge *b, struct matter *x)
 	if (final) {
 		x->stage = MATTER_DONE;
 		count(b, strcmp(x->state, "succeeded") == 0 ? "tasks_succeeded" : "tasks_not_succeeded", 1);
+		if (strcmp(x->state, "succeeded") == 0 && lesson_house(&b->lessons, x->repo, x->number, x->house, &e))
+			store_failed(b, &e);
 	}
 	save(b, x);
+}
+
+/* ---- learning from what was before ---- */
+
+struct history {
+	struct bridge *b;
+	const char *repo;
+	int64_t room;
+};
+
+static bool
+on_past_issue(void *arg, const cJSON *item)
+{
+	struct history *h = arg;
+	cJSON *facts = event_facts(h->repo, item, NULL);
+
+	if (facts) {
+		learn_from(h->b, facts);
+		h->room--;
+	}
+	cJSON_Delete(facts);
+	return h->room > 0 && !h->b->failed;
+}
+
+/* Once for each repository in the life of the file: it may be a successor's, who knows nothing yet. */
+static void
+read_history(struct bridge *b, const char *repo, const char *cursor)
+{
+	struct history h = { .b = b, .repo = repo, .room = SUGGEST_ITEMS / (int64_t)b->c->bridge.repos.n + 1 };
+	struct err e = { 0 }, why = { 0 };
+	int rc;
+
+	b->lesson_ms = clock_mono_ms() + LESSON_AGAIN_MS;
+	gitea_deadline(b->gitea, 0);
+	if (matters_begin(&b->m, &why)) {
+		store_failed(b, &why);
+		return;
+	}
+	rc = gitea_issues(b->gitea, repo, &(struct gitea_issue_query){ .state = "all" }, on_past_issue, &h, &e);
+	if (matters_commit(&b->m, &why) || (rc == 0 && (matters_set_cursor(&b->m, cursor, 1, &why) || lessons_learn(&b->lessons, &why))))
+		store_failed(b, &why);
+	if (rc && !note(b, rc, &e))
+		complain(b, &e);
+	if (rc == 0) {
+		note(b, 0, NULL);
+		b->lesson_ms = 0;
+	}
+}
+
+/* What our comment there says, and which files it changes, of one that a listing told of. What Gitea refuses is left at that. */
+static void
+look_up(struct bridge *b, struct matter *x, bool is_pull)
+{
+	struct finding f = { .b = b, .x = x };
+	struct err e = { 0 }, why = { 0 };
+	cJSON *paths = NULL;
+	int rc;
+
+	event_key(f.key, x->repo, x->number);
+	rc = gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e) || (is_pull && files_of(b, x, &paths, &e)) ? -1 : 0;
+	if (!note(b, rc, &e) && (matters_round(&b->m, x->repo, x->number, x->round, &why) ||
+	    lesson_read(&b->lessons, x, rc ? NULL : paths, &why)))
+		store_failed(b, &why);
+	cJSON_Delete(paths);
+}
+
+static bool
+learn_step(struct bridge *b)
+{
+	struct matter x = { 0 };
+	struct err e = { 0 };
+	char cursor[GITEA_REPO_MAX + 8];
+	bool is_pull;
+	int rc;
+
+	if (!b->lessons.s || clock_mono_ms() < b->lesson_ms)
+		return false;
+	for (size_t i = 0; i < b->c->bridge.repos.n; i++) {
+		snprintf(cursor, sizeof cursor, "before:%s", b->c->bridge.repos.v[i]);
+		if (matters_cursor(&b->m, cursor) == 0) {
+			read_history(b, b->c->bridge.repos.v[i], cursor);
+			return true;
+		}
+	}
+	b->lesson_ms = clock_mono_ms() + LESSON_MS;
+	rc = lesson_unread(&b->lessons, x.repo, &x.number, &is_pull, &e);
+	if (rc == 1)
+		look_up(b, &x, is_pull);
+	else if (rc < 0)
+		store_failed(b, &e);
+	matter_release(&x);
+	return rc == 1;
 }
 
 /* ---- one thing ---- */
@@ -598,5 +830,5 @@ desk_step(struct bridge *b)
 	if (rc == 1)
 		what(b, &x);
 	matter_release(&x);
-	return rc == 1;
+	return rc == 1 || (rc == 0 && learn_step(b));
 }

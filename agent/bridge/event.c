@@ -39,16 +39,17 @@ time_of(const cJSON *o, const char *name, int64_t *ms, struct err *e)
 	return err_field(e, ERR_INVALID, name, text, "a time as in RFC 3339");
 }
 
+/* Of each object in a list one text. */
 static void
-add_labels(cJSON *to, const cJSON *list)
+add_names(cJSON *to, const char *member, const cJSON *list, const char *name, int max)
 {
-	cJSON *out = cJSON_AddArrayToObject(to, "labels");
+	cJSON *out = cJSON_AddArrayToObject(to, member);
 	const cJSON *v;
 	int n = 0;
 
 	cJSON_ArrayForEach(v, list)
-		if (*json_text(v, "name") && n++ < EVENT_LABELS_MAX)
-			cJSON_AddItemToArray(out, cJSON_CreateString(json_text(v, "name")));
+		if (*json_text(v, name) && n++ < max)
+			cJSON_AddItemToArray(out, cJSON_CreateString(json_text(v, name)));
 }
 
 /* An issue that is a pull request has the member; a pull request itself has the branches. */
@@ -93,7 +94,8 @@ event_facts(const char *repo, const cJSON *o, struct err *e)
 	add_cut(f, "body", json_text(o, "body"), EVENT_BODY_MAX);
 	add_cut(f, "author", json_text(cJSON_GetObjectItemCaseSensitive(o, "user"), "login"), LOGIN_MAX);
 	add_cut(f, "url", json_text(o, "html_url"), URL_MAX);
-	add_labels(f, cJSON_GetObjectItemCaseSensitive(o, "labels"));
+	add_names(f, "labels", cJSON_GetObjectItemCaseSensitive(o, "labels"), "name", EVENT_LABELS_MAX);
+	add_names(f, "assignees", assignees, "login", EVENT_ASSIGNEES_MAX);
 	cJSON_AddBoolToObject(f, "assigned", cJSON_GetArraySize(assignees) > 0 ||
 	    cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(o, "assignee")));
 	cJSON_AddBoolToObject(f, "open", strcmp(json_text(o, "state"), "open") == 0);
@@ -139,18 +141,37 @@ event_webhook(const char *name, const char *body, size_t len, cJSON **out, struc
 }
 
 /* A name too long for a marker is there by its digest. */
-void
-event_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number)
+static void
+make_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number, const char *what)
 {
 	unsigned char sum[DIGEST_SIZE];
 	char hex[DIGEST_HEX];
 	struct digest *d;
 
-	if (snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:opened", repo, (long long)number) < EVENT_KEY_MAX && gitea_id_ok(out))
+	if (snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:%s", repo, (long long)number, what) < EVENT_KEY_MAX && gitea_id_ok(out))
 		return;
 	d = digest_new();
 	digest_of(d, repo, strlen(repo), sum);
 	digest_free(d);
 	digest_format(sum, hex);
-	snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:opened", hex, (long long)number);
+	snprintf(out, EVENT_KEY_MAX, "gitea:%s/%lld:%s", hex, (long long)number, what);
+}
+
+void
+event_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number)
+{
+	make_key(out, repo, number, "opened");
+}
+
+void
+event_task_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number, int round)
+{
+	char what[24];
+
+	if (round <= 0) {
+		event_key(out, repo, number);
+		return;
+	}
+	snprintf(what, sizeof what, "r%d", round);
+	make_key(out, repo, number, what);
 }

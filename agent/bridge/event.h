@@ -1,7 +1,7 @@
 /*
  * event.h - what Gitea tells of an issue or a pull request, as facts: one small object, whatever they came from.
  *
- * {"repo","number","kind":"issue"|"pull","title","body","author","url","labels":[names],"assigned":bool,"open":bool,
+ * {"repo","number","kind":"issue"|"pull","title","body","author","url","labels":[names],"assigned":bool,"assignees":[logins],"open":bool,
  *  "created","updated" (ms since 1970),"branch","sha","merged" (ms, or absent)}
  *
  * Texts are cut to what rules and tasks may need, so that facts have a bound.
@@ -19,6 +19,7 @@ struct err;
 #define EVENT_TITLE_MAX 512
 #define EVENT_BODY_MAX 8192
 #define EVENT_LABELS_MAX 64
+#define EVENT_ASSIGNEES_MAX 16
 #define EVENT_KEY_MAX 101
 
 /* Of an issue or pull request as the API, or a webhook, has it. The caller frees them; NULL with ERR_INVALID, which names the
@@ -29,7 +30,9 @@ cJSON *event_facts(const char *repo, const cJSON *o, struct err *e);
  * sends. */
 int event_webhook(const char *name, const char *body, size_t len, cJSON **out, struct err *e);
 
-/* The same for the same issue, whoever makes it: idempotency key of its task, and marker of its comment. */
+/* The same for the same issue, whoever makes it: marker of its comment, and idempotency key of its task. */
 void event_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number);
+/* Likewise, of the task that it gets when it is opened again for the round-th time; 0: the same. */
+void event_task_key(char out[EVENT_KEY_MAX], const char *repo, int64_t number, int round);
 
 #endif

@@ -67,7 +67,7 @@ put_latency(struct bridge *b, struct buf *out)
 static void
 put_sums(struct bridge *b, struct buf *out)
 {
-	static const char *const sums[] = { "issues", "pulls", "adopted", "own", "tasks_succeeded", "tasks_not_succeeded",
+	static const char *const sums[] = { "issues", "pulls", "reopened", "adopted", "own", "tasks_succeeded", "tasks_not_succeeded",
 		"pulls_opened" };
 
 	json_put_key(out, "sums");
@@ -79,6 +79,27 @@ put_sums(struct bridge *b, struct buf *out)
 	json_put_open(out, '{');
 	json_kv_int(out, "all", matters_merged_since(&b->m, 0));
 	json_kv_int(out, "week", matters_merged_since(&b->m, clock_wall_ms() - WEEK_MS));
+	json_put_close(out, '}');
+}
+
+static void
+put_suggestions(struct bridge *b, struct buf *out)
+{
+	const struct score *scores = lessons_scores(&b->lessons);
+
+	json_put_key(out, "suggestions");
+	json_put_open(out, '{');
+	json_kv_str(out, "mode", b->c->bridge.suggest);
+	json_kv_int(out, "learned_from", lessons_count(&b->lessons));
+	for (int k = 0; k < SUGGEST_NKINDS; k++) {
+		json_put_key(out, suggest_kind_name((enum suggest_kind)k));
+		json_put_open(out, '{');
+		json_kv_int(out, "judged", (int64_t)scores[k].n);
+		json_kv_int(out, "right", (int64_t)lessons_right(&scores[k]));
+		json_kv_num(out, "brier", score_brier(&scores[k]));
+		json_kv_num(out, "calibration_error", score_ece(&scores[k]));
+		json_put_close(out, '}');
+	}
 	json_put_close(out, '}');
 }
 
@@ -113,6 +134,7 @@ put_all(struct bridge *b, struct buf *out)
 	put_events(b, out);
 	put_latency(b, out);
 	put_sums(b, out);
+	put_suggestions(b, out);
 	put_webhooks(b, out);
 	json_put_close(out, '}');
 	buf_addc(out, '\n');

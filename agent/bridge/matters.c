@@ -24,29 +24,44 @@ static const char *const migrations[] = {
 	"ALTER TABLE matter ADD COLUMN step INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE matter ADD COLUMN past TEXT;"
 	"UPDATE matter SET first = task",
+	/* See lesson.h. */
+	"CREATE TABLE lesson (row INTEGER PRIMARY KEY, repo TEXT NOT NULL, number INTEGER NOT NULL, pull INTEGER NOT NULL,"
+	" words BLOB NOT NULL, rule TEXT NOT NULL DEFAULT '', house TEXT NOT NULL DEFAULT '', said TEXT, truth TEXT,"
+	" at_ms INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0, UNIQUE (repo, number));"
+	"CREATE INDEX lesson_truth ON lesson (at_ms) WHERE truth IS NOT NULL",
+	"ALTER TABLE matter ADD COLUMN round INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE matter ADD COLUMN again INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE matter ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE matter ADD COLUMN updated_ms INTEGER NOT NULL DEFAULT 0",
 };
 
 enum {
-	Q_ADD, Q_DUE, Q_BEHIND, Q_BY_TASK, Q_NEXT_OUT, Q_SAVE, Q_OPEN, Q_COUNT_STAGE, Q_MERGED, Q_MERGED_SINCE, Q_CURSOR,
+	Q_ADD, Q_REOPEN, Q_OPENED, Q_CLOSED, Q_ROUND, Q_DUE, Q_BEHIND, Q_BY_TASK, Q_NEXT_OUT, Q_SAVE, Q_OPEN, Q_COUNT_STAGE, Q_MERGED, Q_MERGED_SINCE, Q_CURSOR,
 	Q_SET_CURSOR, Q_DELIVER, Q_DELIVERIES, Q_DELIVER_PRUNE, Q_COUNT_UP, Q_SUM, Q_LATENCY_N, Q_LATENCY, Q_PRUNE,
 	Q_MERGED_PRUNE, Q_COUNT
 };
 
 #define COLUMNS "row, repo, number, stage, source, facts, created_ms, seen_ms, triaged_ms, adopted, tries, next_ms, comment, rule," \
-	" house, task, known, state, shown, outcome, first, step, past FROM matter "
+	" house, task, known, state, shown, outcome, first, step, past," \
+	" (SELECT said FROM lesson l WHERE l.repo = matter.repo AND l.number = matter.number), round, again FROM matter "
 #define LATEST "(SELECT triaged_ms - created_ms AS ms FROM matter WHERE source = ?1 AND triaged_ms > 0 AND adopted = 0" \
 	" ORDER BY triaged_ms DESC LIMIT 10000)"
 
 static const char *const sql[Q_COUNT] = {
-	[Q_ADD] = "INSERT OR IGNORE INTO matter (repo, number, stage, source, facts, created_ms, seen_ms)"
-	    " VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)",
+	[Q_ADD] = "INSERT OR IGNORE INTO matter (repo, number, source, facts, created_ms, seen_ms, updated_ms, stage, closed, adopted, round)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, -?9)",
+	[Q_ROUND] = "UPDATE matter SET round = ?3 WHERE repo = ?1 AND number = ?2 AND round < 0",
+	[Q_REOPEN] = "UPDATE matter SET stage = 0, again = 1, closed = 0, facts = ?3, updated_ms = ?4, tries = 0, next_ms = 0"
+	    " WHERE repo = ?1 AND number = ?2 AND closed AND stage >= 3 AND updated_ms <= ?4",
+	[Q_OPENED] = "UPDATE matter SET closed = 0, updated_ms = ?3 WHERE repo = ?1 AND number = ?2 AND updated_ms < ?3",
+	[Q_CLOSED] = "UPDATE matter SET closed = 1, updated_ms = ?3 WHERE repo = ?1 AND number = ?2 AND updated_ms <= ?3 AND NOT (closed AND updated_ms = ?3)",
 	[Q_DUE] = "SELECT " COLUMNS "WHERE stage = ?1 AND next_ms <= ?2 ORDER BY next_ms, row LIMIT 1",
 	[Q_BEHIND] = "SELECT " COLUMNS "WHERE stage = 2 AND next_ms <= ?1 AND state <> shown ORDER BY next_ms, row LIMIT 1",
 	[Q_BY_TASK] = "SELECT " COLUMNS "WHERE (task = ?1 AND task <> '') OR (known = ?1 AND known <> '') LIMIT 1",
 	[Q_NEXT_OUT] = "SELECT " COLUMNS "WHERE stage = 2 AND row > ?1 ORDER BY row LIMIT 1",
 	[Q_SAVE] = "UPDATE matter SET stage = ?2, triaged_ms = ?3, adopted = ?4, tries = ?5, next_ms = ?6, comment = ?7, rule = ?8,"
 	    " house = ?9, task = ?10, known = ?11, state = ?12, shown = ?13, outcome = ?14, facts = ?15, first = ?16,"
-	    " step = ?17, past = ?18 WHERE row = ?1",
+	    " step = ?17, past = ?18, round = ?19, again = ?20 WHERE row = ?1",
 	[Q_OPEN] = "SELECT count(*) FROM matter WHERE stage IN (0, 1, 2)",
 	[Q_COUNT_STAGE] = "SELECT count(*) FROM matter WHERE stage = ?1",
 	[Q_MERGED] = "INSERT OR IGNORE INTO merged VALUES (?1, ?2, ?3)",
@@ -77,9 +92,15 @@ matter_stage_name(enum matter_stage s)
 }
 
 int
+matters_store_version(void)
+{
+	return (int)(sizeof migrations / sizeof *migrations);
+}
+
+int
 matters_open(struct matters *m, const char *path, struct err *e)
 {
-	return db_open(&m->db, path, DB_OWN, NULL, migrations, (int)(sizeof migrations / sizeof *migrations), sql, Q_COUNT, e);
+	return db_open(&m->db, path, DB_OWN, NULL, migrations, matters_store_version(), sql, Q_COUNT, e);
 }
 
 void
@@ -100,23 +121,83 @@ matters_commit(struct matters *m, struct err *e)
 	return db_exec(&m->db, "COMMIT", e);
 }
 
-int
-matters_add(struct matters *m, const cJSON *facts, enum matter_source source, int64_t now_ms, struct err *e)
+/* How many rows that changed. */
+static int
+run(struct matters *m, sqlite3_stmt *s, struct err *e)
 {
-	sqlite3_stmt *s = db_use(&m->db, Q_ADD);
+	return db_run(&m->db, s, e) ? -1 : sqlite3_changes(m->db.h);
+}
+
+static sqlite3_stmt *
+use_for(struct matters *m, int q, const cJSON *facts)
+{
+	sqlite3_stmt *s = db_use(&m->db, q);
+
+	db_text(s, 1, json_text(facts, "repo"));
+	db_int(s, 2, json_number(facts, "number", 0));
+	return s;
+}
+
+static int
+insert(struct matters *m, const cJSON *facts, const struct buf *text, enum matter_source source, bool closed, int64_t now_ms,
+    struct err *e)
+{
+	sqlite3_stmt *s = use_for(m, Q_ADD, facts);
+
+	db_int(s, 3, source);
+	db_textn(s, 4, text->data, text->len);
+	db_int(s, 5, json_number(facts, "created", 0));
+	db_int(s, 6, now_ms);
+	db_int(s, 7, json_number(facts, "updated", 0));
+	db_int(s, 8, closed ? MATTER_DONE : MATTER_NEW);
+	db_int(s, 9, closed);
+	return run(m, s, e);
+}
+
+static int
+reopen(struct matters *m, const cJSON *facts, const struct buf *text, struct err *e)
+{
+	sqlite3_stmt *s = use_for(m, Q_REOPEN, facts);
+	int rc;
+
+	db_textn(s, 3, text->data, text->len);
+	db_int(s, 4, json_number(facts, "updated", 0));
+	if ((rc = run(m, s, e)))
+		return rc;
+	s = use_for(m, Q_OPENED, facts);
+	db_int(s, 3, json_number(facts, "updated", 0));
+	return run(m, s, e) < 0 ? -1 : 0;
+}
+
+int
+matters_add(struct matters *m, const cJSON *facts, enum matter_source source, bool young, int64_t now_ms, struct err *e)
+{
 	struct buf text = { 0 };
 	int rc;
 
 	json_put_tree(&text, facts);
-	db_text(s, 1, json_text(facts, "repo"));
-	db_int(s, 2, json_number(facts, "number", 0));
-	db_int(s, 3, source);
-	db_textn(s, 4, text.data, text.len);
-	db_int(s, 5, json_number(facts, "created", 0));
-	db_int(s, 6, now_ms);
-	rc = db_run(&m->db, s, e);
+	rc = young ? insert(m, facts, &text, source, false, now_ms, e) : 0;
+	if (rc == 0)
+		rc = reopen(m, facts, &text, e);
 	buf_free(&text);
-	return rc ? -1 : sqlite3_changes(m->db.h) > 0;
+	return rc;
+}
+
+int
+matters_closed(struct matters *m, const cJSON *facts, enum matter_source source, bool young, int64_t now_ms, struct err *e)
+{
+	sqlite3_stmt *s = use_for(m, Q_CLOSED, facts);
+	struct buf text = { 0 };
+	int rc;
+
+	db_int(s, 3, json_number(facts, "updated", 0));
+	rc = run(m, s, e);
+	if (rc || !young)
+		return rc < 0 ? -1 : 0;
+	json_put_tree(&text, facts);
+	rc = insert(m, facts, &text, source, true, now_ms, e);
+	buf_free(&text);
+	return rc < 0 ? -1 : 0;
 }
 
 int
@@ -128,6 +209,23 @@ matters_merged(struct matters *m, const char *repo, int64_t number, int64_t merg
 	db_int(s, 2, number);
 	db_int(s, 3, merged_ms);
 	return db_run(&m->db, s, e) ? -1 : sqlite3_changes(m->db.h) > 0;
+}
+
+int
+matters_round(struct matters *m, const char *repo, int64_t number, int round, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&m->db, Q_ROUND);
+
+	db_text(s, 1, repo);
+	db_int(s, 2, number);
+	db_int(s, 3, round);
+	return db_run(&m->db, s, e);
+}
+
+int
+matters_doubt(struct matters *m, struct err *e)
+{
+	return db_exec(&m->db, "UPDATE matter SET closed = 0 WHERE round < 0", e);
 }
 
 static void
@@ -177,6 +275,9 @@ read_row(struct matters *m, sqlite3_stmt *s, struct matter *x, struct err *e)
 	get_text(s, 20, x->first, sizeof x->first);
 	x->step = (size_t)sqlite3_column_int(s, 21);
 	x->past = take_text(s, 22);
+	x->said = take_text(s, 23);
+	x->round = sqlite3_column_int(s, 24);
+	x->again = sqlite3_column_int(s, 25);
 	sqlite3_reset(s);
 	return 1;
 }
@@ -244,6 +345,8 @@ matters_save(struct matters *m, const struct matter *x, struct err *e)
 	db_text(s, 16, x->first);
 	db_int(s, 17, (int64_t)x->step);
 	db_text(s, 18, x->past);
+	db_int(s, 19, x->round);
+	db_int(s, 20, x->again);
 	rc = db_run(&m->db, s, e);
 	buf_free(&facts);
 	return rc;
@@ -255,6 +358,7 @@ matter_release(struct matter *x)
 	cJSON_Delete(x->facts);
 	free(x->outcome);
 	free(x->past);
+	free(x->said);
 	*x = (struct matter){ 0 };
 }
 

@@ -60,6 +60,8 @@ struct matter {
 	char rule[NAME_MAX_LEN + 1];    /* "": none */
 	char house[NAME_MAX_LEN + 1];
 	char first[ULID_TEXT];          /* of its tasks, as its house knows it; "": none */
+	int round;                      /* how often it was opened again, by our comment, or as it will say; < 0: that was not read */
+	enum { MATTER_SETTLED, MATTER_REOPENED, MATTER_COUNTED } again;  /* opened again; and the round is known */
 	size_t step;                    /* which of them goes on now: those before it have succeeded */
 	char task[ULID_TEXT];           /* that one's id, as it was given; "": none */
 	char known[ULID_TEXT];          /* by which its house knows it, if that is another */
@@ -67,11 +69,15 @@ struct matter {
 	char shown[MATTERS_STATE_MAX];  /* as the comment says */
 	char *outcome;                  /* JSON; NULL: none */
 	char *past;                     /* list of the outcomes of those before it, without their results; NULL: none */
+	char *said;                     /* what was suggested, see said.h; kept by its lesson; NULL: nothing */
 };
 
 struct matters {
 	struct db db;
 };
+
+/* Of the database. */
+int matters_store_version(void);
 
 int matters_open(struct matters *m, const char *path, struct err *e);
 void matters_close(struct matters *m);
@@ -80,8 +86,14 @@ void matters_close(struct matters *m);
 int matters_begin(struct matters *m, struct err *e);
 int matters_commit(struct matters *m, struct err *e);
 
-/* 1: it is new; 0: it was known. */
-int matters_add(struct matters *m, const cJSON *facts, enum matter_source source, int64_t now_ms, struct err *e);
+/* It is open. 1: it is new, or is opened again after it was done and then closed; 0: that was known. young: it may be new. */
+int matters_add(struct matters *m, const cJSON *facts, enum matter_source source, bool young, int64_t now_ms, struct err *e);
+/* It is closed. What is told late, by Gitea's clock, counts for nothing. */
+int matters_closed(struct matters *m, const cJSON *facts, enum matter_source source, bool young, int64_t now_ms, struct err *e);
+/* By our comment, of one whose round is not known. */
+int matters_round(struct matters *m, const char *repo, int64_t number, int round, struct err *e);
+/* In a new life: of those whose round is not known somebody else may have seen to it that they were opened again. */
+int matters_doubt(struct matters *m, struct err *e);
 /* The pull request was merged; 1: that is news. */
 int matters_merged(struct matters *m, const char *repo, int64_t number, int64_t merged_ms, struct err *e);
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "nearest.h"
+#include "version.h"
 
 const struct cmd_opt common_opts[] = {
 	{ .name = "json", .kind = OPT_FLAG, .help = "print JSON" },
@@ -394,7 +395,7 @@ main_read(struct reading *r)
 		if (option_read(r))
 			return EXIT_USAGE;
 	if (r->version) {
-		printf("uni-wizard %s\n", UW_VERSION);
+		version_print(r->a->json);
 		return EXIT_OK;
 	}
 	if (r->i < r->argc)

@@ -86,6 +86,9 @@ const struct cmd *cmd_find(int argc, char *const *argv, int *used);
 /* Help on standard output: of the program (c NULL, group NULL), of "task" (group), of one command. */
 void cmd_help(const struct cmd *c, const char *group);
 
+/* What an exit code means; NULL past the last one. */
+const char *cmd_exit_text(int code);
+
 /* main() of the program. */
 int cmd_main(int argc, char **argv);
 

@@ -44,6 +44,24 @@ print_latency(const cJSON *o, const char *name)
 }
 
 static void
+print_suggestions(const cJSON *o)
+{
+	const char *before = "; right:";
+
+	printf("suggestions       %s, learned from %" PRId64, json_text(o, "mode"), json_number(o, "learned_from", 0));
+	for (int k = 0; k < SUGGEST_NKINDS; k++) {
+		const cJSON *x = part(o, suggest_kind_name((enum suggest_kind)k));
+
+		if (!json_number(x, "judged", 0))
+			continue;
+		printf("%s %s %" PRId64 " of %" PRId64 " (Brier %.3f)", before, suggest_kind_name((enum suggest_kind)k),
+		    json_number(x, "right", 0), json_number(x, "judged", 0), cJSON_GetNumberValue(part(x, "brier")));
+		before = ",";
+	}
+	putchar('\n');
+}
+
+static void
 print_status(const cJSON *o, bool runs)
 {
 	const cJSON *g = part(o, "gitea"), *e = part(o, "events"), *s = part(o, "sums"), *p = part(o, "pulls_merged");
@@ -58,8 +76,9 @@ print_status(const cJSON *o, bool runs)
 	printf(", available %.3f %%\n", 100 * cJSON_GetNumberValue(part(g, "availability")));
 	printf("open              %" PRId64 " new, %" PRId64 " shown, %" PRId64 " with houses\n", json_number(e, "new", 0),
 	    json_number(e, "shown", 0), json_number(e, "out", 0));
-	printf("triaged           %" PRId64 " issues, %" PRId64 " pull requests; %" PRId64 " taken over, %" PRId64 " given up\n",
-	    json_number(s, "issues", 0), json_number(s, "pulls", 0), json_number(s, "adopted", 0), json_number(e, "given_up", 0));
+	printf("triaged           %" PRId64 " issues, %" PRId64 " pull requests, %" PRId64 " again; %" PRId64 " taken over, %" PRId64 " given up\n",
+	    json_number(s, "issues", 0), json_number(s, "pulls", 0), json_number(s, "reopened", 0), json_number(s, "adopted", 0), json_number(e, "given_up", 0));
+	print_suggestions(part(o, "suggestions"));
 	printf("tasks             %" PRId64 " succeeded, %" PRId64 " did not\n", json_number(s, "tasks_succeeded", 0),
 	    json_number(s, "tasks_not_succeeded", 0));
 	print_latency(o, "webhook");

@@ -21,6 +21,7 @@ static const char bash[] =
     "}\n"
     "complete -F _uni_wizard uni-wizard\n";
 
+/* An installed file is the function itself, the first time it is asked; one that is sourced only defines it. */
 static const char zsh[] =
     "#compdef uni-wizard\n"
     "_uni_wizard() {\n"
@@ -35,7 +36,7 @@ static const char zsh[] =
     "	(( $#plain )) && compadd -l -d plain_help -a plain\n"
     "	(( $#open )) && compadd -S '' -l -d open_help -a open\n"
     "}\n"
-    "compdef _uni_wizard uni-wizard\n";
+    "if [[ $funcstack[1] == _uni-wizard ]]; then _uni_wizard \"$@\"; else compdef _uni_wizard uni-wizard; fi\n";
 
 static const char fish[] =
     "function __uni_wizard_complete\n"
@@ -70,9 +71,9 @@ const struct cmd cmd_completion = {
 	.name = "completion",
 	.args = "bash|zsh|fish",
 	.help = "Print a script that completes commands, options, houses, agents and tools",
-	.more = "bash: source <(uni-wizard completion bash)\n"
-	        "zsh:  source <(uni-wizard completion zsh)\n"
-	        "fish: uni-wizard completion fish | source",
+	.more = "Installed with the program, they are loaded by themselves. Elsewhere, in bash or zsh, and in fish:\n\n"
+	        "  source <(uni-wizard completion bash)\n"
+	        "  uni-wizard completion fish | source",
 	.min_args = 1,
 	.max_args = 1,
 	.flags = CMD_NO_CONFIG,

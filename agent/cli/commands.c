@@ -40,6 +40,7 @@
 	C(house_move)        \
 	C(drill)             \
 	C(allegro)           \
+	C(allegro_suggest)   \
 	C(agent)             \
 	C(health)            \
 	C(agent_log_level)   \
@@ -90,12 +91,18 @@
 	C(init)              \
 	C(host_add)          \
 	C(host_list)         \
+	C(host_upgrade)      \
 	C(host_rotate_cert)  \
 	C(host_remove)       \
 	C(host_cloud_init)   \
 	C(doctor)            \
 	C(maintenance)       \
 	C(support_bundle)    \
+	C(backup)            \
+	C(backup_list)       \
+	C(backup_verify)     \
+	C(backup_key)        \
+	C(restore)           \
 	C(cluster_up)        \
 	C(cluster_status)    \
 	C(cluster_down)      \
@@ -114,6 +121,7 @@
 	C(pki_show)          \
 	C(broker_config)     \
 	C(completion)        \
+	C(man)               \
 	C(worker)            \
 	C(bridge)            \
 	C(complete)

@@ -136,8 +136,9 @@
 	  "`database disk image is malformed`", "The database was damaged: by the disk, or by who copied or edited it", \
 	  "stop the agent, move {} away and start it: its house's other candidates give it what they have") \
 	X(FOUND_STORE_NEWER,     "store.newer", \
-	  "`use a newer one` when the agent starts", "The database was written by a newer program", \
-	  "install the newer uni-wizard again, or move {} away") \
+	  "`use the newer program` when the agent starts", "The database was written by a newer program", \
+	  "install the newer uni-wizard again; or stop the agent and move {} and {}-wal away: its house's other candidates " \
+	  "give it what they have (if there are none: {}.before is what it was before)") \
 	X(FOUND_OUTBOX,          "outbox.stuck", \
 	  "What was submitted never starts", "Tasks wait in the local outbox: their house was not reached or did not accept", \
 	  "`uni-wizard outbox list` shows them, `uni-wizard outbox send` tries again and says why not") \

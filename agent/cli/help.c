@@ -13,6 +13,12 @@ static const char *const exit_codes[] = {
 	[EXIT_UNCERTAIN] = "it is not known whether the task had its effect",
 };
 
+const char *
+cmd_exit_text(int code)
+{
+	return code >= 0 && (size_t)code < sizeof exit_codes / sizeof *exit_codes ? exit_codes[code] : NULL;
+}
+
 static const char *
 on(const char *color)
 {
@@ -95,8 +101,8 @@ help_program(void)
 	printf("\nuni-wizard COMMAND --help tells more; uni-wizard --version prints the version.\n\n%sExit "
 	       "codes%s\n",
 	    on("bold"), on("reset"));
-	for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
-		printf("  %zu  %s\n", i, exit_codes[i]);
+	for (int i = 0; cmd_exit_text(i); i++)
+		printf("  %d  %s\n", i, cmd_exit_text(i));
 }
 
 void

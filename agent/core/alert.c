@@ -183,6 +183,10 @@ look_at_ourselves(struct core *c)
 	if (core_clock_skew(c, &skew) >= 2)
 		judge(c, ALERT_CLOCK_SKEW, c->o.agent, skew < 0 ? -skew : skew);
 	judge(c, ALERT_BUFFER_FILLING, c->o.agent, c->box_total_bytes * 100 / c->o.config->max_outbox_bytes);
+	if (c->measured.shares) {
+		judge(c, ALERT_SYNC_FAULT, c->o.agent, c->measured.sync_faults);
+		judge(c, ALERT_SYNC_BEHIND, c->o.agent, c->measured.sync_behind_s);
+	}
 
 	/* The oldest that waits, and since when: what was last then is still not with the broker. */
 	if (c->mark_ms && (!c->box || c->box->seq > c->mark_seq))

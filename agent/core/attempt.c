@@ -78,6 +78,8 @@ attempt_put_outcome(struct buf *b, const struct task *t)
 	json_kv_int(b, "attempt", t->attempt);
 	if (*t->traceparent)
 		json_kv_str(b, "traceparent", t->traceparent);
+	if (t->executor)
+		json_kv_str(b, "agent", t->executor);
 	if (t->run_us)
 		json_kv_num(b, "run_ms", (double)t->run_us / 1000);
 	if (t->outcome)
@@ -104,14 +106,6 @@ put_budget(struct buf *b, const struct task *t)
 	history_put(b, t);
 }
 
-/* Unless it is we. */
-static void
-put_executor(const struct core *c, struct buf *b, const struct task *t)
-{
-	if (t->executor && t->executor != c->o.agent)
-		json_kv_str(b, "agent", t->executor);
-}
-
 /* Tells everybody who should know: the stream, whoever set a reply address, a local connection. */
 static void
 tell(struct core *c, struct task *t)
@@ -120,7 +114,6 @@ tell(struct core *c, struct task *t)
 
 	out_version(c, t);
 	attempt_put_outcome(b, t);
-	put_executor(c, b, t);
 	json_kv_str(b, "sender", t->sender);
 	put_budget(b, t);
 	out_end_line(b);
@@ -219,7 +212,8 @@ retry_later(struct core *c, struct task *t, const struct pool_end *p)
 	json_kv_int(b, "attempt", t->attempt);
 	put_budget(b, t);
 	json_kv_time(b, "not_before", t->due_ms);
-	put_executor(c, b, t);
+	if (t->executor && t->executor != c->o.agent)
+		json_kv_str(b, "agent", t->executor);
 	if (t->run_us)
 		json_kv_num(b, "run_ms", (double)t->run_us / 1000);
 	json_put_key(b, "error");

@@ -61,6 +61,12 @@ names(const cJSON *list, const char *name)
 	return false;
 }
 
+static bool
+may_follow(const struct core *c, const struct copy *k)
+{
+	return peer_is_alive(c, k->peer, SILENT_MS) && peer_is_understood(c, k->peer);
+}
+
 /* Those whom the former owner waited for; if we do not know whom, all who live. */
 void
 copies_begin(struct core *c, struct house *h, const cJSON *in_step)
@@ -68,7 +74,7 @@ copies_begin(struct core *c, struct house *h, const cJSON *in_step)
 	for (int i = 0; i < h->ncopies; i++) {
 		struct copy *k = &h->copies[i];
 
-		k->in_step = peer_is_alive(c, k->peer, SILENT_MS) && (!in_step || names(in_step, k->peer->name));
+		k->in_step = may_follow(c, k) && (!in_step || names(in_step, k->peer->name));
 		k->in_step_ms = c->now.mono_ms;
 	}
 	h->told = h->head;
@@ -78,7 +84,7 @@ copies_begin(struct core *c, struct house *h, const cJSON *in_step)
 static bool
 follows(const struct core *c, const struct house *h, const struct copy *k)
 {
-	if (!peer_is_alive(c, k->peer, SILENT_MS))
+	if (!may_follow(c, k))
 		return false;
 	if (term_equal(&k->term, &h->term))
 		return k->live && (k->in_step || k->have >= h->told);

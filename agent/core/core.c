@@ -104,6 +104,8 @@ open_houses(struct core *c, struct err *e)
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 
+		/* What it knows to be queued may have run since, and nobody else can say. */
+		h->unclean = c->restored;
 		if (h->local || (h->place < 0 && !h->home && strcmp(h->name, "_") != 0))
 			house_take_over(c, h);
 		else if (h->place >= 0 && !lease_is_shared(h))
@@ -124,6 +126,7 @@ core_open(struct core **out, const struct core_opts *o, struct core_now now, str
 	struct ulid boot;
 
 	c->o = *o;
+	c->o.protocol = o->protocol ? o->protocol : CORE_PROTOCOL;
 	c->now = now;
 	c->random[0] = splitmix(&seed);
 	c->random[1] = splitmix(&seed);
@@ -955,6 +958,12 @@ void
 core_shrink(struct core *c)
 {
 	sqlite3_db_release_memory(c->db.h);
+}
+
+struct sqlite3 *
+core_store(const struct core *c)
+{
+	return c->db.h;
 }
 
 unsigned

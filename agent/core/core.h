@@ -44,6 +44,7 @@ struct core_opts {
 	uint64_t seed;          /* of the core's random numbers */
 	const char *secret;     /* random text nobody can guess, for a store that has none yet */
 	const char *version;
+	int protocol;           /* 0: CORE_PROTOCOL; tests speak others */
 	const char *host;
 	/* Signs what the audit chain ends its pages with: appends an envelope. NULL: they stay unsigned. The binding is
 	 * what others know the key by; it is kept with the chain. */
@@ -99,6 +100,9 @@ struct core_measures {
 	int64_t memory_free_bytes;      /* of the host, that programs may have; -1: not known */
 	int64_t commit_us;              /* what a commit took, of those since the last time; 0: there was none */
 	int64_t cert_until_ms;          /* our certificate ends (wall); 0: not known */
+	bool shares;                    /* files, with other hosts; what follows was found out */
+	int64_t sync_faults;            /* of these, how many are away or have a fault */
+	int64_t sync_behind_s;          /* for so long something has been still to come */
 };
 
 /* Once a second. */
@@ -172,6 +176,17 @@ void core_shrink(struct core *c);
 
 /* Of the database: a newer one is refused. */
 int core_store_version(void);
+
+/* In its table meta: the database was put back from a backup. Until the first commit, houses that this agent owns
+ * without asking others begin as after a takeover that was not clean. */
+#define STORE_RESTORED "restored"
+
+/* The database, to be copied between turns. */
+struct sqlite3;
+struct sqlite3 *core_store(const struct core *c);
+
+/* Of what agents say to each other: one of N understands N - 1, N and N + 1. docs/protocol.md says what may change how. */
+#define CORE_PROTOCOL 1
 
 /* Attempts that are out. */
 unsigned core_running(const struct core *c);

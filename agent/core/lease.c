@@ -21,6 +21,7 @@
 #define SETTLE_MS 200           /* for a higher claim that is on its way */
 #define CLAIM_LOST_MS 3000
 #define TERM_LEAP_MAX 1000
+#define RESTORED_TERMS 500      /* so many terms nobody has between a backup and the loss: each is a start of ours */
 #define TAKE_MS 3000            /* for the heir to claim */
 #define WONT_MS 1000            /* before one that could not take it is asked again */
 #define STEADY_MS 10000         /* in step for so long before the house is handed back */
@@ -229,6 +230,7 @@ send_claim(struct core *c, const struct house *h)
 	json_kv_str(b, "house", h->name);
 	term_put(b, "term", &h->term);
 	json_kv_str(b, "boot", c->boot);
+	json_kv_int(b, "protocol", c->o.protocol);
 	json_put_key(b, "base");
 	json_put_open(b, '{');
 	term_put(b, "term", &h->log);
@@ -316,9 +318,8 @@ begin_term(struct core *c, struct house *h, const cJSON *in_step)
 void
 lease_open(struct core *c, struct house *h)
 {
-	h->term.n++;
+	h->term.n += c->restored ? RESTORED_TERMS : 1;
 	be_ours(c, &h->term);
-	h->unclean = false;
 	begin_term(c, h, NULL);
 }
 
@@ -424,6 +425,9 @@ their_claim(struct core *c, struct house *h, const struct term *t, const cJSON *
 	if (p) {
 		p->heard_ms = c->now.mono_ms;
 		p->offline = false;
+		peer_speaks(c, p, o);
+		if (!peer_is_understood(c, p))
+			return;
 	}
 	if (json_int(cJSON_GetObjectItemCaseSensitive(base, "seq"), &seq) &&
 	    term_parse(json_text(base, "term"), &log))
@@ -496,6 +500,8 @@ nobody_since(const struct core *c, const struct house *h)
 	for (int i = 0; i < h->ncopies; i++) {
 		const struct copy *k = &h->copies[i];
 
+		if (!peer_is_understood(c, k->peer))
+			return false;
 		if (k->peer->heard_ms < c->up_mono_ms ? !(soon && !k->was_in_step) : !stream_knows_term(h, &k->log))
 			return false;
 	}
@@ -529,6 +535,16 @@ anybody_has_all(const struct core *c, const struct house *h)
 {
 	for (int i = 0; i < h->ncopies; i++)
 		if (!h->copies[i].lacks && peer_is_alive(c, h->copies[i].peer, FIRST_BEATS_MS))
+			return true;
+	return false;
+}
+
+/* A candidate lives whose protocol is too new for us: it may know of what we could not have heard. */
+static bool
+is_outgrown(const struct core *c, const struct house *h)
+{
+	for (int i = 0; i < h->ncopies; i++)
+		if (h->copies[i].peer->protocol > c->o.protocol + 1 && peer_is_alive(c, h->copies[i].peer, SILENT_MS))
 			return true;
 	return false;
 }
@@ -575,6 +591,8 @@ consider_claim(struct core *c, struct house *h)
 	if (c->draining || !pulse_is_fresh(c, FRESH_PULSE_MS) || !brokers_majority(c))
 		return;
 	at = h->vacant_ms + patience(c, h, &unclean);
+	if (unclean && is_outgrown(c, h))
+		return;
 	if (at <= c->now.mono_ms)
 		claim(c, h, false, unclean);
 	else
@@ -723,6 +741,16 @@ tick_owner(struct core *c, struct house *h)
 		consider_hand_over(c, h);
 }
 
+/* Nobody can tell what we missed: what is sent again is doubted for as long as keys are known. */
+static void
+tick_alone(struct core *c, struct house *h)
+{
+	if (h->doubt_ms && c->now.wall_ms - h->doubt_ms > c->o.config->keep_keys_s * 1000) {
+		h->doubt_ms = 0;
+		c->lazy = true;
+	}
+}
+
 void
 lease_tick(struct core *c)
 {
@@ -730,8 +758,10 @@ lease_tick(struct core *c)
 	for (int i = 0; i < c->nhouses; i++) {
 		struct house *h = &c->houses[i];
 
-		if (!lease_is_shared(h))
+		if (!lease_is_shared(h)) {
+			tick_alone(c, h);
 			continue;
+		}
 		if (h->owned)
 			tick_owner(c, h);
 		else if (h->lease == LEASE_CLAIMED)

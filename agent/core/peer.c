@@ -8,6 +8,7 @@
 #include "log.h"
 #include "state.h"
 
+#define NOT_UNDERSTOOD_MS 5000  /* unheard for so long: gone */
 #define LOST_SAID_MS 30000      /* for so long we say when we lost the broker before */
 
 static void
@@ -58,6 +59,26 @@ peer_is_alive(const struct core *c, const struct peer *p, int64_t ms)
 	return !p->offline && p->heard_ms && c->now.mono_ms - p->heard_ms <= ms;
 }
 
+bool
+peer_is_understood(const struct core *c, const struct peer *p)
+{
+	return !p->protocol || (p->protocol >= c->o.protocol - 1 && p->protocol <= c->o.protocol + 1);
+}
+
+/* Heartbeats and claims say it; those of the first version do not. */
+void
+peer_speaks(const struct core *c, struct peer *p, const cJSON *o)
+{
+	int protocol = (int)json_number(o, "protocol", 1);
+
+	if (protocol == p->protocol)
+		return;
+	p->protocol = protocol;
+	if (!peer_is_understood(c, p))
+		log_warnx("agent %s speaks protocol %d, this one %d: they do not understand each other; bring the older one to a "
+		    "version in between or to the same", p->name, p->protocol, c->o.protocol);
+}
+
 static bool
 names_us(const struct core *c, const cJSON *list)
 {
@@ -102,6 +123,10 @@ hear_house(struct core *c, struct peer *p, const cJSON *part)
 		return;
 	lease_heard(c, h, &t);
 	k->lacks = *json_text(part, "lacks");
+	if (term_equal(&t, &h->term) && strcmp(t.agent, p->name) == 0 && strcmp(json_text(part, "role"), "follower") == 0)
+		h->abandoned = true;
+	if (!peer_is_understood(c, p))
+		return;
 	if (strcmp(json_text(part, "role"), "owner") == 0) {
 		k->log = t;
 		k->have = json_number(part, "head", 0);
@@ -109,8 +134,6 @@ hear_house(struct core *c, struct peer *p, const cJSON *part)
 			hear_owner(c, h, p, part);
 		return;
 	}
-	if (term_equal(&t, &h->term) && strcmp(t.agent, p->name) == 0 && strcmp(json_text(part, "role"), "follower") == 0)
-		h->abandoned = true;
 	/* Older than what it has told us otherwise since: QoS 0 overtakes. */
 	if (p->beat <= p->have_beat && term_equal(&k->term, &t))
 		return;
@@ -133,12 +156,13 @@ is_alive(struct core *c, struct peer *p, const cJSON *o)
 	}
 	snprintf(p->boot, sizeof p->boot, "%.26s", boot);
 	p->offline = false;
+	peer_speaks(c, p, o);
 	p->heard_ms = p->beat_ms = c->now.mono_ms;
 	p->beat = json_number(o, "seq", 0);
 	p->skew_ms = clock_parse(json_text(o, "time"), &p->skew_ms, NULL) ? 0 : p->skew_ms - c->now.wall_ms;
 	p->lost_ms = json_number(o, "lost_ms", 0) > 0 ? c->now.mono_ms - json_number(o, "lost_ms", 0) : 0;
 	p->broker = (int)json_number(o, "broker", 0);
-	p->slots = (unsigned)json_number(o, "slots", 0);
+	p->slots = peer_is_understood(c, p) ? (unsigned)json_number(o, "slots", 0) : 0;
 	p->better_s = json_number(o, "better_s", -1);
 	p->stopping = strcmp(json_text(o, "state"), "stopping") == 0;
 	signed_heard(c, p, o);
@@ -187,7 +211,7 @@ peer_have(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 {
 	struct peer *p = peer_find(c, t->name);
 	struct house *h = house_find(c, t->id);
-	struct copy *k = p && h ? house_copy(h, p) : NULL;
+	struct copy *k = p && h && peer_is_understood(c, p) ? house_copy(h, p) : NULL;
 	cJSON *o = k ? json_parse_object(m->payload, m->len, NULL) : NULL;
 	struct term term;
 
@@ -267,9 +291,30 @@ put_house(struct buf *b, const struct core *c, const struct house *h)
 	json_put_close(b, '}');
 }
 
+static void
+put_not_understood(struct buf *b, const struct core *c)
+{
+	bool any = false;
+
+	for (int i = 0; i < c->npeers; i++) {
+		if (peer_is_understood(c, &c->peers[i]) || !peer_is_alive(c, &c->peers[i], NOT_UNDERSTOOD_MS))
+			continue;
+		if (!any) {
+			json_put_key(b, "not_understood");
+			json_put_open(b, '[');
+		}
+		json_put_str(b, c->peers[i].name);
+		any = true;
+	}
+	if (any)
+		json_put_close(b, ']');
+}
+
 void
 peer_put_health(struct core *c, struct buf *b)
 {
+	json_kv_int(b, "protocol", c->o.protocol);
+	put_not_understood(b, c);
 	json_kv_int(b, "broker", c->broker);
 	json_kv_int(b, "better_s", brokers_better_s(c));
 	if (c->former_pulse_ms && c->up && c->now.mono_ms - c->up_mono_ms < LOST_SAID_MS)

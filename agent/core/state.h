@@ -356,6 +356,7 @@ struct peer {
 	char boot[ULID_TEXT];
 	bool offline;                   /* it said goodbye, or the broker said it for it */
 	bool stopping;
+	int protocol;                   /* what it speaks; 0: not heard yet */
 	int64_t heard_ms;               /* mono; 0: never */
 	int64_t beat_ms;                /* mono: its latest heartbeat, which alone makes it count as a voter here */
 	int64_t skew_ms;                /* its clock against ours, by that heartbeat, which was some milliseconds on its way */
@@ -568,6 +569,7 @@ struct core {
 	struct audit *audit;
 	struct learn *learn;
 	char store_id[STORE_ID_MAX];
+	bool restored;                  /* the database is a copy of former days, and nothing was committed to it since */
 	char client_id[NAME_MAX_LEN + 48];
 	char boot[ULID_TEXT];
 
@@ -726,6 +728,8 @@ struct core {
 	int64_t next_due_ms;            /* wall; 0: none */
 	int64_t tidy_mono_ms, tidy_seq, prune_seq, pruned_id_ms;
 	int64_t stored_pruned_id_ms;
+	int64_t coming_ms[2];           /* time of the oldest id that came: in this slot of the clock, and in the one before */
+	int64_t coming_slot;
 	struct histogram task_times;
 	int64_t look_ms;                /* to be written, so that it is seen that the store takes something; 0: not */
 	int64_t looked_seq;             /* the tasks up to this one were read */
@@ -1129,6 +1133,9 @@ void peer_health(struct core *c, const struct topic *t, const struct mqtt_msg *m
 void peer_have(struct core *c, const struct topic *t, const struct mqtt_msg *m);
 /* Neither silent for so long nor known to have left; what is heard by nobody is not alive. */
 bool peer_is_alive(const struct core *c, const struct peer *p, int64_t ms);
+/* By a heartbeat or claim of its: what it speaks. Of whoever is not understood only claims count, and that it lives. */
+void peer_speaks(const struct core *c, struct peer *p, const cJSON *o);
+bool peer_is_understood(const struct core *c, const struct peer *p);
 void peer_put_health(struct core *c, struct buf *b);
 struct copy *house_copy(struct house *h, const struct peer *p);
 

@@ -92,8 +92,12 @@ static const char *const migrations[] = {
 	"CREATE INDEX tasks_held ON tasks(house, held, seq) WHERE held IS NOT NULL;"),
 	/* Schedules that were added by command. */
 	"CREATE TABLE schedules (house TEXT, name TEXT, row TEXT NOT NULL, PRIMARY KEY (house, name)) WITHOUT ROWID;",
+	/* There are stores for whose program the fifth step was what is the sixth now. */
+	("CREATE TABLE IF NOT EXISTS waits (dep BLOB, task INTEGER, PRIMARY KEY (dep, task)) WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS waits_task ON waits(task);"),
 };
 
+#define COMING_MS 60000
 #define USES_KEPT_MS 86400000
 #define OUTPUT_TIDY_MAX 256
 
@@ -265,6 +269,26 @@ load_pruned(struct core *c, struct err *e)
 		c->pruned_id_ms = c->stored_pruned_id_ms = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
 	return rc < 0 ? -1 : 0;
+}
+
+/* Put there with a copy of former days: see agent/cli/restore_store.c. */
+static int
+load_restored(struct core *c, struct err *e)
+{
+	sqlite3_stmt *s = db_use(&c->db, Q_META_GET);
+	int rc;
+
+	db_text(s, 1, STORE_RESTORED);
+	rc = db_step(&c->db, s, e);
+	c->restored = rc == 1;
+	sqlite3_reset(s);
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+write_restored(struct core *c, struct err *e)
+{
+	return c->restored ? db_exec(&c->db, "DELETE FROM meta WHERE name = '" STORE_RESTORED "'", e) : 0;
 }
 
 static int
@@ -500,7 +524,7 @@ store_open(struct core *c, struct err *e)
 		return -1;
 	if (IS_MUTANT(MUTANT_NO_FSYNC))
 		db_exec(&c->db, "PRAGMA synchronous=OFF", NULL);
-	if (load_ids(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
+	if (load_ids(c, e) || load_restored(c, e) || load_pruned(c, e) || single(c, Q_LAST_SEQ, &c->last_seq, e) ||
 	    single(c, Q_OUT_LAST, &c->box_last, e) || single(c, Q_OUT_BYTES, &c->box_total_bytes, e) ||
 	    single(c, Q_OUTPUT_BYTES, &c->output_bytes, e) ||
 	    load_old_houses(c, e) || load_inbound(c, e) || load_streams(c, e) || load_seen(c, e) || load_reports(c, e) ||
@@ -812,6 +836,28 @@ note_pruned(struct core *c, int64_t id_ms)
 		c->pruned_id_ms = id_ms;
 }
 
+static void
+note_coming(struct core *c, int64_t id_ms)
+{
+	int64_t slot = c->now.mono_ms / COMING_MS, none = c->now.wall_ms;
+
+	if (slot != c->coming_slot) {
+		c->coming_ms[1] = slot == c->coming_slot + 1 ? c->coming_ms[0] : none;
+		c->coming_ms[0] = none;
+		c->coming_slot = slot;
+	}
+	if (id_ms < c->coming_ms[0])
+		c->coming_ms[0] = id_ms;
+}
+
+/* Do ids as old as this one still come, out of a long queue? Forgetting it would make them stale. */
+static bool
+is_still_coming(struct core *c, int64_t id_ms)
+{
+	note_coming(c, c->now.wall_ms);
+	return id_ms >= c->coming_ms[0] || id_ms >= c->coming_ms[1];
+}
+
 /* Whoever has a row up to that version may have one that is no more. */
 static void
 note_version(struct house *h, int64_t version)
@@ -883,20 +929,26 @@ is_waited_for(struct core *c, sqlite3_stmt *row)
 }
 
 /* One row of the walk: 1: to be deleted, 0: stays, -1: it and all behind it are too young. A task whose id is
- * of the future stays until that time has come: if it were forgotten, everybody's ids would be taken for stale. */
+ * of the future stays until that time has come, and one made while a long queue comes in until that is over: if it were
+ * forgotten, everybody's older ids would be taken for stale. */
 static int
 judge_row(struct core *c, sqlite3_stmt *s)
 {
 	int64_t old = c->now.wall_ms - c->o.config->keep_finished_s * 1000;
 	int64_t seq = sqlite3_column_int64(s, 0), finished = sqlite3_column_int64(s, 2), id_ms = 0;
-	bool excess = seq <= c->last_seq - c->o.config->keep_finished;
+	int64_t over = c->last_seq - c->o.config->keep_finished - seq;
+	bool excess = over >= 0;
 
 	if (!excess && sqlite3_column_int64(s, 1) >= old)
 		return -1;
 	if (sqlite3_column_bytes(s, 3) == sizeof(struct ulid))
 		id_ms = ulid_time_ms(sqlite3_column_blob(s, 3));
-	if (!finished || (!excess && finished >= old) || id_ms > c->now.wall_ms || task_by_seq(c, seq) || is_waited_for(c, s))
+	if (!finished || id_ms > c->now.wall_ms || task_by_seq(c, seq) || is_waited_for(c, s))
 		return 0;
+	if (finished >= old && !excess)
+		return 0;
+	if (finished >= old && over < c->o.config->keep_finished && is_still_coming(c, id_ms))
+		return -1;
 	note_pruned(c, id_ms);
 	note_version(house_find(c, (const char *)sqlite3_column_text(s, 4)), sqlite3_column_int64(s, 5));
 	return 1;
@@ -1039,6 +1091,8 @@ write_task(struct core *c, struct task *t, struct err *e)
 			db_int(s, 13, t->deadline_ms);
 		db_text(s, 17, t->key);
 	}
+	if (!t->stored)
+		note_coming(c, ulid_time_ms(&t->id));
 	if (db_run(&c->db, s, e) || (t->nafter && write_waits(c, t, e)))
 		return -1;
 	if (t->stored || !t->key)
@@ -1512,6 +1566,7 @@ static void
 is_stored(struct core *c)
 {
 	c->stored_pruned_id_ms = c->pruned_id_ms;
+	c->restored = false;
 	c->look_ms = 0;
 	for (struct task *t = c->dirty; t; t = t->next_dirty) {
 		t->stored = true;
@@ -1551,7 +1606,7 @@ store_commit(struct core *c, struct err *e)
 	if (mark_or_sweep(c, false, e) || write_tasks(c, e) || mark_or_sweep(c, true, e) || write_outbox(c, e) ||
 	    write_streams(c, e) || write_inbound(c, e) || write_seen(c, e) || write_reports(c, e) || write_signed(c, e) ||
 	    write_breakers(c, e) || write_routines(c, e) || write_rejects(c, e) || output_write(c, e) || write_pruned_id(c, e) || write_look(c, e) ||
-	    audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
+	    write_restored(c, e) || audit_write(c, e) || learn_write(c, e) || db_exec(&c->db, "COMMIT", e)) {
 		sqlite3_exec(c->db.h, "ROLLBACK", NULL, NULL, NULL);
 		db_shrink(&c->db);
 		return -1;

@@ -440,9 +440,10 @@ void
 stream_event(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 {
 	struct house *h = house_find(c, t->name);
+	const struct peer *from = peer_find(c, t->id);
 	const char *p = m->payload, *end = p + m->len;
 
-	if (!h || strcmp(t->id, c->o.agent) == 0)
+	if (!h || strcmp(t->id, c->o.agent) == 0 || (from && !peer_is_understood(c, from)))
 		return;
 	while (p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
@@ -1074,7 +1075,7 @@ stream_tick(struct core *c, struct house *h)
 {
 	const struct peer *owner = lease_owner(c, h);
 
-	if (!c->up || !c->greeted || !owner || h->vacant_ms || h->lease == LEASE_CLAIMED)
+	if (!c->up || !c->greeted || !owner || !peer_is_understood(c, owner) || h->vacant_ms || h->lease == LEASE_CLAIMED)
 		return;
 	if (h->live) {
 		if (lags(c, h))

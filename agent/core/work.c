@@ -1090,7 +1090,7 @@ work_message(struct core *c, const struct topic *t, const struct mqtt_msg *m)
 	struct peer *from = peer_find(c, t->id);
 	const char *p = m->payload, *end = p + m->len;
 
-	while (from && p < end) {
+	while (from && peer_is_understood(c, from) && p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t len = (size_t)((nl ? nl : end) - p);
 		cJSON *o = len ? json_parse_object(p, len, NULL) : NULL;

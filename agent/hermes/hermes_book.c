@@ -191,12 +191,18 @@ take_lock(struct hermes_book *b, struct err *e)
 }
 
 int
+hermes_book_store_version(void)
+{
+	return (int)(sizeof migrations / sizeof *migrations);
+}
+
+int
 hermes_book_open(struct hermes_book *b, const char *path, const char *agent, enum hermes_share share, int64_t max_bytes,
     struct err *e)
 {
 	*b = (struct hermes_book){ .agent = agent, .share = share, .max_bytes = max_bytes, .lock = -1 };
 	snprintf(b->path, sizeof b->path, "%s", path);
-	if (take_lock(b, e) || db_open(&b->db, path, DB_SHARED, NULL, migrations, sizeof migrations / sizeof *migrations, sql, Q_COUNT, e))
+	if (take_lock(b, e) || db_open(&b->db, path, DB_SHARED, NULL, migrations, hermes_book_store_version(), sql, Q_COUNT, e))
 		goto fail;
 	/* Not even the beginning of a new log is waited for. The log proves itself by checksums, and is synced before it is written
 	 * back, see sweep(): after a loss of power its end may be missing, nothing more. */

@@ -54,6 +54,9 @@ struct hermes_place {
 	int64_t generation;             /* 1: the first database there, 2: the one that took its place ... */
 };
 
+/* Of the database. */
+int hermes_book_store_version(void);
+
 int hermes_book_open(struct hermes_book *b, const char *path, const char *agent, enum hermes_share share, int64_t max_bytes,
     struct err *e);
 void hermes_book_close(struct hermes_book *b);

@@ -41,7 +41,7 @@ telemetry(struct uw_harness *h, char **v, struct uw_result **r, struct uw_error 
 static int
 health(struct uw_harness *h, char **v, struct uw_result **r, struct uw_error *e)
 {
-	return uw_check_health(h, v[0], r, e);
+	return uw_check_health(h, v[0], v[0] ? v[1] : NULL, r, e);
 }
 
 static const struct {
@@ -53,7 +53,7 @@ static const struct {
 	{ "pr", "REPOSITORY BRANCH TITLE [BODY]", 3, 4, pr },
 	{ "hermes", "PROMPT [MODEL]", 1, 2, hermes },
 	{ "telemetry", "EVENTS", 1, 1, telemetry },
-	{ "health", "[TARGET]", 0, 1, health },
+	{ "health", "[TARGET [CA_FILE]]", 0, 2, health },
 };
 #define NCALLS (sizeof calls / sizeof *calls)
 

@@ -14,10 +14,6 @@ probe() {
 }
 
 start_cluster one bench,other
-# A house forgets the oldest beyond a million, and with them what is as old and still waits: its id could be a repeat's.
-stop_cluster one
-echo "retention: {finished: $((2 * tasks + 100000))}" >>"$dir/one/houses.yaml"
-"$wizard" cluster up --dir "$dir/one" >"$dir/up.log" 2>&1 || { cat "$dir/up.log" >&2; exit 1; }
 use_cluster one
 agent=$(cat "$dir/one/run/bench-1.pid")
 machine

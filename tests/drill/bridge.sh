@@ -85,5 +85,10 @@ jq -rn --slurpfile aways "$T/aways" --slurpfile requests "$T/requests" --slurpfi
 	    caught: (. as $n | any($aways[]; . >= $opened[$n - 1] and . <= $told[$n | tostring]))}] |
 	(map(select(.heard and (.caught | not)) | .ms) | line("a webhook arrived")),
 	(map(select((.heard or .caught) | not) | .ms) | line("none did: found by polling each 5 s")),
-	(map(select(.caught) | .ms) | line("Gitea went away in between")), (map(.ms) | line("all"))'
+	(map(select(.caught) | .ms) | line("Gitea went away in between")), (map(.ms) | line("all"))' >"$T/figures"
+cat "$T/figures"
+# p99_of WORDS: in milliseconds, of the line that has them
+p99_of() { sed -n "s/.*$1.* p99 \([0-9]*\) ms.*/\1/p" "$T/figures"; }
+check "99 % of what a webhook told were triaged within 5 s" [ "$(p99_of 'a webhook arrived')" -lt 5000 ]
+check "and of what none did within 5 s of the next poll" [ "$(p99_of 'none did')" -lt 10000 ]
 echo "# seed $SEED: $kills bridges and $agents agents were killed, Gitea was away twice for $AWAY_MS ms, $DROP of all webhooks were dropped"

@@ -53,3 +53,5 @@ N=$(issue "Crash under a frozen agent")
 check "while its agent is frozen the other's bridge works" wait_for 40 says "$N" '\*\*succeeded\*\*'
 kill -CONT "$AGENT"
 is "and one comment is made" "$(comments "$N")" 1
+
+gitea_kept "$T/record" 100

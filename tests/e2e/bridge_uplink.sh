@@ -57,3 +57,5 @@ check "who goes on" wait_for 20 says $N '\*\*succeeded\*\*'
 sleep 3
 check "and keeps it" owned_by ezra-1
 kill $CUT
+
+gitea_kept "$T/record" 30

@@ -131,3 +131,14 @@ END
 	is "bash completes a tool" "$(bash "$T/complete.bash" "$T/completion.bash" "$UW" 2>&1)" file_read
 fi
 refuse "another shell is wrong usage" 2 "$UW" completion tcsh
+
+# man
+is "there is a manual page for each command, or group of commands" \
+    "$("$UW" man --list | sed -n 's/^uni-wizard-\(.*\)\.1$/\1/p' | sort)" "$("$UW" complete -- '' | cut -f1 | sort)"
+for page in $("$UW" man --list); do
+	SOURCE_DATE_EPOCH=86400 "$UW" man "${page%.*}" >"$T/page" && grep -q '^\.TH [A-Z.-]* [15] 1970-01-02 ' "$T/page" || echo "$page"
+done >"$T/wrong"
+is "each is printed, with the day of the sources" "$(cat "$T/wrong")" ""
+like "with the options of its commands" "$(out man submit)" '^..B.-H.fP, .fB.-.-house.fP .fIH.fP$'
+like "that of the configuration has its keys" "$(out man houses.yaml)" '^\.B limits\.outbox_bytes$'
+refuse "no page is wrong usage" 2 "$UW" man nonsense

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../gitea/lib.sh"
 
 gitea_needs "ONCE AT GITEA"
-gitea_up
+gitea_up --record "$T/record"
 gitea_user allegro
 gitea_do POST /repos '{"full_name":"timmy/work","writers":["allegro"]}' >"$T/out"
 gitea POST /repos/timmy/work/issues '{"title":"The first"}' >"$T/out"
@@ -63,3 +63,5 @@ is "none is there twice" "$(sort "$T/issues" | uniq -d)" ""
 is "no comment is missing" "$(sort -u "$T/comments" | wc -l | tr -d ' ')" "$N"
 is "none is there twice" "$(sort "$T/comments" | uniq -d)" ""
 check "and it was not too easy" [ "$("$UW" task list --house ezra --limit 200 --json | jq '[.[].attempt] | add')" -gt $((2 * N + 10)) ]
+
+gitea_kept "$T/record" 60

@@ -35,6 +35,7 @@ hermes:
   home: $T/home
   listen: $listen
   webhook_secret: HERMES_HOOK
+breakers: {failures: 2, open_s: 2s, open_cap_s: 30s}
 workers:
   count: 6
   grace_ms: 3000
@@ -86,9 +87,11 @@ like "for its reason" "$(of fails .error.message)" 'HTTP 401: invalid key'
 run halfway "tool terminal ls
 fail no more money"
 is "one that did something first is uncertain" "$(of halfway .state)" uncertain
-run partial "say half
-partial"
-is "a partial one is no success" "$(of partial .state)" failed
+for how in "" partial failed interrupted; do
+	run partial "say half
+partial $how"
+	is "one that is no more than ${how:-a part} is no success" "$(of partial .state)" failed
+done
 run empty "empty"
 like "nor is one without a text" "$(of empty .error.message)" 'ended without a text'
 run cut "say before
@@ -154,6 +157,15 @@ succeeded() { [ "$("$UW" task show "$id" --json | jq -r .state)" = succeeded ]; 
 check "and it succeeds" wait_for 15 succeeded
 like "having run just that" "$("$UW" task show "$id" --json | jq -r .result.output)" 'ran: rm -rf build'
 is "once" "$(posted '/approval$' | tail -n 1)" '{"choice":"once"}'
+id=$("$UW" submit hermes_run "prompt=ask rm -rf build
+ask rm -rf /
+say done" 'allow=["rm -rf build"]' --mode sovereign --house bezalel --json | jq -rs '.[0].id')
+check "what he approves for one command" wait_for 10 waiting
+check "is approved" "$UW" approve "$id"
+ended() { "$UW" task show "$id" --json | jq -e '.state == "failed" or .state == "uncertain"'; }
+check "and comes to an end" wait_for 15 ended
+is "at another, which he did not see" "$("$UW" task show "$id" --json | jq -c '[.error.code, .error.got]')" '["approval","rm -rf /"]'
+is "and which is denied" "$(posted '/approval$' | tail -n 2 | tr '\n' ' ')" '{"choice":"once"} {"choice":"deny"} '
 
 # ---- what it does is told ----
 
@@ -185,7 +197,8 @@ for version in 8 16 17 30 99; do
 	# Another database takes its place.
 	rm "$T/home"/state.db*
 done
-check "a version that nobody knows is named" says 'schema 99 (not one that was looked at)'
+is "a version that nobody knows is named, and no other" "$(grep -o 'schema [0-9]* (not one that was looked at)' "$T/tail.log" | sort -u)" \
+    "schema 99 (not one that was looked at)"
 like "what a tool failed with is seen" "$(told 'select(.call == "call_4" and .session == "s-17" and .event == "tool.completed") | .ok')" '^false$'
 like "and how long it took" "$(told 'select(.call == "call_4" and .session == "s-17" and .event == "tool.completed") | .ms')" '^[0-9]+$'
 is "no text and no argument has left the host" "$(grep -c SECRET "$T/heard")" 0
@@ -270,8 +283,23 @@ check "what may leave is configured" has_for 10 1 'select(.session == "shared" a
 learned() { "$UW" predict --tool hermes/terminal --house bezalel --json | jq -e '.of_tool > 100' >/dev/null; }
 check "the agent has learned from it" wait_for 40 learned
 
-# ---- an older Hermes, and none that serves ----
+# ---- away ----
 kill $tail 2>/dev/null
+kill "$(cat "$T/port.pid")"
+for i in 1 2; do
+	run "away.$i" "say x"
+	is "nobody answers, which is a failure without effect, $i" "$(of "away.$i" '[.state, .error.code] | tostring')" '["failed","network"]'
+done
+state() { "$UW" task show "$id" --json | jq -r .state; }
+id=$("$UW" submit hermes_run "prompt=say I waited" --house bezalel --json | jq -rs '.[0].id')
+is "what comes then is kept back" "$(state)" scheduled
+like "until this agent's Hermes is there again" "$("$UW" breaker list)" 'bezalel +hermes_run +hermes +bezalel-1 +(open|half_open)'
+export HERMES_PORT="$port"
+double port
+unset HERMES_PORT
+check "it is done then" wait_for 40 succeeded
+
+# ---- an older Hermes, and none that serves ----
 reconfigure() {
 	sed "$1" "$T/c/houses.yaml" >"$T/.yaml" && cat "$T/.yaml" >"$T/c/houses.yaml"
 	restart_all

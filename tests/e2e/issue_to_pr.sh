@@ -1,14 +1,14 @@
 #!/bin/sh
 # limit: 120
-# From an issue to a pull request: it is triaged, and its house has Hermes work on it in a working copy, commits that, pushes it
-# once the sovereign has said so, opens the pull request, and all of it is told in one comment. Git is real; Hermes and
-# Gitea are doubles.
+# From an issue to a pull request: it is triaged, and its house has Hermes work on it in a working tree of its own, commits that,
+# pushes it once the sovereign has said so, opens the pull request, and all of it is told in one comment. Two at once do not
+# meet. Git is real; Hermes and Gitea are doubles.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/../gitea/bridge.sh"
 
 export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=timmy GIT_AUTHOR_EMAIL=timmy@example.org \
     GIT_COMMITTER_NAME=timmy GIT_COMMITTER_EMAIL=timmy@example.org
-HUB=$T/c/work/hub.git SITE=$T/c/work/site
+HUB=$T/c/work/hub.git SITE=$T/c/work/site TREES=$T/c/work/trees
 bridge_gitea "\"git\":\"$HUB\""
 HERMES_KEY=an-api-key node "$GITEA_DIR/../hermes/double.mjs" "$T/hermes" "$T/hermes.log" >"$T/hermes.out" 2>&1 &
 on_exit "kill $! 2>/dev/null"
@@ -16,11 +16,12 @@ check "a double of Hermes runs" wait_for 10 [ -s "$T/hermes" ]
 
 bridge_cluster 'poll_s: 1s' <<END
   change: {kind: issue, words: [please], add: [bug, house/ezra], category: work for Hermes, house: ezra, tasks: [
-    '{"tool":"git_checkout","params":{"repo_path":"$SITE","ref":"uw/issue-{number}","create":true,"start":"main"}}',
-    '{"tool":"hermes_run","params":{"path":"$SITE","prompt":"write notes.md {title}\nsay It is written."}}',
-    '{"tool":"git_commit","params":{"repo_path":"$SITE","message":"{title}\n\nCloses #{number}","paths":["notes.md"]}}',
-    '{"tool":"git_push","params":{"repo_path":"$SITE","branch":"uw/issue-{number}"}}',
-    '{"tool":"gitea_create_pr","params":{"repository":"{repo}","title":"{title}","head":"uw/issue-{number}","body":"Closes #{number}"}}']}
+    '{"tool":"git_worktree","params":{"repo_path":"$SITE","path":"$TREES/issue-{number}","ref":"uw/issue-{number}","start":"main"}}',
+    '{"tool":"hermes_run","params":{"path":"$TREES/issue-{number}","prompt":"write notes.md {title}\nwrite new.md By Hermes\nwait 300\nsay It is written."}}',
+    '{"tool":"git_commit","params":{"repo_path":"$TREES/issue-{number}","message":"{title}\n\nCloses #{number}","paths":["."]}}',
+    '{"tool":"git_push","params":{"repo_path":"$TREES/issue-{number}","branch":"uw/issue-{number}"}}',
+    '{"tool":"gitea_create_pr","params":{"repository":"{repo}","title":"{title}","head":"uw/issue-{number}","body":"Closes #{number}"}}',
+    '{"tool":"git_worktree","params":{"repo_path":"$SITE","path":"$TREES/issue-{number}","remove":true}}']}
 END
 printf 'an-api-key\n' >"$T/hermes.key"
 chmod 600 "$T/hermes.key"
@@ -35,6 +36,7 @@ echo notes >"$SITE/notes.md"
 git -C "$SITE" add notes.md
 git -C "$SITE" commit -q -m begin
 git -C "$SITE" push -q origin main
+mkdir "$TREES"
 restart_all
 
 # Only what everybody sees is production. Hermes does not say beforehand what it touches: that it may work is the sovereign's word.
@@ -54,21 +56,31 @@ on_hub() { git -C "$HUB" rev-parse -q --verify "refs/heads/$1"; }
 pulls() { gitea GET "$R/pulls?state=all" | jq length; }
 
 N=$(issue "A note, please")
-check "an issue is triaged, and its chain begins" wait_for 20 says "$N" '^1\. `git_checkout` '
+O=$(issue "Another page, please")
+check "an issue is triaged, and its chain begins" wait_for 20 says "$N" '^1\. `git_worktree` '
 check "it waits for an approval before the push" wait_for 40 says "$N" '^4\. `git_push` .*waits for an approval'
+check "so does another that was opened with it" wait_for 40 says "$O" '^4\. `git_push` .*waits for an approval'
 [ "$FAILED" -eq 0 ] || exit
-PUSH=$(task_of "$N" 4)
+PUSH=$(task_of "$N" 4) OTHER=$(task_of "$O" 4)
 check "which is asked for" wait_for 10 asked "$PUSH"
-like "what Hermes was told came from the issue" "$(jq -r 'select(.url == "/v1/runs") | .body' "$T/hermes.log")" \
-    'write notes.md A note, please'
-is "in the working copy" "$(jq -r 'select(.url == "/v1/runs") | .body | fromjson.instructions' "$T/hermes.log")" \
-    "Work in the directory $SITE and nowhere else."
-is "what it wrote is committed" "$(git -C "$SITE" show "uw/issue-$N:notes.md")" "A note, please"
-is "on the branch of the issue, alone" "$(git -C "$SITE" log --format=%s "main..uw/issue-$N")" "A note, please"
+runs() { jq -r 'select(.url == "/v1/runs") | .body | fromjson | .instructions + " " + .input' "$T/hermes.log" | grep '^Work' | sort; }
+is "Hermes was given the words of each, and a place for each" "$(runs)" \
+    "Work in the directory $TREES/issue-$N and nowhere else. write notes.md A note, please
+Work in the directory $TREES/issue-$O and nowhere else. write notes.md Another page, please"
+# branch N TITLE: it has what was written for this issue and nothing else
+branch() {
+	is "what it wrote is committed, $1" "$(git -C "$SITE" show "uw/issue-$1:notes.md")" "$2"
+	is "a file that it made too, $1" "$(git -C "$SITE" show "uw/issue-$1:new.md")" "By Hermes"
+	is "on the branch of the issue, alone, $1" "$(git -C "$SITE" log --format=%s "main..uw/issue-$1")" "$2"
+}
+branch "$N" "A note, please"
+branch "$O" "Another page, please"
+is "nobody worked in the repository's own working tree" "$(git -C "$SITE" symbolic-ref --short HEAD; git -C "$SITE" status --porcelain; cat "$SITE/notes.md")" "main
+notes"
 check "nothing is pushed" not on_hub "uw/issue-$N"
 is "and there is no pull request" "$(pulls)" 0
 is "it has the labels" "$(gitea GET "$R/issues/$N" | jq -r '[.labels[].name] | sort | join(" ")')" "bug house/ezra"
-like "the last task waits" "$(said "$N")" '^5\. `gitea_create_pr` `[0-9A-Z]{26}` waits for the one before it\.$'
+like "the next task waits" "$(said "$N")" '^5\. `gitea_create_pr` `[0-9A-Z]{26}` waits for the one before it\.$'
 like "the request names what would be pushed where" "$("$UW" approvals "$PUSH")" "path:$HUB"
 
 # Whoever goes on from here knows the tasks by the issue.
@@ -86,29 +98,40 @@ P=$(jq -r .number "$T/pull")
 said "$N" >"$T/comment"
 is "there is one comment" "$(comments "$N")" 1
 is "which says of each task that it succeeded" \
-    "$(grep -cE '^[1-5]\. `[a-z_]+` `[0-9A-Z]{26}` (\*\*succeeded\*\*|succeeded)\. Attempt [12](, [0-9]+ ms)?\.' "$T/comment")" 5
+    "$(grep -cE '^[1-6]\. `[a-z_]+` `[0-9A-Z]{26}` (\*\*succeeded\*\*|succeeded)\. Attempt [12](, [0-9]+ ms)?\.' "$T/comment")" 6
 like "and has the pull request" "$(cat "$T/comment")" "^5\. .* Opened \[#$P\]\(http://[^)]*/timmy/work/pulls/$P\)\."
-for i in 1 2 3 4 5; do
+for i in 1 2 3 4 5 6; do
 	"$UW" task show "$(task_of "$N" $i)" --json | jq -r '"\(.tool) \(.sender) \(.state)"'
 done >"$T/tasks"
 is "the tasks that it names are these" "$(tr '\n' ' ' <"$T/tasks")" \
-    "git_checkout gitea succeeded hermes_run gitea succeeded git_commit gitea succeeded git_push gitea succeeded gitea_create_pr gitea succeeded "
-is "and there are no others of the bridge" "$("$UW" task list --house ezra --json | jq '[.. | objects | select(.sender? == "gitea")] | length')" 5
+    "git_worktree gitea succeeded hermes_run gitea succeeded git_commit gitea succeeded git_push gitea succeeded gitea_create_pr gitea succeeded git_worktree gitea succeeded "
+is "and there are no others of the bridge" "$("$UW" task list --house ezra --json | jq '[.. | objects | select(.sender? == "gitea")] | length')" 12
+is "its working tree is gone, the other's is not" "$(ls "$TREES")" "issue-$O"
 like "the audit has by whom the push was approved" "$("$UW" audit show "$PUSH")" 'given by +timmy$'
 like "and what was pushed" "$("$UW" audit show "$PUSH")" "hub.git#uw/issue-$N\",\"sha256\":\"$(on_hub "uw/issue-$N")\""
 
+check "the sovereign approves the other" "$UW" approve "$OTHER"
+check "which comes to its end too" wait_for 40 says "$O" '^All of it \*\*succeeded\*\*'
+is "with a pull request of its own branch" "$(gitea GET "$R/pulls?state=all" | jq -r '[.[].head | .ref + " " + .sha] | sort | join("\n")')" \
+    "uw/issue-$N $(on_hub "uw/issue-$N")
+uw/issue-$O $(on_hub "uw/issue-$O")"
+is "in which nothing is of the first" "$(git -C "$HUB" log --format=%s "main..uw/issue-$O")" "Another page, please"
+
 gitea POST "$R/pulls/$P/merge" '{"do":"merge"}' >"$T/out"
-counted() { "$UW" allegro --status --json | jq -e '.sums.pulls_opened == 1 and .pulls_merged.week == 1' >/dev/null; }
-check "the pull request is counted: opened, and merged" wait_for 20 counted
+counted() { "$UW" allegro --status --json | jq -e '.sums.pulls_opened == 2 and .pulls_merged.week == 1' >/dev/null; }
+check "pull requests are counted: opened, and merged" wait_for 20 counted
 
 # Where one fails, the others are not run.
-M=$(issue "Another one, please")
-check "a second issue comes as far as the push" wait_for 40 says "$M" '^4\. `git_push` .*waits for an approval'
+M=$(issue "A third one, please")
+check "a third issue comes as far as the push" wait_for 40 says "$M" '^4\. `git_push` .*waits for an approval'
 PUSH=$(task_of "$M" 4)
 check "which is asked for, too" wait_for 10 asked "$PUSH"
 check "the sovereign denies it" "$UW" deny "$PUSH" --why "not now"
-check "the comment says which did not go well" wait_for 20 says "$M" '^It ended with task 4 of 5, which \*\*was denied\*\*'
-like "and that the last is not run" "$(said "$M")" '^5\. `gitea_create_pr` `[0-9A-Z]{26}` is not run\.$'
+check "the comment says which did not go well" wait_for 20 says "$M" '^It ended with task 4 of 6, which \*\*was denied\*\*'
+like "and that those after it are not run" "$(said "$M")" '^5\. `gitea_create_pr` `[0-9A-Z]{26}` is not run\.$'
 is "it was cancelled" "$("$UW" task show "$(task_of "$M" 5)" --json | jq -r .state)" cancelled
 check "nothing of it was pushed" not on_hub "uw/issue-$M"
+is "and its working tree is there to be looked at" "$(cat "$TREES/issue-$M/notes.md")" "A third one, please"
 check "the audit is whole" "$UW" audit verify
+
+gitea_kept "$T/record" 20

@@ -120,7 +120,7 @@ check "they outlive the agent, and come when the broker is back, in order and on
 
 . "$(dirname "$0")/../gitea/lib.sh"
 if command -v node >/dev/null; then
-	gitea_up
+	gitea_up --record "$T/record"
 	gitea_user allegro
 	gitea_do POST /repos '{"full_name":"timmy/work","writers":["allegro"],"branches":{"main":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","fix/a":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}}' >"$T/.out"
 	for title in One Two; do
@@ -147,6 +147,13 @@ for target in timmy timmy-1 "$timmy/health" "${timmy#http://}"; do
 done
 like "an agent is known by its own answer" "$("$T/allegro" ezra health timmy 2>&1)" '"name":"house timmy".*"timmy-1 is well'
 refuse "one without an endpoint cannot be asked" 1 "$T/allegro" ezra health ezra-1
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+openssl s_server -accept "127.0.0.1:$port" -cert "$T/c/pki/broker.crt" -key "$T/c/pki/broker.key" -www >"$T/tls.log" 2>&1 &
+on_exit "kill $! 2>/dev/null"
+cp "$T/c/pki/ca.crt" "$T/c/work/ca.crt"
+well() { "$T/allegro" ezra health "https://localhost:$port/" "$@" | grep -q '^{"status":"ok"'; }
+check "one with a certificate of our own is well, by that authority" wait_for 10 well ca.crt
+refuse "and is not trusted without" 1 well
 kill -STOP "$(cat "$T/c/run/timmy-1.pid")"
 like "one that stands is not well" "$("$T/allegro" ezra health timmy 2>&1)" '^\{"status":"fail"'
 kill -CONT "$(cat "$T/c/run/timmy-1.pid")"
@@ -164,3 +171,5 @@ is "once" "$("$T/allegro" ezra pr timmy/work fix/a 'Fix "a"' | jq -c '[.number, 
 is "Hermes answers" "$("$T/allegro" ezra hermes 'say Done.' opus | jq -r .output)" Done.
 like "as the model that was asked for" "$(jq -r 'select(.method == "POST") | .body' "$T/hermes.log")" '"model":"opus"'
 refuse "and fails" 1 "$T/allegro" ezra hermes 'fail no money'
+
+gitea_kept "$T/record" 8

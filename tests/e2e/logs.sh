@@ -69,6 +69,23 @@ like "progress is told with percent and note" "$(jq -c --arg id "$id" 'select(.t
     tr '\n' ' ')" '\[50,"step 20"\]'
 is "watch shows it" "$(jq -r 'select(.type == "progress") | .house' "$T/watched" | sort -u)" ezra
 
+# Through another agent's interface, while somebody listens there.
+token=$(sed -n '/^  timmy:/,/auth_token:/s/.*auth_token: "\(.*\)"/\1/p' "$T/c/houses.yaml")
+curl -sN -m 60 -H "Authorization: Bearer $token" "$(cat "$T/c/state/timmy-1.http")/v1/events?house=ezra" >"$T/stream" &
+stream=$!
+streamed() {
+	sed -n 's/^data: //p' "$T/stream" | jq -rj 'select(.event.type == "output" and .agent == "ezra-1") | .event.text' >"$T/out"
+	[ -s "$T/out" ]
+}
+output_is_streamed() {
+	id=$(start counter --house ezra)
+	"$UW" logs -f "$id" >/dev/null 2>&1
+	streamed
+}
+check "another agent's page hears what a tool writes" wait_for 20 output_is_streamed
+check "word for word" says "$T/all" "$(tail -n 1 "$T/out")"
+kill $stream
+
 # Small tasks say nothing.
 as watcher mosquitto_sub -t 'uw/+/house/ezra/log/+' -W 4 >"$T/live" 2>/dev/null &
 live=$!

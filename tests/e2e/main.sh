@@ -268,12 +268,12 @@ is "with all that was there" "$("$UW" task show "$id" --json | jq -r .state)" ca
 printf 'retention: {finished: 5}\n' >>"$T/c/houses.yaml"
 alone allegro
 first=$("$UW" submit noop --house allegro --wait --json | jq -r .id)
-for i in 1 2 3 4 5 6 7 8; do
+for i in 1 2 3 4 5 6 7 8 9 10; do
 	"$UW" submit noop --house allegro --wait >"$T/out" 2>&1
 done
 restart_all
 few() {
-	[ "$("$UW" task list --house allegro --json | jq length)" -le 5 ]
+	[ "$("$UW" task list --house allegro --json | jq length)" -le 10 ]
 }
 check "finished tasks beyond the number kept are forgotten" wait_for 12 few
 refuse "they cannot be shown any more" 1 "$UW" task show "$first"

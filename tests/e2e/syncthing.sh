@@ -81,6 +81,7 @@ for host in laptop desk; do
 	    -e "s|\[work\]|[$T/c/work]|; s|\[tools.d\]|[$T/c/tools.d]|" "$T/c/houses.yaml" >"$T/$host/houses.yaml"
 	chmod 600 "$T/$host/houses.yaml"
 done
+echo 'alerts: {sync-fault: {raise_s: 1, clear_s: 1}, sync-behind: {limit: 2}}' >>"$T/c/houses.yaml"
 sharing ezra "$API_ezra" >>"$T/c/houses.yaml"
 sharing laptop "$API_laptop" >>"$T/laptop/houses.yaml"
 check "the configuration is right" "$UW" config check
@@ -234,12 +235,21 @@ check "and with it all copies" wait_for 20 eval '[ "$(on laptop artifact list --
 
 health() { curl -s -m 5 "$(cat "$T/c/state/ezra-1.http")/health" >"$T/health"; }
 says() { health && jq -e "$1" "$T/health"; }
+raised() { "$UW" alerts --json | jq -e --arg name "$1" 'any(.[]; .name | startswith($name))'; }
 check "the agent's health has it" wait_for 10 says '.status == "ok" and .checks.sync.ok'
 is "and the doctor" "$(sharing_of ezra)" well
 rest ezra PATCH config/options -d '{"relaysEnabled":true}'
 is "who finds what was switched on since" "$(sharing_of ezra)" "sync.setup well"
 check "which another set-up mends" on ezra sync setup
+refuse "no alert is raised" 1 raised sync
+rest ezra PATCH config/folders/uw-laptop -d '{"minDiskFree":{"value":100,"unit":"%"}}'
+echo "no room for it" >"$T/stuck"
+on laptop artifact put "$T/stuck" >"$T/out"
+check "an alert tells of files that do not come" wait_for 30 eval 'health; raised sync-behind.ezra-1'
+check "and is taken back when there is room" on ezra sync setup
+check "for they come" wait_for 40 eval 'health; ! raised sync'
 stop laptop
+check "an alert tells that a host is away, though nobody asks" wait_for 40 raised sync-fault.ezra-1
 check "the agent's health says that a host is away, and is well itself" wait_for 10 \
     says '.status == "ok" and (.checks.sync | .ok == false and (.detail | test("0 of 1 other devices are connected, not laptop")))'
 refuse "so does the status" 1 on ezra sync status

@@ -14,6 +14,7 @@
 #include "hook.h"
 #include "json.h"
 #include "rule.h"
+#include "suggest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,6 +60,19 @@ try_facts(const struct rules *rules, const cJSON *facts)
 		try_task(t, i, facts, key);
 }
 
+/* Each word of a text is found again by its hash. */
+static void
+try_words(const char *text)
+{
+	struct suggest_words w = { 0 };
+	char word[SUGGEST_WORD + 1];
+
+	suggest_text(&w, text);
+	for (size_t i = 0; i < w.n; i++)
+		if (!suggest_word(text, w.v[i], word) || (i && w.v[i - 1] >= w.v[i]))
+			abort();
+}
+
 static void
 try_comment(const char *text)
 {
@@ -69,8 +83,10 @@ try_comment(const char *text)
 		return;
 	comment_put(&b, &x, NULL, NULL, "key");
 	if (!comment_read(buf_str(&b), &y) || strcmp(x.task, y.task) != 0 || strcmp(x.house, y.house) != 0 ||
-	    strcmp(x.state, y.state) != 0)
+	    strcmp(x.state, y.state) != 0 || !x.said != !y.said || (x.said && strcmp(x.said, y.said) != 0))
 		abort();
+	free(x.said);
+	free(y.said);
 	buf_free(&b);
 }
 
@@ -100,6 +116,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (hook_is_signed("key", text, data, size) || hook_is_signed("", text, data, size))
 		abort();
 	try_comment(text);
+	try_words(text);
 	free(text);
 	return 0;
 }

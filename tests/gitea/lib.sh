@@ -4,6 +4,8 @@
 #   gitea_prism proxy           a proxy in front of it that checks requests and answers against Gitea's contract: GITEA is its
 #                               URL from then on. gitea_prism mock: one that answers by itself, GITEA_MOCK. Fails where npm
 #                               cannot bring it, and says why in $T/prism.why
+#   gitea_kept FILE N           what the double recorded there (gitea_up --record FILE) is more than N different requests, and is as the
+#                               contract has it: sent once more to that mock
 #   gitea_violations            what it found, answers that are null where the contract forgets to allow it left out
 #   gitea METHOD PATH [JSON]    asks its API as somebody: GITEA_AS is the token (t-allegro); prints the answer
 #   gitea_do METHOD PATH [JSON] asks its control port
@@ -76,6 +78,16 @@ gitea_violations() {
 	grep -oE 'Violation: .*|[a-z]+ [^ ]+ ✖ .*terminated.*' "$T/prism.log" |
 	    grep -Ev 'Violation: response\.body[.0-9]*(pull_request\.)?(assignees?|closed_at|due_date|labels|merge_commit_sha|merged_at|merged_by|milestone|pull_request|requested_reviewers|state|statuses|team|errors)( |$)' |
 	    grep -v -e 'Violation: response Unable to match the returned status code' -e FetchError
+}
+
+gitea_kept() {
+	if ! gitea_prism mock; then
+		skip "THE CONTRACT OF GITEA" "npm could not bring Prism: $(tail -n 1 "$T/prism.why" 2>/dev/null)"
+		return
+	fi
+	node "$GITEA_DIR/replay.mjs" "$1" "$GITEA_MOCK" >"$T/sent"
+	check "more than $2 different requests were made of Gitea" [ "$(cat "$T/sent")" -gt "$2" ]
+	is "and are as its contract has them" "$(gitea_violations)" ""
 }
 
 gitea_config() {

@@ -9,14 +9,14 @@
 //   wait MS
 //   ask COMMAND       approval.request; goes on when it is answered: after deny, its output says so
 //   fail WHY          run.failed
-//   partial           run.completed, but not completed: "completed": false
+//   partial [MEMBER]  run.completed, but not completed: "completed": false, or "partial", "failed" or "interrupted": true
 //   empty             run.completed without a text
 //   cut               the connection of the stream is reset; the run goes on
 //   hang              the run does nothing any more until it is stopped
 //   lose              the run is forgotten, as after a restart
 //
 // double.mjs PORTFILE LOG: prints its port into PORTFILE, and each request as a line of JSON into LOG.
-// HERMES_KEY: API_SERVER_KEY. HERMES_MAX: concurrent runs (10). HERMES_OLD=1: 0.11, which knows neither status, approval nor stop.
+// HERMES_PORT: to listen at (any). HERMES_KEY: API_SERVER_KEY. HERMES_MAX: concurrent runs (10). HERMES_OLD=1: 0.11, which knows neither status, approval nor stop.
 // POST /double/hook {"url","secret",...}: sends a signed outbound webhook, as Hermes would; the rest of the object is its body.
 // "count" of them, one after the other, "every" so many ms.
 import http from 'node:http'
@@ -107,7 +107,8 @@ async function go(run) {
 		} else if (word === 'fail') {
 			return finish(run, 'failed', 'run.failed', { error: rest })
 		} else if (word === 'partial') {
-			return finish(run, 'completed', 'run.completed', { output: run.output, completed: false, usage: usage(run) })
+			const how = rest ? { [rest]: true } : { completed: false }
+			return finish(run, 'completed', 'run.completed', { output: run.output, ...how, usage: usage(run) })
 		} else if (word === 'empty') {
 			return finish(run, 'completed', 'run.completed', { output: '', usage: usage(run) })
 		} else if (word === 'cut') {
@@ -249,7 +250,7 @@ const server = http.createServer((req, res) => {
 		route(req, res, body)
 	})
 })
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(process.env.HERMES_PORT || 0), '127.0.0.1', () => {
 	fs.writeFileSync(`${portFile}.new`, String(server.address().port))
 	fs.renameSync(`${portFile}.new`, portFile)
 })

@@ -94,7 +94,7 @@ void
 ct_open(struct coretest *t)
 {
 	if (core_open(&t->core, &(struct core_opts){ .config = &t->config, .tools = t->tools, .agent = t->agent,
-	    .store_path = ct_store(t), .seed = t->seed, .secret = "secret", .version = "4", .host = "here",
+	    .store_path = ct_store(t), .seed = t->seed, .secret = "secret", .version = "4", .protocol = t->protocol, .host = "here",
 	    .sign = t->sign, .sign_arg = t->sign_arg, .sign_binding = t->sign_binding }, t->now, &t->e))
 		fail_msg("%s", t->e.msg);
 	t->open = false;

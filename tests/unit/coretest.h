@@ -47,6 +47,7 @@ struct coretest {
 	struct core *core;
 	struct core_now now;
 	const char *agent;
+	int protocol;                   /* what it speaks from the next opening on; 0: ours */
 	int (*sign)(void *arg, const char *type, const void *payload, size_t len, struct buf *envelope, struct err *e);
 	void *sign_arg;                 /* as in struct core_opts, from the next opening on */
 	const char *sign_binding;

@@ -9,8 +9,10 @@
 #include "event.h"
 #include "hook.h"
 #include "json.h"
+#include "lesson.h"
 #include "matters.h"
 #include "rule.h"
+#include "said.h"
 #include "save.h"
 #include "uplink.h"
 
@@ -172,6 +174,10 @@ keys_are_markers_and_differ(void **state)
 	(void)state;
 	event_key(a, "timmy/work", 8);
 	assert_string_equal(a, "gitea:timmy/work/8:opened");
+	event_task_key(b, "timmy/work", 8, 0);
+	assert_string_equal(a, b);
+	event_task_key(b, "timmy/work", 8, 2);
+	assert_string_equal(b, "gitea:timmy/work/8:r2");
 	event_key(a, "timmy/a--b", 8);
 	event_key(b, "timmy/a--c", 8);
 	assert_true(gitea_id_ok(a) && gitea_id_ok(b));
@@ -194,11 +200,12 @@ static const char houses[] =
     "  urgent: {labels: [critical, blocker], house: bezalel, task: '{\"tool\":\"noop\"}'}\n"
     "  bot: {author: renovate}\n"
     "  other: {repo: 'timmy/site*'}\n"
-    "  crash: {kind: issue, words: [crash, segmentation fault], house: ezra,\n"
+    "  crash: {kind: issue, words: [crash, segmentation fault], house: ezra, add: [bug], category: a fault,\n"
     "    task: '{\"tool\":\"http_get\",\"params\":{\"url\":\"{title}\",\"list\":[\"{repo}#{number} by {author}: {other}\"],\"n\":1}}'}\n"
     "  slow: {match: 'takes? .*(hours|days)$'}\n"
     "  chain: {words: [please], house: ezra, tasks: ['{\"tool\":\"noop\"}',\n"
-    "    '{\"tool\":\"http_get\",\"params\":{\"url\":\"uw/issue-{number}\"}}', '{\"tool\":\"gitea_create_pr\"}']}\n";
+    "    '{\"tool\":\"http_get\",\"params\":{\"url\":\"uw/issue-{number}\"}}', '{\"tool\":\"gitea_create_pr\"}']}\n"
+    "  asks: {labels: [question]}\n";
 
 static struct config config;
 static struct rules *rules;
@@ -378,12 +385,55 @@ a_comment_tells_its_successor(void **state)
 	assert_true(gitea_is_marked(b.data, "gitea:a/b/1:opened"));
 	assert_non_null(strstr(b.data, "[`" TASK "`](https://t/#task/" TASK ") is running."));
 	buf_clear(&b);
+	x.round = 3;
+	comment_put(&b, &x, NULL, NULL, "k");
+	assert_true(comment_read(b.data, &y));
+	assert_int_equal(y.round, 3);
+	assert_non_null(strstr(b.data, "**Triage**, as it was opened again: "));
+	buf_clear(&b);
 	x = (struct matter){ .rule = "" };
 	comment_put(&b, &x, NULL, NULL, "k");
 	assert_true(comment_read(b.data, &y));
 	assert_string_equal(y.task, "");
 	assert_string_equal(y.house, "");
 	buf_free(&b);
+}
+
+#define SAID "[{\"kind\":\"label\",\"name\":\"good first issue\",\"p\":0.874,\"like\":42,\"set\":true}," \
+	"{\"kind\":\"house\",\"name\":\"ezra\",\"p\":0.5,\"like\":7}]"
+
+static void
+a_comment_tells_what_is_probable(void **state)
+{
+	struct matter x = { .said = (char *)SAID }, y = { 0 };
+	struct buf b = { 0 };
+
+	(void)state;
+	comment_put(&b, &x, NULL, NULL, "k");
+	assert_non_null(strstr(b.data, "looks at it.\n\nProbably `good first issue` (87 %, from 42 like it; set), house `ezra` "
+	    "(50 %, from 7 like it).\n\n<"));
+	assert_true(comment_read(b.data, &y));
+	assert_string_equal(y.said, SAID);
+	free(y.said);
+	buf_free(&b);
+}
+
+static void
+what_is_no_suggestion_is_none(void **state)
+{
+	static const char *const bad[] = { "", "{}", "[1]", "[{}]", "[{\"kind\":\"x\",\"name\":\"a\",\"p\":0,\"like\":0}]",
+		"[{\"kind\":\"label\",\"name\":\"\",\"p\":0,\"like\":0}]", "[{\"kind\":\"label\",\"name\":\"a`b\",\"p\":0,\"like\":0}]",
+		"[{\"kind\":\"label\",\"name\":\"a-->\",\"p\":0,\"like\":0}]", "[{\"kind\":\"label\",\"name\":\"a\",\"p\":2,\"like\":0}]",
+		"[{\"kind\":\"label\",\"name\":\"a\",\"p\":0,\"like\":-1}]", "[{\"kind\":\"label\",\"name\":\"a\\n\",\"p\":0,\"like\":0}]" };
+	cJSON *good = said_read(SAID, strlen(SAID));
+
+	(void)state;
+	assert_non_null(good);
+	assert_true(said_has_set(good, "good first issue"));
+	assert_false(said_has_set(good, "ezra"));
+	cJSON_Delete(good);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_null(said_read(bad[i], strlen(bad[i])));
 }
 
 static void
@@ -428,6 +478,8 @@ what_is_no_record_is_none(void **state)
 	static const char *const bad[] = { "", "<!-- uni-wizard-triage ", "x<!-- uni-wizard-triage rule=a house=- task=- state=- -->",
 		"<!-- uni-wizard-triage rule=a house=- task=01 state=- -->", "<!-- uni-wizard-triage rule=A/b house=- task=- state=- -->",
 		"<!-- uni-wizard-triage rule=a house=../x task=- state=- -->", "<!-- uni-wizard-triage rule=a house=- task=- state=- --",
+		"<!-- uni-wizard-triage rule=a house=- task=- state=- round=0 -->", "<!-- uni-wizard-triage rule=a house=- task=- state=- round=2x -->",
+		"<!-- uni-wizard-triage rule=a house=- task=- state=- round= -->", "<!-- uni-wizard-triage rule=a house=- task=- state=- round=99999999999 -->",
 		"<!-- uni-wizard-triage rule=a house=- task=- state=0123456789012345678901234567890123456789 -->" };
 	struct matter x = { .rule = "as it was" };
 
@@ -565,8 +617,8 @@ what_is_told_twice_is_one_matter(void **state)
 
 	(void)state;
 	open_file(&m, path);
-	assert_int_equal(matters_add(&m, f, MATTER_WEBHOOK, 1000, NULL), 1);
-	assert_int_equal(matters_add(&m, f, MATTER_POLL, 2000, NULL), 0);
+	assert_int_equal(matters_add(&m, f, MATTER_WEBHOOK, true, 1000, NULL), 1);
+	assert_int_equal(matters_add(&m, f, MATTER_POLL, true, 2000, NULL), 0);
 	assert_int_equal(matters_due(&m, MATTER_NEW, 1000, &x, NULL), 1);
 	assert_int_equal(x.source, MATTER_WEBHOOK);
 	x.stage = MATTER_OUT;
@@ -581,7 +633,7 @@ what_is_told_twice_is_one_matter(void **state)
 	matters_close(&m);
 	/* In the next life it is the same. */
 	open_file(&m, path);
-	assert_int_equal(matters_add(&m, f, MATTER_POLL, 9000, NULL), 0);
+	assert_int_equal(matters_add(&m, f, MATTER_POLL, true, 9000, NULL), 0);
 	assert_int_equal(matters_by_task(&m, TASK, &x, NULL), 1);
 	snprintf(x.state, sizeof x.state, "running");
 	x.next_ms = 6000;
@@ -594,6 +646,82 @@ what_is_told_twice_is_one_matter(void **state)
 	assert_int_equal(matters_by_task(&m, "", &x, NULL), 0);
 	matters_close(&m);
 	cJSON_Delete(f);
+	remove_file(path);
+}
+
+static cJSON *
+updated(int number, int64_t updated_ms)
+{
+	cJSON *f = facts(number, 500);
+
+	cJSON_AddNumberToObject(f, "updated", (double)updated_ms);
+	return f;
+}
+
+static void
+is_news(struct matters *m, int number, int64_t updated_ms, bool open, int news)
+{
+	cJSON *f = updated(number, updated_ms);
+
+	assert_int_equal(open ? matters_add(m, f, MATTER_POLL, true, 5000, NULL) : matters_closed(m, f, MATTER_POLL, true, 5000, NULL), news);
+	cJSON_Delete(f);
+}
+
+static void
+end_of(struct matters *m)
+{
+	struct matter x;
+
+	assert_int_equal(matters_due(m, MATTER_NEW, 9000, &x, NULL), 1);
+	x.stage = MATTER_DONE;
+	x.again = MATTER_SETTLED;
+	assert_int_equal(matters_save(m, &x, NULL), 0);
+	matter_release(&x);
+}
+
+static void
+what_is_opened_again_is_news_once(void **state)
+{
+	struct matters m = { 0 };
+	struct matter x;
+	char path[64];
+
+	(void)state;
+	open_file(&m, path);
+	is_news(&m, 1, 1000, true, 1);
+	is_news(&m, 1, 1000, true, 0);
+	/* Not before it is done, nor if it was never closed. */
+	is_news(&m, 1, 2000, false, 0);
+	is_news(&m, 1, 3000, true, 0);
+	end_of(&m);
+	is_news(&m, 1, 4000, true, 0);
+	is_news(&m, 1, 5000, false, 0);
+	/* Told late. */
+	is_news(&m, 1, 4500, true, 0);
+	is_news(&m, 1, 6000, true, 1);
+	is_news(&m, 1, 6000, true, 0);
+	is_news(&m, 1, 5000, false, 0);
+	is_news(&m, 1, 7000, true, 0);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 1);
+	assert_int_equal(x.again, MATTER_REOPENED);
+	assert_int_equal(json_number(x.facts, "updated", 0), 6000);
+	matter_release(&x);
+	end_of(&m);
+	/* One that was closed when it was first seen. */
+	is_news(&m, 2, 1000, false, 0);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 0);
+	is_news(&m, 2, 2000, true, 1);
+	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 1);
+	assert_int_equal(x.round, -1);
+	matter_release(&x);
+	/* In the next life that is not known to be news, unless its round is known. */
+	is_news(&m, 3, 1000, false, 0);
+	is_news(&m, 4, 1000, false, 0);
+	assert_int_equal(matters_round(&m, "a/b", 4, 2, NULL), 0);
+	assert_int_equal(matters_doubt(&m, NULL), 0);
+	is_news(&m, 3, 2000, true, 0);
+	is_news(&m, 4, 2000, true, 1);
+	matters_close(&m);
 	remove_file(path);
 }
 
@@ -610,7 +738,7 @@ figures_are_kept(void **state)
 	for (int i = 1; i <= 100; i++) {
 		cJSON *f = facts(i, 1000);
 
-		assert_int_equal(matters_add(&m, f, MATTER_POLL, 1000, NULL), 1);
+		assert_int_equal(matters_add(&m, f, MATTER_POLL, true, 1000, NULL), 1);
 		cJSON_Delete(f);
 		assert_int_equal(matters_due(&m, MATTER_NEW, 1000, &x, NULL), 1);
 		x.stage = MATTER_DONE;
@@ -634,6 +762,184 @@ figures_are_kept(void **state)
 	assert_int_equal(matters_prune(&m, NULL), 0);
 	matters_close(&m);
 	remove_file(path);
+}
+
+/* ---- what people teach ---- */
+
+static struct matters teachings;
+static struct lessons lessons;
+static char teachings_path[64];
+
+static void
+lessons_up(void)
+{
+	open_file(&teachings, teachings_path);
+	assert_int_equal(lessons_open(&lessons, &teachings, &config, NULL), 0);
+}
+
+static void
+lessons_down(void)
+{
+	lessons_close(&lessons);
+	matters_close(&teachings);
+}
+
+/* labels and assignees: JSON. */
+static cJSON *
+issue_of(int number, const char *title, const char *labels, const char *assignees, bool open)
+{
+	cJSON *f = facts(number, 1000);
+
+	cJSON_AddStringToObject(f, "kind", "issue");
+	cJSON_AddStringToObject(f, "title", title);
+	cJSON_AddItemToObject(f, "labels", cJSON_Parse(labels));
+	cJSON_AddItemToObject(f, "assignees", cJSON_Parse(assignees));
+	cJSON_AddBoolToObject(f, "open", open);
+	cJSON_AddNumberToObject(f, "updated", 1000 + number);
+	return f;
+}
+
+static int
+see(int number, const char *title, const char *labels, const char *assignees, bool open)
+{
+	cJSON *f = issue_of(number, title, labels, assignees, open);
+	int rc = lesson_see(&lessons, f, NULL);
+
+	cJSON_Delete(f);
+	return rc;
+}
+
+/* Triage of an open one, by that rule. */
+static void
+triage(int number, const char *title, const char *rule, struct matter *x)
+{
+	*x = (struct matter){ .number = number, .facts = issue_of(number, title, "[]", "[]", true) };
+	snprintf(x->repo, sizeof x->repo, "a/b");
+	snprintf(x->rule, sizeof x->rule, "%s", rule);
+	assert_int_equal(lesson_suggest(&lessons, x, rule_named(&config, rule), NULL, NULL), 0);
+}
+
+static struct suggest_said
+said_of(const char *title, enum suggest_kind kind)
+{
+	struct suggest_words w = { 0 };
+	struct suggest_said all[16];
+	size_t n;
+
+	suggest_text(&w, title);
+	n = suggest_say(lessons.s, &w, 0, 0, all, 16);
+	for (size_t i = 0; i < n; i++)
+		if (all[i].kind == kind)
+			return all[i];
+	return (struct suggest_said){ .name = "" };
+}
+
+static void
+who_has_looked_teaches(void **state)
+{
+	struct matter x;
+
+	(void)state;
+	lessons_up();
+	assert_int_equal(see(1, "open", "[]", "[]", true), 0);
+	assert_int_equal(lessons_count(&lessons), 0);
+	assert_int_equal(see(1, "open", "[\"bug\"]", "[]", true), 1);
+	assert_int_equal(see(1, "open", "[\"bug\"]", "[]", true), 0);
+	assert_int_equal(see(1, "open", "[\"wish\"]", "[]", true), 1);
+	assert_int_equal(see(2, "open", "[]", "[\"ezra\"]", true), 1);
+	assert_int_equal(see(3, "closed", "[]", "[]", false), 1);
+	/* What its rule gave it is nobody's word until it is closed. */
+	triage(4, "a crash", "crash", &x);
+	matter_release(&x);
+	assert_int_equal(see(4, "a crash", "[\"bug\"]", "[]", true), 0);
+	assert_int_equal(see(4, "a crash", "[\"bug\"]", "[]", false), 1);
+	assert_int_equal(lessons_count(&lessons), 4);
+	lessons_down();
+	remove_file(teachings_path);
+}
+
+static void
+what_people_taught_is_kept(void **state)
+{
+	struct suggest_said before, after;
+	struct matter x;
+
+	(void)state;
+	lessons_up();
+	for (int i = 1; i <= 20; i++)
+		see(i, i % 2 ? "it crashes" : "a wish", i % 2 ? "[\"bug\",\"house/ezra\"]" : "[\"wish\"]", i % 2 ? "[\"ezra\"]" : "[]", false);
+	before = said_of("it crashes", SUGGEST_ASSIGNEE);
+	assert_string_equal(before.name, "ezra");
+	assert_true(before.p > LESSON_SAY);
+	/* A label corrects the category and names the house. */
+	assert_string_equal(said_of("it crashes", SUGGEST_CATEGORY).name, "a fault");
+	assert_int_equal(said_of("it crashes", SUGGEST_HOUSE).with, 10);
+	triage(21, "it crashes", "", &x);
+	assert_non_null(strstr(x.said, "{\"kind\":\"label\",\"name\":\"bug\""));
+	assert_non_null(strstr(x.said, "\"house\""));
+	assert_non_null(strstr(x.said, "\"assignee\""));
+	assert_null(strstr(x.said, "\"set\""));
+	matter_release(&x);
+	lessons_down();
+	/* The next life has the same. */
+	lessons_up();
+	after = said_of("it crashes", SUGGEST_ASSIGNEE);
+	assert_true(after.p == before.p && after.like == before.like);
+	assert_int_equal(lessons_scores(&lessons)[SUGGEST_LABEL].n, 0);
+	see(21, "it crashes", "[\"bug\"]", "[\"timmy\"]", true);
+	assert_int_equal(lessons_scores(&lessons)[SUGGEST_LABEL].n, 2);
+	assert_int_equal(lessons_right(&lessons_scores(&lessons)[SUGGEST_LABEL]), 1);
+	assert_int_equal(lessons_right(&lessons_scores(&lessons)[SUGGEST_ASSIGNEE]), 0);
+	/* Nobody has said which house; then its task succeeds there. */
+	assert_int_equal(lessons_scores(&lessons)[SUGGEST_HOUSE].n, 0);
+	assert_int_equal(lesson_house(&lessons, "a/b", 21, "ezra", NULL), 0);
+	assert_int_equal(lessons_right(&lessons_scores(&lessons)[SUGGEST_HOUSE]), 1);
+	lessons_down();
+	remove_file(teachings_path);
+}
+
+static void
+what_the_rule_says_is_not_suggested(void **state)
+{
+	char *mode = config.bridge.suggest;
+	struct matter x;
+
+	(void)state;
+	lessons_up();
+	for (int i = 1; i <= 20; i++)
+		see(i, "it crashes", "[\"bug\",\"question\"]", "[\"ezra\"]", false);
+	triage(30, "it crashes", "crash", &x);
+	assert_true(!x.said || !strstr(x.said, "label"));
+	matter_release(&x);
+	/* What sets off a rule is for people to give. */
+	config.bridge.suggest = (char *)(uintptr_t)"apply";
+	config.bridge.suggest_at = 50;
+	triage(31, "it crashes", "", &x);
+	assert_non_null(strstr(x.said, "\"bug\",\"p\":"));
+	assert_non_null(strstr(strstr(x.said, "\"bug\""), "\"set\""));
+	assert_null(strstr(strstr(x.said, "\"question\""), "\"set\""));
+	matter_release(&x);
+	config.bridge.suggest = mode;
+	config.bridge.suggest_at = 90;
+	lessons_down();
+	remove_file(teachings_path);
+}
+
+static void
+what_is_learned_is_bounded(void **state)
+{
+	(void)state;
+	lessons_up();
+	assert_int_equal(matters_begin(&teachings, NULL), 0);
+	for (int i = 1; i <= SUGGEST_ITEMS + 5; i++)
+		see(i, "x", "[]", "[]", false);
+	assert_int_equal(matters_commit(&teachings, NULL), 0);
+	assert_int_equal(lessons_prune(&lessons, NULL), 0);
+	assert_int_equal(lessons_count(&lessons), SUGGEST_ITEMS);
+	assert_int_equal(lesson_row(&lessons, "a/b", 5), 0);
+	assert_true(lesson_row(&lessons, "a/b", 6) > 0);
+	lessons_down();
+	remove_file(teachings_path);
 }
 
 static int known;
@@ -702,6 +1008,8 @@ main(void)
 		cmocka_unit_test(bad_chains_are_named),
 		cmocka_unit_test(a_task_has_one_id),
 		cmocka_unit_test(a_comment_tells_its_successor),
+		cmocka_unit_test(a_comment_tells_what_is_probable),
+		cmocka_unit_test(what_is_no_suggestion_is_none),
 		cmocka_unit_test(a_comment_tells_each_of_a_chain),
 		cmocka_unit_test(what_is_no_record_is_none),
 		cmocka_unit_test(a_result_stays_in_its_fence_and_home),
@@ -709,7 +1017,12 @@ main(void)
 		cmocka_unit_test(what_fails_is_left_alone_ever_longer),
 		cmocka_unit_test(availability_is_a_share_of_time),
 		cmocka_unit_test(what_is_told_twice_is_one_matter),
+		cmocka_unit_test(what_is_opened_again_is_news_once),
 		cmocka_unit_test(figures_are_kept),
+		cmocka_unit_test(who_has_looked_teaches),
+		cmocka_unit_test(what_people_taught_is_kept),
+		cmocka_unit_test(what_the_rule_says_is_not_suggested),
+		cmocka_unit_test(what_is_learned_is_bounded),
 		cmocka_unit_test(deliveries_are_known_again),
 	};
 

@@ -168,6 +168,44 @@ a_certificate_is_told_two_weeks_before_its_end(void **state)
 }
 
 static void
+synced(bool shares, int64_t faults, int64_t behind_s, int s)
+{
+	ct_begin(&t);
+	core_measured(t.core, &(struct core_measures){ .disk_free_bytes = -1, .shares = shares, .sync_faults = faults,
+	    .sync_behind_s = behind_s });
+	ct_turn(&t);
+	seconds(s);
+}
+
+static void
+a_host_that_files_are_shared_with_is_away(void **state)
+{
+	(void)state;
+	synced(true, 1, 0, 50);
+	assert_string_equal(last_state("alert/sync-fault"), "");
+	seconds(15);
+	assert_string_equal(last_state("alert/sync-fault"), "raised");
+	synced(true, 0, 0, 35);
+	assert_string_equal(last_state("alert/sync-fault"), "cleared");
+	assert_string_equal(last_state("alert/sync-behind"), "");
+}
+
+static void
+files_that_do_not_come_are_told(void **state)
+{
+	(void)state;
+	synced(true, 0, 900, 3);
+	assert_string_equal(last_state("alert/sync-behind"), "");
+	synced(true, 0, 901, 3);
+	assert_string_equal(last_state("alert/sync-behind"), "raised");
+	/* Who does not share any more has nothing to say of it. */
+	synced(false, 1, 901, 3);
+	assert_string_equal(last_state("alert/sync-behind"), "cleared");
+	seconds(70);
+	assert_string_equal(last_state("alert/sync-fault"), "");
+}
+
+static void
 what_the_broker_does_not_take_is_told_as_lag(void **state)
 {
 	(void)state;
@@ -266,6 +304,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(old_tasks_in_the_queue_are_told_and_their_end, begin, end),
 		cmocka_unit_test_setup_teardown(many_failures_are_told_and_few_are_not, begin, end),
 		cmocka_unit_test_setup_teardown(a_certificate_is_told_two_weeks_before_its_end, begin, end),
+		cmocka_unit_test_setup_teardown(a_host_that_files_are_shared_with_is_away, begin, end),
+		cmocka_unit_test_setup_teardown(files_that_do_not_come_are_told, begin, end),
 		cmocka_unit_test_setup_teardown(what_the_broker_does_not_take_is_told_as_lag, begin, end),
 		cmocka_unit_test_setup_teardown(houses_yaml_changes_a_threshold_and_switches_off, begin, end),
 		cmocka_unit_test_setup_teardown(an_agent_that_is_gone_is_told_by_one_and_its_return_too, net_open, net_close),

@@ -239,6 +239,7 @@ retries_back_off_within_bounds_and_end_dead(void **state)
 	assert_int_equal(ct_num(ct_last(&t, REPLIES, id, "outcome"), "attempt"), 6);
 	assert_int_equal(ct_count(&t, EVENTS, id, "outcome"), 1);
 	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "error.code"), "tool");
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, id, "outcome"), "agent"), t.core->o.agent);
 	is_idle();
 }
 

@@ -314,8 +314,10 @@ finished_tasks_are_kept_up_to_their_number(void **state)
 		ct_pass(&t, 10);
 		assert_true(ct_sql(&t, "SELECT count(*) FROM tasks") <= 3100);
 	}
-	ct_pass(&t, 10000);
-	turn();
+	for (int i = 0; i < 3; i++) {
+		ct_pass(&t, 60000);
+		run_tasks(30000 + i, 1);
+	}
 	assert_true(ct_sql(&t, "SELECT count(*) FROM tasks") <= 3100);
 	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s'}", ct_id_at(T0, 5));
 	turn();
@@ -370,6 +372,39 @@ an_id_of_the_future_does_not_make_others_stale(void **state)
 	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s'}", ct_id_at(T0 + 80000000, 1));
 	turn();
 	ct_last(&t, REPLIES, NULL, "outcome");
+}
+
+/* A long queue whose tasks were all made at once, and another sender's that are made while it comes in. */
+static void
+a_flood_is_not_stale_because_of_what_comes_beside_it(void **state)
+{
+	(void)state;
+	ct_teardown(&t);
+	ct_setup(&t, "retention: { finished: 3000 }\n");
+	ct_up(&t, false);
+	t.quick = 10000;
+	for (int i = 0; i < 50; i++) {
+		for (int k = 0; k < 100; k++)
+			ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s'}", ct_id_at(T0 + i, 1000 + i * 100 + k));
+		ct_taskf(&t, "ezra", "you", "{'tool':'noop','id':'%s'}", ct_id_at(t.now.wall_ms, 1 + i));
+		turn();
+		while (t.nrun) {
+			ct_end_all(&t);
+			turn();
+		}
+		ct_forget(&t);
+		ct_pass(&t, 7000);
+		turn();
+	}
+	assert_int_equal(ct_health(&t, NULL, "rejected"), 0);
+	for (int i = 0; i < 10; i++) {
+		ct_pass(&t, 60000);
+		run_tasks(10000 + i, 1);
+	}
+	assert_true(ct_sql(&t, "SELECT count(*) FROM tasks") <= 3100);
+	ct_taskf(&t, "ezra", "me", "{'tool':'noop','id':'%s'}", ct_id_at(T0 + 1, 9));
+	turn();
+	assert_string_equal(ct_str(ct_last(&t, REPLIES, NULL, "rejected"), "error.code"), "stale");
 }
 
 static void
@@ -505,6 +540,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(finished_tasks_are_kept_up_to_their_number, setup, teardown),
 		cmocka_unit_test_setup_teardown(finished_tasks_are_kept_for_their_time_and_open_ones_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_id_of_the_future_does_not_make_others_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_flood_is_not_stale_because_of_what_comes_beside_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_whose_task_was_forgotten_does_not_run_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_store_that_cannot_be_read_is_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_million_finished_tasks_cost_neither_start_nor_turns, setup, teardown),

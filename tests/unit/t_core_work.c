@@ -162,6 +162,8 @@ an_agent_elsewhere_runs_it_and_reports_how_it_ended(void **state)
 	v = ct_last(node(0), "client/me", ct_id(0), "outcome");
 	assert_string_equal(ct_str(v, "state"), "succeeded");
 	assert_int_equal(ct_num(v, "result.a"), 5);
+	assert_string_equal(ct_str(v, "agent"), "timmy-1");
+	assert_string_equal(ct_str(ct_last(node(0), "event", ct_id(0), "outcome"), "agent"), "timmy-1");
 	v = ct_last(node(0), "client/me", ct_id(1), "outcome");
 	assert_string_equal(ct_str(v, "state"), "failed");
 	assert_string_equal(ct_str(v, "error.message"), "it ended badly");

@@ -449,6 +449,93 @@ checking_out_keeps_local_changes_or_is_refused(void **state)
 }
 
 static void
+a_branch_has_a_working_tree_of_its_own(void **state)
+{
+	char first[80];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','ref':'issue-7','start':'main'}"));
+		assert_int_equal(fx_true("changed"), i == 0);
+		assert_string_equal(fx_str("path"), fx_path("root/seven"));
+		assert_string_equal(fx_str("branch"), "issue-7");
+	}
+	snprintf(first, sizeof first, "%s", fx_str("commit"));
+	/* Work on another goes on beside it, and neither sees the other. */
+	fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'%s','ref':'issue-8','start':'main'}", fx_path("root/eight")));
+	fx_put("root/seven/a", "seven\n");
+	fx_put("root/eight/b", "eight\n");
+	fx_ok(fx_run("git_commit", "{'repo_path':'seven','message':'seven','all':true}"));
+	assert_string_equal(fx_str("branch"), "issue-7");
+	fx_ok(fx_run("git_commit", "{'repo_path':'eight','message':'eight','paths':['b']}"));
+	assert_string_equal(fx_get("root/eight/a"), "one\n");
+	assert_string_equal(fx_get("root/r/a"), "one\n");
+	fx_ok(fx_run("git_diff", "{'repo_path':'r','from':'main','to':'issue-8'}"));
+	assert_int_equal(fx_int("files_changed"), 1);
+	/* One that has grown is the same. */
+	fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','ref':'issue-7','start':'main'}"));
+	assert_string_not_equal(fx_str("commit"), first);
+
+	/* Another, or something else, is not taken over. */
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'seven','ref':'issue-8'}"), ERR_CONFLICT, "params.path");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'nine','ref':'issue-8'}"), ERR_WRONG_STATE, NULL);
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'nine','ref':'issue-9'}"), ERR_NOT_FOUND, "params.ref");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'nine','ref':'a..b','start':'main'}"), ERR_INVALID, NULL);
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'nine'}"), ERR_MISSING, "params.ref");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'r','ref':'main'}"), ERR_CONFLICT, "params.path");
+	EXEC("mkdir", fx_path("root/other"));
+	fx_put("root/other/x", "x");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'other','ref':'x','start':'main'}"), ERR_CONFLICT, "params.path");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'no/where','ref':'x','start':'main'}"), ERR_NOT_FOUND, "params.path");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'%s','ref':'x','start':'main'}", fx_path("outside/x")), ERR_PATH,
+	    "params.path");
+}
+
+static void
+a_working_tree_is_taken_away_with_nothing_lost(void **state)
+{
+	(void)state;
+	fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','ref':'issue-7','start':'main'}"));
+	fx_put("root/seven/b", "not committed\n");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'seven','remove':true}"), ERR_WRONG_STATE, NULL);
+	assert_string_equal(fx_get("root/seven/b"), "not committed\n");
+	fx_ok(fx_run("git_commit", "{'repo_path':'seven','message':'b','paths':['b']}"));
+	for (int i = 0; i < 2; i++) {
+		fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','remove':true}"));
+		assert_int_equal(fx_true("changed"), i == 0);
+		assert_int_equal(access(fx_path("root/seven"), F_OK), -1);
+	}
+	fx_ok(fx_run("git_log", "{'repo_path':'r','ref':'issue-7'}"));
+	assert_string_equal(fx_str("commits.0.subject"), "b");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'r','remove':true}"), ERR_CONFLICT, "params.path");
+	EXEC("mkdir", fx_path("root/other"));
+	fx_put("root/other/x", "x");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'other','remove':true}"), ERR_CONFLICT, "params.path");
+	assert_string_equal(fx_get("root/other/x"), "x");
+}
+
+/* Killed while it is made, git leaves files out, and the mark that it has not ended: whoever commits there would take them away. */
+static void
+a_working_tree_that_is_half_there_is_made_anew(void **state)
+{
+	(void)state;
+	fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','ref':'issue-7','start':'main'}"));
+	fx_put("root/r/.git/worktrees/seven/locked", "initializing");
+	unlink(fx_path("root/seven/a"));
+	fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','ref':'issue-7','start':'main'}"));
+	assert_true(fx_true("changed"));
+	assert_string_equal(fx_get("root/seven/a"), "one\n");
+	/* Or somebody took it away by hand. */
+	EXEC("rm", "-r", fx_path("root/seven"));
+	fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','ref':'issue-7','start':'main'}"));
+	assert_true(fx_true("changed"));
+	assert_string_equal(fx_get("root/seven/a"), "one\n");
+	EXEC("rm", "-r", fx_path("root/seven"));
+	fx_ok(fx_run("git_worktree", "{'repo_path':'r','path':'seven','remove':true}"));
+	assert_int_equal(access(fx_path("root/r/.git/worktrees/seven"), F_OK), -1);
+}
+
+static void
 a_commit_says_whether_it_had_an_effect(void **state)
 {
 	char head[65];
@@ -635,6 +722,9 @@ only_writable_roots_are_written(void **state)
 	    "params.repo_path");
 	fx_failed(fx_run("git_pull", "{'repo_path':'%s'}", repo), ERR_PATH, "params.repo_path");
 	fx_failed(fx_run("git_push", "{'repo_path':'%s'}", repo), ERR_PATH, "params.repo_path");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'%s','path':'t','ref':'x','start':'main'}", repo), ERR_PATH, "params.repo_path");
+	fx_failed(fx_run("git_worktree", "{'repo_path':'r','path':'%s','ref':'x','start':'main'}", fx_path("ro/t")), ERR_PATH,
+	    "params.path");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, git_setup, fx_teardown)
@@ -657,6 +747,9 @@ main(void)
 		T(conflicts_are_seen_as_such),
 		T(branches_are_listed_with_their_upstreams),
 		T(checking_out_keeps_local_changes_or_is_refused),
+		T(a_branch_has_a_working_tree_of_its_own),
+		T(a_working_tree_is_taken_away_with_nothing_lost),
+		T(a_working_tree_that_is_half_there_is_made_anew),
 		T(a_commit_says_whether_it_had_an_effect),
 		T(a_pull_forwards_merges_or_leaves_everything_as_it_was),
 		T(a_pull_over_local_changes_is_refused),

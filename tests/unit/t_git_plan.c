@@ -341,6 +341,33 @@ a_checkout_touches_the_tree_head_and_a_branch_it_makes(void **state)
 }
 
 static void
+a_working_tree_touches_its_place_and_a_branch_that_it_makes(void **state)
+{
+	(void)state;
+	plan("git_worktree", "{'repo_path':'r','path':'seven','ref':'seven','start':'main'}");
+	assert_touches("write", "repo", fx_path("root/seven"), "");
+	assert_touches("write", "ref", fx_path("root/r#seven"), "");
+	assert_touches("read", "ref", fx_path("root/r#main"), rev("root/r", "main"));
+	assert_int_equal(access(fx_path("root/seven"), F_OK), -1);
+	fx_failed(run_under("git_worktree", "{'repo_path':'r','path':'seven','ref':'seven','start':'main'}",
+	    "{'production':['path:%s']}", fx_path("root/seven/a")), ERR_APPROVAL, NULL);
+	fx_failed(run_under("git_worktree", "{'repo_path':'r','path':'seven','ref':'seven','start':'main'}",
+	    "{'production':['repo:%s']}", fx_path("root/r")), ERR_APPROVAL, NULL);
+	fx_ok(run_under("git_worktree", "{'repo_path':'r','path':'seven','ref':'seven','start':'main'}",
+	    "{'touches':'%s','proof':true}", touches));
+	assert_string_equal(rev("root/seven", "HEAD"), rev("root/r", "main"));
+	plan("git_worktree", "{'repo_path':'r','path':'eight','ref':'eight','start':'main'}");
+	commit_in("root/r", "b", "second");
+	fx_failed(run_under("git_worktree", "{'repo_path':'r','path':'eight','ref':'eight','start':'main'}", "{'touches':'%s'}", touches),
+	    ERR_DENIED, NULL);
+	plan("git_worktree", "{'repo_path':'r','path':'seven','remove':true}");
+	assert_touches("write", "repo", fx_path("root/seven"), "");
+	assert_int_equal(access(fx_path("root/seven/a"), F_OK), 0);
+	fx_ok(run_under("git_worktree", "{'repo_path':'r','path':'seven','remove':true}", "{'touches':'%s','proof':true}", touches));
+	assert_int_equal(access(fx_path("root/seven"), F_OK), -1);
+}
+
+static void
 a_pull_shows_what_would_come_and_fetches_nothing(void **state)
 {
 	const char *old = rev("root/r", "HEAD"), *new;
@@ -408,6 +435,7 @@ main(void)
 		T(a_ref_is_overwritten_only_if_it_was_read),
 		T(reading_tools_note_the_branches_they_show),
 		T(a_checkout_touches_the_tree_head_and_a_branch_it_makes),
+		T(a_working_tree_touches_its_place_and_a_branch_that_it_makes),
 		T(a_pull_shows_what_would_come_and_fetches_nothing),
 		T(a_plan_says_no_where_the_tool_would),
 		T(nothing_is_left_of_what_was_tried),

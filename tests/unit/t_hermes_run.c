@@ -99,6 +99,34 @@ what_cannot_be_is_refused_before_it_begins(void **state)
 	fx_failed(fx_run("hermes_run", "{'prompt':'x'}"), ERR_CONFIG, NULL);
 }
 
+static void
+what_may_end_otherwise_is_worth_another_try(void **state)
+{
+	const struct tool *t = registry_find(fx.registry, "hermes_run");
+	static const struct {
+		enum err_code code;
+		int status;
+		bool worth;
+	} all[] = {
+		{ ERR_NETWORK, 0, true },
+		{ ERR_TOOL, 429, true },
+		{ ERR_TOOL, 0, true },          /* a run that failed; whether it did something is another matter */
+		{ ERR_TOOL, 400, false },
+		{ ERR_TOOL, 401, false },
+		{ ERR_TOOL, 404, false },
+		{ ERR_APPROVAL, 0, false },
+		{ ERR_INVALID, 0, false },
+		{ ERR_CONFIG, 0, false },
+	};
+	char target[TARGET_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		assert_int_equal(retry_is_worth(t, &(struct err){ .code = all[i].code }, all[i].status), all[i].worth);
+	assert_true(target_of(t, NULL, target));
+	assert_string_equal(target, "hermes");
+}
+
 int
 main(void)
 {
@@ -106,6 +134,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(its_answer_is_the_result, setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(what_is_asked_for_becomes_options, setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(what_fails_has_failed, setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(what_may_end_otherwise_is_worth_another_try, setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_before_it_begins, setup, fx_teardown),
 	};
 

@@ -573,6 +573,7 @@ try_tools(void)
 	works("git_push", "{'repo_path':'%s'}", fx_path("root/repo"));
 	works("git_log", "{'repo_path':'%s'}", fx_path("root/repo"));
 	works("git_checkout", "{'repo_path':'%s','ref':'other','create':true}", fx_path("root/repo"));
+	works("git_worktree", "{'repo_path':'%s','path':'tree','ref':'tree','start':'other'}", fx_path("root/repo"));
 	works("file_write", "{'path':'%s','content':'x'}", fx_path("root/w"));
 	works("disk_usage", "{%s}", "");
 	works("process_list", "{%s}", "");

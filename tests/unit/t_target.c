@@ -11,6 +11,8 @@
 
 static const struct target_rule url = { .params = { "url" }, .url = true, .down = { 502, 503 } };
 static const struct target_rule repo = { .params = { "repo_path", "remote" } };
+static const struct target_rule server = { .name = "hermes", .slow = true, .down = { 429 } };
+static const struct tool own = { .name = "own", .target = &server };
 static const struct tool http = { .name = "http", .target = &url }, git = { .name = "git", .target = &repo },
     plain = { .name = "plain" };
 
@@ -64,6 +66,18 @@ other_parameters_are_taken_as_they_are(void **state)
 }
 
 static void
+a_server_of_its_own_is_the_same_for_all_tasks(void **state)
+{
+	char out[TARGET_MAX];
+
+	(void)state;
+	assert_string_equal(target(&own, "{\"url\":\"http://example.org/\"}"), "hermes");
+	assert_string_equal(target(&own, "{}"), "hermes");
+	assert_true(target_read(&own, "hermes", out));
+	assert_false(target_read(&own, "example.org", out));
+}
+
+static void
 of_a_long_one_the_end_counts(void **state)
 {
 	char text[TARGET_MAX + 100], out[TARGET_MAX];
@@ -93,6 +107,9 @@ network_errors_timeouts_and_its_numbers_speak_of_it(void **state)
 	assert_true(down(&http, ERR_NETWORK, 0, false));
 	assert_true(down(&http, ERR_TIMEOUT, 0, false));
 	assert_true(down(&http, ERR_TOOL, 503, false));
+	assert_true(down(&own, ERR_NETWORK, 0, false));
+	assert_false(down(&own, ERR_TIMEOUT, 0, false));
+	assert_true(down(&own, ERR_TOOL, 429, false));
 	assert_false(down(&http, ERR_TOOL, 404, false));
 	assert_false(down(&http, ERR_TOOL, 0, false));
 	assert_false(down(&http, ERR_NETWORK, 0, true));
@@ -106,6 +123,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_url_stands_for_its_host_and_port),
 		cmocka_unit_test(other_parameters_are_taken_as_they_are),
+		cmocka_unit_test(a_server_of_its_own_is_the_same_for_all_tasks),
 		cmocka_unit_test(of_a_long_one_the_end_counts),
 		cmocka_unit_test(network_errors_timeouts_and_its_numbers_speak_of_it),
 	};

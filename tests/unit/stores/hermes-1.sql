@@ -1,0 +1,14 @@
+BEGIN TRANSACTION;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO "meta" VALUES('stream','01M8Q5783NTHMCBY68EE1BADHM');
+CREATE TABLE place (path TEXT PRIMARY KEY, device INTEGER, inode INTEGER, cursor INTEGER, at_us INTEGER, generation INTEGER);
+CREATE TABLE seen (key TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, heard_ms INTEGER NOT NULL, named INTEGER NOT NULL, pair TEXT) WITHOUT ROWID;
+CREATE TABLE session (id TEXT PRIMARY KEY, digest TEXT NOT NULL, heard_ms INTEGER NOT NULL);
+CREATE TABLE spool (seq INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT NOT NULL);
+INSERT INTO "spool" VALUES(1,'{"type":"session"}');
+CREATE INDEX seen_pair ON seen (pair, named, heard_ms) WHERE pair IS NOT NULL;
+CREATE INDEX seen_age ON seen (heard_ms);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('spool',1);
+COMMIT;
+PRAGMA user_version = 1;
