@@ -118,8 +118,8 @@ put_broker(struct buf *b, const char *broker, struct err *e)
 	/* host, host:port or [address]:port, as ssh's destinations are without a user. */
 	if (strchr(broker, '@') || !config_ssh(broker, &at) || at.local)
 		return err_field(e, ERR_INVALID, "broker", broker, "host or host:port");
-	buf_addf(b, strchr(at.host, ':') ? "\n# Brokers, in order.\nbrokers: [\"[%s]:%d\"]\n" : "\n# Brokers, in order.\nbrokers: [\"%s:%d\"]\n",
-	    at.host, at.port ? at.port : 8883);
+	buf_adds(b, "\n# Brokers, in order.\n");
+	buf_addf(b, strchr(at.host, ':') ? "brokers: [\"[%s]:%d\"]\n" : "brokers: [\"%s:%d\"]\n", at.host, at.port ? at.port : 8883);
 	return 0;
 }
 

@@ -25,8 +25,8 @@ int
 host_put_houses(struct host_job *j, struct ssh *s, bool *changed, struct err *e)
 {
 	struct buf out = { 0 };
-	int rc = ssh_run(s, &(struct ssh_script){ .text = put_houses, .args = (const char *const[]){ HOST_ETC, NULL }, .payload = j->bare.data,
-	    .payload_len = j->bare.len, .fix = "the package makes the user and group uni-wizard" }, &out, e);
+	int rc = ssh_run(s, &(struct ssh_script){ .text = put_houses, .args = (const char *const[]){ HOST_ETC, NULL },
+	    .payload = j->bare.data, .payload_len = j->bare.len, .fix = "the package makes the user and group uni-wizard" }, &out, e);
 
 	*changed = out.len > 0;
 	buf_free(&out);
@@ -53,7 +53,8 @@ host_issue(struct host_job *j, const char *name, bool is_broker, bool *issued, s
 	*issued = !is_good(j, name, is_broker, j->host->address);
 	if (!*issued)
 		return 0;
-	return pki_issue(j->config->pki_dir, name, is_broker ? PKI_SERVER : PKI_CLIENT, sans, is_broker ? sizeof sans / sizeof *sans : 0, 0, e);
+	return pki_issue(j->config->pki_dir, name, is_broker ? PKI_SERVER : PKI_CLIENT, sans,
+	    is_broker ? sizeof sans / sizeof *sans : 0, 0, e);
 }
 
 static int

@@ -254,7 +254,8 @@ environment(const char *out[MAX_ENV], char text[MAX_ENV][512])
 }
 
 static int
-run(const struct ssh *s, const struct ssh_script *script, const struct command *c, const struct buf *in, struct buf *out, struct err *e)
+run(const struct ssh *s, const struct ssh_script *script, const struct command *c, const struct buf *in, struct buf *out,
+    struct err *e)
 {
 	char text[MAX_ENV][512];
 	const char *env[MAX_ENV];
@@ -327,7 +328,8 @@ ssh_put(struct ssh *s, const char *path, const char *mode, const char *owner, co
 {
 	static const char text[] =
 	    "new=$1.uw-new; payload >\"$new\"; chown \"$3\" \"$new\"; chmod \"$2\" \"$new\"\n"
-	    "if cmp -s \"$new\" \"$1\" && test \"$(stat -c %a:%U:%G \"$1\")\" = \"$(stat -c %a:%U:%G \"$new\")\"; then rm -f \"$new\"; echo same\n"
+	    "if cmp -s \"$new\" \"$1\" && test \"$(stat -c %a:%U:%G \"$1\")\" = \"$(stat -c %a:%U:%G \"$new\")\"\n"
+	    "then rm -f \"$new\"; echo same\n"
 	    "else sync \"$new\"; mv -f \"$new\" \"$1\"; echo changed; fi";
 	struct buf out = { 0 };
 	int rc = ssh_run(s, &(struct ssh_script){ .text = text, .args = (const char *const[]){ path, mode, owner, NULL },
