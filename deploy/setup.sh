@@ -35,6 +35,7 @@ test prog:timeout          coreutils              coreutils
 test prog:ps               procps                 -
 test prog:tmux            tmux?                  tmux
 test prog:strace           strace?                -
+test prog:systemd-analyze  systemd?               -
 test lib:zlib              zlib1g-dev             -
 test lib:cmocka            libcmocka-dev          cmocka
 test prog:nats-server      nats-server?           nats-server

@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120
+# limit: 180
 # Hosts share files through real Syncthings on loopback, two and then three: set up from houses.yaml, artifacts by their hash, exports, what
 # is not whole or not right, and a cluster that does not mind when Syncthing is away.
 . "$(dirname "$0")/lib.sh"
