@@ -68,6 +68,9 @@ BIN      = $(B)/uni-wizard
 LIBA     = $(B)/libuniwizard.a
 LIBSO    = $(B)/$(call so,4)
 
+# What a command began that failed is no result.
+.DELETE_ON_ERROR:
+
 .PHONY: all
 all: $(BIN) $(LIBA) $(LIBSO)
 	@:

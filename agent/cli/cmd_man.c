@@ -244,6 +244,8 @@ put_environment_and_files(struct buf *out)
 {
 	static const struct named variables[] = {
 		{ "UNI_WIZARD_CONFIG", "The configuration, where `--config` names none." },
+		{ "UNI_WIZARD_AGENT", "The agent to run, where `--agent` names none." },
+		{ "UNI_WIZARD_SSH", "The program that `host` runs in the place of ssh." },
 		{ "UNI_WIZARD_EXE", "The program that runs workers for the library, where the one that was installed with it shall not." },
 		{ "TRACEPARENT", "The W3C trace that submitted tasks belong to." },
 		{ "VISUAL", "The editor for `task retry --edit`; else that of EDITOR." },
@@ -251,6 +253,7 @@ put_environment_and_files(struct buf *out)
 	};
 	static const struct named files[] = {
 		{ "/etc/uni-wizard/houses.yaml", "The configuration of the cluster, the same on every host." },
+		{ "~/.config/uni-wizard/houses.yaml", "The same where `init` puts it, on the machine that looks after the cluster." },
 		{ "/etc/uni-wizard/pki", "Certificates and keys of this host." },
 		{ "/etc/uni-wizard/env", "Variables of the services: which agent this is, and secrets that the configuration refers to." },
 		{ "/var/lib/uni-wizard", "State: databases, and tasks that wait to go out." },
@@ -357,7 +360,7 @@ file_page(struct buf *out)
 	buf_adds(out, ".SH DESCRIPTION\n");
 	roff_text(out,
 	    "One file for the whole cluster, the same on every host: the one that `--config` names, else the one in the environment variable "
-	    "UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml. Everything has a default but the names of the houses.\n\n"
+	    "UNI_WIZARD_CONFIG, else /etc/uni-wizard/houses.yaml, else ~/.config/uni-wizard/houses.yaml. Everything has a default but the names of the houses.\n\n"
 	    "A key that is not among those below is an error, as are a key given twice, anchors, aliases, tags, tabs in the indentation and "
 	    "a second document. `${VAR}` in a value is the environment variable VAR; `$${` is a plain `${`. Relative paths begin in the "
 	    "directory of the file. `uni-wizard config check` says what is in it, or what is wrong.");

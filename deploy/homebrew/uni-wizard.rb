@@ -21,8 +21,7 @@ class UniWizard < Formula
   # The agent of the one who starts it, from what `uni-wizard init` made; another name: brew services edit.
   service do
     run [opt_bin/"uni-wizard", "agent"]
-    environment_variables UNI_WIZARD_AGENT:  "timmy-1",
-                          UNI_WIZARD_CONFIG: "#{Dir.home}/.config/uni-wizard/houses.yaml"
+    environment_variables UNI_WIZARD_AGENT: "timmy-1"
     keep_alive true
     throttle_interval 10
     log_path var/"log/uni-wizard.log"

@@ -41,9 +41,25 @@ check "what compiling wants is in the other" sh -c 'dpkg-deb -c "$1" | grep -q "
 dpkg-deb -e "$B/$program" "$T/control"
 is "nothing starts when it is installed" "$(grep -E 'deb-systemd-invoke (re)?start|helper enable' "$T/control/postinst" |
     grep -v "helper enable '[a-z.-]*' >/dev/null")" ""
-for unit in $(sed -n 's|.* \./\(usr/\)\?lib/systemd/system/\(.*\.\(service\|timer\)\)$|\2|p' "$T/files" | grep -v -e @ -e 'maintenance\.service'); do
-	like "an upgrade starts $unit again, if it runs" "$(cat "$T/control/postinst")" "try-restart .*'$unit'"
-	like "and its removal stops it" "$(cat "$T/control/prerm")" "stop .*$unit|[ (]$unit"
+units=$(sed -n 's,.* \./\(usr/\)\?lib/systemd/system/\([^/]*\.\(service\|timer\)\)$,\2,p' "$T/files")
+stops() {
+	# The removal names them one by one, or by patterns.
+	# shellcheck disable=SC2254
+	for pattern in $(sed -n '/for unit in/,/; do/p' "$T/control/prerm" | tr -d "\\\\';"); do
+		case $1 in
+		$pattern) return ;;
+		esac
+	done
+	return 1
+}
+check "there are services" test -n "$units"
+for unit in $units; do
+	check "the removal of the package stops $unit" stops "$unit"
+	case $unit in
+	*-backup.service | *-maintenance.service) ;;
+	*@*) like "an upgrade starts those of $unit again, that run" "$(cat "$T/control/postinst")" "try-restart '${unit%.service}\*.service'" ;;
+	*) like "an upgrade starts $unit again, if it runs" "$(cat "$T/control/postinst")" "try-restart .*'$unit'" ;;
+	esac
 done
 
 if command -v lintian >/dev/null; then

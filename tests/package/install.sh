@@ -89,8 +89,8 @@ if have python3; then
 	is "it is a property list that starts the installed program again when it ends" "$(python3 -c '
 import plistlib, sys
 p = plistlib.load(open(sys.argv[1], "rb"))
-print(p["Label"], p["KeepAlive"], p["ThrottleInterval"], p["StandardErrorPath"], "/opt/homebrew/bin/uni-wizard" in p["ProgramArguments"][2])
-' "$plist")" "org.uni-wizard.agent True 10 /opt/homebrew/var/log/uni-wizard.log True"
+print(p["Label"], p["KeepAlive"], p["ThrottleInterval"], p["StandardErrorPath"], *p["ProgramArguments"])
+' "$plist")" "org.uni-wizard.agent True 10 /opt/homebrew/var/log/uni-wizard.log /opt/homebrew/bin/uni-wizard agent"
 else
 	skip "THE PROPERTY LIST" "needs python3"
 fi

@@ -335,7 +335,7 @@ tools_say_what_they_promise(void **state)
 {
 	/* What an AI agent would touch, nobody knows. */
 	static const char *const promise[] = { "artifact_put", "file_write", "git_checkout", "git_commit", "git_pull", "git_push",
-		"gitea_comment", "gitea_create_issue", "gitea_create_pr", "gitea_label", "hermes_run", "http_post", "service_control" };
+		"git_worktree", "gitea_comment", "gitea_create_issue", "gitea_create_pr", "gitea_label", "hermes_run", "http_post", "service_control" };
 	size_t n = 0;
 
 	(void)state;
