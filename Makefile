@@ -120,7 +120,7 @@ $(B)/uniwizard.pc: deploy/uniwizard.pc.in $(B)/prefix Makefile
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
 AGENT_UNITS = $(addprefix $(B)/systemd/,uni-wizard.service uni-wizard@.service timmy-router.service)
 SERVICES  = $(if $(filter Linux,$(SYSTEM)),$(AGENT_UNITS) $(addprefix $(B)/systemd/,health-daemon.service \
-	uni-wizard-maintenance.service uni-wizard-maintenance.timer))
+	uni-wizard-maintenance.service uni-wizard-maintenance.timer uni-wizard-backup.service uni-wizard-backup.timer))
 service   = sed -e '/^@SANDBOX@$$/{r deploy/systemd/sandbox.in' -e 'd' -e '}' \
 	-e 's|@WHAT@|$(1)|;s|@AGENT@|$(2)|;s|@BINDIR@|$(PREFIX)/bin|;s| *$$||' $< >$@
 

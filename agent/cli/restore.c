@@ -26,6 +26,7 @@
 /* A directory that files go to, and the one in it where they wait. */
 struct restore_stage {
 	char *dir, *path;
+	bool config;
 	int lock;
 	uid_t uid;
 	gid_t gid;
@@ -277,9 +278,9 @@ restore_plan(struct restore *r, const struct backup *b, const struct restore_opt
 
 /* ---- where it waits ---- */
 
-/* Root gives it to whoever has that directory, or to the package's user. */
+/* Root gives it to whoever has that directory, or to the package's user, who only reads the configuration. */
 static void
-choose_owner(struct restore_stage *s, bool config)
+choose_owner(struct restore_stage *s)
 {
 	struct stat st;
 	const struct passwd *p = getpwnam(SYSTEM_USER);
@@ -288,11 +289,11 @@ choose_owner(struct restore_stage *s, bool config)
 	s->gid = getegid();
 	if (s->uid != 0)
 		return;
-	if (stat(s->dir, &st) == 0 && (st.st_uid != 0 || config)) {
+	if (stat(s->dir, &st) == 0 && (st.st_uid != 0 || s->config)) {
 		s->uid = st.st_uid;
 		s->gid = st.st_gid;
 	} else if (p) {
-		s->uid = p->pw_uid;
+		s->uid = s->config ? 0 : p->pw_uid;
 		s->gid = p->pw_gid;
 	}
 }
@@ -315,7 +316,7 @@ make_target_dir(const struct restore_stage *s, struct err *e)
 {
 	if (access(s->dir, F_OK) == 0)
 		return 0;
-	if (save_dir(s->dir, 0700, e))
+	if (save_dir(s->dir, s->config ? 0750 : 0700, e))
 		return -1;
 	return geteuid() != 0 || chown(s->dir, s->uid, s->gid) == 0 ? 0 : err_set(e, ERR_IO, "%s: %s", s->dir, strerror(errno));
 }
@@ -352,8 +353,8 @@ stage_for(struct restore *r, const struct restore_item *i, struct err *e)
 		}
 	r->stages = xrealloc(r->stages, (r->nstages + 1) * sizeof *r->stages);
 	s = &r->stages[r->nstages++];
-	*s = (struct restore_stage){ .dir = dir, .path = joined(dir, STAGE), .lock = -1 };
-	choose_owner(s, !strchr(i->file->path, '/'));
+	*s = (struct restore_stage){ .dir = dir, .path = joined(dir, STAGE), .config = !strchr(i->file->path, '/'), .lock = -1 };
+	choose_owner(s);
 	return open_stage(s, e) ? NULL : s;
 }
 

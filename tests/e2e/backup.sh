@@ -128,6 +128,15 @@ printf x >"$T/one/state/bezalel-1.db-wal"
 like "the log of a lost database is not taken for that of the new one" \
     "$(say restore --to "$T/one" --agent bezalel-1 --only state "$B/load.tar")" 'bezalel-1.db is there already'
 
+if [ "$(id -u)" = 0 ]; then
+	mkdir -p "$T/owned/state" && chown 12345 "$T/owned/state"
+	check "root restores" "$UW" restore --to "$T/owned" --only state "$B/load.tar"
+	is "for whom the directory belongs to" "$(stat -c %u "$T/owned/state/ezra-1.db" 2>/dev/null || stat -f %u "$T/owned/state/ezra-1.db")" 12345
+else
+	mkdir -m 500 "$T/closed"
+	like "a directory that is not ours is named" "$(say restore --to "$T/closed" "$B/load.tar")" 'closed.*Permission denied'
+fi
+
 # By time
 mkdir "$T/kept"
 echo x >"$T/kept/uni-wizard-mine.tar"
