@@ -89,7 +89,10 @@ there() {
 	"$UNI_WIZARD_SSH" "root@$h.invalid" "$*"
 }
 
-on_exit 'for p in "$UW_HOSTS"/*/run/units/*; do case $p in *.enabled | *\*) ;; *) kill -9 "$(cat "$p")" 2>/dev/null ;; esac; done; sleep 0.3'
+# Whoever starts them again ends first.
+on_exit 'for p in "$UW_HOSTS"/*/run/units/*; do case $p in *.enabled | *.main) ;; *) kill -9 "$(cat "$p")" ;; esac; done 2>/dev/null
+for p in "$UW_HOSTS"/*/run/units/*.main; do kill -9 "$(cat "$p")"; done 2>/dev/null
+sleep 0.3'
 chmod 755 "$T"
 umask 022
 arch=$(dpkg --print-architecture)
@@ -123,10 +126,10 @@ is "keys are where they belong, for their users alone" \
 check "no authority's key is" [ ! -e "$UW_HOSTS/h1/etc/uni-wizard/pki/ca.key" ]
 check "no key and no value was in an argument of ssh" sh -c '! grep -qE "PRIVATE|ezra|uni-wizard_" "$1"' - "$UW_HOSTS/h1/called"
 is "what is of this machine alone is not there" "$(grep -cE '^(hosts|state|run|pki):' "$UW_HOSTS/h1/etc/uni-wizard/houses.yaml")" 0
-pid=$(cat "$UW_HOSTS/h1/run/units/uni-wizard")
+pid=$(cat "$UW_HOSTS/h1/run/units/uni-wizard.main")
 is "a third run changes nothing" "$("$UW" host add h1 --package "$deb" --json | jq -c '[.ok, .steps[2].state, .steps[4].note]')" \
     '[true,"already","/etc/uni-wizard/houses.yaml as it was"]'
-is "and nothing is restarted" "$(cat "$UW_HOSTS/h1/run/units/uni-wizard")" "$pid"
+is "and nothing is restarted" "$(cat "$UW_HOSTS/h1/run/units/uni-wizard.main")" "$pid"
 is "the cluster works" "$(run_one ezra)" succeeded
 
 # A second host
