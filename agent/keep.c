@@ -11,6 +11,7 @@
 
 #include "err.h"
 #include "log.h"
+#include "new_life.h"
 
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 
@@ -21,40 +22,25 @@ failed(const char *what, sqlite3 *h, struct err *e)
 }
 
 static int
-number(sqlite3 *h, const char *sql, int fallback)
+version_of(sqlite3 *h)
 {
 	sqlite3_stmt *s = NULL;
-	int n = fallback;
+	int n = 0;
 
-	if (sqlite3_prepare_v2(h, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+	if (sqlite3_prepare_v2(h, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
 		n = sqlite3_column_int(s, 0);
 	sqlite3_finalize(s);
 	return n;
 }
 
-/* Tables of later versions than the first. */
-static const char *const of_the_chain[] = { "audit", "audit_own", "audit_keys" };
-
 static int
-give_other_identity(const char *copy, struct err *e)
+give_other_life(const char *copy, struct err *e)
 {
 	sqlite3 *h = NULL;
-	int rc = sqlite3_open_v2(copy, &h, SQLITE_OPEN_READWRITE, NULL);
-	char sql[128];
+	int rc = sqlite3_open_v2(copy, &h, SQLITE_OPEN_READWRITE, NULL) ? failed(copy, h, e) : new_life(h, copy, "before", e);
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(h, "DELETE FROM meta WHERE name IN ('store', 'client_id')", NULL, NULL, NULL);
-	for (size_t i = 0; rc == SQLITE_OK && i < sizeof of_the_chain / sizeof *of_the_chain; i++) {
-		snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_master WHERE name = '%s'", of_the_chain[i]);
-		if (!number(h, sql, 0))
-			continue;
-		snprintf(sql, sizeof sql, "DELETE FROM %s", of_the_chain[i]);
-		rc = sqlite3_exec(h, sql, NULL, NULL, NULL);
-	}
-	if (rc != SQLITE_OK)
-		failed(copy, h, e);
 	sqlite3_close(h);
-	return rc == SQLITE_OK ? 0 : -1;
+	return rc;
 }
 
 static int
@@ -103,7 +89,7 @@ keep(sqlite3 *h, const char *db, int version, int known, struct err *e)
 	snprintf(before, sizeof before, "%.4000s.before", db);
 	snprintf(copy, sizeof copy, "%.4000s.before-new", db);
 	unlink(copy);
-	if (copy_to(h, copy, e) || give_other_identity(copy, e) || settle(copy, before, e)) {
+	if (copy_to(h, copy, e) || give_other_life(copy, e) || settle(copy, before, e)) {
 		unlink(copy);
 		return err_wrap(e, "%s has version %d and would become %d, but first a copy is kept, and that failed (is there room for "
 		    "it?); nothing was changed", db, version, known);
@@ -135,7 +121,7 @@ keep_before(const char *db, int known, int64_t now_ms, struct err *e)
 		/* Of one that is newer not a byte is to be changed. */
 		sqlite3_db_config(h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		sqlite3_exec(h, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL);
-		version = number(h, "PRAGMA user_version", 0);
+		version = version_of(h);
 	}
 	if (version > 0 && version < known)
 		rc = keep(h, db, version, known, e);

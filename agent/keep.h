@@ -11,9 +11,9 @@ struct err;
 #define KEEP_DAYS 14                    /* then an agent that starts removes it */
 
 /* Copies a database that a program of store version `known` would migrate; the copy takes the place of the one before. It has
- * another identity: what was done since then under the present one is not in it, so for the others it is a store that knows
- * less (as after the loss of a disk), not the same one that forgot. Its audit chain begins anew, for a chain is of one store.
- * -1: there is no copy, so nothing should be migrated. Databases that are new, newer or in use are let be. */
+ * another life (new_life.h): what was done since then under the present one is not in it, so for the others it is a store that
+ * knows less, as after the loss of a disk, not the same one that forgot. -1: there is no copy, so nothing should be migrated.
+ * Databases that are new, newer or in use are let be. */
 int keep_before(const char *db, int known, int64_t now_ms, struct err *e);
 
 #endif

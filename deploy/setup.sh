@@ -36,6 +36,7 @@ test prog:ps               procps                 -
 test prog:age             age?                   age
 test prog:tmux            tmux?                  tmux
 test prog:strace           strace?                -
+test prog:systemd-analyze  systemd?               -
 test lib:zlib              zlib1g-dev             -
 test lib:cmocka            libcmocka-dev          cmocka
 test prog:nats-server      nats-server?           nats-server
@@ -44,6 +45,15 @@ test prog:syncthing        syncthing?             syncthing
 test prog:node             nodejs?                node
 test prog:npm              npm?                   -
 test prog:chromium         chromium?              -
+test prog:dh               debhelper?             -
+test prog:dpkg-buildpackage dpkg-dev?             -
+test prog:fakeroot         fakeroot?              -
+test prog:lintian          lintian?               -
+test prog:mandoc           mandoc?                -
+test prog:shellcheck       shellcheck?            shellcheck
+test prog:zsh              zsh?                   -
+test prog:fish             fish?                  fish
+test prog:ruby             ruby?                  -
 test fuzzer                FUZZER                 -
 END
 }

@@ -33,7 +33,7 @@ wrong() (
 )
 
 # Commands in code: what follows the program's name in the same words.
-for doc in README.md broker-config/README.md docs/OPERATIONS.md docs/TROUBLESHOOTING.md docs/syncthing.md; do
+for doc in README.md broker-config/README.md docs/OPERATIONS.md docs/TROUBLESHOOTING.md docs/packaging.md docs/syncthing.md; do
 	awk '/^```/ { code = !code; next } code || /^    / { sub(/ #.*/, ""); print; next }
 	    { n = split($0, part, "`"); for (i = 2; i <= n; i += 2) print part[i] }' "$doc" |
 	    grep -o '\(^\|[ ;]\)uni-wizard  *[a-z][^|;()>&]*' | sed 's/^[ ;]*uni-wizard *//' | sort -u >"$tmp/commands"

@@ -32,7 +32,7 @@ $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(LIBA)
 
 .PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o $(B)/tests/e2e/%.o
 
-.PHONY: demo test check unit e2e web macos-check fuzz tests help docs docs-check
+.PHONY: demo test check unit e2e web package-check macos-check fuzz tests help docs docs-check
 
 demo:
 	@deploy/setup.sh demo
@@ -63,6 +63,10 @@ e2e: all $(HELPERS) $(PREVIOUS) $(B)/tests/drill/trickle $(addprefix $(B)/tests/
 web: all
 	@UW="$(CURDIR)/$(BIN)" HELPERS="$(CURDIR)/$(B)/tests/e2e" MODULES="$(CURDIR)/$(B)/web" tests/run.sh $(call chosen,$(wildcard tests/web/*.sh))
 
+# What is installed, and Debian's packages.
+package-check: $(BIN)
+	@UW="$(CURDIR)/$(BIN)" B="$(B)" tests/run.sh $(call chosen,$(wildcard tests/package/*.sh))
+
 # Compiled and linked for macOS, by a cross-compiler.
 macos-check: $(BIN)
 	@UW="$(CURDIR)/$(BIN)" tests/run.sh tests/macos/macos.sh
@@ -83,5 +87,6 @@ help:
 	@echo 'make unit | e2e | web | fuzz   one kind of test; TEST=word chooses, FUZZ=1 CC=clang fuzzes for real'
 	@echo 'make sim SEEDS=1-1000      a simulated cluster with faults; sim-replay SEED=n TRACE=1, sim-mutations'
 	@echo 'make drill RUNS=20          faults on a real cluster: how long until it works again; drill-load MINUTES=10'
+	@echo 'make package-check          what make install and make deb make'
 	@echo 'make macos-check            is it compiled and linked for macOS, by a cross-compiler?'
 	@echo 'make docs                  writes the documentation that comes from tables'

@@ -7,6 +7,7 @@
  *
  * bridge.c   the process and its loop
  * desk.c     one thing at a time that needs Gitea
+ * study.c    what was there before, to learn from
  * answer.c   what houses say
  * figures.c  what it measures, for `uni-wizard allegro`
  * lesson.c   what it learns from people, and suggests
@@ -65,6 +66,20 @@ int bridge_run(const struct config *c, const char *agent);
 bool desk_step(struct bridge *b);
 /* Facts of an issue or pull request, from wherever; they are freed. True: that was news. */
 bool desk_take(struct bridge *b, cJSON *facts, enum matter_source source);
+
+/* It is so now: somebody may have made something of it that can be learned. */
+void desk_learn(struct bridge *b, const cJSON *facts);
+/* Our comment on it, and what its record says, into x; comment 0: there is none. */
+int desk_find(struct bridge *b, const char *repo, int64_t number, struct matter *x, bool *has_record, struct err *e);
+/* What it changes, which the caller frees, also on failure. */
+int desk_files(struct bridge *b, const struct matter *x, cJSON **paths, struct err *e);
+/* How the latest call of Gitea's went. True if all of Gitea is concerned. */
+bool desk_note(struct bridge *b, int rc, const struct err *e);
+void desk_complain(struct bridge *b, const struct err *e);
+void desk_failed(struct bridge *b, const struct err *e);        /* the file does not take anything */
+
+/* study.c: learns something of what was before, if there is more. */
+bool study_step(struct bridge *b);
 
 /* answer.c */
 void answer_take(void *arg, const struct client_reply *r);

@@ -1,6 +1,6 @@
 /*
  * desk.c - what needs Gitea, one thing at a time: who we are, what is new in a repository, looking at something new,
- * following its rule, telling what became of it; and when nothing else is to be done, learning from what was before.
+ * following its rule, telling what became of it; and when nothing else is to be done, learning (study.c).
  *
  * Each step may be done again: what it has done already it finds. Only then the row says so.
  */
@@ -23,8 +23,6 @@
 #define AGAIN_MAX_MS 600000
 #define PATHS_MAX 3000                  /* changed files that rules look at */
 #define TOLD_MS 60000
-#define LESSON_MS 1000                  /* between two that are looked up */
-#define LESSON_AGAIN_MS 60000
 #define COLOR "#6f42c1"
 #define CONTEXT "uni-wizard/triage"
 
@@ -47,8 +45,8 @@ is_away(const struct gitea_failure *f)
 }
 
 /* What goes on for long is not told each time. */
-static void
-complain(struct bridge *b, const struct err *e)
+void
+desk_complain(struct bridge *b, const struct err *e)
 {
 	int64_t now = clock_mono_ms();
 
@@ -58,8 +56,8 @@ complain(struct bridge *b, const struct err *e)
 	}
 }
 
-static void
-store_failed(struct bridge *b, const struct err *e)
+void
+desk_failed(struct bridge *b, const struct err *e)
 {
 	log_warnx("bridge: %s", e->msg);
 	b->failed = true;
@@ -71,12 +69,12 @@ count(struct bridge *b, const char *name, int64_t by)
 	struct err e = { 0 };
 
 	if (matters_count_up(&b->m, name, by, &e))
-		store_failed(b, &e);
+		desk_failed(b, &e);
 }
 
 /* True if all of Gitea is concerned. */
-static bool
-note(struct bridge *b, int rc, const struct err *e)
+bool
+desk_note(struct bridge *b, int rc, const struct err *e)
 {
 	const struct gitea_failure *f = gitea_failure(b->gitea);
 	int64_t now = clock_mono_ms();
@@ -94,7 +92,7 @@ note(struct bridge *b, int rc, const struct err *e)
 		return false;
 	}
 	ulid_now(&random);
-	complain(b, e);
+	desk_complain(b, e);
 	uplink_fails(&b->up, f->retry_after_s, (uint32_t)random.b[14] << 8 | random.b[15], now);
 	return true;
 }
@@ -105,7 +103,7 @@ save(struct bridge *b, const struct matter *x)
 	struct err e = { 0 };
 
 	if (matters_save(&b->m, x, &e))
-		store_failed(b, &e);
+		desk_failed(b, &e);
 }
 
 /* When Gitea is away it costs the matter nothing. What Gitea refuses is tried some times more, and what it forbids until it
@@ -115,7 +113,7 @@ put_off(struct bridge *b, struct matter *x, const struct err *e)
 {
 	int64_t wait = AGAIN_MS;
 
-	if (note(b, -1, e))
+	if (desk_note(b, -1, e))
 		return;
 	for (int i = 0; i < x->tries && wait < AGAIN_MAX_MS; i++)
 		wait *= 2;
@@ -147,14 +145,13 @@ watched(const struct bridge *b, const char *repo)
 	return NULL;
 }
 
-/* What it is now, somebody may have made of it. */
-static void
-learn_from(struct bridge *b, const cJSON *facts)
+void
+desk_learn(struct bridge *b, const cJSON *facts)
 {
 	struct err e = { 0 };
 
 	if (strcmp(json_text(facts, "author"), b->login) != 0 && lesson_see(&b->lessons, facts, &e) < 0)
-		store_failed(b, &e);
+		desk_failed(b, &e);
 }
 
 bool
@@ -175,10 +172,10 @@ desk_take(struct bridge *b, cJSON *facts, enum matter_source source)
 	else if (repo)
 		rc = matters_closed(&b->m, facts, source, young, now, &e);
 	if (repo)
-		learn_from(b, facts);
+		desk_learn(b, facts);
 	cJSON_Delete(facts);
 	if (rc < 0)
-		store_failed(b, &e);
+		desk_failed(b, &e);
 	return rc > 0;
 }
 
@@ -225,19 +222,19 @@ poll_repo(struct bridge *b, size_t i)
 	/* A long listing changes nothing there. */
 	gitea_deadline(b->gitea, 0);
 	if (matters_begin(&b->m, &e)) {
-		store_failed(b, &e);
+		desk_failed(b, &e);
 		return;
 	}
 	rc = gitea_issues(b->gitea, repo, &(struct gitea_issue_query){ .state = "all", .since = since }, on_issue, &r, &e);
 	if (matters_commit(&b->m, &why) ||
 	    (rc == 0 && r.room > 0 && r.newest_ms > cursor && matters_set_cursor(&b->m, repo, r.newest_ms, &why)))
-		store_failed(b, &why);
-	if (rc && !note(b, rc, &e))
-		complain(b, &e);
+		desk_failed(b, &why);
+	if (rc && !desk_note(b, rc, &e))
+		desk_complain(b, &e);
 	else if (rc)
 		b->poll_ms[i] = 0;
 	else
-		note(b, 0, NULL);
+		desk_note(b, 0, NULL);
 }
 
 /* ---- a first look ---- */
@@ -246,7 +243,7 @@ struct finding {
 	struct bridge *b;
 	struct matter *x;
 	char key[EVENT_KEY_MAX];
-	bool has_record;
+	bool *has_record;
 };
 
 /* The oldest of ours that has the marker. */
@@ -259,8 +256,18 @@ on_comment(void *arg, const cJSON *item)
 	if (gitea_comment_read(item, &c, NULL) || strcmp(c.author, f->b->login) != 0 || !gitea_is_marked(c.body, f->key))
 		return true;
 	f->x->comment = c.id;
-	f->has_record = comment_read(c.body, f->x);
+	*f->has_record = comment_read(c.body, f->x);
 	return false;
+}
+
+int
+desk_find(struct bridge *b, const char *repo, int64_t number, struct matter *x, bool *has_record, struct err *e)
+{
+	struct finding f = { .b = b, .x = x, .has_record = has_record };
+
+	*has_record = false;
+	event_key(f.key, repo, number);
+	return gitea_comments(b->gitea, repo, number, NULL, on_comment, &f, e);
 }
 
 /* Somebody did this before us: a former life of ours, or whoever owned the house. */
@@ -274,7 +281,7 @@ adopt(struct bridge *b, struct matter *x, bool has_record)
 	count(b, "adopted", 1);
 	save(b, x);
 	if (lesson_adopt(&b->lessons, x, &e))
-		store_failed(b, &e);
+		desk_failed(b, &e);
 }
 
 static bool
@@ -291,7 +298,7 @@ on_file(void *arg, const cJSON *item)
 static int
 complete_facts(struct bridge *b, struct matter *x, struct err *e)
 {
-	cJSON *o, *facts;
+	cJSON *o, *facts, *first;
 
 	if (!is_pull(x) || *json_text(x->facts, "sha"))
 		return 0;
@@ -301,14 +308,16 @@ complete_facts(struct bridge *b, struct matter *x, struct err *e)
 	cJSON_Delete(o);
 	if (!facts)
 		return -1;
+	first = cJSON_DetachItemFromObjectCaseSensitive(x->facts, EVENT_OPENED_WITH);
+	if (first)
+		cJSON_AddItemToObject(facts, EVENT_OPENED_WITH, first);
 	cJSON_Delete(x->facts);
 	x->facts = facts;
 	return 0;
 }
 
-/* What it changes, which the caller frees. */
-static int
-files_of(struct bridge *b, const struct matter *x, cJSON **paths, struct err *e)
+int
+desk_files(struct bridge *b, const struct matter *x, cJSON **paths, struct err *e)
 {
 	*paths = cJSON_CreateArray();
 	return gitea_pull_files(b->gitea, x->repo, x->number, on_file, *paths, e);
@@ -344,7 +353,7 @@ decide(struct bridge *b, struct matter *x, struct err *e)
 		return -1;
 	rule = rules_find(b->rules, x->facts, NULL, &wants_paths);
 	if (wants_paths || (b->lessons.s && is_pull(x))) {
-		if (files_of(b, x, &paths, e)) {
+		if (desk_files(b, x, &paths, e)) {
 			cJSON_Delete(paths);
 			return -1;
 		}
@@ -352,19 +361,21 @@ decide(struct bridge *b, struct matter *x, struct err *e)
 	}
 	take_rule(b, x, rule);
 	if (lesson_suggest(&b->lessons, x, rule, paths, &why))
-		store_failed(b, &why);
+		desk_failed(b, &why);
 	cJSON_Delete(paths);
 	return 0;
 }
 
 /* The comment comes before the task: from then on everybody can see that it is ours, and how to go on. */
 static int
-show(struct bridge *b, struct matter *x, const char *key, struct err *e)
+show(struct bridge *b, struct matter *x, struct err *e)
 {
+	char key[EVENT_KEY_MAX];
 	struct buf text = { .max = GITEA_BODY_MAX };
 	cJSON *o = NULL;
 	int rc;
 
+	event_key(key, x->repo, x->number);
 	comment_put(&text, x, rule_named(b->c, x->rule), b->c->bridge.link, key);
 	rc = x->comment ? gitea_comment_edit(b->gitea, x->repo, x->comment, buf_str(&text), NULL, e) :
 	    gitea_comment_create(b->gitea, x->repo, x->number, buf_str(&text), &o, e);
@@ -415,15 +426,14 @@ static void
 look_again(struct bridge *b, struct matter *x)
 {
 	struct matter was = { 0 };
-	struct finding f = { .b = b, .x = &was };
 	struct err e = { 0 };
+	bool has_record;
 
-	event_key(f.key, x->repo, x->number);
-	if (gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e)) {
+	if (desk_find(b, x->repo, x->number, &was, &has_record, &e)) {
 		put_off(b, x, &e);
 		return;
 	}
-	note(b, 0, NULL);
+	desk_note(b, 0, NULL);
 	if (x->again == MATTER_REOPENED) {
 		x->round = (x->round < 0 ? was.round : x->round) + 1;
 		x->again = MATTER_COUNTED;
@@ -434,8 +444,8 @@ look_again(struct bridge *b, struct matter *x)
 	if (was.round >= x->round) {
 		take_over(x, &was);
 		x->again = MATTER_SETTLED;
-		adopt(b, x, f.has_record);
-	} else if (decide(b, x, &e) || show(b, x, f.key, &e)) {
+		adopt(b, x, has_record);
+	} else if (decide(b, x, &e) || show(b, x, &e)) {
 		put_off(b, x, &e);
 	} else {
 		count(b, "reopened", 1);
@@ -447,8 +457,8 @@ look_again(struct bridge *b, struct matter *x)
 static void
 look(struct bridge *b, struct matter *x)
 {
-	struct finding f = { .b = b, .x = x };
 	struct err e = { 0 };
+	bool has_record;
 
 	/* What we wrote ourselves needs no triage, and a task that opens an issue must not make another one. */
 	if (strcmp(json_text(x->facts, "author"), b->login) == 0) {
@@ -462,21 +472,20 @@ look(struct bridge *b, struct matter *x)
 		look_again(b, x);
 		return;
 	}
-	event_key(f.key, x->repo, x->number);
-	if (gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e)) {
+	if (desk_find(b, x->repo, x->number, x, &has_record, &e)) {
 		put_off(b, x, &e);
 		return;
 	}
-	note(b, 0, NULL);
+	desk_note(b, 0, NULL);
 	if (x->comment) {
-		adopt(b, x, f.has_record);
+		adopt(b, x, has_record);
 		return;
 	}
-	if (decide(b, x, &e) || show(b, x, f.key, &e)) {
+	if (decide(b, x, &e) || show(b, x, &e)) {
 		put_off(b, x, &e);
 		return;
 	}
-	note(b, 0, NULL);
+	desk_note(b, 0, NULL);
 	save(b, x);
 }
 
@@ -620,7 +629,7 @@ follow(struct bridge *b, struct matter *x)
 		put_off(b, x, &e);
 		return;
 	}
-	note(b, 0, NULL);
+	desk_note(b, 0, NULL);
 	if (!x->triaged_ms && !x->adopted) {
 		x->triaged_ms = clock_wall_ms();
 		count(b, is_pull(x) ? "pulls" : "issues", 1);
@@ -630,7 +639,7 @@ follow(struct bridge *b, struct matter *x)
 	x->stage = *x->task ? MATTER_OUT : MATTER_DONE;
 	/* What its rule no longer says is only asked for. */
 	if (*x->task && answer_submit(b, x, rule, &e)) {
-		store_failed(b, &e);
+		desk_failed(b, &e);
 		return;
 	}
 	save(b, x);
@@ -656,7 +665,7 @@ tell(struct bridge *b, struct matter *x)
 		put_off(b, x, &e);
 		return;
 	}
-	note(b, 0, NULL);
+	desk_note(b, 0, NULL);
 	memcpy(x->shown, x->state, sizeof x->shown);
 	x->tries = 0;
 	x->next_ms = 0;
@@ -664,101 +673,9 @@ tell(struct bridge *b, struct matter *x)
 		x->stage = MATTER_DONE;
 		count(b, strcmp(x->state, "succeeded") == 0 ? "tasks_succeeded" : "tasks_not_succeeded", 1);
 		if (strcmp(x->state, "succeeded") == 0 && lesson_house(&b->lessons, x->repo, x->number, x->house, &e))
-			store_failed(b, &e);
+			desk_failed(b, &e);
 	}
 	save(b, x);
-}
-
-/* ---- learning from what was before ---- */
-
-struct history {
-	struct bridge *b;
-	const char *repo;
-	int64_t room;
-};
-
-static bool
-on_past_issue(void *arg, const cJSON *item)
-{
-	struct history *h = arg;
-	cJSON *facts = event_facts(h->repo, item, NULL);
-
-	if (facts) {
-		learn_from(h->b, facts);
-		h->room--;
-	}
-	cJSON_Delete(facts);
-	return h->room > 0 && !h->b->failed;
-}
-
-/* Once for each repository in the life of the file: it may be a successor's, who knows nothing yet. */
-static void
-read_history(struct bridge *b, const char *repo, const char *cursor)
-{
-	struct history h = { .b = b, .repo = repo, .room = SUGGEST_ITEMS / (int64_t)b->c->bridge.repos.n + 1 };
-	struct err e = { 0 }, why = { 0 };
-	int rc;
-
-	b->lesson_ms = clock_mono_ms() + LESSON_AGAIN_MS;
-	gitea_deadline(b->gitea, 0);
-	if (matters_begin(&b->m, &why)) {
-		store_failed(b, &why);
-		return;
-	}
-	rc = gitea_issues(b->gitea, repo, &(struct gitea_issue_query){ .state = "all" }, on_past_issue, &h, &e);
-	if (matters_commit(&b->m, &why) || (rc == 0 && (matters_set_cursor(&b->m, cursor, 1, &why) || lessons_learn(&b->lessons, &why))))
-		store_failed(b, &why);
-	if (rc && !note(b, rc, &e))
-		complain(b, &e);
-	if (rc == 0) {
-		note(b, 0, NULL);
-		b->lesson_ms = 0;
-	}
-}
-
-/* What our comment there says, and which files it changes, of one that a listing told of. What Gitea refuses is left at that. */
-static void
-look_up(struct bridge *b, struct matter *x, bool is_pull)
-{
-	struct finding f = { .b = b, .x = x };
-	struct err e = { 0 }, why = { 0 };
-	cJSON *paths = NULL;
-	int rc;
-
-	event_key(f.key, x->repo, x->number);
-	rc = gitea_comments(b->gitea, x->repo, x->number, NULL, on_comment, &f, &e) || (is_pull && files_of(b, x, &paths, &e)) ? -1 : 0;
-	if (!note(b, rc, &e) && (matters_round(&b->m, x->repo, x->number, x->round, &why) ||
-	    lesson_read(&b->lessons, x, rc ? NULL : paths, &why)))
-		store_failed(b, &why);
-	cJSON_Delete(paths);
-}
-
-static bool
-learn_step(struct bridge *b)
-{
-	struct matter x = { 0 };
-	struct err e = { 0 };
-	char cursor[GITEA_REPO_MAX + 8];
-	bool is_pull;
-	int rc;
-
-	if (!b->lessons.s || clock_mono_ms() < b->lesson_ms)
-		return false;
-	for (size_t i = 0; i < b->c->bridge.repos.n; i++) {
-		snprintf(cursor, sizeof cursor, "before:%s", b->c->bridge.repos.v[i]);
-		if (matters_cursor(&b->m, cursor) == 0) {
-			read_history(b, b->c->bridge.repos.v[i], cursor);
-			return true;
-		}
-	}
-	b->lesson_ms = clock_mono_ms() + LESSON_MS;
-	rc = lesson_unread(&b->lessons, x.repo, &x.number, &is_pull, &e);
-	if (rc == 1)
-		look_up(b, &x, is_pull);
-	else if (rc < 0)
-		store_failed(b, &e);
-	matter_release(&x);
-	return rc == 1;
 }
 
 /* ---- one thing ---- */
@@ -770,13 +687,13 @@ who_are_we(struct bridge *b)
 
 	if (gitea_whoami(b->gitea, b->login, &e)) {
 		/* Nothing can be done without. */
-		if (!note(b, -1, &e)) {
-			complain(b, &e);
+		if (!desk_note(b, -1, &e)) {
+			desk_complain(b, &e);
 			uplink_fails(&b->up, 10, 0, clock_mono_ms());
 		}
 		return;
 	}
-	note(b, 0, NULL);
+	desk_note(b, 0, NULL);
 	log_info("bridge: is %s at %s, repositories watched: %zu", b->login, b->c->gitea.url, b->c->bridge.repos.n);
 }
 
@@ -826,9 +743,9 @@ desk_step(struct bridge *b)
 		return true;
 	rc = next_matter(b, &x, &what, &e);
 	if (rc < 0)
-		store_failed(b, &e);
+		desk_failed(b, &e);
 	if (rc == 1)
 		what(b, &x);
 	matter_release(&x);
-	return rc == 1 || (rc == 0 && learn_step(b));
+	return rc == 1 || (rc == 0 && study_step(b));
 }

@@ -3,6 +3,8 @@
  *
  * {"repo","number","kind":"issue"|"pull","title","body","author","url","labels":[names],"assigned":bool,"assignees":[logins],"open":bool,
  *  "created","updated" (ms since 1970),"branch","sha","merged" (ms, or absent)}
+ * Of one that was opened again also "opened_with":[names]: its labels when it was opened first, as far as that was seen. Rules go
+ * by these: what somebody may write into an issue of his own after another has labelled it is not what that one has seen.
  *
  * Texts are cut to what rules and tasks may need, so that facts have a bound.
  */
@@ -21,6 +23,7 @@ struct err;
 #define EVENT_LABELS_MAX 64
 #define EVENT_ASSIGNEES_MAX 16
 #define EVENT_KEY_MAX 101
+#define EVENT_OPENED_WITH "opened_with"
 
 /* Of an issue or pull request as the API, or a webhook, has it. The caller frees them; NULL with ERR_INVALID, which names the
  * member. */

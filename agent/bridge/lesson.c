@@ -316,6 +316,8 @@ learn(struct lessons *l, const struct lesson *x)
 {
 	struct suggest_truth t = { 0 };
 
+	if (l->deferred)
+		return;
 	read_truth(x->truth, &t);
 	suggest_learn(l->s, x->row, &x->w, &t);
 }
@@ -667,6 +669,7 @@ lessons_learn(struct lessons *l, struct err *e)
 
 	suggest_free(l->s);
 	l->s = suggest_new();
+	l->deferred = false;
 	while ((rc = read_row(l, s, &x, e)) == 1) {
 		learn(l, &x);
 		release(&x);

@@ -36,6 +36,7 @@ struct lessons {
 	int q;                          /* its first statement */
 	struct score scores[SUGGEST_NKINDS];
 	bool scored;                    /* they are up to date */
+	bool deferred;                  /* what is seen now is learned by lessons_learn() */
 };
 
 /* The matters outlive them. What was learned before is learned again. */

@@ -36,7 +36,7 @@ static const char *const migrations[] = {
 };
 
 enum {
-	Q_ADD, Q_REOPEN, Q_OPENED, Q_CLOSED, Q_ROUND, Q_DUE, Q_BEHIND, Q_BY_TASK, Q_NEXT_OUT, Q_SAVE, Q_OPEN, Q_COUNT_STAGE, Q_MERGED, Q_MERGED_SINCE, Q_CURSOR,
+	Q_ADD, Q_OPENED_WITH, Q_REOPEN, Q_OPENED, Q_CLOSED, Q_ROUND, Q_DUE, Q_BEHIND, Q_BY_TASK, Q_NEXT_OUT, Q_SAVE, Q_OPEN, Q_COUNT_STAGE, Q_MERGED, Q_MERGED_SINCE, Q_CURSOR,
 	Q_SET_CURSOR, Q_DELIVER, Q_DELIVERIES, Q_DELIVER_PRUNE, Q_COUNT_UP, Q_SUM, Q_LATENCY_N, Q_LATENCY, Q_PRUNE,
 	Q_MERGED_PRUNE, Q_COUNT
 };
@@ -51,8 +51,10 @@ static const char *const sql[Q_COUNT] = {
 	[Q_ADD] = "INSERT OR IGNORE INTO matter (repo, number, source, facts, created_ms, seen_ms, updated_ms, stage, closed, adopted, round)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, -?9)",
 	[Q_ROUND] = "UPDATE matter SET round = ?3 WHERE repo = ?1 AND number = ?2 AND round < 0",
+	[Q_OPENED_WITH] = "SELECT facts, round FROM matter"
+	    " WHERE repo = ?1 AND number = ?2 AND closed AND stage >= 3 AND updated_ms <= ?3",
 	[Q_REOPEN] = "UPDATE matter SET stage = 0, again = 1, closed = 0, facts = ?3, updated_ms = ?4, tries = 0, next_ms = 0"
-	    " WHERE repo = ?1 AND number = ?2 AND closed AND stage >= 3 AND updated_ms <= ?4",
+	    " WHERE repo = ?1 AND number = ?2",
 	[Q_OPENED] = "UPDATE matter SET closed = 0, updated_ms = ?3 WHERE repo = ?1 AND number = ?2 AND updated_ms < ?3",
 	[Q_CLOSED] = "UPDATE matter SET closed = 1, updated_ms = ?3 WHERE repo = ?1 AND number = ?2 AND updated_ms <= ?3 AND NOT (closed AND updated_ms = ?3)",
 	[Q_DUE] = "SELECT " COLUMNS "WHERE stage = ?1 AND next_ms <= ?2 ORDER BY next_ms, row LIMIT 1",
@@ -138,65 +140,93 @@ use_for(struct matters *m, int q, const cJSON *facts)
 	return s;
 }
 
+/* 0: it is there already. */
 static int
-insert(struct matters *m, const cJSON *facts, const struct buf *text, enum matter_source source, bool closed, int64_t now_ms,
-    struct err *e)
+insert(struct matters *m, const cJSON *facts, enum matter_source source, bool closed, int64_t now_ms, struct err *e)
 {
 	sqlite3_stmt *s = use_for(m, Q_ADD, facts);
+	struct buf text = { 0 };
+	int rc;
 
+	json_put_tree(&text, facts);
 	db_int(s, 3, source);
-	db_textn(s, 4, text->data, text->len);
+	db_textn(s, 4, text.data, text.len);
 	db_int(s, 5, json_number(facts, "created", 0));
 	db_int(s, 6, now_ms);
 	db_int(s, 7, json_number(facts, "updated", 0));
 	db_int(s, 8, closed ? MATTER_DONE : MATTER_NEW);
 	db_int(s, 9, closed);
-	return run(m, s, e);
+	rc = run(m, s, e);
+	buf_free(&text);
+	return rc;
 }
 
+/* Its labels when it was opened first, as far as that was seen; the caller frees them. 1: it was done, and closed. */
 static int
-reopen(struct matters *m, const cJSON *facts, const struct buf *text, struct err *e)
+opened_with(struct matters *m, const cJSON *facts, cJSON **labels, struct err *e)
 {
-	sqlite3_stmt *s = use_for(m, Q_REOPEN, facts);
+	sqlite3_stmt *s = use_for(m, Q_OPENED_WITH, facts);
+	cJSON *old;
 	int rc;
 
-	db_textn(s, 3, text->data, text->len);
-	db_int(s, 4, json_number(facts, "updated", 0));
-	if ((rc = run(m, s, e)))
-		return rc;
-	s = use_for(m, Q_OPENED, facts);
 	db_int(s, 3, json_number(facts, "updated", 0));
-	return run(m, s, e) < 0 ? -1 : 0;
+	if ((rc = db_step(&m->db, s, e)) == 1) {
+		old = cJSON_Parse((const char *)sqlite3_column_text(s, 0));
+		*labels = cJSON_DetachItemFromObjectCaseSensitive(old, EVENT_OPENED_WITH);
+		if (!*labels && sqlite3_column_int(s, 1) >= 0)
+			*labels = cJSON_DetachItemFromObjectCaseSensitive(old, "labels");
+		if (!*labels)
+			*labels = cJSON_CreateArray();
+		cJSON_Delete(old);
+	}
+	sqlite3_reset(s);
+	return rc;
+}
+
+/* 1: it is opened again. */
+static int
+reopen(struct matters *m, const cJSON *facts, struct err *e)
+{
+	struct buf text = { 0 };
+	cJSON *labels, *now;
+	sqlite3_stmt *s;
+	int rc = opened_with(m, facts, &labels, e);
+
+	if (rc != 1) {
+		s = use_for(m, Q_OPENED, facts);
+		db_int(s, 3, json_number(facts, "updated", 0));
+		return rc < 0 || db_run(&m->db, s, e) ? -1 : 0;
+	}
+	now = cJSON_Duplicate(facts, true);
+	cJSON_AddItemToObject(now, EVENT_OPENED_WITH, labels);
+	json_put_tree(&text, now);
+	cJSON_Delete(now);
+	s = use_for(m, Q_REOPEN, facts);
+	db_textn(s, 3, text.data, text.len);
+	db_int(s, 4, json_number(facts, "updated", 0));
+	rc = run(m, s, e);
+	buf_free(&text);
+	return rc;
 }
 
 int
 matters_add(struct matters *m, const cJSON *facts, enum matter_source source, bool young, int64_t now_ms, struct err *e)
 {
-	struct buf text = { 0 };
-	int rc;
+	int rc = young ? insert(m, facts, source, false, now_ms, e) : 0;
 
-	json_put_tree(&text, facts);
-	rc = young ? insert(m, facts, &text, source, false, now_ms, e) : 0;
-	if (rc == 0)
-		rc = reopen(m, facts, &text, e);
-	buf_free(&text);
-	return rc;
+	return rc ? rc : reopen(m, facts, e);
 }
 
 int
 matters_closed(struct matters *m, const cJSON *facts, enum matter_source source, bool young, int64_t now_ms, struct err *e)
 {
 	sqlite3_stmt *s = use_for(m, Q_CLOSED, facts);
-	struct buf text = { 0 };
 	int rc;
 
 	db_int(s, 3, json_number(facts, "updated", 0));
 	rc = run(m, s, e);
-	if (rc || !young)
-		return rc < 0 ? -1 : 0;
-	json_put_tree(&text, facts);
-	rc = insert(m, facts, &text, source, true, now_ms, e);
-	buf_free(&text);
+	if (rc == 0 && young)
+		rc = insert(m, facts, source, true, now_ms, e);
 	return rc < 0 ? -1 : 0;
 }
 

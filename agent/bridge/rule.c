@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "digest.h"
+#include "event.h"
 #include "glob.h"
 #include "json.h"
 
@@ -66,9 +67,11 @@ has_a_word(const struct config_triage *t, const cJSON *facts)
 static bool
 has_a_label(const struct config_triage *t, const cJSON *facts)
 {
-	const cJSON *v;
+	const cJSON *first = cJSON_GetObjectItemCaseSensitive(facts, EVENT_OPENED_WITH), *v;
 
-	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(facts, "labels"))
+	if (!first)
+		first = cJSON_GetObjectItemCaseSensitive(facts, "labels");
+	cJSON_ArrayForEach(v, first)
 		for (size_t i = 0; i < t->labels.n; i++)
 			if (strcmp(v->valuestring, t->labels.v[i]) == 0)
 				return true;

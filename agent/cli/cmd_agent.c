@@ -1,14 +1,19 @@
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "agent.h"
 #include "ask.h"
+#include "clock.h"
 #include "cmd.h"
 #include "json.h"
 #include "log.h"
 #include "remote.h"
 #include "sandbox.h"
+
+#define CHILDREN_MS 1000                /* they were killed: that long only if one hangs in the kernel */
 
 static const struct cmd_opt opts[] = {
 	{ .name = "agent", .kind = OPT_TEXT, .arg = "ID",
@@ -17,10 +22,22 @@ static const struct cmd_opt opts[] = {
 	{ .name = NULL },
 };
 
+/* Of children that were killed nobody would take notice, once this process is one that does not know them. */
+static void
+wait_for_children(void)
+{
+	pid_t pid = 1;
+
+	for (int64_t until = clock_mono_ms() + CHILDREN_MS; pid >= 0 && clock_mono_ms() < until;)
+		if ((pid = waitpid(-1, NULL, WNOHANG)) == 0)
+			poll(NULL, 0, 5);
+}
+
 /* In the place of this process: its id stays, and who started it notices nothing. */
 static int
 run_again(const char *exe, const char *config, const char *id)
 {
+	wait_for_children();
 	execl(exe, "uni-wizard", "agent", "--config", config, "--agent", id, (char *)NULL);
 	return cmd_fail(EXIT_NOT_SUCCEEDED, "agent %s: cannot run %s: %s", id, exe, strerror(errno));
 }

@@ -2,7 +2,6 @@
  * cmd_health.c - health: how the agents of this host are; with --watch their watcher, a process of its own that tells the sinks
  * and ends an agent that is stuck.
  */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -33,6 +32,7 @@ struct looked_at {
 	config_name agent;
 	struct vitals vitals;
 	struct patient patient;
+	int64_t raised_ms;              /* wall: since when that was so of which an alert is raised */
 	bool said_enough;
 };
 
@@ -162,18 +162,20 @@ once(struct health_look *h)
 
 /* ---- the watcher ---- */
 
-/* As agents' own alerts are told, and what is not the table's: the state, and for how long. */
+/* As agents' own alerts are told: the same members, and one id for each raising and one for its end. */
 static void
-tell(struct health_look *h, const struct looked_at *x, enum vitals_state which, bool raised)
+tell(struct health_look *h, struct looked_at *x, enum vitals_state which, bool raised)
 {
 	const struct patient_alert *alert = &patient_alerts[which];
-	int64_t now = clock_wall_ms(), lasts_ms = raised ? clock_mono_ms() - x->patient.since_ms : 0;
+	int64_t lasts_ms = raised ? clock_mono_ms() - x->patient.since_ms : 0;
 	bool critical = strcmp(alert->severity, "critical") == 0;
 	struct buf line = { 0 };
 	char text[160];
 
+	if (raised)
+		x->raised_ms = clock_wall_ms() - lasts_ms;
 	json_put_open(&line, '{');
-	snprintf(text, sizeof text, "%s/%s/%lld/%s", x->agent, alert->name, (long long)(now - lasts_ms), raised ? "raised" : "cleared");
+	snprintf(text, sizeof text, "%s/%s/%lld/%s", x->agent, alert->name, (long long)x->raised_ms, raised ? "raised" : "cleared");
 	json_kv_str(&line, "id", text);
 	json_kv_str(&line, "cluster", h->config.cluster);
 	snprintf(text, sizeof text, "%s.%s", alert->name, x->agent);
@@ -185,7 +187,7 @@ tell(struct health_look *h, const struct looked_at *x, enum vitals_state which, 
 	json_kv_int(&line, "value", lasts_ms / 1000);
 	json_kv_int(&line, "limit", alert->raise_s);
 	json_kv_str(&line, "unit", "s");
-	json_kv_time(&line, "since", now - lasts_ms);
+	json_kv_time(&line, "since", x->raised_ms);
 	json_kv_str(&line, "text", alert->what);
 	json_kv_str(&line, "do", alert->mend);
 	snprintf(text, sizeof text, "docs/TROUBLESHOOTING.md#%s", alert->name);

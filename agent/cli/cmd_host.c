@@ -322,6 +322,8 @@ show_rows(const struct row *v, size_t n, bool json)
 		table_print(t);
 	else
 		puts(buf_str(&b));
+	if (t && !n)
+		puts("No hosts yet: uni-wizard host add NAME --house H --ssh user@host");
 	buf_free(&b);
 }
 

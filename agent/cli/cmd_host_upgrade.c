@@ -160,7 +160,7 @@ print_text(const struct upgrade *u, const struct rows *r, int rc, const struct e
 	struct buf b = { 0 };
 	char with[96];
 
-	snprintf(with, sizeof with, "%s %s now", "with", u->version);
+	snprintf(with, sizeof with, "with %s now", u->version);
 	put_names(&b, r, UPGRADED, with);
 	put_names(&b, r, CURRENT, "had it already");
 	put_names(&b, r, PLANNED, "would be upgraded");

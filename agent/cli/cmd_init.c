@@ -118,8 +118,8 @@ put_broker(struct buf *b, const char *broker, struct err *e)
 	/* host, host:port or [address]:port, as ssh's destinations are without a user. */
 	if (strchr(broker, '@') || !config_ssh(broker, &at) || at.local)
 		return err_field(e, ERR_INVALID, "broker", broker, "host or host:port");
-	buf_addf(b, strchr(at.host, ':') ? "\n# Brokers, in order.\nbrokers: [\"[%s]:%d\"]\n" : "\n# Brokers, in order.\nbrokers: [\"%s:%d\"]\n",
-	    at.host, at.port ? at.port : 8883);
+	buf_adds(b, "\n# Brokers, in order.\n");
+	buf_addf(b, strchr(at.host, ':') ? "brokers: [\"[%s]:%d\"]\n" : "brokers: [\"%s:%d\"]\n", at.host, at.port ? at.port : 8883);
 	return 0;
 }
 
@@ -134,39 +134,48 @@ load(struct init *x, struct err *e)
 	return -1;
 }
 
-/* Checked before it is written, so that a bad answer leaves nothing behind. */
 static int
-check_and_save(const struct init *x, const struct buf *b, struct err *e)
+compose(const struct init *x, const struct sign_public *p, struct buf *b, struct err *e)
 {
-	struct config *c = xcalloc(1, sizeof *c);
-	int rc = config_parse(c, x->file, buf_str(b), b->len, NULL, NULL, e);
+	char text[SIGN_TEXT];
 
-	if (rc == 0) {
-		config_release(c);
-		rc = save_file(x->file, buf_str(b), b->len, 0600, e);
-	}
+	sign_public_format(p, text);
+	buf_adds(b, head);
+	buf_addf(b, "cluster: %s\n", buf_str(&x->cluster));
+	if (put_broker(b, buf_str(&x->broker), e))
+		return -1;
+	buf_addf(b, "\n# Whose word counts; the private half is pki/sovereign.key: `uni-wizard key show`.\nsovereign_keys: [\"%s\"]\n", text);
+	buf_adds(b, people);
+	if (put_houses(b, buf_str(&x->houses), e))
+		return -1;
+	buf_adds(b, tail);
+	return 0;
+}
+
+/* With any key, before anything is made: a bad answer leaves nothing behind. */
+static int
+check_answers(const struct init *x, struct err *e)
+{
+	struct sign_key *any = sign_key_new();
+	struct config *c = xcalloc(1, sizeof *c);
+	struct buf b = { 0 };
+	int rc = compose(x, sign_key_public(any), &b, e) || config_parse(c, x->file, buf_str(&b), b.len, NULL, NULL, e) ? -1 : 0;
+
+	if (rc == 0 && x->agent.len && config_identity_kind(c, x->agent.data) != IDENTITY_AGENT)
+		rc = err_field(e, ERR_INVALID, "agent", x->agent.data, "an agent of one of the houses, such as %s", c->houses[0].agents.v[0]);
+	config_release(c);
 	free(c);
+	buf_free(&b);
+	sign_key_free(any);
 	return rc;
 }
 
 static int
 write_file(struct init *x, const struct sign_public *p, struct err *e)
 {
-	char text[SIGN_TEXT];
 	struct buf b = { 0 };
-	int rc;
+	int rc = compose(x, p, &b, e) ? -1 : save_file(x->file, buf_str(&b), b.len, 0600, e);
 
-	sign_public_format(p, text);
-	buf_adds(&b, head);
-	buf_addf(&b, "cluster: %s\n", buf_str(&x->cluster));
-	rc = put_broker(&b, buf_str(&x->broker), e);
-	buf_addf(&b, "\n# Whose word counts; the private half is pki/sovereign.key: `uni-wizard key show`.\nsovereign_keys: [\"%s\"]\n", text);
-	buf_adds(&b, people);
-	if (rc == 0)
-		rc = put_houses(&b, buf_str(&x->houses), e);
-	buf_adds(&b, tail);
-	if (rc == 0)
-		rc = check_and_save(x, &b, e);
 	buf_free(&b);
 	return rc;
 }
@@ -277,11 +286,13 @@ static int
 make_policy(struct init *x, struct err *e)
 {
 	char *path = cluster_path(x->config->pki_dir, "policy.json");
-	cJSON *members = x->key ? edict_first_policy(x->config) : NULL;
+	cJSON *members = edict_first_policy(x->config);
 	struct buf line = { 0 };
 	int rc = 0;
 
-	if (members && access(path, F_OK) != 0) {
+	if (!x->key && x->config->sovereign_keys.n && !sign_key_is_locked(x->config->sovereign_key))
+		x->key = sign_key_load(x->config->sovereign_key, NULL, NULL);
+	if (x->key && access(path, F_OK) != 0) {
 		cJSON_AddNumberToObject(members, "n", 1);
 		cJSON_AddNumberToObject(members, "time", (double)clock_wall_ms());
 		rc = sovereign_seal(&line, SOVEREIGN_POLICY, x->config->cluster, members, x->key, e);
@@ -388,8 +399,8 @@ init_run(const struct cmd_args *a)
 	x.file = cluster_path(x.dir, "houses.yaml");
 	x.pki = cluster_path(x.dir, "pki");
 	json_put_open(&x.made, '[');
-	if (access(x.file, F_OK) != 0)
-		rc = ask_all(&x);
+	if (access(x.file, F_OK) != 0 && !(rc = ask_all(&x)) && check_answers(&x, &e))
+		rc = cmd_fail(EXIT_USAGE, "%s", e.msg);
 	if (!rc && make_dirs(&x, &e))
 		rc = cmd_fail(EXIT_NOT_SUCCEEDED, "%s", e.msg);
 	if (!rc && !(rc = make_file(&x)) && !(rc = make_rest(&x))) {

@@ -42,8 +42,8 @@
 	C(allegro)           \
 	C(allegro_suggest)   \
 	C(agent)             \
-	C(health)            \
 	C(agent_log_level)   \
+	C(health)            \
 	X("Sovereignty")     \
 	C(approvals)         \
 	C(approve)           \

@@ -119,9 +119,22 @@ systemctl(const char *const *argv, struct proc_end *end)
 	return proc_run(&p, end, &e) || end->status != 0 ? -1 : 0;
 }
 
-/* "uni-wizard@ezra-1.service enabled enabled": the first two words of each line. */
+/* Whether one of the lines begins with that word. */
+static bool
+has_line(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : p)
+		if (strncmp(p, word, n) == 0 && p[n] == ' ')
+			return true;
+	return false;
+}
+
+/* "uni-wizard@ezra-1.service enabled enabled": the first two words of each line. A unit that is not used here may be disabled;
+ * one that runs should be there after the next boot, too. */
 static int
-check_files(struct doctor *d, char *text)
+check_files(struct doctor *d, char *text, const char *active)
 {
 	char *save = NULL, unit[200], state[40];
 	int n = 0;
@@ -130,8 +143,8 @@ check_files(struct doctor *d, char *text)
 		if (sscanf(p, "%199s %39s", unit, state) != 2)
 			continue;
 		n++;
-		if (strcmp(state, "disabled") == 0 && !strstr(unit, "@."))
-			doctor_wrong(d, FOUND_UNIT_DISABLED, unit, "%s is disabled", unit);
+		if (strcmp(state, "disabled") == 0 && has_line(active, unit))
+			doctor_wrong(d, FOUND_UNIT_DISABLED, unit, "%s runs, but is disabled", unit);
 	}
 	return n;
 }
@@ -150,19 +163,23 @@ check_failed(struct doctor *d, char *text)
 	return n;
 }
 
+#define OUR_UNITS "uni-wizard*", "timmy-router.service", "health-daemon.service"
+
 void
 doctor_unit(struct doctor *d)
 {
 	char program[4200];
-	const char *const files[] = { program, "list-unit-files", "--plain", "--no-legend", "uni-wizard*", NULL };
-	const char *const failed[] = { program, "list-units", "--failed", "--plain", "--no-legend", "uni-wizard*", NULL };
-	struct proc_end end = { .status = -1 };
+	const char *const files[] = { program, "list-unit-files", "--plain", "--no-legend", OUR_UNITS, NULL };
+	const char *const active[] = { program, "list-units", "--state=active", "--plain", "--no-legend", OUR_UNITS, NULL };
+	const char *const failed[] = { program, "list-units", "--failed", "--plain", "--no-legend", OUR_UNITS, NULL };
+	struct proc_end end = { .status = -1 }, runs = { .status = -1 };
 	int n = 0, bad = 0;
-	bool have = program_find("systemctl", program, sizeof program) && systemctl(files, &end) == 0;
+	bool have = program_find("systemctl", program, sizeof program) && systemctl(files, &end) == 0 && systemctl(active, &runs) == 0;
 
 	if (have && end.out.len)
-		n = check_files(d, end.out.data);
+		n = check_files(d, end.out.data, buf_str(&runs.out));
 	proc_end_release(&end);
+	proc_end_release(&runs);
 	end = (struct proc_end){ .status = -1 };
 	if (have && systemctl(failed, &end) == 0 && end.out.len)
 		bad = check_failed(d, end.out.data);
@@ -170,7 +187,7 @@ doctor_unit(struct doctor *d)
 	if (!have)
 		doctor_skip(d, "no systemd here");
 	else if (n + bad == 0)
-		doctor_skip(d, "systemd has no unit uni-wizard*");
+		doctor_skip(d, "systemd has no unit of ours");
 	else if (bad == 0)
 		doctor_well(d, "%d units, none has failed", n);
 }

@@ -39,7 +39,8 @@ put_fetch(struct host_job *j, const char *url, struct err *e)
 		digest_free(d);
 	}
 	if (rc == 0)
-		rc = ssh_run(&j->ssh, &(struct ssh_script){ .text = fetch, .args = (const char *const[]){ url, sum, j->host->broker, NULL } }, NULL, e);
+		rc = ssh_run(&j->ssh, &(struct ssh_script){ .text = fetch,
+		    .args = (const char *const[]){ url, sum, j->host->broker, NULL } }, NULL, e);
 	buf_free(&data);
 	return rc;
 }
@@ -89,7 +90,8 @@ make(struct host_job *j, const char *name, struct buf *out, struct err *e)
 		return -1;
 	j->package = file ? xstrdup(file) : NULL;
 	j->ssh.record = out;
-	buf_addf(out, "#!/bin/sh\n# User data that makes a new machine %s, a host of the cluster %s. Private keys are in it: whoever reads it can speak\n"
+	buf_addf(out, "#!/bin/sh\n"
+	    "# User data that makes a new machine %s, a host of the cluster %s. Private keys are in it: whoever reads it can speak\n"
 	    "# as its agents. Providers show user data to every process of the machine, and in their consoles.\n", name, j->config->cluster);
 	return put_steps(j, url, e);
 }

@@ -25,8 +25,8 @@ int
 host_put_houses(struct host_job *j, struct ssh *s, bool *changed, struct err *e)
 {
 	struct buf out = { 0 };
-	int rc = ssh_run(s, &(struct ssh_script){ .text = put_houses, .args = (const char *const[]){ HOST_ETC, NULL }, .payload = j->bare.data,
-	    .payload_len = j->bare.len, .fix = "the package makes the user and group uni-wizard" }, &out, e);
+	int rc = ssh_run(s, &(struct ssh_script){ .text = put_houses, .args = (const char *const[]){ HOST_ETC, NULL },
+	    .payload = j->bare.data, .payload_len = j->bare.len, .fix = "the package makes the user and group uni-wizard" }, &out, e);
 
 	*changed = out.len > 0;
 	buf_free(&out);
@@ -53,7 +53,8 @@ host_issue(struct host_job *j, const char *name, bool is_broker, bool *issued, s
 	*issued = !is_good(j, name, is_broker, j->host->address);
 	if (!*issued)
 		return 0;
-	return pki_issue(j->config->pki_dir, name, is_broker ? PKI_SERVER : PKI_CLIENT, sans, is_broker ? sizeof sans / sizeof *sans : 0, 0, e);
+	return pki_issue(j->config->pki_dir, name, is_broker ? PKI_SERVER : PKI_CLIENT, sans,
+	    is_broker ? sizeof sans / sizeof *sans : 0, 0, e);
 }
 
 static int
@@ -138,21 +139,25 @@ host_set_broker(struct host_job *j, struct ssh *s, const struct config_host *h, 
 int
 host_tell_brokers(struct host_job *j, struct buf *note, struct err *e)
 {
-	int n = 0, rc = 0;
+	int n = 0, failed = 0;
+	struct err one;
 
-	for (size_t i = 0; i < j->config->nhosts && rc == 0; i++) {
+	/* One that is away must not keep the others from learning who is locked out. */
+	for (size_t i = 0; i < j->config->nhosts; i++) {
 		const struct config_host *h = &j->config->hosts[i];
 		struct ssh s;
 
 		if (h == j->host || !host_has_broker(h))
 			continue;
+		one = (struct err){ .code = ERR_NONE };
 		ssh_init(&s, j->config, h);
-		rc = host_set_broker(j, &s, h, e);
+		if (host_set_broker(j, &s, h, &one) && failed++ == 0 && e)
+			*e = one;
 		ssh_close(&s);
 		n++;
 	}
 	buf_addf(note, "%d other broker%s", n, n == 1 ? "" : "s");
-	return rc;
+	return failed ? -1 : 0;
 }
 
 /* Other hosts */
@@ -176,11 +181,11 @@ take_up(struct host_job *j, const struct config_host *h, struct ssh *s, struct e
 	for (size_t i = 0; i < h->agents.n && rc == 0; i++) {
 		host_unit(h, i, unit, sizeof unit);
 		rc = ssh_run(s, &(struct ssh_script){ .text = "systemctl reload-or-restart \"$1\"", .args = (const char *const[]){ unit, NULL },
-		    .deadline_ms = RELOAD_MS, .fix = "journalctl -u uni-wizard there tells more" }, NULL, e);
+		    .deadline_ms = RELOAD_MS, .fix = "journalctl -u uni-wizard there tells more" }, NULL, e) || host_settle(j, h->agents.v[i], e)
+		    ? -1 : 0;
 	}
-	if (rc == 0)
-		rc = ssh_run(s, &(struct ssh_script){ .text = "rm -f \"$1/.reload\"", .args = (const char *const[]){ HOST_ETC, NULL } }, NULL, e);
-	return rc ? rc : host_hear_agents(j, h, e);
+	return rc ? rc : ssh_run(s, &(struct ssh_script){ .text = "rm -f \"$1/.reload\"",
+	    .args = (const char *const[]){ HOST_ETC, NULL } }, NULL, e);
 }
 
 static int

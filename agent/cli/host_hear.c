@@ -6,6 +6,7 @@
 #include "beat.h"
 #include "clock.h"
 #include "edict.h"
+#include "houses.h"
 #include "json.h"
 #include "save.h"
 
@@ -115,6 +116,66 @@ host_hear_agents(struct host_job *j, const struct config_host *h, struct err *e)
 	for (size_t i = 0; i < h->agents.n; i++)
 		v[i].agent = h->agents.v[i];
 	return host_hear(j, v, h->agents.n, HOST_HEALTH_MS, true, e);
+}
+
+/* In step */
+
+struct follow {
+	struct houses houses;
+	const char *agent;
+	struct client *client;
+};
+
+static void
+on_house(void *arg, const char *topic, const char *payload, size_t len)
+{
+	houses_take(&((struct follow *)arg)->houses, topic, payload, len, clock_mono_ms());
+}
+
+static bool
+is_in_step(const struct follow *f, const struct config_house *house)
+{
+	struct house_view v = houses_view(&f->houses, house);
+	const char *state;
+
+	if (!config_names_has(v.candidates, f->agent))
+		return true;
+	state = house_candidate_state(&f->houses, &v, f->agent);
+	return strcmp(state, "owner") == 0 || strcmp(state, "in step") == 0;
+}
+
+static bool
+is_in_step_everywhere(const struct follow *f)
+{
+	const struct config *c = f->houses.config;
+
+	for (size_t i = 0; i < c->nhouses; i++)
+		if (!is_in_step(f, &c->houses[i]))
+			return false;
+	return is_in_step(f, NULL);
+}
+
+int
+host_settle(struct host_job *j, const char *agent, struct err *e)
+{
+	struct host_heard heard = { .agent = agent };
+	struct follow f = { .agent = agent };
+	int64_t until;
+	char filter[TOPIC_MAX];
+	int rc = host_hear(j, &heard, 1, HOST_HEALTH_MS, true, e);
+
+	if (rc || !config_home(j->config, agent))
+		return rc;
+	houses_init(&f.houses, j->config);
+	topic_format(filter, j->config->cluster, TOPIC_HEALTH, "+", "state");
+	rc = client_open(&f.client, &(struct client_opts){ .config = j->config, .identity = j->a->identity, .no_outbox = true, .arg = &f,
+	    .on_message = on_house }, e) || client_subscribe(f.client, filter, e) ? -1 : 0;
+	until = clock_mono_ms() + HOST_STEP_MS;
+	while (rc == 0 && !is_in_step_everywhere(&f) && clock_mono_ms() < until)
+		rc = client_run(f.client, SLICE_MS, e);
+	client_close(f.client);
+	houses_release(&f.houses);
+	return rc;
 }
 
 /* The first policy */

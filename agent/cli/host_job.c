@@ -216,6 +216,15 @@ was_revoked(const struct config *c, const char *name)
 	return f.found;
 }
 
+/* One of which certificates are out was set up by other means. */
+static bool
+runs_elsewhere(const struct config *c, const char *name)
+{
+	struct pki_cert cert;
+
+	return pki_read(c->pki_dir, name, &cert, NULL) == 0 || was_revoked(c, name);
+}
+
 static int
 fresh_name(const struct config *c, const char *house, config_name out, struct err *e)
 {
@@ -270,7 +279,7 @@ choose_agent(struct host_job *j, const char *house, const char *wish, config_nam
 		return 0;
 	}
 	for (size_t i = 0; h && i < h->agents.n; i++)
-		if (!config_host_of(j->config, h->agents.v[i]) && !was_revoked(j->config, h->agents.v[i])) {
+		if (!config_host_of(j->config, h->agents.v[i]) && !runs_elsewhere(j->config, h->agents.v[i])) {
 			memcpy(out, h->agents.v[i], sizeof(config_name));
 			return 0;
 		}
@@ -307,8 +316,9 @@ plan_house(struct host_job *j, const char *name, const struct host_plan *p, stru
 	const struct config_host *h = config_host_find(j->config, name);
 	config_name agent;
 
-	if (!name_ok(p->house))
-		return err_field(e, ERR_INVALID, "house", p->house, "a name ([a-z0-9-], at most %d)", NAME_MAX_LEN);
+	/* A slip must not make a house; and one that the policy does not name has no checks. */
+	if (!config_house_find(j->config, p->house))
+		return err_field(e, ERR_NOT_FOUND, "house", p->house, "a house of %s (write it there first)", j->path);
 	if (p->agent ? config_names_has(&h->agents, p->agent) : has_agent_of(j->config, h, p->house))
 		return 0;
 	return choose_agent(j, p->house, p->agent, agent, e) || add_to_house(j, p->house, agent, e) || plan_agent(j, name, agent, e)

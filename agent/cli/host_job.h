@@ -27,6 +27,7 @@
 #define HOST_USER "uni-wizard:uni-wizard"
 #define HOST_BROKER_USER "mosquitto:mosquitto"
 #define HOST_BROKER_NAME_MAX (NAME_MAX_LEN - 7)         /* its certificate is called broker-<host> */
+#define HOST_STEP_MS 5000
 #define HOST_HEALTH_MS 60000            /* until agents that were started must be heard */
 
 struct host_job {
@@ -100,6 +101,9 @@ struct host_heard {
 int host_hear(struct host_job *j, struct host_heard *v, size_t n, int64_t limit_ms, bool must, struct err *e);
 /* The same for the agents of one host. */
 int host_hear_agents(struct host_job *j, const struct config_host *h, struct err *e);
+/* For one agent, and then until it is in step with the houses that it may own, or HOST_STEP_MS have passed: it may be that an owner
+ * is yet to learn of it. */
+int host_settle(struct host_job *j, const char *agent, struct err *e);
 
 /* Publishes the policy that `init` signed, unless there is one; 1: it did. */
 int host_first_policy(struct host_job *j, struct err *e);

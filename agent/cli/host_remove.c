@@ -104,7 +104,7 @@ is_purged(const void *ctx)
 
 static const char purge[] =
     "apt-get -q -y -o DPkg::Lock::Timeout=300 purge uni-wizard >/dev/null\n"
-    "rm -rf \"$1\" \"$2\" /var/lib/uni-wizard /run/uni-wizard";
+    "rm -rf \"$1\" \"$2\" /var/lib/uni-wizard /run/uni-wizard /var/lib/systemd/timers/stamp-uni-wizard-*";
 
 static int
 purge_act(void *ctx, struct buf *note, struct err *e)

@@ -249,6 +249,7 @@ static int
 trial_act(void *ctx, struct buf *note, struct err *e)
 {
 	static const char text[] =
+	    "rm -rf \"$1\"/trial.*\n"
 	    "d=$(mktemp -d \"$1/trial.XXXXXX\"); trap 'rm -rf \"$d\"' EXIT\n"
 	    "dpkg-deb --fsys-tarfile \"$1/$2\" | tar -x -C \"$d\" ./usr/bin/uni-wizard\n"
 	    "\"$d/usr/bin/uni-wizard\" --version --json\n";
@@ -290,6 +291,7 @@ former_act(void *ctx, struct buf *note, struct err *e)
 {
 	static const char text[] =
 	    "umask 022\n"
+	    "rm -rf \"$1\"/former.*\n"
 	    "d=$(mktemp -d \"$1/former.XXXXXX\"); trap 'rm -rf \"$d\"' EXIT\n"
 	    "mkdir \"$d/t\" \"$d/t/DEBIAN\"\n"
 	    "dpkg-query -s uni-wizard | awk '/^[^ ]/ { skip = /^(Status|Config-Version|Conffiles):/ } !skip' >\"$d/t/DEBIAN/control\"\n"
@@ -399,12 +401,13 @@ drain_act(void *ctx, struct buf *note, struct err *e)
 
 /* ---- install, and back ---- */
 
-/* What runs is stopped and is to run again; the list stays until it does, so that whoever is cut off here goes on here. */
+/* What runs, or should, is stopped and is to run again; the list stays until it does, so that whoever is cut off here goes on here. */
 #define UNITS \
 	"cd \"$1\"; shift\n" \
 	"test -s units || { { systemctl list-units --plain --no-legend --state=active,activating,reloading uni-wizard.service \\\n" \
-	"	'uni-wizard@*.service' timmy-router.service health-daemon.service | awk '{ print $1 }'; printf '%s\\n' \"$units\"; } |\n" \
-	"	grep . | sort -u >units.new; mv units.new units; }\n" \
+	"	'uni-wizard@*.service' timmy-router.service health-daemon.service | awk '{ print $1 }'\n" \
+	"	for u in $units timmy-router.service; do systemctl is-enabled -q \"$u\" 2>/dev/null && echo \"$u\" || :; done; } |\n" \
+	"	sort -u >units.new; mv units.new units; }\n" \
 	"each() { test ! -s units || xargs systemctl \"$@\" <units; }\n"
 #define GET \
 	"get() { apt-get -q -y --no-install-recommends --allow-downgrades -o Dpkg::Options::=--force-confold \\\n" \
@@ -422,7 +425,7 @@ put_units(const struct upgrade *u, struct buf *b)
 	}
 }
 
-/* text finds the directory's path gone from its arguments, and "$units" there. */
+/* text begins with units=$1; shift and UNITS, after which a and b are its "$1" and "$2". */
 static int
 run_on_host(struct upgrade *u, const char *text, const char *a, const char *b, struct err *e)
 {

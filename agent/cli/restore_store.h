@@ -1,12 +1,7 @@
 /*
  * restore_store.h - databases of former days made fit to go on from.
  *
- * An agent's database knows numbers that its lost life has used since: of terms, of events, of audit records. So it
- * begins another life, under a new store id, as one with a blank disk does, but with what it knows: terms are compared
- * with the store id, so none is claimed twice; it was not the last owner of anything, so it follows before it owns; its
- * audit chain begins anew, and the former one goes into a file beside it. What must not be done again because of it goes:
- * copies of tasks that nobody had accepted yet, packet ids, requests for approval on their way. And it is marked, for
- * houses that the agent owns without asking anybody (agent/core/core.h).
+ * An agent's database begins another life: see new_life.h. Its former audit chain goes into a file beside it.
  */
 #ifndef UW_RESTORE_STORE_H
 #define UW_RESTORE_STORE_H

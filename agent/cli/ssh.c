@@ -90,6 +90,22 @@ ssh_script_put(struct buf *out, const struct ssh_script *script)
 	buf_adds(out, "\nexit 0\n} </dev/null\n");
 }
 
+/* Line ends become blanks; other control characters, those of Latin-1 in UTF-8 too, question marks. */
+void
+ssh_make_harmless(struct buf *text)
+{
+	unsigned char *p = (unsigned char *)text->data;
+
+	for (size_t i = 0; i < text->len; i++) {
+		bool high = p[i] == 0xc2 && i + 1 < text->len && p[i + 1] < 0xa0;
+
+		if (high)
+			p[i + 1] = '?';
+		if (high || p[i] < 0x20 || p[i] == 0x7f)
+			p[i] = p[i] == '\n' || p[i] == '\r' || p[i] == '\t' ? ' ' : '?';
+	}
+}
+
 /* The last lines that it said, on one. */
 static const char *
 said(struct buf *text)
@@ -100,9 +116,7 @@ said(struct buf *text)
 		buf_cut(text, text->len - 1);
 	if (text->len > 300)
 		from = text->len - 300;
-	for (size_t i = 0; i < text->len; i++)
-		if ((unsigned char)text->data[i] < 0x20)
-			text->data[i] = ' ';
+	ssh_make_harmless(text);
 	return text->len ? text->data + from : "nothing";
 }
 
@@ -240,7 +254,8 @@ environment(const char *out[MAX_ENV], char text[MAX_ENV][512])
 }
 
 static int
-run(const struct ssh *s, const struct ssh_script *script, const struct command *c, const struct buf *in, struct buf *out, struct err *e)
+run(const struct ssh *s, const struct ssh_script *script, const struct command *c, const struct buf *in, struct buf *out,
+    struct err *e)
 {
 	char text[MAX_ENV][512];
 	const char *env[MAX_ENV];
@@ -313,7 +328,8 @@ ssh_put(struct ssh *s, const char *path, const char *mode, const char *owner, co
 {
 	static const char text[] =
 	    "new=$1.uw-new; payload >\"$new\"; chown \"$3\" \"$new\"; chmod \"$2\" \"$new\"\n"
-	    "if cmp -s \"$new\" \"$1\" && test \"$(stat -c %a:%U:%G \"$1\")\" = \"$(stat -c %a:%U:%G \"$new\")\"; then rm -f \"$new\"; echo same\n"
+	    "if cmp -s \"$new\" \"$1\" && test \"$(stat -c %a:%U:%G \"$1\")\" = \"$(stat -c %a:%U:%G \"$new\")\"\n"
+	    "then rm -f \"$new\"; echo same\n"
 	    "else sync \"$new\"; mv -f \"$new\" \"$1\"; echo changed; fi";
 	struct buf out = { 0 };
 	int rc = ssh_run(s, &(struct ssh_script){ .text = text, .args = (const char *const[]){ path, mode, owner, NULL },

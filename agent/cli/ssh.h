@@ -61,7 +61,10 @@ int ssh_put(struct ssh *s, const char *path, const char *mode, const char *owner
 /* Appends text as one word of a POSIX shell. No NUL can be in it. */
 void ssh_quote(struct buf *out, const char *text);
 
-/* What ssh_run() sends: for tests, and for --dry-run. */
+/* What ssh_run() sends. */
 void ssh_script_put(struct buf *out, const struct ssh_script *script);
+
+/* What a machine said, for a terminal: one line, nothing in it that drives one. */
+void ssh_make_harmless(struct buf *text);
 
 #endif

@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "err.h"
 #include "json.h"
+#include "ssh.h"
 
 #define NOTE_MAX 2048
 
@@ -86,6 +87,7 @@ run_one(struct run *r, const struct step *s, void *ctx, struct err *e)
 		buf_addf(&note, "%s", e->msg);
 		err_wrap(e, "%s", s->name);
 	}
+	ssh_make_harmless(&note);
 	report(r, s, rc ? FAILED : done ? ALREADY : r->o->dry_run ? PLANNED : DONE, &note, clock_mono_ms() - begun);
 	buf_free(&note);
 	return rc;

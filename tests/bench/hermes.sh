@@ -15,7 +15,7 @@ calls=400 hooks=500 steps=60
 
 HERMES_KEY=k node "$here/../hermes/double.mjs" "$dir/port" >"$dir/double" 2>&1 &
 double=$!
-tail= heard=
+tail='' heard=''
 stop_peers() { kill $double $tail $heard 2>/dev/null; }
 until [ -s "$dir/port" ]; do sleep 0.05; done
 port=$(cat "$dir/port") listen=127.0.0.1:$((20000 + $$ % 20000))

@@ -16,7 +16,7 @@ else
 fi
 BULLMQ_DIR=$(absolute "${BULLMQ_DIR:-build/peers}")
 export BULLMQ_DIR
-beanstalkd= redis=
+beanstalkd='' redis=''
 
 stop_peers() {
 	[ -z "$beanstalkd" ] || { kill "$beanstalkd" && wait "$beanstalkd"; } 2>/dev/null

@@ -69,6 +69,17 @@ check "a successor learns the same from Gitea" wait_for 40 succeeded
 check "and finds what it had said in its comments" wait_for 40 judged "2 1"
 is "which stay one" "$(comments "$FIRST")" 1
 
+close "$ODD"
+check "what is closed teaches" wait_for 15 learned $((BEFORE + 1))
+for pid in $(bridge_of '.*'); do
+	kill -9 "$pid"
+done
+gitea PATCH "$R/issues/$ODD" '{"state":"open"}' >"$T/out"
+check "opened again while no bridge runs it is seen by the next" wait_for 20 says "$ODD" 'as it was opened again: no rule'
+is "in the same comment" "$(comments "$ODD")" 1
+reopened() { [ "$("$UW" allegro --status --json | jq .sums.reopened)" = 1 ]; }
+check "once" wait_for 10 reopened
+
 sed -i.bak 's/poll_s: 1s/poll_s: 1s, suggest: apply, suggest_at: 60/' "$T/c/houses.yaml"
 restart_all
 applies() { [ "$(status .mode)" = apply ] && learned "$BEFORE"; }

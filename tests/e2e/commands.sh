@@ -6,6 +6,8 @@ out() { "$UW" "$@" 2>&1; }
 
 # The program
 like "the version is printed" "$(out --version)" '^uni-wizard [0-9]+\.[0-9]+\.[0-9]+$'
+like "and of what agents say and keep" "$(out --version --json | jq -c '[.version, .protocol, .stores.agent, (.stores | keys)]')" \
+    '^\["[0-9.]+",[0-9]+,[0-9]+,\["agent","bridge","hermes","outbox"\]\]$'
 check "--help succeeds" "$UW" --help
 refuse "no command is wrong usage" 2 "$UW"
 refuse "an unknown command is wrong usage" 2 "$UW" nonsense

@@ -285,9 +285,11 @@ finds "workers of a user whom nobody knows" tools.sandbox --config "$V" --as ope
 mkdir "$T/bin"
 cat >"$T/bin/systemctl" <<'END'
 #!/bin/sh
-case $1 in
-list-unit-files) echo "uni-wizard@.service disabled enabled"; [ ! -e "$0.disabled" ] || echo "uni-wizard@ezra-1.service disabled enabled" ;;
-list-units) [ ! -e "$0.failed" ] || echo "uni-wizard@ezra-1.service loaded failed failed Uni-Wizard" ;;
+case "$1 $2" in
+list-unit-files*) echo "uni-wizard@.service disabled enabled"; echo "timmy-router.service disabled enabled"
+	[ ! -e "$0.disabled" ] || echo "uni-wizard@ezra-1.service disabled enabled" ;;
+"list-units --failed") [ ! -e "$0.failed" ] || echo "uni-wizard@ezra-1.service loaded failed failed Uni-Wizard" ;;
+list-units*) echo "uni-wizard@ezra-1.service loaded active running Uni-Wizard" ;;
 esac
 END
 chmod 755 "$T/bin/systemctl"

@@ -16,6 +16,7 @@ gitea_prism proxy || CONTRACT=
 
 cluster_up --houses ezra
 gitea_config >>"$T/c/houses.yaml"
+echo 'breakers: {failures: 3, open_s: 10s, open_cap_s: 60s}' >>"$T/c/houses.yaml"
 restart_all
 
 R=repository=timmy/work
@@ -92,6 +93,14 @@ is "but found" "$("$UW" task show "$id" --json | jq -r '.result.created')" false
 gitea_do POST /away '{"ms":3000}' >"$T/out"
 done_with "while Gitea is away a task waits for it" gitea_comment $R number="$N" body=patience --retries 8
 is "and is done once" "$(comments "$N")" 4
+gitea_do POST /away '{"ms":8000}' >"$T/out"
+for i in 1 2 3; do
+	refuse "who would not be tried again fails, $i" 1 run gitea_get_issue $R number="$N"
+done
+id=$("$UW" submit gitea_get_issue $R number="$N" --house ezra --json | jq -rs '.[0].id')
+is "until the breaker of the repository keeps back what comes" "$("$UW" task show "$id" --json | jq -r .state)" scheduled
+like "and says so" "$("$UW" breaker list)" 'ezra +gitea_get_issue +timmy/work +ezra-1 +(open|half_open)'
+check "it is done when Gitea is there again" wait_for 40 ended
 
 # What the sovereign says
 printf 'houses: {}\nproduction: ["url:%s/timmy/work/issues/%s"]\n' "$GITEA" "$N" >"$T/policy.yaml"

@@ -35,7 +35,7 @@ hermes:
   home: $T/home
   listen: $listen
   webhook_secret: HERMES_HOOK
-breakers: {failures: 2, open_s: 2s, open_cap_s: 30s}
+breakers: {failures: 2, open_s: 10s, open_cap_s: 60s}
 workers:
   count: 6
   grace_ms: 3000

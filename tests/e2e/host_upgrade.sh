@@ -53,15 +53,19 @@ package() {
 deb() {
 	echo "$T/packages/uni-wizard_$1_$arch.deb"
 }
+# Where hosts see it.
+cp "$UW" "$T/new"
 # What starts and dies; and what changes its database and then reaches no broker.
-printf '#!/bin/sh\n[ "$1" != agent ] || exit 1\nexec %s "$@"\n' "$UW" >"$T/dies"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\n[ "$1" != agent ] || exit 1\nexec %s "$@"\n' "$T/new" >"$T/dies"
+# shellcheck disable=SC2016
 printf '#!/bin/sh\n[ "$1" != agent ] || { sed "s/^brokers:.*/brokers: [\\"127.0.0.1:1\\"]/" /etc/uni-wizard/houses.yaml >/etc/uni-wizard/lost.yaml
-exec %s agent --agent "$3" --config /etc/uni-wizard/lost.yaml; }\nexec %s "$@"\n' "$UW" "$UW" >"$T/deaf"
+exec %s agent --agent "$3" --config /etc/uni-wizard/lost.yaml; }\nexec %s "$@"\n' "$T/new" "$T/new" >"$T/deaf"
 printf '#!/bin/sh\necho "{\\"version\\":\\"9\\",\\"protocol\\":9,\\"stores\\":{\\"agent\\":99}}"\n' >"$T/strange"
 printf '#!/bin/sh\necho "{\\"version\\":\\"9\\",\\"protocol\\":1,\\"stores\\":{\\"agent\\":3}}"\n' >"$T/narrow"
 chmod 755 "$T/dies" "$T/deaf" "$T/strange" "$T/narrow"
 package 4.0.0-1 "$OLD"
-package 4.0.1-1 "$UW"
+package 4.0.1-1 "$T/new"
 package 4.0.2-1 "$T/dies"
 package 4.0.3-1 "$T/deaf"
 package 4.9.0-1 "$T/strange"
@@ -74,6 +78,7 @@ dir=/run/units
 mkdir -p $dir /run/uni-wizard
 lives() { [ -s "$dir/$1" ] && kill -0 "$(cat "$dir/$1")" 2>/dev/null; }
 case $1 in
+is-enabled) [ "$3" = uni-wizard.service ]; exit ;;
 list-units)
 	for f in "$dir"/*; do
 		u=${f##*/}

@@ -40,6 +40,7 @@ given() {
 # A server that is busy says when to come again.
 like "it goes well after a 503" "$("$UW" submit http_get url="$origin/503/3/1" --retries 3 --house ezra --wait --json)" '"state":"succeeded","attempt":2'
 is "it was asked twice" "$(requests /503/3/1)" 2
+# shellcheck disable=SC2046
 set -- $(grep ' /503/3/1$' "$T/requests" | cut -d ' ' -f 1)
 check "and not before it wanted to be" [ $(($2 - $1)) -ge 3000 ]
 check "but soon after" [ $(($2 - $1)) -le $((3000 + 5000 * SLOW)) ]
@@ -102,7 +103,7 @@ kept=$(sed -n 's/.*what was written is in \([^ :]*\).*/\1/p' "$T/.check")
 check "but it is kept" [ -s "$kept" ]
 refuse "nor if the editor fails" 2 env EDITOR=false TMPDIR="$T" "$UW" task retry 01M87000000000000000000001 --edit
 like "and it says so" "$(cat "$T/.check")" 'nothing was submitted: the editor \(false\)'
-is "nothing is left lying about" "$(ls "$T"/uni-wizard-* | grep -c -v -F "$kept")" 0
+is "nothing is left lying about" "$(find "$T" -maxdepth 1 -name 'uni-wizard-*' | grep -c -v -F "$kept")" 0
 refuse "what succeeded is not tried again" 2 "$UW" task retry "$id"
 refuse "nor what has not ended" 2 "$UW" task retry "$("$UW" submit wait ms=5000 --house ezra --json | jq -r .id)"
 id=$("$UW" submit noop --house ezra --mode sovereign --json | jq -r .id)

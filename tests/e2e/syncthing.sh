@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120
+# limit: 180
 # Hosts share files through real Syncthings on loopback, two and then three: set up from houses.yaml, artifacts by their hash, exports, what
 # is not whole or not right, and a cluster that does not mind when Syncthing is away.
 . "$(dirname "$0")/lib.sh"
@@ -122,6 +122,7 @@ for host in ezra laptop; do
 	is "nothing of $host talks to the outside" "$(rest $host GET config/options | jq -c '[.relaysEnabled, .globalAnnounceEnabled,
 	    .localAnnounceEnabled, .natEnabled, .crashReportingEnabled, .urAccepted, .autoUpgradeIntervalH, .stunKeepaliveStartS]')" \
 	    '[false,false,false,false,false,-1,0,0]'
+	at=
 	eval "at=\$AT_$host"
 	is "it listens at its address alone" "$(rest $host GET config/options | jq -c .listenAddresses)" "[\"tcp://127.0.0.1:$at\"]"
 	is "each folder has one writer" "$(rest $host GET config/folders | jq -r --arg me "uw-$host" \

@@ -5,7 +5,6 @@
 #
 # What is not Apple's is declared by this machine's headers, and stands in a library of empty functions; all else has to be in
 # macOS's own.
-# shellcheck disable=SC1091
 . "$(dirname "$0")/../e2e/lib.sh"
 
 here=$(cd "$(dirname "$0")" && pwd)

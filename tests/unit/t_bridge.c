@@ -655,6 +655,8 @@ updated(int number, int64_t updated_ms)
 	cJSON *f = facts(number, 500);
 
 	cJSON_AddNumberToObject(f, "updated", (double)updated_ms);
+	cJSON_AddItemToObject(f, "labels", cJSON_Parse(updated_ms == 1000 ? "[\"blocker\"]" : "[\"question\"]"));
+	cJSON_AddStringToObject(f, "kind", "issue");
 	return f;
 }
 
@@ -685,6 +687,7 @@ what_is_opened_again_is_news_once(void **state)
 	struct matters m = { 0 };
 	struct matter x;
 	char path[64];
+	bool wants;
 
 	(void)state;
 	open_file(&m, path);
@@ -705,6 +708,9 @@ what_is_opened_again_is_news_once(void **state)
 	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 1);
 	assert_int_equal(x.again, MATTER_REOPENED);
 	assert_int_equal(json_number(x.facts, "updated", 0), 6000);
+	/* A rule goes by the labels that it was opened with, which only who may write could give it. */
+	assert_string_equal(rules_find(rules, x.facts, NULL, &wants)->name, "urgent");
+	assert_string_equal(cJSON_GetObjectItem(x.facts, "labels")->child->valuestring, "question");
 	matter_release(&x);
 	end_of(&m);
 	/* One that was closed when it was first seen. */
@@ -713,6 +719,7 @@ what_is_opened_again_is_news_once(void **state)
 	is_news(&m, 2, 2000, true, 1);
 	assert_int_equal(matters_due(&m, MATTER_NEW, 9000, &x, NULL), 1);
 	assert_int_equal(x.round, -1);
+	assert_null(rules_find(rules, x.facts, NULL, &wants));
 	matter_release(&x);
 	/* In the next life that is not known to be news, unless its round is known. */
 	is_news(&m, 3, 1000, false, 0);

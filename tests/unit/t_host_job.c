@@ -9,7 +9,7 @@
 
 #include "host_add.h"
 
-#define HOUSES "houses:\n  ezra:\n    role: archivist   # keeps\n  timmy: {agents: [timmy-1, timmy-2]}\n"
+#define HOUSES "houses:\n  ezra:\n    role: archivist   # keeps\n  timmy: {agents: [timmy-1, timmy-2]}\n  bezalel:\n"
 
 static struct host_job job;
 
@@ -56,7 +56,7 @@ a_host_is_added(void **state)
 	(void)state;
 	begin(HOUSES);
 	add("h1", &(struct host_plan){ .house = "ezra", .ssh = "root@192.0.2.7", .broker = true });
-	expect("houses:\n  ezra:\n    role: archivist   # keeps\n    agents: [ezra-1]\n  timmy: {agents: [timmy-1, timmy-2]}\n"
+	expect("houses:\n  ezra:\n    role: archivist   # keeps\n    agents: [ezra-1]\n  timmy: {agents: [timmy-1, timmy-2]}\n  bezalel:\n"
 	    "hosts:\n  h1: {ssh: \"root@192.0.2.7\", broker: \"on\", agents: [ezra-1]}\nbrokers: [\"192.0.2.7:8883\"]\n");
 	/* Again: nothing more. */
 	add("h1", &(struct host_plan){ .house = "ezra", .ssh = "root@192.0.2.7", .broker = true });
@@ -85,7 +85,7 @@ what_makes_no_sense_is_refused(void **state)
 	begin(HOUSES "brokers: [\"b:8883\"]\n");
 	refuse("h1", &(struct host_plan){ .house = "ezra" }, "expected --ssh user@host");
 	refuse("h1", &(struct host_plan){ .house = "ezra", .ssh = "-oProxyCommand=id" }, "ssh: expected user@host");
-	refuse("h1", &(struct host_plan){ .house = "ez ra", .ssh = "h" }, "house: expected a name");
+	refuse("h1", &(struct host_plan){ .house = "ezar", .ssh = "h" }, "house: expected a house of /nowhere/houses.yaml");
 	refuse("h1", &(struct host_plan){ .house = "ezra", .ssh = "h", .address = "a b" }, "address: expected a host name");
 	refuse("H1", &(struct host_plan){ .house = "ezra", .ssh = "h" }, "NAME: expected a name");
 	refuse("a-name-that-has-28-characters", &(struct host_plan){ .ssh = "h", .broker = true }, "at most 25 bytes");

@@ -176,6 +176,19 @@ a_script_ends_at_its_first_failure(void **state)
 	ssh_close(&s);
 }
 
+static void
+what_a_machine_says_drives_no_terminal(void **state)
+{
+	struct buf b = { 0 };
+
+	(void)state;
+	ssh_make_harmless(&b);
+	buf_adds(&b, "a\n\x1b[2J\x7f\xc2\x9b\xc3\xa9\t.\xc2");
+	ssh_make_harmless(&b);
+	assert_string_equal(b.data, "a ?[2J???\xc3\xa9 .\xc2");
+	buf_free(&b);
+}
+
 static int
 set_up(void **state)
 {
@@ -203,6 +216,7 @@ main(void)
 		cmocka_unit_test(what_is_asked_of_ssh),
 		cmocka_unit_test(failures_say_what_to_do),
 		cmocka_unit_test(a_script_ends_at_its_first_failure),
+		cmocka_unit_test(what_a_machine_says_drives_no_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
