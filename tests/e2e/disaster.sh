@@ -28,8 +28,12 @@ works() {
 	"$UW" submit noop --house "$1" --wait --timeout 5 >"$T/out" 2>&1
 }
 settled() {
-	"$UW" house list --json >"$T/houses" && jq -e '.[] | select(.house == "ezra") |
-	    [.candidates[] | select(.state == "owner" or .state == "in step")] | length == 3' "$T/houses" >"$T/out" || { sleep 0.5 && false; }
+	if "$UW" house list --json >"$T/houses" && jq -e '[.[] | select(.house == "ezra") | .candidates[] |
+	    select(.state == "owner" or .state == "in step")] | length == 3' "$T/houses" >"$T/out"; then
+		return 0
+	fi
+	sleep 0.5
+	return 1
 }
 twice() {
 	sort "$T/c/work/count" | uniq -d
