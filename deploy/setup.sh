@@ -33,6 +33,7 @@ test prog:jq               jq                     jq
 test prog:curl             curl                   curl
 test prog:timeout          coreutils              coreutils
 test prog:ps               procps                 -
+test prog:age             age?                   age
 test prog:tmux            tmux?                  tmux
 test prog:strace           strace?                -
 test prog:systemd-analyze  systemd?               -

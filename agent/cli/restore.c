@@ -492,9 +492,22 @@ put_aside(const struct restore *r, struct restore_item *i, struct err *e)
 	return rc;
 }
 
+/* It took a while to get here: an agent may have been started meanwhile, with an empty disk. */
+static int
+look_again(const struct restore *r, const struct restore_item *i, struct err *e)
+{
+	if (store_of(r->about, i->file->path) && is_in_use(i->target))
+		return err_set(e, ERR_BUSY, "%s was opened meanwhile: stop its agent", i->target);
+	if (i->fate == RESTORE_NEW && is_there(i->target))
+		return err_set(e, ERR_CONFLICT, "%s was made meanwhile: move it away", i->target);
+	return 0;
+}
+
 static int
 put_in_place(const struct restore *r, struct restore_item *i, struct err *e)
 {
+	if (look_again(r, i, e))
+		return -1;
 	if (i->fate == RESTORE_THERE && put_aside(r, i, e))
 		return -1;
 	return rename(i->staged, i->target) ? err_set(e, ERR_IO, "%s: %s", i->target, strerror(errno)) : 0;

@@ -28,8 +28,12 @@ works() {
 	"$UW" submit noop --house "$1" --wait --timeout 5 >"$T/out" 2>&1
 }
 settled() {
-	"$UW" house list --json >"$T/houses" && jq -e '.[] | select(.house == "ezra") |
-	    [.candidates[] | select(.state == "owner" or .state == "in step")] | length == 3' "$T/houses" >"$T/out" || { sleep 0.5 && false; }
+	if "$UW" house list --json >"$T/houses" && jq -e '[.[] | select(.house == "ezra") | .candidates[] |
+	    select(.state == "owner" or .state == "in step")] | length == 3' "$T/houses" >"$T/out"; then
+		return 0
+	fi
+	sleep 0.5
+	return 1
 }
 twice() {
 	sort "$T/c/work/count" | uniq -d
@@ -126,24 +130,30 @@ cp "$P"/*-1.crt "$P"/*-1.key "$P"/operator.* "$P"/timmy.* "$P"/watcher.* "$P"/br
 awk 'BEGIN { for (i = 0; i < 1500; i++) print "{\"tool\":\"noop\",\"params\":{}}" }' |
     OUTBOX="$T/storm.db" "$HELPERS/storm" timmy ezra 100 60 >"$T/replies" 2>"$T/storm.err" &
 storm=$!
+# bring FILE...: as it should be done, for somebody may read it at that moment
+bring() {
+	for _f; do
+		cp "$A/$_f" "$P/$_f.new" && mv "$P/$_f.new" "$P/$_f"
+	done
+}
 hup() { kill -HUP "$(cat "$T/c/run/$1.pid")"; }
 hup_all() { for _a in ezra-1 bezalel-1 timmy-1; do hup "$_a"; done; }
 # 1: both are trusted, everywhere
-cp "$A/ca.crt" "$A/ca.crl" "$P"
+bring ca.crt ca.crl
 hup_all
 "$UW" cluster restart broker >"$T/out" 2>&1 || not_ok "the broker restarts" "$(cat "$T/out")"
 check "with both authorities all are there" wait_for 20 settled
 # 2: every certificate is signed anew
 for n in $names broker; do
 	"$UW" pki renew "$n" --dir "$A" >"$T/out" 2>&1 || not_ok "$n is renewed" "$(cat "$T/out")"
-	cp "$A/$n.crt" "$P"
+	bring "$n.crt"
 done
 "$UW" cluster restart broker >"$T/out" 2>&1 || not_ok "the broker restarts" "$(cat "$T/out")"
 hup_all
 check "with certificates of the new one, too" wait_for 20 settled
 # 3: the former one is trusted no more
 check "the former one is forgotten" "$UW" pki init --forget --dir "$A"
-cp "$A/ca.crt" "$A/ca.crl" "$P"
+bring ca.crt ca.crl
 hup_all
 "$UW" cluster restart broker >"$T/out" 2>&1 || not_ok "the broker restarts" "$(cat "$T/out")"
 check "and without it" wait_for 20 settled
@@ -162,10 +172,10 @@ as_thief() {
 }
 check "with which he connects" connects
 check "a new key for the agent" "$UW" pki renew ezra-1 --new-key --dir "$A"
-cp "$A/ezra-1.crt" "$A/ezra-1.key" "$P"
+bring ezra-1.crt ezra-1.key
 hup ezra-1
 check "and what was used before is revoked" "$UW" pki revoke ezra-1 --former --dir "$A"
-cp "$A/ca.crl" "$P"
+bring ca.crl
 "$UW" cluster restart broker >"$T/out" 2>&1 || not_ok "the broker restarts" "$(cat "$T/out")"
 check "the thief is locked out" wait_for 5 not connects
 check "the agent is not" wait_for 20 settled

@@ -9,10 +9,13 @@
 
 #include "backup.h"
 #include "buf.h"
+#include "core.h"
 #include "err.h"
+#include "restore.h"
 #include "tar.h"
 
 static struct err e;
+static int version = 13;
 
 static int
 put(void *arg, const void *p, size_t len, struct err *x)
@@ -53,7 +56,7 @@ fill(struct backup_manifest *m, struct backup_file files[N], struct backup_agent
 	*m = (struct backup_manifest){ .format = BACKUP_FORMAT, .program = "4.0.0", .time = "2026-11-30T12:00:00.000Z", .host = "here",
 		.cluster = "home", .config = "/etc/houses.yaml", .pki = "/etc/pki", .state = "/var/state", .agents = a, .nagents = 1,
 		.files = files, .nfiles = N };
-	*a = (struct backup_agent){ .agent = "ezra-1", .store = "40058b7a", .version = 13 };
+	*a = (struct backup_agent){ .agent = "ezra-1", .store = "40058b7a", .version = version };
 	for (size_t i = 0; i < N; i++) {
 		files[i] = (struct backup_file){ .bytes = (int64_t)strlen(texts[i]), .mode = 0600 };
 		snprintf(files[i].path, sizeof files[i].path, "%s", names[i]);
@@ -199,6 +202,29 @@ a_manifest_is_read_strictly(void **state)
 	backup_manifest_release(&m);
 }
 
+/* What a newer program wrote is refused before anything is looked at on the disk. */
+static void
+a_newer_database_is_refused(void **state)
+{
+	struct buf text = { 0 };
+	struct backup *b = NULL;
+	struct restore r;
+	struct bytes from;
+
+	(void)state;
+	version = core_store_version() + 1;
+	archive(&text);
+	version = 13;
+	from = (struct bytes){ text.data, text.len };
+	assert_int_equal(backup_from(&b, (struct source){ get, &from }, &e), 0);
+	assert_int_equal(restore_plan(&r, b, &(struct restore_opts){ .to = "/nowhere" }, &e), -1);
+	assert_int_equal(e.code, ERR_STORE);
+	assert_non_null(strstr(e.msg, "use a newer one"));
+	restore_release(&r);
+	backup_close(b);
+	buf_free(&text);
+}
+
 int
 main(void)
 {
@@ -207,6 +233,7 @@ main(void)
 		cmocka_unit_test(every_byte_counts),
 		cmocka_unit_test(names_lead_nowhere_else),
 		cmocka_unit_test(a_manifest_is_read_strictly),
+		cmocka_unit_test(a_newer_database_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

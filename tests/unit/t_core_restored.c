@@ -62,6 +62,10 @@ put_back(void)
 	core_close(t.core);
 	t.core = NULL;
 	t.open = false;
+	for (size_t i = 0; i < t.nrun; i++) {
+		free(t.run[i].params);
+		free(t.run[i].terms);
+	}
 	t.nrun = 0;
 	snprintf(log, sizeof log, "%s-wal", ct_store(&t));
 	unlink(log);
