@@ -347,6 +347,8 @@ beats() {
 beats >/dev/null 2>&1 &
 beating=$!
 on_exit 'pkill -P "$beating" 2>/dev/null; kill "$beating" 2>/dev/null'
+is_heard() { as watcher mosquitto_sub -t uw/home/agent/bezalel-1/health/state -R -C 1 -W 2 2>/dev/null | grep -q '"boot":"x"'; }
+check "it says an old time" wait_for 20 is_heard
 finds "a host whose clock is an hour behind" clock.skew --agent timmy-1
 pkill -P "$beating" 2>/dev/null
 kill "$beating" 2>/dev/null
