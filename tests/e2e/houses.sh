@@ -179,4 +179,4 @@ kill $witness
 check "it ends when told to" wait $witness
 is "nothing that it said was refused by the broker" "$(grep -c refused witness.log)" 0
 refuse "who is in no list is no agent" 1 "$UW" agent --agent nobody
-like "and is told where to be added" "$(cat "$T/.check")" 'no house has an agent nobody; add it to houses.<house>.agents, or to witnesses'
+like "and is told where to be added" "$(cat "$T/.check")" 'no house has an agent nobody; add it to houses.<house>.agents, to router or to witnesses'
