@@ -184,7 +184,8 @@ take_up(struct host_job *j, const struct config_host *h, struct ssh *s, struct e
 		    .deadline_ms = RELOAD_MS, .fix = "journalctl -u uni-wizard there tells more" }, NULL, e) || host_settle(j, h->agents.v[i], e)
 		    ? -1 : 0;
 	}
-	return rc ? rc : ssh_run(s, &(struct ssh_script){ .text = "rm -f \"$1/.reload\"",
+	return rc ? rc : ssh_run(s, &(struct ssh_script){ .text =
+	    "systemctl try-restart health-daemon.service 2>/dev/null || :; rm -f \"$1/.reload\"",
 	    .args = (const char *const[]){ HOST_ETC, NULL } }, NULL, e);
 }
 
