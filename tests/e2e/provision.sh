@@ -14,6 +14,7 @@ unset XDG_CONFIG_HOME
 C=$HOME/.config/uni-wizard
 refuse "without a terminal and --yes, init asks nobody" 2 setsid "$UW" init </dev/null
 refuse "a bad answer is refused" 2 "$UW" init --yes --no-passphrase --cluster 'A b'
+like "with what it is an answer to" "$(out init --yes --no-passphrase --cluster 'a: b')" 'cluster: expected a name .*got a: b'
 check "and leaves no houses.yaml" [ ! -e "$C/houses.yaml" ]
 like "a broker is a host" "$(out init --yes --no-passphrase --broker 'a b')" 'broker: expected host or host:port, got "?a b'
 check "or anything else" [ ! -e "$C" ]
