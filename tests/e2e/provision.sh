@@ -158,6 +158,10 @@ check "and its agent is online" "$UW" host list
 
 # cloud-init
 host_make h3
+s=$(sum)
+like "a package over HTTP that nothing is known of is refused" "$(out host cloud-init h3 --house ezra --ssh root@h3.invalid \
+    --package-url http://h/x.deb)" 'package-url: expected https://.*--package FILE'
+is "and nothing has changed" "$(sum)" "$s"
 "$UW" host cloud-init h3 --house ezra --ssh root@h3.invalid --address 127.0.0.3 --package "$deb" >"$T/data" 2>/dev/null
 check "user data is a script" sh -n "$T/data"
 cp "$T/data" "$UW_HOSTS/h3/usr/local/sbin/user-data"
