@@ -42,7 +42,7 @@ is_good(const struct host_job *j, const char *name, bool is_broker, const char *
 
 	return pki_read(j->config->pki_dir, name, &c, NULL) == 0 && c.trusted && c.has_key &&
 	    c.use == (is_broker ? PKI_SERVER : PKI_CLIENT) && c.until_ms > clock_wall_ms() + RENEW_DAYS * INT64_C(86400000) &&
-	    (!is_broker || strstr(c.sans, address));
+	    (!is_broker || pki_is_for(&c, address));
 }
 
 int
