@@ -625,6 +625,32 @@ out:
 	return rc;
 }
 
+/* Of an address the one way of writing it that certificates are read with. */
+static void
+canonical(const char *name, char *out, size_t size)
+{
+	unsigned char raw[16];
+	int family = strchr(name, ':') ? AF_INET6 : AF_INET;
+
+	if (inet_pton(family, name, raw) != 1 || !inet_ntop(family, raw, out, (socklen_t)size))
+		snprintf(out, size, "%s", name);
+}
+
+bool
+pki_is_for(const struct pki_cert *c, const char *name)
+{
+	char want[256];
+	size_t n;
+
+	canonical(name, want, sizeof want);
+	for (const char *s = c->sans; *s; s += n + strspn(s + n, ", ")) {
+		n = strcspn(s, ",");
+		if (n == strlen(want) && strncasecmp(s, want, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 sans_read(const X509 *x, struct buf *out, bool notation)
 {

@@ -55,6 +55,9 @@ struct pki_cert {
 	bool revoked;                   /* taken back */
 };
 
+/* Whether it is for that host name or address, as TLS has it. */
+bool pki_is_for(const struct pki_cert *c, const char *name);
+
 /* Creates the authority if there is none; *created says so. days 0: PKI_CA_DAYS. */
 int pki_init(const char *dir, int days, bool *created, struct err *e);
 

@@ -30,18 +30,25 @@ write_all(int fd, const char *p, size_t len)
 	return 0;
 }
 
-/* A rename is on the disk when its directory is. */
-static int
-sync_dir_of(const char *path, struct err *e)
+int
+save_sync_dir(const char *dir, struct err *e)
 {
-	const char *slash = strrchr(path, '/');
-	char *dir = slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
 
 	if (fd < 0 || fsync(fd))
 		rc = failed(e, "sync", dir);
 	if (fd >= 0)
 		close(fd);
+	return rc;
+}
+
+static int
+sync_dir_of(const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
+	int rc = save_sync_dir(dir, e);
+
 	free(dir);
 	return rc;
 }

@@ -18,6 +18,9 @@ int save_file(const char *path, const char *text, size_t len, mode_t mode, struc
 int save_if_changed(const char *path, const char *text, size_t len, mode_t mode, bool *changed,
     struct err *e);
 
+/* What was made or renamed in a directory is on the disk when that is. */
+int save_sync_dir(const char *dir, struct err *e);
+
 /* A directory and those above it; existing ones are left as they are. */
 int save_dir(const char *path, mode_t mode, struct err *e);
 

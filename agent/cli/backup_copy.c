@@ -16,20 +16,16 @@
 #define COPY_MS 3600000                 /* as long as the agent gives itself */
 #define WAIT_MS 2000                    /* whoever has it to himself keeps it */
 
-/* 0: it is in path. */
+/* 0: it is made. */
 static int
-read_answer(const char *agent, const char *line, size_t len, char *path, size_t size, struct err *e)
+read_answer(const char *agent, const char *line, size_t len, struct err *e)
 {
 	cJSON *o = json_parse_object(line, len, e);
 	const cJSON *error = cJSON_GetObjectItemCaseSensitive(o, "error");
-	int rc = -1;
+	int rc = strcmp(json_text(o, "type"), "copied") == 0 ? 0 : -1;
 
-	if (strcmp(json_text(o, "type"), "copied") == 0) {
-		snprintf(path, size, "%s", json_text(o, "path"));
-		rc = 0;
-	} else if (o) {
+	if (o && rc)
 		err_set(e, err_code_parse(json_text(error, "code")), "agent %s: %s", agent, json_text(error, "message"));
-	}
 	cJSON_Delete(o);
 	return rc;
 }
@@ -49,11 +45,13 @@ ask_agent(const struct config *c, const char *agent, const char *to, struct err 
 		return -1;
 	n = local_send(l, ask, sizeof ask - 1, CONNECT_MS, e) ? -1 : local_read(l, COPY_MS, &line, &len, e);
 	if (n == 1)
-		rc = read_answer(agent, line, len, path, sizeof path, e);
+		rc = read_answer(agent, line, len, e);
 	else if (n == 0)
 		err_set(e, ERR_TIMEOUT, "agent %s does not answer", agent);
 	else
 		rc = err_set(e, ERR_TIMEOUT, "agent %s ended while it copied its database", agent);
+	/* Not where the agent says: whoever has it must not choose which file is taken away. */
+	snprintf(path, sizeof path, "%.500s/%s.copy", c->state_dir, agent);
 	if (rc == 0 && rename(path, to))
 		rc = err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
 	local_close(l);

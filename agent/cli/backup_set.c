@@ -322,23 +322,23 @@ describe(struct backup_set *s, bool keys)
 	snprintf(m->sovereign_key, sizeof m->sovereign_key, "%s", c->sovereign_key ? c->sovereign_key : "");
 }
 
+/* Through no link: who runs this may be root, and the directory an agent's. */
 static void
-remove_dir(const char *path)
+remove_dir(int in, const char *name)
 {
-	DIR *d = opendir(path);
-	char name[BACKUP_PATH_MAX + 300];
+	int fd = openat(in, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *x;
 
-	while (d && (x = readdir(d))) {
-		if (strcmp(x->d_name, ".") == 0 || strcmp(x->d_name, "..") == 0)
-			continue;
-		snprintf(name, sizeof name, "%.511s/%s", path, x->d_name);
-		if (unlink(name) && (errno == EISDIR || errno == EPERM))
-			remove_dir(name);
-	}
+	while (d && (x = readdir(d)))
+		if (strcmp(x->d_name, ".") != 0 && strcmp(x->d_name, "..") != 0 && unlinkat(fd, x->d_name, 0) &&
+		    (errno == EISDIR || errno == EPERM))
+			remove_dir(fd, x->d_name);
 	if (d)
 		closedir(d);
-	rmdir(path);
+	else if (fd >= 0)
+		close(fd);
+	unlinkat(in, name, AT_REMOVEDIR);
 }
 
 /* Nobody else makes one here, so whatever lies there was left. */
@@ -346,15 +346,11 @@ static void
 remove_left(const char *state)
 {
 	DIR *d = opendir(state);
-	char path[BACKUP_PATH_MAX + 300];
 	struct dirent *x;
 
-	while (d && (x = readdir(d))) {
-		if (strncmp(x->d_name, "backup.", 7) != 0 || strlen(x->d_name) != 13)
-			continue;
-		snprintf(path, sizeof path, "%.511s/%s", state, x->d_name);
-		remove_dir(path);
-	}
+	while (d && (x = readdir(d)))
+		if (strncmp(x->d_name, "backup.", 7) == 0 && strlen(x->d_name) == 13)
+			remove_dir(dirfd(d), x->d_name);
 	if (d)
 		closedir(d);
 }
@@ -419,7 +415,7 @@ backup_set_release(struct backup_set *s)
 	free(s->copies);
 	backup_manifest_release(&s->about);
 	if (s->dir)
-		remove_dir(s->dir);
+		remove_dir(AT_FDCWD, s->dir);
 	free(s->dir);
 	if (s->lock >= 0)
 		close(s->lock);

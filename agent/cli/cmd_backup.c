@@ -208,18 +208,6 @@ write_encrypted(struct job *j, struct sink to, struct err *e)
 }
 
 static int
-sync_dir(const char *dir, struct err *e)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = fd >= 0 && fsync(fd) == 0 ? 0 : -1;
-
-	if (rc)
-		err_set(e, ERR_IO, "%s: %s", dir, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-static int
 fill(struct job *j, struct err *e)
 {
 	struct sink to = { bytes_put_fd, &j->fd };
@@ -230,7 +218,7 @@ fill(struct job *j, struct err *e)
 	if (fsync(j->fd) || fstat(j->fd, &st))
 		return err_set(e, ERR_IO, "%s: %s", j->part, strerror(errno));
 	j->bytes = (int64_t)st.st_size;
-	return rename(j->part, j->path) ? err_set(e, ERR_IO, "%s: %s", j->path, strerror(errno)) : sync_dir(j->dir, e);
+	return rename(j->part, j->path) ? err_set(e, ERR_IO, "%s: %s", j->path, strerror(errno)) : save_sync_dir(j->dir, e);
 }
 
 static int

@@ -144,8 +144,10 @@ write_key(const char *path, const unsigned char secret[AGE_KEY], const char *pub
 	char text[AGE_TEXT], now[40];
 	struct buf b = { .max = 512 };
 
+	if (fd < 0 && errno == EEXIST)
+		return err_set(e, ERR_CONFLICT, "%s is there already, and a key is not written over: give another name", path);
 	if (fd < 0)
-		return err_set(e, errno == EEXIST ? ERR_CONFLICT : ERR_IO, "%s: %s", path, strerror(errno));
+		return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
 	buf_reserve(&b, 500);
 	age_key_format_secret(secret, text);
 	clock_format(clock_wall_ms(), now, sizeof now);

@@ -17,6 +17,7 @@
 
 #define KILL_MS 3000                    /* from SIGABRT to SIGKILL */
 #define SINK_MS 3000                    /* for what is queued, at the end */
+#define SLICE_MS 1000                   /* a signal may come just before the wait begins */
 
 static const struct cmd_opt opts[] = {
 	{ .name = "watch", .letter = 'w', .kind = OPT_FLAG,
@@ -254,11 +255,19 @@ open_sinks(struct health_look *h)
 			h->nsinks++;
 }
 
+/* However long it is, the watcher lives. */
+static void
+wait_for_next(int64_t ms)
+{
+	for (int64_t until = clock_mono_ms() + ms, left = ms; left > 0 && !interrupted; left = until - clock_mono_ms()) {
+		notify("WATCHDOG=1");
+		poll(NULL, 0, left < SLICE_MS ? (int)left : SLICE_MS);
+	}
+}
+
 static int
 watch(struct health_look *h)
 {
-	int every_ms = (int)cmd_int(h->a, "every", 5) * 1000;
-
 	log_init(NULL, LOG_LEVEL_INFO);
 	log_as_json(strcmp(h->config.log_format, "json") == 0);
 	signal(SIGPIPE, SIG_IGN);
@@ -274,9 +283,7 @@ watch(struct health_look *h)
 			attend(h, &h->v[i]);
 		for (size_t i = 0; i < h->nsinks; i++)
 			sink_put(&h->sinks[i], "", 0);
-		notify("WATCHDOG=1");
-		if (!interrupted)
-			poll(NULL, 0, every_ms);
+		wait_for_next(cmd_int(h->a, "every", 5) * 1000);
 	}
 	notify("STOPPING=1");
 	for (size_t i = 0; i < h->nsinks; i++)

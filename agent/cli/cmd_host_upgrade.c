@@ -33,7 +33,7 @@ struct row {
 	enum how how;
 	char from[64];
 	int64_t took_ms;
-	struct buf steps;
+	struct buf steps, back;         /* JSON */
 	struct err e;
 };
 
@@ -120,7 +120,7 @@ do_one(const struct cmd_args *a, struct upgrade *u, struct row *r)
 
 	if (rc == 0) {
 		say(a, u, r);
-		rc = upgrade_run(u, dry, a->json, a->json ? &r->steps : NULL, &r->e);
+		rc = upgrade_run(u, dry, a->json, a->json ? &r->steps : NULL, a->json ? &r->back : NULL, &r->e);
 	}
 	r->took_ms = clock_mono_ms() - begun;
 	r->how = rc ? u->back ? BROUGHT_BACK : FAILED : u->look.order == 0 && !u->look.begun ? CURRENT : dry ? PLANNED : UPGRADED;
@@ -195,6 +195,8 @@ print_json(const struct upgrade *u, const struct rows *r, int rc, bool dry)
 		json_kv_int(&b, "took_ms", v->took_ms);
 		if (v->steps.len)
 			json_kv_raw(&b, "steps", v->steps.data, v->steps.len);
+		if (v->back.len)
+			json_kv_raw(&b, "back", v->back.data, v->back.len);
 		if (v->e.code) {
 			json_put_key(&b, "error");
 			json_put_err(&b, &v->e);
@@ -242,8 +244,10 @@ upgrade_cmd_run(const struct cmd_args *a)
 			rc = upgrade(a, &w, r);
 		watch_close(&w);
 	}
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = 0; i < r->n; i++) {
 		buf_free(&r->v[i].steps);
+		buf_free(&r->v[i].back);
+	}
 	free(r);
 	return rc;
 }

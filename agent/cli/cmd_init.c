@@ -139,6 +139,9 @@ compose(const struct init *x, const struct sign_public *p, struct buf *b, struct
 {
 	char text[SIGN_TEXT];
 
+	/* Before it becomes YAML, in which it could be anything. */
+	if (!name_ok(buf_str(&x->cluster)))
+		return err_field(e, ERR_INVALID, "cluster", buf_str(&x->cluster), "a name ([a-z0-9-], at most %d)", NAME_MAX_LEN);
 	sign_public_format(p, text);
 	buf_adds(b, head);
 	buf_addf(b, "cluster: %s\n", buf_str(&x->cluster));

@@ -303,7 +303,8 @@ has_agents(const void *ctx)
 	return ((const struct host_job *)ctx)->host->agents.n > 0;
 }
 
-/* What watches the agents and keeps their stores in order comes with them, where the package has it. */
+/* What watches the agents and keeps their stores in order comes with them, where the package has it. The watcher reads
+ * houses.yaml when it starts. */
 static const char start[] =
     "how=$1 etc=$2; shift 2\n"
     "systemctl daemon-reload\n"
@@ -313,6 +314,7 @@ static const char start[] =
     "	if ! systemctl is-active -q \"$unit\"; then systemctl start \"$unit\"\n"
     "	elif test \"$how\" != none; then systemctl \"$how\" \"$unit\"; fi\n"
     "done\n"
+    "test \"$how\" = none || systemctl try-restart health-daemon.service 2>/dev/null || :\n"
     "rm -f \"$etc/.reload\"\n"
     "for unit in health-daemon.service uni-wizard-maintenance.timer; do\n"
     "	systemctl cat \"$unit\" >/dev/null 2>&1 || continue\n"

@@ -70,11 +70,14 @@ put_steps(struct host_job *j, const char *url, struct err *e)
 	return rc;
 }
 
+/* What is installed as root comes from whom it should, or is what it should be. */
 static int
-check_url(const char *url, struct err *e)
+check_url(const char *url, bool is_known, struct err *e)
 {
-	if (!url || ((strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0) && !strpbrk(url, " \n\r\t")))
+	if (!url || (strncmp(url, "https://", 8) == 0 && !strpbrk(url, " \n\r\t")))
 		return 0;
+	if (strncmp(url, "http://", 7) == 0 && !strpbrk(url, " \n\r\t"))
+		return is_known ? 0 : err_field(e, ERR_INVALID, "package-url", url, "https://..., or --package FILE that it is checked against");
 	return err_field(e, ERR_INVALID, "package-url", url, "https://...");
 }
 
@@ -84,7 +87,7 @@ make(struct host_job *j, const char *name, struct buf *out, struct err *e)
 	const struct cmd_args *a = j->a;
 	const char *url = cmd_text(a, "package-url", NULL), *file = cmd_text(a, "package", NULL);
 
-	if (check_url(url, e) || host_plan_add(j, name, &(struct host_plan){ .house = cmd_text(a, "house", NULL),
+	if (check_url(url, file, e) || host_plan_add(j, name, &(struct host_plan){ .house = cmd_text(a, "house", NULL),
 	    .agent = cmd_text(a, "agent", NULL), .ssh = cmd_text(a, "ssh", NULL), .address = cmd_text(a, "address", NULL),
 	    .broker = cmd_flag(a, "broker"), .witness = cmd_flag(a, "witness") }, e) || host_job_choose(j, name, e) || host_job_save(j, e))
 		return -1;

@@ -42,7 +42,7 @@ is_good(const struct host_job *j, const char *name, bool is_broker, const char *
 
 	return pki_read(j->config->pki_dir, name, &c, NULL) == 0 && c.trusted && c.has_key &&
 	    c.use == (is_broker ? PKI_SERVER : PKI_CLIENT) && c.until_ms > clock_wall_ms() + RENEW_DAYS * INT64_C(86400000) &&
-	    (!is_broker || strstr(c.sans, address));
+	    (!is_broker || pki_is_for(&c, address));
 }
 
 int
@@ -184,7 +184,8 @@ take_up(struct host_job *j, const struct config_host *h, struct ssh *s, struct e
 		    .deadline_ms = RELOAD_MS, .fix = "journalctl -u uni-wizard there tells more" }, NULL, e) || host_settle(j, h->agents.v[i], e)
 		    ? -1 : 0;
 	}
-	return rc ? rc : ssh_run(s, &(struct ssh_script){ .text = "rm -f \"$1/.reload\"",
+	return rc ? rc : ssh_run(s, &(struct ssh_script){ .text =
+	    "systemctl try-restart health-daemon.service 2>/dev/null || :; rm -f \"$1/.reload\"",
 	    .args = (const char *const[]){ HOST_ETC, NULL } }, NULL, e);
 }
 

@@ -13,14 +13,16 @@ is_there(const void *ctx)
 
 /* stop: whoever stops in order hands over before. Nothing else on the machine is touched. */
 static const char stop[] =
-    "for unit in health-daemon.service uni-wizard-maintenance.timer 'uni-wizard@*.service' timmy-router.service uni-wizard.service; do\n"
+    "for unit in health-daemon.service 'uni-wizard-*.timer' 'uni-wizard@*.service' timmy-router.service uni-wizard.service; do\n"
     "	systemctl stop \"$unit\" 2>/dev/null || :\n"
     "done\n"
     "for unit in $(systemctl list-unit-files --no-legend 'uni-wizard*' timmy-router.service health-daemon.service 2>/dev/null |\n"
     "	sed 's/ .*//') $(systemctl list-units --all --plain --no-legend 'uni-wizard@*.service' 2>/dev/null | sed 's/ .*//'); do\n"
-    "	case $unit in *@.service) ;; *) systemctl disable -q \"$unit\" 2>/dev/null || : ;; esac\n"
+    "	case $unit in *@.service) continue ;; esac\n"
+    "	systemctl disable -q \"$unit\" 2>/dev/null || :\n"
+    "	if systemctl is-active -q \"$unit\"; then echo \"$unit still runs\" >&2; exit 1; fi\n"
     "done\n"
-    "! systemctl is-active -q uni-wizard.service";
+    "if systemctl is-active -q uni-wizard.service; then echo 'uni-wizard.service still runs' >&2; exit 1; fi\n";
 
 static int
 stop_act(void *ctx, struct buf *note, struct err *e)

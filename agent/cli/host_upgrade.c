@@ -600,35 +600,35 @@ static const struct step steps[] = {
 	{ "install", "stop its agents, install the package, start them", "the former package is kept, and installed again if this fails", must_install,
 	    NULL, install_act },
 	{ "health", "wait until its agents are heard with the new version and in step", NULL, NULL, NULL, health_act },
-	{ NULL, NULL, NULL, NULL, NULL, NULL }
+	{ .name = NULL },
 };
 
 static const struct step steps_back[] = {
 	{ "stop", "stop its agents; others take their houses", NULL, NULL, NULL, stop_act },
 	{ "back", "install the former package again, and start them", NULL, NULL, NULL, back_act },
 	{ "health", "wait until its agents are heard and in step", NULL, NULL, NULL, health_act },
-	{ NULL, NULL, NULL, NULL, NULL, NULL }
+	{ .name = NULL },
 };
 
 /* The first failure is what is told; that of the way back, if there is one, behind it. */
 static int
-go_back(struct upgrade *u, bool quiet, struct err *e)
+go_back(struct upgrade *u, bool quiet, struct buf *json, struct err *e)
 {
 	struct err first = *e, again = { 0 };
 
 	u->back = true;
-	if (steps_run(steps_back, u, &(struct steps_opts){ .quiet = quiet }, NULL, &again) == 0)
+	if (steps_run(steps_back, u, &(struct steps_opts){ .quiet = quiet }, json, &again) == 0)
 		return 0;
 	u->back = false;
 	return err_set(e, first.code, "%.230s; and the way back failed: %.210s", first.msg, again.msg);
 }
 
 int
-upgrade_run(struct upgrade *u, bool dry_run, bool quiet, struct buf *json, struct err *e)
+upgrade_run(struct upgrade *u, bool dry_run, bool quiet, struct buf *json, struct buf *json_back, struct err *e)
 {
 	int rc = steps_run(steps, u, &(struct steps_opts){ .dry_run = dry_run, .quiet = quiet }, json, e);
 
 	if (rc && u->touched && u->look.order < 0)
-		go_back(u, quiet, e);
+		go_back(u, quiet, json_back, e);
 	return rc;
 }

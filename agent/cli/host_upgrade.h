@@ -52,7 +52,7 @@ void upgrade_close(struct upgrade *u);
 /* Turns to a host, looks at it, and whether the package could be installed there. Changes nothing. */
 int upgrade_look(struct upgrade *u, const struct config_host *h, bool accept_new, struct err *e);
 
-/* The steps on it; the former version runs again if they fail (u->back). */
-int upgrade_run(struct upgrade *u, bool dry_run, bool quiet, struct buf *json, struct err *e);
+/* The steps on it; the former version runs again if they fail (u->back). Lists of steps, those of the way back apart; NULL: none. */
+int upgrade_run(struct upgrade *u, bool dry_run, bool quiet, struct buf *json, struct buf *json_back, struct err *e);
 
 #endif

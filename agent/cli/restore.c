@@ -523,14 +523,9 @@ turn_of(const struct restore *r, const struct restore_item *i)
 static int
 sync_dirs(const struct restore *r, struct err *e)
 {
-	for (size_t k = 0; k < r->nstages; k++) {
-		int fd = open(r->stages[k].dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = fd < 0 ? -1 : fsync(fd);
-
-		if (fd >= 0)
-			close(fd);
-		if (rc)
-			return err_set(e, ERR_IO, "%s: %s", r->stages[k].dir, strerror(errno));
-	}
+	for (size_t k = 0; k < r->nstages; k++)
+		if (save_sync_dir(r->stages[k].dir, e))
+			return -1;
 	return 0;
 }
 

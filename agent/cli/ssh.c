@@ -282,13 +282,13 @@ run(const struct ssh *s, const struct ssh_script *script, const struct command *
 	return rc;
 }
 
-/* Each in a shell of its own, since it ends that. */
+/* Each in a shell of its own, since it ends that. What it ended with is looked at behind it: before `||` no shell heeds set -e. */
 static int
 record(struct ssh *s, const struct ssh_script *script, struct err *e)
 {
 	buf_adds(s->record, "(\n");
 	ssh_script_put(s->record, script);
-	buf_adds(s->record, ") || exit 1\n");
+	buf_adds(s->record, ")\ntest $? = 0 || exit 1\n");
 	return buf_ok(s->record) ? 0 : err_set(e, ERR_TOO_BIG, "host %s: the script is too large", s->name);
 }
 
@@ -327,7 +327,8 @@ ssh_put(struct ssh *s, const char *path, const char *mode, const char *owner, co
     struct err *e)
 {
 	static const char text[] =
-	    "new=$1.uw-new; payload >\"$new\"; chown \"$3\" \"$new\"; chmod \"$2\" \"$new\"\n"
+	    /* The directory may be another's, who must not lead root elsewhere: no link is followed. */
+	    "new=$1.uw-new; rm -f \"$new\"; set -C; payload >\"$new\"; set +C; chown -h \"$3\" \"$new\"; chmod \"$2\" \"$new\"\n"
 	    "if cmp -s \"$new\" \"$1\" && test \"$(stat -c %a:%U:%G \"$1\")\" = \"$(stat -c %a:%U:%G \"$new\")\"\n"
 	    "then rm -f \"$new\"; echo same\n"
 	    "else sync \"$new\"; mv -f \"$new\" \"$1\"; echo changed; fi";

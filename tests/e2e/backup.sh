@@ -27,12 +27,15 @@ nothing_left() {
 awk 'BEGIN { for (i = 0; i < 3000; i++) printf "{\"tool\":\"%s\",\"params\":{}}\n", i % 20 ? "noop" : "count" }' |
     OUTBOX="$T/storm.db" "$HELPERS/storm" timmy ezra 600 40 >"$T/replies" 2>"$T/storm.err" &
 check "there is load" wait_for 10 test -s "$T/replies"
+mkdir "$T/precious" && : >"$T/precious/mine" && ln -s "$T/precious" "$T/c/state/backup.abcdef"
 check "a backup is made meanwhile" "$UW" backup --out "$B/load.tar" --json
 wait
 is "no task went astray meanwhile" "$(cat "$T/storm.err")" ""
 is "none that may run once ran twice" "$(sort "$T/c/work/count" | uniq -d)" ""
 check "it is as it was written" "$UW" backup verify "$B/load.tar"
 is "only its owner can read it" "$(mode "$B/load.tar")" 600
+check "a link that looks like one that was left is not followed" [ -e "$T/precious/mine" ]
+rm -f "$T/c/state/backup.abcdef"
 check "nothing is left beside it" nothing_left
 mkdir "$T/x" && tar xf "$B/load.tar" -C "$T/x"
 if command -v sha256sum >/dev/null; then

@@ -225,6 +225,8 @@ is "all have the former" "$(installed)" "4.0.0-1 4.0.0-1 4.0.0-1 "
 check "and are in step" wait_for 20 is_settled
 refuse "a version that changes its database and hears nobody" 1 upgrade h2 --package "$(deb 4.0.3-1)" --within 5 --json
 is "is brought back too" "$(jq -r '.hosts[] | "\(.host) \(.state)"' "$T/up.out")" "h2 brought_back"
+is "step by step" "$(jq -r '[.hosts[0] | .steps[-1], .back[] | .step + " " + .state] | join(", ")' "$T/up.out")" \
+    "health failed, stop done, back done, health done"
 check "the changed database is put away" on_host 2 test -s /var/lib/uni-wizard/$HOUSE-2.db.newer
 is "and the former is in its place" "$(on_host 2 "od -An -tu1 -j63 -N1 /var/lib/uni-wizard/$HOUSE-2.db" | tr -d ' ')" 13
 check "it is in step again" wait_for 20 is_settled

@@ -71,3 +71,16 @@ NOTIFY_SOCKET="$T/notify" "$UW" agent --config "$T/c/houses.yaml" --agent ezra-1
 pid=$!
 check "an agent without a broker is ready, too" wait_for 20 told ' READY=1' $((n + 1))
 check "though not at once" grep -q 'trying again' "$T/log"
+kill "$pid"
+wait "$pid"
+
+# The watcher of a host, which has longer to wait than its watchdog.
+n=$(grep -c ' READY=1' "$T/told")
+m=$(grep -c WATCHDOG "$T/told")
+NOTIFY_SOCKET="$T/notify" "$UW" health --watch --every 600 --config "$T/c/houses.yaml" >"$T/log" 2>&1 &
+pid=$!
+check "a watcher is ready" wait_for 5 told ' READY=1' $((n + 1))
+check "its watchdog is fed while it waits" wait_for 10 told WATCHDOG $((m + 5))
+kill "$pid"
+wait "$pid"
+is "and it ends at once" $? 0

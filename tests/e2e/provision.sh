@@ -14,6 +14,7 @@ unset XDG_CONFIG_HOME
 C=$HOME/.config/uni-wizard
 refuse "without a terminal and --yes, init asks nobody" 2 setsid "$UW" init </dev/null
 refuse "a bad answer is refused" 2 "$UW" init --yes --no-passphrase --cluster 'A b'
+like "with what it is an answer to" "$(out init --yes --no-passphrase --cluster 'a: b')" 'cluster: expected a name .*got a: b'
 check "and leaves no houses.yaml" [ ! -e "$C/houses.yaml" ]
 like "a broker is a host" "$(out init --yes --no-passphrase --broker 'a b')" 'broker: expected host or host:port, got "?a b'
 check "or anything else" [ ! -e "$C" ]
@@ -136,6 +137,7 @@ is "the cluster works" "$(run_one ezra)" succeeded
 check "a second host is added" "$UW" host add h2 --house bezalel --ssh root@h2.invalid --address 127.0.0.2 --package "$deb"
 like "the first knows its agent" "$(cat "$UW_HOSTS/h1/etc/uni-wizard/houses.yaml")" 'agents: \[bezalel-1\]'
 check "what it got was taken up" [ ! -e "$UW_HOSTS/h1/etc/uni-wizard/.reload" ]
+check "by the watcher of its agents, too" grep -q 'try-restart health-daemon' "$UW_HOSTS/h1/run/log/systemctl"
 check "both are listed as online" "$UW" host list
 is "with version and the end of their certificates" "$("$UW" host list --json | jq -c '[.[] | [.host, .agent, .health, (.certificate_until > "2026")]]')" \
     '[["h1","ezra-1","online",true],["h2","bezalel-1","online",true]]'
@@ -156,9 +158,18 @@ check "and its agent is online" "$UW" host list
 
 # cloud-init
 host_make h3
+s=$(sum)
+like "a package over HTTP that nothing is known of is refused" "$(out host cloud-init h3 --house ezra --ssh root@h3.invalid \
+    --package-url http://h/x.deb)" 'package-url: expected https://.*--package FILE'
+is "and nothing has changed" "$(sum)" "$s"
 "$UW" host cloud-init h3 --house ezra --ssh root@h3.invalid --address 127.0.0.3 --package "$deb" >"$T/data" 2>/dev/null
 check "user data is a script" sh -n "$T/data"
 cp "$T/data" "$UW_HOSTS/h3/usr/local/sbin/user-data"
+cp "$UW_HOSTS/h3/usr/local/sbin/apt-get" "$T/apt-get"
+printf '#!/bin/sh\nexit 1\n' >"$UW_HOSTS/h3/usr/local/sbin/apt-get"
+refuse "which fails where a step of it does" 1 there h3 sh /usr/local/sbin/user-data
+check "and goes no further" [ ! -e "$UW_HOSTS/h3/etc/uni-wizard" ]
+cp "$T/apt-get" "$UW_HOSTS/h3/usr/local/sbin/apt-get"
 check "that makes the machine a host" there h3 sh /usr/local/sbin/user-data
 check "without the authority's key" not grep -rq "$(sed -n 2p "$C/pki/ca.key")" "$UW_HOSTS/h3/etc/uni-wizard" "$UW_HOSTS/h3/var/lib/uni-wizard"
 check "host add does the rest" "$UW" host add h3 --package "$deb"
@@ -175,5 +186,10 @@ check "its agent still runs there" there h2 systemctl is-active uni-wizard
 like "its house has the name of an agent to come" "$(cat "$C/houses.yaml")" 'agents: \[bezalel-2\]'
 is "hosts that are left" "$("$UW" host list --json | jq -c '[.[].host]')" '["h1","h3"]'
 is "the house goes on with those who stand in" "$(run_one bezalel)" succeeded
+: >"$UW_HOSTS/h3/run/units/stuck"
+s=$(sum)
+like "one whose agent does not stop is not" "$("$UW" host remove h3 2>&1)" "stop: host h3: .*it said: uni-wizard.* still runs"
+is "and nothing has changed" "$(sum)" "$s"
+rm "$UW_HOSTS/h3/run/units/stuck"
 check "a host is removed and purged" "$UW" host remove h3 --purge
 is "nothing of it is left there" "$(cd "$UW_HOSTS/h3" && find etc/uni-wizard var/lib/uni-wizard var/lib/installed 2>/dev/null)" ""

@@ -4,10 +4,13 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host_add.h"
+#include "pki.h"
 
 #define HOUSES "houses:\n  ezra:\n    role: archivist   # keeps\n  timmy: {agents: [timmy-1, timmy-2]}\n  bezalel:\n"
 
@@ -160,6 +163,57 @@ packages_have_names(void **state)
 	assert_false(host_package_name("", v, sizeof v, a, sizeof a));
 }
 
+static int
+remove_one(const char *path, const struct stat *st, int what, struct FTW *ftw)
+{
+	(void)st;
+	(void)what;
+	(void)ftw;
+	return remove(path);
+}
+
+static bool
+is_issued(const char *address)
+{
+	struct config_host h = { .name = "h1", .address = xstrdup(address) };
+	struct err e = { 0 };
+	bool issued;
+
+	job.host = &h;
+	if (host_issue(&job, "broker-h1", true, &issued, &e))
+		fail_msg("%s", e.msg);
+	job.host = NULL;
+	free(h.address);
+	return issued;
+}
+
+/* One that has another address than it had. */
+static void
+a_broker_has_a_certificate_of_its_address(void **state)
+{
+	char dir[] = "/tmp/t_host_job-XXXXXX";
+	struct buf text = { 0 };
+	bool created;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	buf_addf(&text, HOUSES "pki: %s\n", dir);
+	begin(text.data);
+	assert_int_equal(pki_init(dir, 0, &created, &e), 0);
+	assert_true(is_issued("192.0.2.11"));
+	assert_false(is_issued("192.0.2.11"));
+	assert_true(is_issued("192.0.2.1"));
+	assert_true(is_issued("2001:db8:0::1"));
+	assert_false(is_issued("2001:DB8::1"));
+	assert_true(is_issued("h1.example.org"));
+	assert_false(is_issued("H1.example.org"));
+	assert_true(is_issued("example.org"));
+	assert_int_equal(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	buf_free(&text);
+	host_job_close(&job);
+}
+
 int
 main(void)
 {
@@ -169,6 +223,7 @@ main(void)
 		cmocka_unit_test(a_host_is_struck),
 		cmocka_unit_test(hosts_get_what_is_not_of_this_machine),
 		cmocka_unit_test(packages_have_names),
+		cmocka_unit_test(a_broker_has_a_certificate_of_its_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,62 @@ a_script_ends_at_its_first_failure(void **state)
 	ssh_close(&s);
 }
 
+/* Whoever has the directory can put a link where the new file is written first. */
+static void
+files_go_through_no_link(void **state)
+{
+	struct ssh s = host("local");
+	struct buf got = { 0 };
+	char path[128], link[128], victim[128];
+	struct err e = { 0 };
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	snprintf(path, sizeof path, "%s/f", dir);
+	snprintf(link, sizeof link, "%s/f.uw-new", dir);
+	snprintf(victim, sizeof victim, "%s/victim", dir);
+	assert_int_equal(save_file(victim, "mine", 4, 0600, &e), 0);
+	assert_int_equal(symlink(victim, link), 0);
+	assert_int_equal(ssh_put(&s, path, "644", "root:root", "new", 3, NULL, &e), 0);
+	assert_int_equal(save_read(victim, &got, &e), 0);
+	assert_int_equal(got.len, 4);
+	buf_free(&got);
+	unlink(path);
+	unlink(victim);
+	ssh_close(&s);
+}
+
+/* As one script, which another machine runs later. */
+static void
+recorded_scripts_end_at_the_first_failure(void **state)
+{
+	static const char *const wrong[] = { "false; echo after", "test -z \"\" && false; echo after", "false | false; echo after" };
+	struct ssh s = host("root@there");
+	struct buf all = { 0 }, out = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		struct ssh here = host("local");
+
+		buf_clear(&all);
+		buf_clear(&out);
+		s.record = &all;
+		assert_int_equal(ssh_run(&s, &(struct ssh_script){ .text = "test \"$1\" = a; echo first", .args = (const char *const[]){ "a",
+		    NULL } }, NULL, &e), 0);
+		assert_int_equal(ssh_run(&s, &(struct ssh_script){ .text = wrong[i] }, NULL, &e), 0);
+		assert_int_equal(ssh_run(&s, &(struct ssh_script){ .text = "echo last" }, NULL, &e), 0);
+		assert_int_equal(ssh_run(&here, &(struct ssh_script){ .text = "sh -c \"$1\" 2>&1 || echo failed",
+		    .args = (const char *const[]){ all.data, NULL } }, &out, &e), 0);
+		assert_string_equal(buf_str(&out), "first\nfailed");
+		ssh_close(&here);
+	}
+	buf_free(&all);
+	buf_free(&out);
+	ssh_close(&s);
+}
+
 static void
 what_a_machine_says_drives_no_terminal(void **state)
 {
@@ -216,6 +272,8 @@ main(void)
 		cmocka_unit_test(what_is_asked_of_ssh),
 		cmocka_unit_test(failures_say_what_to_do),
 		cmocka_unit_test(a_script_ends_at_its_first_failure),
+		cmocka_unit_test(files_go_through_no_link),
+		cmocka_unit_test(recorded_scripts_end_at_the_first_failure),
 		cmocka_unit_test(what_a_machine_says_drives_no_terminal),
 	};
 
