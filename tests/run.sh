@@ -24,24 +24,30 @@ tmp=$(mktemp -d /tmp/uwt.XXXXXX) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 
-# Every third one for each of three lanes. What the others print comes after what the first does.
+limit_of() {
+	_limit=$(sed -n 's/^# limit: \([0-9][0-9]*\)$/\1/p;5q' "$1" 2>/dev/null)
+	echo "${_limit:-$limit}"
+}
+
+longest_first() {
+	for program; do
+		echo "$(limit_of "$program") $program"
+	done | sort -rns -k 1,1 | cut -d' ' -f2-
+}
+
+# Each lane takes what no other has taken. What the others print comes after what the first does.
 run_lanes() {
 	all=${COUNTS:-}
-	export COUNTS="$tmp/counts" LANES=1 LIMIT_TIMES="$lanes"
+	export COUNTS="$tmp/counts" LANES=1 LIMIT_TIMES="$lanes" TAKEN="$tmp/taken"
+	mkdir "$TAKEN"
 	i=0
 	while [ "$i" -lt "$lanes" ]; do
-		n=0
-		mine=
-		for program; do
-			[ $((n % lanes)) -ne "$i" ] || mine="$mine $program"
-			n=$((n + 1))
-		done
 		i=$((i + 1))
-		# shellcheck disable=SC2086
+		# shellcheck disable=SC2046
 		if [ "$i" -lt "$lanes" ]; then
-			tests/run.sh $mine >"$tmp/lane.$i" 2>&1 &
+			tests/run.sh $(longest_first "$@") >"$tmp/lane.$i" 2>&1 &
 		else
-			tests/run.sh $mine
+			tests/run.sh $(longest_first "$@")
 		fi
 	done
 	wait
@@ -147,8 +153,8 @@ if [ "$lanes" -gt 1 ] && [ "$programs" -gt 1 ]; then
 fi
 
 for program; do
-	own_limit=$(sed -n 's/^# limit: \([0-9][0-9]*\)$/\1/p;5q' "$program" 2>/dev/null)
-	own_limit=$((${own_limit:-$limit} * slow * ${LIMIT_TIMES:-1}))
+	[ -z "${TAKEN:-}" ] || mkdir "$TAKEN/$(basename "$program")" 2>/dev/null || continue
+	own_limit=$(($(limit_of "$program") * slow * ${LIMIT_TIMES:-1}))
 	left=${RETRY:-0}
 	! sed 5q "$program" 2>/dev/null | grep -q '^# once$' || left=0
 	while :; do
