@@ -69,30 +69,43 @@ failed(const struct err *e, bool begun)
 	return begun ? EXIT_NOT_SUCCEEDED : exit_of(e);
 }
 
+/* What plan makes of houses.yaml, then the steps. */
+static int
+run(const struct cmd_args *a, int (*plan)(struct host_job *j, const char *name, struct err *e), const struct step *steps)
+{
+	struct host_job j;
+	struct err e = { 0 };
+	int rc = host_job_open(&j, a);
+	bool begun;
+
+	if (rc)
+		return rc;
+	begun = plan(&j, a->argv[0], &e) == 0;
+	rc = begun ? run_steps(&j, steps, a->argv[0], &e) : -1;
+	rc = rc ? failed(&e, begun && !cmd_flag(a, "dry-run")) : EXIT_OK;
+	host_job_close(&j);
+	return rc;
+}
+
 /* add */
+
+static int
+plan_add(struct host_job *j, const char *name, struct err *e)
+{
+	const struct cmd_args *a = j->a;
+
+	return host_plan_add(j, name, &(struct host_plan){ .house = cmd_text(a, "house", NULL), .agent = cmd_text(a, "agent", NULL),
+	    .ssh = cmd_flag(a, "local") ? "local" : cmd_text(a, "ssh", NULL), .address = cmd_text(a, "address", NULL),
+	    .broker = cmd_flag(a, "broker"), .witness = cmd_flag(a, "witness") }, e) || host_job_choose(j, name, e) ? -1 : 0;
+}
 
 static int
 add_run(const struct cmd_args *a)
 {
-	const char *name = a->argv[0];
-	struct host_job j;
-	struct err e = { 0 };
-	int rc = host_job_open(&j, a);
-	bool begun = false;
+	int rc = run(a, plan_add, host_add_steps);
 
-	if (rc)
-		return rc;
-	rc = host_plan_add(&j, name, &(struct host_plan){ .house = cmd_text(a, "house", NULL), .agent = cmd_text(a, "agent", NULL),
-	    .ssh = cmd_flag(a, "local") ? "local" : cmd_text(a, "ssh", NULL), .address = cmd_text(a, "address", NULL),
-	    .broker = cmd_flag(a, "broker"), .witness = cmd_flag(a, "witness") }, &e) || host_job_choose(&j, name, &e);
-	if (!rc) {
-		begun = true;
-		rc = run_steps(&j, host_add_steps, name, &e);
-	}
-	rc = rc ? failed(&e, begun && !cmd_flag(a, "dry-run")) : EXIT_OK;
 	if (!rc && !a->json && !cmd_flag(a, "dry-run"))
-		printf("%s is part of the cluster: uni-wizard host list\n", name);
-	host_job_close(&j);
+		printf("%s is part of the cluster: uni-wizard host list\n", a->argv[0]);
 	return rc;
 }
 
@@ -129,25 +142,17 @@ const struct cmd cmd_host_add = {
 /* remove */
 
 static int
+plan_remove(struct host_job *j, const char *name, struct err *e)
+{
+	if (cmd_flag(j->a, "lost") && cmd_flag(j->a, "purge"))
+		return err_set(e, ERR_INVALID, "--purge: not together with --lost, which does not speak to the machine");
+	return host_job_choose(j, name, e) || host_plan_strike(j, e) ? -1 : 0;
+}
+
+static int
 remove_run(const struct cmd_args *a)
 {
-	const char *name = a->argv[0];
-	struct host_job j;
-	struct err e = { 0 };
-	int rc = host_job_open(&j, a);
-	bool begun = false;
-
-	if (rc)
-		return rc;
-	if (cmd_flag(a, "lost") && cmd_flag(a, "purge"))
-		rc = err_set(&e, ERR_INVALID, "--purge: not together with --lost, which does not speak to the machine");
-	if (!rc && !(rc = host_job_choose(&j, name, &e)) && !(rc = host_plan_strike(&j, &e))) {
-		begun = true;
-		rc = run_steps(&j, host_remove_steps, name, &e);
-	}
-	rc = rc ? failed(&e, begun && !cmd_flag(a, "dry-run")) : EXIT_OK;
-	host_job_close(&j);
-	return rc;
+	return run(a, plan_remove, host_remove_steps);
 }
 
 const struct cmd cmd_host_remove = {
@@ -175,22 +180,7 @@ const struct cmd cmd_host_remove = {
 static int
 rotate_run(const struct cmd_args *a)
 {
-	const char *name = a->argv[0];
-	struct host_job j;
-	struct err e = { 0 };
-	int rc = host_job_open(&j, a);
-	bool begun = false;
-
-	if (rc)
-		return rc;
-	rc = host_job_choose(&j, name, &e);
-	if (!rc) {
-		begun = true;
-		rc = run_steps(&j, host_rotate_steps, name, &e);
-	}
-	rc = rc ? failed(&e, begun && !cmd_flag(a, "dry-run")) : EXIT_OK;
-	host_job_close(&j);
-	return rc;
+	return run(a, host_job_choose, host_rotate_steps);
 }
 
 const struct cmd cmd_host_rotate_cert = {

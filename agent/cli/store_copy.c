@@ -4,10 +4,13 @@
  */
 #include "store_copy.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -15,6 +18,8 @@
 #include "err.h"
 
 #define TRIES 5
+#define NAME "doctor."                  /* and six characters more */
+#define LEFT_S 60                       /* a younger one may not have its lock yet */
 #define LOG_HEAD 32                     /* bytes; they change when the log begins anew */
 
 #ifdef __APPLE__
@@ -93,6 +98,38 @@ store_copy_remove(struct store_copy *c)
 	unlink(c->path);
 	unlink(c->log);
 	rmdir(c->dir);
+	if (c->lock >= 0)
+		close(c->lock);
+}
+
+static void
+remove_if_left(int in, const char *name)
+{
+	static const char *const files[] = { "copy.db", "copy.db-wal", "copy.db-shm", "copy.db-journal" };
+	int fd = openat(in, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && time(NULL) - st.st_mtime > LEFT_S && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+			unlinkat(fd, files[i], 0);
+		unlinkat(in, name, AT_REMOVEDIR);
+	}
+	close(fd);
+}
+
+static void
+remove_left(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *x;
+
+	while (d && (x = readdir(d)))
+		if (strncmp(x->d_name, NAME, strlen(NAME)) == 0 && strlen(x->d_name) == strlen(NAME) + 6)
+			remove_if_left(dirfd(d), x->d_name);
+	if (d)
+		closedir(d);
 }
 
 /* Twice over there is room for it, and for what has to stay free. */
@@ -116,14 +153,21 @@ store_copy_make(const char *dir, const char *db, int64_t keep_free, struct store
 	char log[700];
 	int rc = -1;
 
+	remove_left(dir);
 	if (check_room(dir, db, keep_free, e))
 		return -1;
 	snprintf(log, sizeof log, "%.600s-wal", db);
-	snprintf(c->dir, sizeof c->dir, "%.500s/doctor.XXXXXX", dir);
+	snprintf(c->dir, sizeof c->dir, "%.500s/" NAME "XXXXXX", dir);
 	if (!mkdtemp(c->dir))
 		return err_set(e, ERR_IO, "%s: %s", c->dir, strerror(errno));
 	snprintf(c->path, sizeof c->path, "%s/copy.db", c->dir);
 	snprintf(c->log, sizeof c->log, "%s/copy.db-wal", c->dir);
+	c->lock = open(c->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (c->lock < 0 || flock(c->lock, LOCK_EX | LOCK_NB)) {
+		err_set(e, ERR_IO, "%s: %s", c->dir, strerror(errno));
+		store_copy_remove(c);
+		return -1;
+	}
 	for (int i = 0; i < TRIES && (rc = copy_once(db, log, c, e)) && e->code == ERR_BUSY; i++)
 		poll(NULL, 0, 50 << i);
 	if (rc)

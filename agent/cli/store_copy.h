@@ -13,9 +13,10 @@ struct err;
 
 struct store_copy {
 	char dir[600], path[700], log[700];     /* path is to be opened */
+	int lock;                       /* of dir: whoever finds it without has found what was left */
 };
 
-/* Within dir, of which keep_free bytes stay free. ERR_TOO_BIG; ERR_BUSY when it is written to all the time. */
+/* Within dir, of which keep_free bytes stay free; copies in it whose makers were killed are removed first. ERR_TOO_BIG; ERR_BUSY when it is written to all the time. */
 int store_copy_make(const char *dir, const char *db, int64_t keep_free, struct store_copy *c, struct err *e);
 void store_copy_remove(struct store_copy *c);
 

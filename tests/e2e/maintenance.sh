@@ -13,6 +13,12 @@ is "it looks through their databases, and tidies up others" "$(all)" \
     "store ezra-1 done, database outbox-operator.db done, database outbox-timmy.db done, store timmy-1 done"
 like "in words, too" "$("$UW" maintenance)" 'store +ezra-1 +done: .*is whole'
 check "an agent goes on" "$UW" submit noop --house ezra --wait
+mkdir "$T/c/state/doctor.killed" "$T/c/state/doctor.living"
+: >"$T/c/state/doctor.killed/copy.db"
+touch -d '2 minutes ago' "$T/c/state/doctor.killed" 2>"$T/out" || touch -A -000200 "$T/c/state/doctor.killed"
+check "it looks through copies once more" "$UW" maintenance
+is "and takes away what one left that was killed, and no other" "$(cd "$T/c/state" && echo doctor.*)" "doctor.living"
+rmdir "$T/c/state/doctor.living"
 is "no copy is left" "$(find "$T/c/state" -newer "$T/c/env" -name '*copy*')" ""
 
 # Where files are shared
