@@ -89,4 +89,5 @@ help:
 	@echo 'make drill RUNS=20          faults on a real cluster: how long until it works again; drill-load MINUTES=10'
 	@echo 'make package-check          what make install and make deb make'
 	@echo 'make macos-check            is it compiled and linked for macOS, by a cross-compiler?'
-	@echo 'make docs                  writes the documentation that comes from tables'
+	@echo 'make docs                  writes the documentation that comes from tables; docs-check: is all that documents name there?'
+	@echo 'make drill-bridge          the bridge to Gitea under faults; bench-beats, bench-flood, bench-hermes, bench-intelligence, bench-lag'

@@ -121,7 +121,7 @@ const struct cmd cmd_host_add = {
 	        "See docs/provisioning.md for what each step does and how it is undone.",
 	.opts = (const struct cmd_opt[]){
 		{ .name = "house", .letter = 'H', .kind = OPT_TEXT, .arg = "H", .complete = "houses", .help = "an agent of this house runs there" },
-		{ .name = "agent", .kind = OPT_TEXT, .arg = "A", .help = "which one, instead of the first that runs nowhere" },
+		{ .name = "agent", .kind = OPT_TEXT, .arg = "A", .complete = "agents", .help = "which one, instead of the first that runs nowhere" },
 		{ .name = "ssh", .kind = OPT_TEXT, .arg = "USER@HOST", .help = "how to log in; :PORT may follow. Needed once" },
 		{ .name = "local", .kind = OPT_FLAG, .help = "it is this machine: no ssh" },
 		{ .name = "address", .kind = OPT_TEXT, .arg = "HOST", .help = "where other hosts reach it (else the host of --ssh)" },

@@ -43,7 +43,6 @@
 	C(allegro_suggest)   \
 	C(agent)             \
 	C(agent_log_level)   \
-	C(health)            \
 	X("Sovereignty")     \
 	C(approvals)         \
 	C(approve)           \
@@ -95,23 +94,6 @@
 	C(host_rotate_cert)  \
 	C(host_remove)       \
 	C(host_cloud_init)   \
-	C(doctor)            \
-	C(maintenance)       \
-	C(support_bundle)    \
-	C(backup)            \
-	C(backup_list)       \
-	C(backup_verify)     \
-	C(backup_key)        \
-	C(restore)           \
-	C(cluster_up)        \
-	C(cluster_status)    \
-	C(cluster_down)      \
-	C(cluster_start)     \
-	C(cluster_stop)      \
-	C(cluster_restart)   \
-	C(cluster_kill)      \
-	C(cluster_freeze)    \
-	C(cluster_thaw)      \
 	C(config_check)      \
 	C(config_keys)       \
 	C(pki_init)          \
@@ -122,6 +104,26 @@
 	C(broker_config)     \
 	C(completion)        \
 	C(man)               \
+	X("Upkeep")          \
+	C(doctor)            \
+	C(health)            \
+	C(maintenance)       \
+	C(support_bundle)    \
+	C(backup)            \
+	C(backup_list)       \
+	C(backup_verify)     \
+	C(backup_key)        \
+	C(restore)           \
+	X("A cluster on this machine") \
+	C(cluster_up)        \
+	C(cluster_status)    \
+	C(cluster_down)      \
+	C(cluster_start)     \
+	C(cluster_stop)      \
+	C(cluster_restart)   \
+	C(cluster_kill)      \
+	C(cluster_freeze)    \
+	C(cluster_thaw)      \
 	C(worker)            \
 	C(bridge)            \
 	C(complete)
