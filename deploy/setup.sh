@@ -54,6 +54,12 @@ test prog:shellcheck       shellcheck?            shellcheck
 test prog:zsh              zsh?                   -
 test prog:fish             fish?                  fish
 test prog:ruby             ruby?                  -
+test prog:mmdebstrap       mmdebstrap?            -
+test prog:systemd-nspawn   systemd-container?     -
+test prog:ip               iproute2?              -
+test prog:nft              nftables?              -
+test prog:zstd             zstd?                  -
+test prog:ssh-keygen       openssh-client?        -
 test fuzzer                FUZZER                 -
 END
 }
