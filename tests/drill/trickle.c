@@ -7,6 +7,7 @@
  *                                       put N | accepted N | rejected N | outcome N STATE DIGEST    (replies)
  *                                       event N STATE DIGEST AGENT TERM  an outcome as that agent published it
  *                                       up | down                        the connection
+ * trickle plain HOUSE RATE OUTBOX     the same with tools alone that every agent has
  * trickle flood HOUSE WINDOW OUTBOX   keeps WINDOW tasks out at once until SIGTERM; prints figures at the end
  * trickle now                         the time on the clock of those lines
  * trickle ports N                     N free ports of 127.0.0.1
@@ -41,6 +42,7 @@ struct trickle {
 	struct client *client;
 	const char *house;
 	bool quiet;                     /* no line for each thing, and no events listened to */
+	bool plain;
 	bool was_up;
 	uint8_t salt[6];                /* of this run's ids */
 	long put, accepted, ended, twice;
@@ -204,8 +206,9 @@ task_of(const struct trickle *t, long n)
 	    longer[] = "{\"tool\":\"wait\",\"params\":{\"ms\":250}}",
 	    journal[] = "{\"tool\":\"journal\",\"params\":{}}", again[] = "{\"tool\":\"journal_again\",\"params\":{}}";
 	static const char *const mix[] = { noop, longer, noop, journal, noop, moment, noop, again, noop, noop };
+	const char *task = mix[n % (long)(sizeof mix / sizeof *mix)];
 
-	return t->quiet ? noop : mix[n % (long)(sizeof mix / sizeof *mix)];
+	return t->quiet || (t->plain && (task == journal || task == again)) ? noop : task;
 }
 
 static void
@@ -303,6 +306,7 @@ run(const char *mode, const char *house, long n, const char *outbox)
 
 	t.house = house;
 	t.quiet = strcmp(mode, "flood") == 0;
+	t.plain = strcmp(mode, "plain") == 0;
 	if (n < 1)
 		fatalx("trickle: expected a number above 0");
 	t.state = xcalloc(TASKS_MAX, sizeof *t.state);
@@ -340,7 +344,7 @@ main(int argc, char **argv)
 		return printf("%" PRId64 "\n", clock_wall_ms()) < 0;
 	if (argc == 3 && strcmp(argv[1], "ports") == 0)
 		return print_ports(strtol(argv[2], NULL, 10));
-	if (argc == 5 && (strcmp(argv[1], "pace") == 0 || strcmp(argv[1], "flood") == 0))
+	if (argc == 5 && (strcmp(argv[1], "pace") == 0 || strcmp(argv[1], "plain") == 0 || strcmp(argv[1], "flood") == 0))
 		return run(argv[1], argv[2], strtol(argv[3], NULL, 10), argv[4]);
-	fatalx("usage: trickle pace|flood HOUSE NUMBER OUTBOX | now | ports N");
+	fatalx("usage: trickle pace|plain|flood HOUSE NUMBER OUTBOX | now | ports N");
 }
