@@ -250,6 +250,9 @@ add_to_house(struct host_job *j, const char *house, const char *agent, struct er
 	struct buf path = { 0 };
 	int rc = 0;
 
+	/* What changes nothing is not written: no agent would have to take it up. */
+	if (h && config_names_has(&h->agents, agent))
+		return 0;
 	buf_addf(&path, "houses.%s.agents", house);
 	for (size_t i = 0; h && i < h->agents.n && rc == 0; i++)
 		rc = yaml_list_add(&j->text, path.data, h->agents.v[i], e);
