@@ -51,21 +51,21 @@ export SOURCE_DATE_EPOCH
 # Nothing to do when nothing has changed.
 mark=$(files | { echo "$version $SOURCE_DATE_EPOCH"; xargs -0 sha256sum; } | sha256sum)
 made=$out/uni-wizard_$version-1_$arch.deb
-[ ! -e "$made" ] || [ "$(cat "$stage/mark" 2>/dev/null)" != "$mark" ] || exit 0
+[ ! -e "$made" ] || [ "$(cat "$stage/mark-$version" 2>/dev/null)" != "$mark" ] || exit 0
 
-rm -rf "$stage"
+rm -rf "$tree"
 mkdir -p "$tree"
 files | tar --null -T - -cf - | tar -C "$tree" -xf -
 cp -R "$tree/deploy/debian" "$tree/debian"
 changelog >"$tree/debian/changelog"
-if ! (cd "$tree" && DEB_BUILD_OPTIONS="noautodbgsym ${DEB_BUILD_OPTIONS:-}" dpkg-buildpackage -b -us -uc) >"$stage/log" 2>&1; then
+if ! (cd "$tree" && DEB_BUILD_OPTIONS="noautodbgsym parallel=$(getconf _NPROCESSORS_ONLN) ${DEB_BUILD_OPTIONS:-}" dpkg-buildpackage -b -us -uc) >"$stage/log" 2>&1; then
 	tail -n 40 "$stage/log" >&2
 	echo "deb: failed; all of it is in $stage/log" >&2
 	exit 1
 fi
 mv "$stage"/*.deb "$out"
 rm -rf "$tree"
-echo "$mark" >"$stage/mark"
+echo "$mark" >"$stage/mark-$version"
 for p in "$out"/*_"$version-1_$arch.deb"; do
 	echo "deb $p"
 done
