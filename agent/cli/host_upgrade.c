@@ -14,6 +14,7 @@
 #define COPY_MS 600000                  /* a package over a slow line */
 #define INSTALL_MS 600000               /* agents may first end what they do, and apt may have to wait */
 #define MOVE_MS 30000
+#define LEAVE_MS 3000                   /* until one that is on its way must be elsewhere */
 #define AWAY_MS 30000                   /* until others have what the host had */
 #define ROOM_KIB (64 * 1024)            /* beside twice the databases, of which copies may be kept */
 
@@ -382,6 +383,35 @@ drain_done(void *ctx, struct buf *note, struct err *e)
 	return check_houses(ctx, note, e);
 }
 
+struct leaving {
+	const struct upgrade *u;
+	const char *house;
+};
+
+static bool
+has_left(struct watch *w, void *arg)
+{
+	const struct leaving *l = arg;
+	struct house_view v;
+
+	for (size_t i = 0; watch_house(w, i, &v); i++)
+		if (strcmp(v.house, l->house) == 0)
+			return house_is_held(&v) && !is_here(l->u, v.owner);
+	return true;
+}
+
+/* Its owner may have been giving it away himself, back home: then he refuses, and it is as good. */
+static int
+move_away(struct upgrade *u, const char *house, const char *heir, struct err *e)
+{
+	struct leaving l = { u, house };
+	struct err ignored;
+
+	if (watch_move(u->watch, house, heir, MOVE_MS, e) == 0)
+		return 0;
+	return watch_until(u->watch, has_left, &l, LEAVE_MS, &ignored) == 1 ? 0 : -1;
+}
+
 static int
 drain_act(void *ctx, struct buf *note, struct err *e)
 {
@@ -393,7 +423,7 @@ drain_act(void *ctx, struct buf *note, struct err *e)
 	for (size_t i = 0; watch_house(u->watch, i, &v); i++) {
 		const char *heir = heir_of(u, &v);
 
-		if (house_is_held(&v) && is_here(u, v.owner) && heir && watch_move(u->watch, v.house, heir, MOVE_MS, e))
+		if (house_is_held(&v) && is_here(u, v.owner) && heir && move_away(u, v.house, heir, e))
 			return -1;
 	}
 	return 0;
