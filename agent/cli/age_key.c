@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "buf.h"
@@ -133,8 +134,11 @@ age_key_format_secret(const unsigned char key[AGE_KEY], char out[AGE_TEXT])
 int
 age_key_parse(const char *text, unsigned char out[AGE_KEY], struct err *e)
 {
-	return parse(public_name, text, out) ? 0 :
-	    err_set(e, ERR_INVALID, "expected a public key of age, age1..., as `uni-wizard backup key` prints it, got %.40s", text);
+	if (parse(public_name, text, out))
+		return 0;
+	/* The secret half is easily taken for it, and must not be told. */
+	return err_set(e, ERR_INVALID, "expected a public key of age, age1..., as `uni-wizard backup key` prints it, got %.40s",
+	    strncasecmp(text, secret_name, strlen(secret_name)) == 0 ? "a secret one" : text);
 }
 
 /* In capitals only, as the format wants it. The text itself is not told. */

@@ -104,6 +104,8 @@ keys_are_the_text_that_others_write(void **state)
 	}
 	assert_int_equal(age_key_parse_secret(PUBLIC, back, &e), -1);
 	assert_int_equal(age_key_parse("", back, &e), -1);
+	assert_int_equal(age_key_parse(SECRET, back, &e), -1);
+	assert_null(strstr(e.msg, "SECRET"));
 }
 
 /* "hello\n", by age 1.1.1, for that key. */
