@@ -184,3 +184,4 @@ include tests/tests.mk
 include tests/bench/bench.mk
 include tests/sim/sim.mk
 include tests/drill/drill.mk
+include tests/hosts/hosts.mk

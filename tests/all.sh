@@ -42,6 +42,7 @@ phase "end-to-end tests, three at a time" CC=gcc WERROR=1 LANES=3 RETRY=1 e2e
 phase "the dashboard in a browser" CC=gcc WERROR=1 RETRY=1 web
 phase "simulation of a cluster, and bugs planted in it" CC=gcc WERROR=1 sim-test
 phase "what is installed, and packages" CC=gcc WERROR=1 package-check
+phase "four booted hosts" CC=gcc WERROR=1 RETRY=1 hosts
 phase "compiled and linked for macOS" CC=gcc WERROR=1 macos-check
 phase "documentation is what the tables say" CC=gcc WERROR=1 docs-check
 if echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
