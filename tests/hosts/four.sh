@@ -21,12 +21,13 @@ begin() {
 	hosts push mac "$HELPERS/../drill/trickle" /usr/local/bin/trickle
 }
 
-# Everything on the disk of a host, and who is known there.
+# Everything on the disk of a host but what others write there, and who is known and runs there.
 traces() {
 	# shellcheck disable=SC2016
-	on "$1" sh -c 'find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /dev -o -path /tmp -o -path /var/log -o -path /var/cache \
-	    -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/tmp -o -path /root/.ssh \) -prune -o -print; cut -d: -f1 /etc/passwd /etc/group;
-	    systemctl list-unit-files --no-legend; ps -eo user= | sort -u' | sort
+	on "$1" sh -c 'find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /dev -o -path /root -o -path "/tmp/*.deb" -o -path "*/systemd-private-*" \
+	    -o -path "/var/log/*" ! -path "*uni-wizard*" -o -path /var/cache/apt -o -path /var/cache/ldconfig -o -path "/var/cache/debconf/*" \
+	    -o -path "/var/lib/dpkg/*" ! -path "*uni-wizard*" -o -path "/var/lib/apt/*" \) -prune -o -print
+	    cut -d: -f1 /etc/passwd /etc/group; systemctl list-unit-files --no-legend; ps -eo user= | sort -u' | sort
 }
 
 package() {
