@@ -7,6 +7,7 @@
 #
 # -v since=MS               the longest wait is that of tasks given from then on
 # -v live=1                 it is not over: what was not accepted may be yet
+# -v deaf=1                 who listens lost the broker, too, and may have missed what the highest term said
 #
 # Recovery is -1 when there was none. Lost: told accepted, without an end, or never told anything. Twice: the sender
 # was told two different ends, one term has two, or the highest term has another than the sender was told; what an
@@ -46,7 +47,7 @@ END {
 		tasks++
 		if (!(n in ended) && (!live || n in accepted))
 			lost++
-		if ((n, "told") in digest_of && (n, highest[n]) in digest_of && digest_of[n, highest[n]] != digest_of[n, "told"])
+		if (!deaf && (n, "told") in digest_of && (n, highest[n]) in digest_of && digest_of[n, highest[n]] != digest_of[n, "told"])
 			twice[n] = 1
 		if (n in told && put[n] >= since && told[n] - put[n] > longest)
 			longest = told[n] - put[n]

@@ -10,8 +10,8 @@ deb_of() {
 	ls "$DEBS/uni-wizard_$1-1_"*.deb
 }
 
-chapters=${CHAPTERS:-begin package from_nothing services a_power_cut a_partition a_hang a_reboot an_upgrade a_backup a_revocation the_end}
-HOSTS="ezra bezalel allegro h4"
+chapters=${CHAPTERS:-begin package from_nothing services a_power_cut a_partition a_second_broker a_hang a_reboot an_upgrade a_backup a_revocation the_end}
+HOSTS="ezra bezalel allegro h4" deaf=
 
 begin() {
 	mac_up
@@ -78,7 +78,7 @@ stream_ends() {
 	mac pkill -TERM -x trickle
 	wait "$streaming"
 	ended=$?
-	figures=$(awk -v at="$at" -v since="$((at - 500))" -v old="$owner" -f "$here/../drill/analyse.awk" "$T/stream")
+	figures=$(awk -v deaf="$deaf" -v at="$at" -v since="$((at - 500))" -v old="$owner" -f "$here/../drill/analyse.awk" "$T/stream")
 	longest=$(echo "$figures" | cut -d' ' -f2)
 	echo "# the longest that a task had to wait: $longest ms"
 	# shellcheck disable=SC2086
@@ -169,6 +169,24 @@ a_partition() {
 
 restarts() {
 	[ "$(on "$1" systemctl show -p NRestarts --value uni-wizard)" -gt 0 ] && [ "$(on "$1" systemctl is-active uni-wizard)" = active ]
+}
+
+# The worst host to lose: the broker's, with an agent on it.
+a_second_broker() {
+	check "another host gets a broker, too" mac sh -c 'uni-wizard host add bezalel --broker --package uni-wizard_*.deb'
+	check "all are in step" wait_for 60 at_rest
+	check "allegro-1 owns its house" wait_for 60 home allegro allegro-1
+	stream allegro
+	at=$(now) owner=allegro-1 deaf=1
+	hosts crash ezra
+	check "the power of the first broker's host is cut: tasks are done over the second" wait_for 30 uw submit noop --wait --within 10
+	took=$(($(now) - at))
+	echo "# after $took ms"
+	check "within 30 s" [ "$took" -lt $((30000 * SLOW)) ]
+	hosts up ezra
+	check "it boots again, all are in step" wait_for 120 at_rest
+	stream_ends
+	deaf=
 }
 
 a_hang() {
