@@ -79,7 +79,6 @@ look(const struct agent *a, const struct config *c, unsigned char out[DIGEST_SIZ
 	add_file(d, a->o.exe);
 	add_text(d, c->path);
 	add_text(d, c->http_certificate);
-	add_text(d, c->http_key);
 	for (size_t i = 0; i < c->nsecrets; i++)
 		digest_add(d, c->secrets[i].value, strlen(c->secrets[i].value) + 1);
 	for (size_t i = 0; i < c->tool_dirs.n; i++)
