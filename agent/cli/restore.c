@@ -380,10 +380,13 @@ begin_file(void *arg, const struct backup_file *f, struct err *e)
 	struct restore_item *i = item_of(r, f);
 	struct restore_stage *s;
 
-	if (!i || i->fate == RESTORE_SAME)
+	if (!i)
 		return 0;
+	/* Of one that was killed when all was in place, the directory is still there. */
 	if (!(s = stage_for(r, i, e)))
 		return -1;
+	if (i->fate == RESTORE_SAME)
+		return 0;
 	i->staged = joined(s->path, base_of(i->target));
 	r->fd = open(i->staged, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return r->fd >= 0 ? 0 : err_set(e, ERR_IO, "%s: %s", i->staged, strerror(errno));

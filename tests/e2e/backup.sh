@@ -174,6 +174,9 @@ for ms in 01 02 03 05 08; do
 done
 check "a restore that was killed goes on" "$UW" restore --to "$T/killed" "$B/load.tar"
 is "and leaves nothing but what belongs there" "$(find "$T/killed" -name .restoring)" ""
+mkdir "$T/killed/.restoring"
+check "nor of one that was killed at its very end" "$UW" restore --to "$T/killed" "$B/load.tar"
+is "what it had not yet taken away" "$(find "$T/killed" -name .restoring)" ""
 
 # Full
 if [ "$(id -u)" = 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=1m small "$T/small" 2>"$T/out"; then
