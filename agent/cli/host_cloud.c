@@ -114,8 +114,9 @@ cloud_run(const struct cmd_args *a)
 	} else {
 		fputs(buf_str(&out), stdout);
 		if (out.len > USER_DATA_USUAL)
-			fprintf(stderr, "uni-wizard: warning: %zu bytes; many providers take %d: leave the package out (--package-url)\n", out.len,
-			    USER_DATA_USUAL);
+			fprintf(stderr, "uni-wizard: warning: %zu bytes; many providers take %d: %s\n", out.len, USER_DATA_USUAL,
+			    j.package && !cmd_text(a, "package-url", NULL) ? "leave the package out (--package-url)"
+			    : "`| gzip -9` makes it smaller, and cloud-init reads it so");
 		fprintf(stderr, "When the machine is up: uni-wizard host add %s\n", a->argv[0]);
 	}
 	buf_free(&out);

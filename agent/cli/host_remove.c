@@ -29,9 +29,12 @@ stop_act(void *ctx, struct buf *note, struct err *e)
 {
 	struct host_job *j = ctx;
 
+	struct err why = { 0 };
+
 	buf_adds(note, "its houses are handed over, its agents stopped");
-	return ssh_run(&j->ssh, &(struct ssh_script){ .text = stop, .deadline_ms = STOP_MS,
-	    .fix = "if the machine is gone or in other hands, --lost does without it" }, NULL, e);
+	if (ssh_run(&j->ssh, &(struct ssh_script){ .text = stop, .deadline_ms = STOP_MS }, NULL, &why) == 0)
+		return 0;
+	return err_set(e, why.code, "%.400s; if the machine is gone or in other hands, --lost does without it", why.msg);
 }
 
 /* revoke: the last of the certificates may have been revoked by a former run already. */

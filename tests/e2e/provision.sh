@@ -191,5 +191,8 @@ s=$(sum)
 like "one whose agent does not stop is not" "$("$UW" host remove h3 2>&1)" "stop: host h3: .*it said: uni-wizard.* still runs"
 is "and nothing has changed" "$(sum)" "$s"
 rm "$UW_HOSTS/h3/run/units/stuck"
+echo "ssh: connect to host h3.invalid port 22: Connection refused" >"$UW_HOSTS/h3/ssh_says"
+like "nor one that is not reached, and how to do without it is said" "$("$UW" host remove h3 2>&1)" "no sshd listens.*--lost does without it"
+rm "$UW_HOSTS/h3/ssh_says"
 check "a host is removed and purged" "$UW" host remove h3 --purge
 is "nothing of it is left there" "$(cd "$UW_HOSTS/h3" && find etc/uni-wizard var/lib/uni-wizard var/lib/installed 2>/dev/null)" ""
