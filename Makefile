@@ -1,11 +1,11 @@
-# make demo            install what is missing, build, start four houses, show the main job
-# make test            install what is missing, then every test; ends with "N passed, N failed"
-# make                 build the program and the library into build/
-# make check           unit and end-to-end tests of one build; SAN=address,undefined for sanitizers
-# make bench           figures, as ratios in one run;  make bench-peers  with beanstalkd and BullMQ
-# make install         to DESTDIR and PREFIX (/usr/local); units for systemd to UNITDIR;  make uninstall
-# make deb             Debian packages into build/;  make formula  a formula for Homebrew
-# make help            this list
+# make demo                      install what is missing, build, start four houses, show the main job
+# make test                      install what is missing, then every test; ends with "N passed, N failed"
+# make                           build the program and the library into build/
+# make check                     unit and end-to-end tests of one build; SAN=address,undefined for sanitizers
+# make bench                     figures, as ratios in one run;  make bench-peers  with beanstalkd and BullMQ
+# make install                   to DESTDIR and PREFIX (/usr/local); units for systemd to UNITDIR;  make uninstall
+# make deb                       Debian packages into build/;  make formula  a formula for Homebrew
+# make help                      this list
 
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib

@@ -85,10 +85,10 @@ docs-check: $(BIN)
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
 	@echo 'make unit | e2e | web | fuzz   one kind of test; TEST=word chooses, FUZZ=1 CC=clang fuzzes for real'
-	@echo 'make sim SEEDS=1-1000      a simulated cluster with faults; sim-replay SEED=n TRACE=1, sim-mutations'
-	@echo 'make hosts                 a cluster on four hosts that boot here, from packages to its end; needs root, 4 minutes'
-	@echo 'make drill RUNS=20          faults on a real cluster: how long until it works again; drill-load MINUTES=10'
-	@echo 'make package-check          what make install and make deb make'
-	@echo 'make macos-check            is it compiled and linked for macOS, by a cross-compiler?'
-	@echo 'make docs                  writes the documentation that comes from tables; docs-check: is all that documents name there?'
-	@echo 'make drill-bridge          the bridge to Gitea under faults; bench-beats, bench-flood, bench-hermes, bench-intelligence, bench-lag'
+	@echo 'make sim SEEDS=1-1000          a simulated cluster with faults; sim-replay SEED=n TRACE=1, sim-mutations'
+	@echo 'make hosts                     a cluster on four hosts that boot here, from packages to its end; needs root, 4 minutes'
+	@echo 'make drill RUNS=20             faults on a real cluster: how long until it works again; drill-load MINUTES=10'
+	@echo 'make package-check             what make install and make deb make'
+	@echo 'make macos-check               is it compiled and linked for macOS, by a cross-compiler?'
+	@echo 'make docs                      writes the documentation that comes from tables; docs-check: is all that documents name there?'
+	@echo 'make drill-bridge              the bridge to Gitea under faults; bench-beats, bench-flood, bench-hermes, bench-intelligence, bench-lag'
