@@ -127,7 +127,7 @@ print_json(const struct health_look *h)
 static void
 print_table(const struct health_look *h)
 {
-	static const char *const heads[] = { "agent", "state", "pid", "answer", "", NULL };
+	static const char *const heads[] = { "AGENT", "STATE", "PID", "ANSWER", "WHY", NULL };
 	struct table *t = table_new(heads);
 
 	for (size_t i = 0; i < h->n; i++) {
