@@ -28,7 +28,6 @@ static int
 stop_act(void *ctx, struct buf *note, struct err *e)
 {
 	struct host_job *j = ctx;
-
 	struct err why = { 0 };
 
 	buf_adds(note, "its houses are handed over, its agents stopped");
