@@ -135,9 +135,7 @@ is "the cluster works" "$(run_one ezra)" succeeded
 
 # A second host
 check "a second host is added" "$UW" host add h2 --house bezalel --ssh root@h2.invalid --address 127.0.0.2 --package "$deb"
-like "the first knows its agent" "$(cat "$UW_HOSTS/h1/etc/uni-wizard/houses.yaml")" 'agents: \[bezalel-1\]'
-check "what it got was taken up" [ ! -e "$UW_HOSTS/h1/etc/uni-wizard/.reload" ]
-check "by the watcher of its agents, too" grep -q 'try-restart health-daemon' "$UW_HOSTS/h1/run/log/systemctl"
+is "for its house's usual agent nobody begins anew" "$(cat "$UW_HOSTS/h1/run/units/uni-wizard.main")" "$pid"
 check "both are listed as online" "$UW" host list
 is "with version and the end of their certificates" "$("$UW" host list --json | jq -c '[.[] | [.host, .agent, .health, (.certificate_until > "2026")]]')" \
     '[["h1","ezra-1","online",true],["h2","bezalel-1","online",true]]'
@@ -172,7 +170,11 @@ check "and goes no further" [ ! -e "$UW_HOSTS/h3/etc/uni-wizard" ]
 cp "$T/apt-get" "$UW_HOSTS/h3/usr/local/sbin/apt-get"
 check "that makes the machine a host" there h3 sh /usr/local/sbin/user-data
 check "without the authority's key" not grep -rq "$(sed -n 2p "$C/pki/ca.key")" "$UW_HOSTS/h3/etc/uni-wizard" "$UW_HOSTS/h3/var/lib/uni-wizard"
+: >"$UW_HOSTS/h1/run/log/systemctl"
 check "host add does the rest" "$UW" host add h3 --package "$deb"
+like "the others know its agent" "$(cat "$UW_HOSTS/h1/etc/uni-wizard/houses.yaml")" 'agents: \[ezra-1, ezra-2\]'
+check "what they got was taken up" [ ! -e "$UW_HOSTS/h1/etc/uni-wizard/.reload" ]
+check "by the watcher of their agents, too" grep -q 'try-restart health-daemon' "$UW_HOSTS/h1/run/log/systemctl"
 is "and it is online" "$("$UW" host list --json | jq -r '.[] | select(.host == "h3") | .agent + " " + .health')" "ezra-2 online"
 
 # Removal
