@@ -70,8 +70,8 @@ for n in 1 2 3; do
 	check "and started again" wait_for 15 found ezra-1 well
 done
 is "by SIGKILL, for it did not take the other" "$(sort -u "$T/ends")" "ended 137"
-check "which was told" wait_for 5 told agent-hung.ezra-1 raised
-check "and its end" wait_for 5 told agent-hung.ezra-1 cleared
+check "which was told" wait_for 20 told agent-hung.ezra-1 raised
+check "and its end" wait_for 20 told agent-hung.ezra-1 cleared
 like "with what to do" "$(jq -r 'select(.name == "agent-hung.ezra-1") | [.severity, .agent, .runbook] | join(" ")' "$T/told" | head -n 1)" \
     'critical ezra-1 docs/TROUBLESHOOTING.md#agent-hung'
 check "others are let alone" "$UW" submit noop --house ezra --wait
