@@ -251,11 +251,25 @@ make_mark(struct restore *r)
 	buf_free(&b);
 }
 
+/* A backup says itself where it goes, and encryption does not tell who wrote it: nothing is put anywhere under a name that other
+ * programs obey. */
+static bool
+is_ours(const char *target)
+{
+	static const char *const kinds[] = { ".crt", ".crl", ".key", ".json", ".jsonl", ".db", ".binding", ".yaml", ".yml", "/env" };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (ends(target, kinds[i]))
+			return true;
+	return false;
+}
+
 int
 restore_plan(struct restore *r, const struct backup *b, const struct restore_opts *o, struct err *e)
 {
 	const struct backup_manifest *m = backup_about(b);
 	time_t now = (time_t)(clock_wall_ms() / 1000);
+	struct restore_item *item;
 	struct tm t;
 
 	*r = (struct restore){ .o = *o, .about = m, .fd = -1 };
@@ -267,10 +281,14 @@ restore_plan(struct restore *r, const struct backup *b, const struct restore_opt
 	for (size_t i = 0; i < m->nfiles; i++) {
 		if (!is_wanted(r, m->files[i].path))
 			continue;
-		r->items[r->nitems] = (struct restore_item){ .file = &m->files[i], .target = place_of(r, m->files[i].path) };
-		if (r->items[r->nitems].target[0] != '/')
+		item = &r->items[r->nitems++];
+		*item = (struct restore_item){ .file = &m->files[i], .target = place_of(r, m->files[i].path) };
+		if (item->target[0] != '/')
 			return err_set(e, ERR_INVALID, "%s: the backup does not say where it was; --to says where it goes", m->files[i].path);
-		if (look_at(r, &r->items[r->nitems++], e))
+		if (!o->to && !is_ours(item->target))
+			return err_set(e, ERR_DENIED, "%s: not a name of a certificate, key, database or configuration; --to DIR puts it beneath DIR",
+			    item->target);
+		if (look_at(r, item, e))
 			return -1;
 	}
 	return r->nitems ? 0 : err_set(e, ERR_NOT_FOUND, "the backup has nothing of what was asked for");

@@ -178,6 +178,13 @@ mkdir "$T/killed/.restoring"
 check "nor of one that was killed at its very end" "$UW" restore --to "$T/killed" "$B/load.tar"
 is "what it had not yet taken away" "$(find "$T/killed" -name .restoring)" ""
 
+# One that wants to be where others look
+cp "$T/c/houses.yaml" "$T/c/authorized_keys"
+check "a backup of a configuration with an odd name" "$UW" backup --config "$T/c/authorized_keys" --out "$B/odd.tar"
+rm "$T/c/authorized_keys"
+like "is not put back under it" "$(say restore --only config "$B/odd.tar")" 'authorized_keys: not a name of .*--to DIR'
+check "nothing is there" [ ! -e "$T/c/authorized_keys" ]
+
 # Full
 if [ "$(id -u)" = 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=1m small "$T/small" 2>"$T/out"; then
 	on_exit 'umount -l "$T/small"'
